@@ -1,0 +1,23 @@
+"""Transposed convolution for JAX: the exact transpose of a convolution, and why it is one."""
+
+from tconvjax.adjoint import assert_adjoint
+from tconvjax.algorithms import ALGORITHMS, select_algorithm
+from tconvjax.geometry import Axis, Geometry, GeometryError, in_sizes, links, out_size
+from tconvjax.operations import conv, conv_transpose, kernel_gradient
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALGORITHMS",
+    "Axis",
+    "Geometry",
+    "GeometryError",
+    "assert_adjoint",
+    "conv",
+    "conv_transpose",
+    "in_sizes",
+    "kernel_gradient",
+    "links",
+    "out_size",
+    "select_algorithm",
+]

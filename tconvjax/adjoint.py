@@ -1,0 +1,73 @@
+"""The law that makes a transposed convolution transposed, for users to hold their own code to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Num
+
+
+def assert_adjoint(
+    f: Callable[[Num[Array, "..."]], Num[Array, "..."]],
+    f_t: Callable[[Num[Array, "..."]], Num[Array, "..."]],
+    x: Num[Array, "..."],
+    y: Num[Array, "..."],
+    *,
+    rtol: float | None = None,
+) -> None:
+    """Raise AssertionError unless f_t is the transpose of the linear map f, as seen at x and y.
+
+    sum(f(x) * y) = sum(x * f_t(y)), without conjugation
+
+    Args:
+        f: a linear function of one array.
+        f_t: what should be its transpose.
+        x: an argument of f, random as a rule: the identity must hold for every x and y.
+        y: an argument of f_t, of the shape of f(x).
+        rtol: the difference allowed, relative to the sum of the terms' sizes. None: 16 roundings
+            of the coarsest dtype that occurs, none for integers.
+
+    Raises:
+        AssertionError: with both sums and their difference, or with the shapes that do not fit.
+
+    Example:
+        >>> import tconvjax as tc
+        >>> x, y, w = jnp.ones((1, 7)), jnp.ones((1, 4)), jnp.ones((1, 1, 3))
+        >>> up = lambda y: tc.conv_transpose(y, w, stride=2, padding=1)
+        >>> tc.assert_adjoint(lambda x: tc.conv(x, w, stride=2, padding=1), up, x, y)
+
+    The test is known as the dot test; PyLops offers it for its operators.
+    """
+    fx, fy = f(x), f_t(y)
+    if fx.shape != jnp.shape(y) or fy.shape != jnp.shape(x):
+        raise AssertionError(
+            f"not adjoint: f takes {jnp.shape(x)} to {fx.shape}, f_t takes {jnp.shape(y)} to "
+            f"{fy.shape}; the shapes must go there and back"
+        )
+    left, right = _terms(fx, y), _terms(x, fy)
+    difference = abs(left.sum() - right.sum())
+    if rtol is None:
+        rtol = 16 * max(map(_rounding, (fx, fy, x, y)))
+    allowed = rtol * max(abs(left).sum(), abs(right).sum())
+    if not difference <= allowed:
+        raise AssertionError(
+            f"not adjoint: sum(f(x) * y) = {left.sum()}, sum(x * f_t(y)) = {right.sum()}, which "
+            f"differ by {difference}, more than {allowed}"
+        )
+
+
+def _terms(a: jax.Array, b: jax.Array) -> np.ndarray:
+    """The products of two arrays, on the host and in a dtype that hides no error."""
+    exact = not jnp.issubdtype(a.dtype, jnp.inexact)
+    complex_ = jnp.issubdtype(a.dtype, jnp.complexfloating)
+    dtype = object if exact else np.complex128 if complex_ else np.float64
+    terms: np.ndarray = np.asarray(a).astype(dtype) * np.asarray(b).astype(dtype)
+    return terms
+
+
+def _rounding(value: jax.Array) -> float:
+    dtype = jnp.asarray(value).dtype
+    return float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.inexact) else 0.0

@@ -1,0 +1,183 @@
+"""The definition: a convolution as one jitted ``lax.conv_general_dilated`` of a geometry.
+
+Every other way to compute a partial of the convolution is compared with this one. The transposed
+convolution stands here as it is defined: the vjp of the jitted convolution, word for word.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Inexact, Num
+
+from tconvjax.geometry import Axis, Geometry, fail
+
+DimensionNumbers: TypeAlias = Sequence[str] | lax.ConvDimensionNumbers | None
+Precision: TypeAlias = Any
+"""What ``lax.conv_general_dilated`` takes: None, a name, a ``lax.Precision``, or a pair."""
+
+
+@functools.lru_cache(maxsize=256)
+def layout(dimension_numbers: Any, rank: int) -> lax.ConvDimensionNumbers:
+    """Where the axes of x, w and y stand.
+
+    Args:
+        dimension_numbers: as ``lax.conv_general_dilated`` takes them, for the forward convolution:
+            the layouts of x, w and y, such as ("NHWC", "HWIO", "NHWC"). None: channels first.
+        rank: the number of spatial axes.
+
+    Returns:
+        Positions (batch, channel, *spatial) in x and y, (out, in, *spatial) in w.
+
+    Raises:
+        GeometryError: if the layouts do not name each axis once.
+
+    Example:
+        >>> layout(("NHWC", "HWIO", "NHWC"), 2).rhs_spec
+        (3, 2, 0, 1)
+    """
+    shape = (1,) * (rank + 2)
+    try:
+        return lax.conv_dimension_numbers(shape, shape, dimension_numbers)
+    except (TypeError, ValueError, KeyError) as error:
+        fail("dimension_numbers", dimension_numbers, f"it must give the layouts of x, w and y, "
+             f"{rank + 2} letters each ({str(error).rstrip('.')})",
+             "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels "
+             "first")  # fmt: skip
+
+
+@functools.partial(
+    jax.jit, static_argnames=("geometry", "specs", "precision", "preferred_element_type")
+)
+def convolve(
+    x: Num[Array, "..."],
+    w: Num[Array, "..."],
+    geometry: Geometry,
+    specs: lax.ConvDimensionNumbers,
+    precision: Precision = None,
+    preferred_element_type: Any = None,
+) -> Num[Array, "..."]:
+    """The convolution, by definition.
+
+    y[n, o, i] = sum over c, t of w[o, c, t] * x[n, c, stride * i + dilation * t - low]
+
+    Args:
+        x: input, one batch axis, laid out as ``specs.lhs_spec`` says.
+        w: kernel (O, C / groups, *k), laid out as ``specs.rhs_spec`` says.
+        geometry: which elements meet.
+        specs: where the axes stand.
+        precision: as in ``lax.conv_general_dilated``.
+        preferred_element_type: the dtype to add up in and to return; None for that of x.
+
+    Returns:
+        y, laid out as ``specs.out_spec`` says.
+    """
+    x = fill_borders(x, geometry, specs.lhs_spec)
+    geometry = geometry.filled()
+    return lax.conv_general_dilated(
+        x,
+        w,
+        window_strides=geometry.stride,
+        padding=geometry.padding,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=specs,
+        feature_group_count=geometry.groups,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+    )
+
+
+def convolve_transposed(
+    y: Inexact[Array, "..."],
+    w: Inexact[Array, "..."],
+    geometry: Geometry,
+    specs: lax.ConvDimensionNumbers,
+    precision: Precision = None,
+) -> Inexact[Array, "..."]:
+    """The transposed convolution, by definition: the vjp of the jitted convolution in its input.
+
+    Args:
+        y: cotangent of the convolution's output, one batch axis.
+        w: kernel (O, C / groups, *k).
+        geometry: which elements meet.
+        specs: where the axes stand.
+        precision: as in ``lax.conv_general_dilated``.
+
+    Returns:
+        The cotangent of x, laid out as ``specs.lhs_spec`` says.
+    """
+    batch = y.shape[specs.out_spec[0]]
+    x = jnp.zeros(placed((batch, *geometry.in_shape), specs.lhs_spec), y.dtype)
+    _, vjp = jax.vjp(lambda x: convolve(x, w, geometry, specs, precision), x)
+    (result,) = vjp(y)
+    return result
+
+
+def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
+    """Sizes in the order (batch, channel, *spatial), put where a layout wants them."""
+    shape: list[Any] = [None] * len(spec)
+    for size, position in zip(sizes, spec, strict=True):
+        shape[position] = size
+    return tuple(shape)
+
+
+def fill_borders(
+    x: Num[Array, "..."], geometry: Geometry, spec: Sequence[int]
+) -> Num[Array, "..."]:
+    """x with its circular, reflected or replicated padding written out."""
+    return _for_bordered_axes(_fill, x, geometry, spec)
+
+
+def fold_borders(
+    x: Num[Array, "..."], geometry: Geometry, spec: Sequence[int]
+) -> Num[Array, "..."]:
+    """The exact transpose of :func:`fill_borders`: each copy added to its original."""
+    return _for_bordered_axes(_fold, x, geometry, spec)
+
+
+def _for_bordered_axes(
+    step: Callable[[jax.Array, Axis, int], jax.Array],
+    x: jax.Array,
+    geometry: Geometry,
+    spec: Sequence[int],
+) -> jax.Array:
+    for axis, position in zip(geometry.axes, spec[2:], strict=True):
+        if axis.bordered:
+            x = step(x, axis, position)
+    return x
+
+
+def _fill(x: jax.Array, axis: Axis, position: int) -> jax.Array:
+    pieces = []
+    for first, count, step in axis.border_runs():
+        if step == 0:
+            one = lax.slice_in_dim(x, first, first + 1, axis=position)
+            pieces.append(jnp.repeat(one, count, axis=position))
+        else:
+            start = first if step == 1 else first - count + 1
+            piece = lax.slice_in_dim(x, start, start + count, axis=position)
+            pieces.append(piece if step == 1 else lax.rev(piece, (position,)))
+    return lax.concatenate(pieces, position)
+
+
+def _fold(x: jax.Array, axis: Axis, position: int) -> jax.Array:
+    total, offset = None, 0
+    for first, count, step in axis.border_runs():
+        piece = lax.slice_in_dim(x, offset, offset + count, axis=position)
+        offset += count
+        if step == 0:
+            piece = jnp.sum(piece, axis=position, keepdims=True, dtype=x.dtype)
+        elif step == -1:
+            first, piece = first - count + 1, lax.rev(piece, (position,))
+        after = axis.in_size - first - piece.shape[position]
+        ends = [(0, 0, 0)] * x.ndim
+        ends[position] = (first, after, 0)
+        piece = lax.pad(piece, jnp.zeros((), x.dtype), ends)
+        total = piece if total is None else total + piece
+    assert total is not None
+    return total

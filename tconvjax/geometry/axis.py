@@ -1,0 +1,120 @@
+"""One axis of a convolution: the integer relation that everything else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, NoReturn, TypeAlias
+
+PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
+PADDING_MODES: tuple[PaddingMode, ...] = ("zeros", "circular", "reflect", "replicate")
+
+
+class GeometryError(ValueError):
+    """What was asked for is not a convolution.
+
+    The message names the argument, the value received, the rule, and the remedy.
+    """
+
+
+def fail(argument: str, value: object, rule: str, remedy: str) -> NoReturn:
+    """Raise GeometryError with the four parts of a message."""
+    raise GeometryError(f"{argument}={value!r}: {rule}; {remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One spatial axis of a convolution, reduced to the integers that decide its values.
+
+    Two spellings that give the same sums give equal axes: the high padding is not stored, since
+    ``in_size`` and ``out_size`` fix it.
+
+    Args:
+        in_size: elements of the forward convolution's input.
+        out_size: elements of its output.
+        kernel_size: taps of the kernel, at least 1.
+        stride: input elements between two neighbouring outputs, at least 1.
+        dilation: input elements between two neighbouring taps, at least 1.
+        low: padding elements before the first input element; negative crops.
+        mode: what the padding elements hold: "zeros", or copies of input elements.
+    """
+
+    in_size: int
+    out_size: int
+    kernel_size: int
+    stride: int = 1
+    dilation: int = 1
+    low: int = 0
+    mode: PaddingMode = "zeros"
+
+    @property
+    def span(self) -> int:
+        """Input elements from the first tap to the last, both counted."""
+        return self.dilation * (self.kernel_size - 1) + 1
+
+    @property
+    def high(self) -> int:
+        """Padding after the last element so that the last output fits exactly; may be negative."""
+        if self.out_size == 0:
+            return self.span - 1 - self.in_size - self.low
+        return self.stride * (self.out_size - 1) + self.span - self.in_size - self.low
+
+    def source(self, position: int) -> int | None:
+        """The input element that stands at a position of the padded line, None for a zero.
+
+        Args:
+            position: 0 is the first input element; negative positions lie in the low padding.
+
+        Returns:
+            An index below ``in_size``, or None.
+        """
+        size = self.in_size
+        if 0 <= position < size:
+            return position
+        if self.mode == "zeros" or size == 0:
+            return None
+        if self.mode == "circular":
+            return position % size
+        if self.mode == "replicate" or size == 1:
+            return min(max(position, 0), size - 1)
+        folded = position % (2 * size - 2)
+        return min(folded, 2 * size - 2 - folded)
+
+    def links(self) -> Iterator[tuple[int, int, int]]:
+        """Every (output i, input j, tap t) with j = stride * i + dilation * t - low, in order."""
+        for i in range(self.out_size):
+            for t in range(self.kernel_size):
+                j = self.source(self.stride * i + self.dilation * t - self.low)
+                if j is not None:
+                    yield i, j, t
+
+    @property
+    def bordered(self) -> bool:
+        """Whether the padding holds copies of input elements."""
+        return self.mode != "zeros"
+
+    def filled(self) -> Axis:
+        """The same sums over an input whose border has been filled in already."""
+        return replace(self, in_size=self.in_size + self.low + self.high, low=0, mode="zeros")
+
+    def border_runs(self) -> tuple[tuple[int, int, int], ...]:
+        """The padded line as runs of the input: (first element, count, step).
+
+        The step is 1, -1 or 0 (the same element again), so that a reader of arrays needs only
+        slices. Raises GeometryError where there is nothing to copy.
+        """
+        sources = [self.source(p) for p in range(-self.low, self.in_size + self.high)]
+        if None in sources:
+            fail("padding_mode", self.mode, "an empty axis has no element to copy into its padding",
+                  "use padding 0 or padding_mode='zeros'")  # fmt: skip
+        runs: list[tuple[int, int, int]] = []
+        for source in sources:
+            assert source is not None
+            if runs:
+                first, count, step = runs[-1]
+                wanted = source - first if count == 1 else step
+                if abs(wanted) <= 1 and source == first + count * wanted:
+                    runs[-1] = (first, count + 1, wanted)
+                    continue
+            runs.append((source, 1, 1))
+        return tuple(runs)

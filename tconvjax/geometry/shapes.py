@@ -1,0 +1,350 @@
+"""A whole convolution without its numbers, and the links that generate everything from it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, overload
+
+from tconvjax.geometry import spelling
+from tconvjax.geometry.axis import Axis, PaddingMode, fail
+from tconvjax.geometry.spelling import Ints, Padding, frozen
+
+
+class Link(NamedTuple):
+    """One product of the convolution: ``y[output] += w[tap] * x[input]``."""
+
+    output: tuple[int, ...]
+    input: tuple[int, ...]
+    tap: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """A convolution without its numbers: the static argument of every function of the package.
+
+    Args:
+        axes: one :class:`Axis` for each spatial axis, in order.
+        in_channels: channels of the forward convolution's input, C.
+        out_channels: channels of its output, O.
+        groups: blocks of channels that do not see one another; divides C and O.
+    """
+
+    axes: tuple[Axis, ...]
+    in_channels: int = 1
+    out_channels: int = 1
+    groups: int = 1
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes."""
+        return len(self.axes)
+
+    @property
+    def in_size(self) -> tuple[int, ...]:
+        """The spatial sizes of the forward convolution's input."""
+        return tuple(axis.in_size for axis in self.axes)
+
+    @property
+    def out_size(self) -> tuple[int, ...]:
+        """The spatial sizes of the forward convolution's output."""
+        return tuple(axis.out_size for axis in self.axes)
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """The number of taps along each axis."""
+        return tuple(axis.kernel_size for axis in self.axes)
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """The stride along each axis."""
+        return tuple(axis.stride for axis in self.axes)
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        """The dilation along each axis."""
+        return tuple(axis.dilation for axis in self.axes)
+
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """The (low, high) padding of each axis that fits the output exactly; may be negative."""
+        return tuple((axis.low, axis.high) for axis in self.axes)
+
+    @property
+    def in_shape(self) -> tuple[int, ...]:
+        """(C, *in_size): one input of the forward convolution, channels first."""
+        return (self.in_channels, *self.in_size)
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """(O, *out_size): one output of the forward convolution, channels first."""
+        return (self.out_channels, *self.out_size)
+
+    @property
+    def kernel_shape(self) -> tuple[int, ...]:
+        """(O, C / groups, *kernel_size): the kernel, as PyTorch and ONNX lay it out."""
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+
+    @property
+    def bordered(self) -> bool:
+        """Whether the padding of any axis holds copies of input elements."""
+        return any(axis.bordered for axis in self.axes)
+
+    def filled(self) -> Geometry:
+        """The same sums over an input whose borders have been filled in already."""
+        return replace(self, axes=tuple(a.filled() if a.bordered else a for a in self.axes))
+
+    @classmethod
+    def of_conv(
+        cls, x_shape: Sequence[int], w_shape: Sequence[int], *, stride: Ints = 1,
+        padding: Padding = 0, dilation: Ints = 1, groups: int = 1,
+        padding_mode: PaddingMode = "zeros",
+    ) -> Geometry:  # fmt: skip
+        """The geometry of ``conv(x, w)``.
+
+        out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
+
+        Args:
+            x_shape: (..., C, *in_size); leading batch sizes are not looked at.
+            w_shape: (O, C / groups, *kernel_size); its length tells the number of axes.
+            stride: input elements between neighbouring outputs, at least 1.
+            padding: an int, one int an axis, (low, high) pairs (negative crops), or "VALID",
+                "SAME" (out = ceil(in / stride), the odd element after), "SAME_LOWER" (the odd
+                element before), "CAUSAL" (everything before).
+            dilation: input elements between neighbouring taps, at least 1.
+            groups: blocks of channels; divides C and O.
+            padding_mode: "zeros", "circular", "reflect" or "replicate".
+
+        Returns:
+            A frozen, hashable geometry.
+
+        Raises:
+            GeometryError: if the arguments do not describe a convolution.
+
+        Example:
+            >>> Geometry.of_conv((1, 7, 7), (1, 1, 3, 3), stride=2, padding=1).out_size
+            (4, 4)
+        """
+        kernel = frozen("w's shape", tuple(w_shape))
+        x = spelling.channels_and_sizes("x", x_shape, len(spelling.kernel_sizes(kernel)))
+        return _of_conv(
+            *x, kernel, frozen("stride", stride), frozen("padding", padding),
+            frozen("dilation", dilation), frozen("groups", groups), padding_mode,
+        )  # fmt: skip
+
+    @classmethod
+    def of_conv_transpose(
+        cls, y_shape: Sequence[int], w_shape: Sequence[int], *, stride: Ints = 1,
+        padding: Padding = 0, output_padding: Ints = 0, output_size: Ints | None = None,
+        dilation: Ints = 1, groups: int = 1, padding_mode: PaddingMode = "zeros",
+    ) -> Geometry:  # fmt: skip
+        """The geometry of ``conv_transpose(y, w)``: of the convolution that it transposes.
+
+        in = stride * (out - 1) + dilation * (kernel - 1) + 1 - low - high + output_padding
+
+        Args:
+            y_shape: (..., O, *out_size); leading batch sizes are not looked at.
+            w_shape: (O, C / groups, *kernel_size), the forward convolution's kernel.
+            stride: result elements between neighbouring stamps, at least 1.
+            padding: the forward convolution's padding, which the transposed one cuts off. As in
+                :meth:`of_conv`; "SAME" and "SAME_LOWER" give out * stride elements unless
+                output_size says otherwise; "CAUSAL" gives as many, cut after the end, so that
+                element j depends on the y[i] with stride * i <= j.
+            output_padding: elements added after the end, to choose among the sizes that share an
+                output size; smaller than the stride or than the dilation.
+            output_size: the wanted in_size, in place of output_padding.
+            dilation: result elements between neighbouring taps, at least 1.
+            groups: blocks of channels; divides C and O.
+            padding_mode: the forward convolution's padding mode.
+
+        Returns:
+            A frozen, hashable geometry.
+
+        Raises:
+            GeometryError: if the arguments do not describe a transposed convolution.
+
+        Example:
+            >>> Geometry.of_conv_transpose((1, 4, 4), (1, 1, 3, 3), stride=2, padding=1).in_size
+            (7, 7)
+        """
+        kernel = frozen("w's shape", tuple(w_shape))
+        y = spelling.channels_and_sizes("y", y_shape, len(spelling.kernel_sizes(kernel)))
+        return _of_conv_transpose(
+            *y, kernel, frozen("stride", stride), frozen("padding", padding),
+            frozen("output_padding", output_padding), frozen("output_size", output_size),
+            frozen("dilation", dilation), frozen("groups", groups), padding_mode,
+        )  # fmt: skip
+
+
+def links(geometry: Geometry) -> Iterator[Link]:
+    """Every product of the convolution, once.
+
+    ``y[link.output] += w[link.tap] * x[link.input]`` over all links is the convolution;
+    ``x[link.input] += w[link.tap] * y[link.output]`` is the transposed convolution.
+
+    Args:
+        geometry: any geometry.
+
+    Returns:
+        Links in the order of their outputs, then channels, then taps. ``output`` indexes an array
+        of ``geometry.out_shape``, ``input`` one of ``in_shape``, ``tap`` one of ``kernel_shape``.
+
+    Example:
+        >>> for link in links(Geometry.of_conv((1, 3), (1, 1, 2))):
+        ...     print(link.output, link.input, link.tap)
+        (0, 0) (0, 0) (0, 0, 0)
+        (0, 0) (0, 1) (0, 0, 1)
+        (0, 1) (0, 1) (0, 0, 0)
+        (0, 1) (0, 2) (0, 0, 1)
+    """
+    in_block = geometry.in_channels // geometry.groups
+    out_block = geometry.out_channels // geometry.groups
+    by_output = [_links_by_output(axis) for axis in geometry.axes]
+    for o in range(geometry.out_channels):
+        first = in_block * (o // out_block)
+        for outputs in itertools.product(*map(range, geometry.out_size)):
+            meets = [by_output[n][i] for n, i in enumerate(outputs)]
+            for c in range(in_block):
+                for pairs in itertools.product(*meets):
+                    inputs, taps = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+                    yield Link((o, *outputs), (first + c, *inputs), (o, c, *taps))
+
+
+def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
+    """For each output of an axis, its (input, tap) pairs."""
+    table: list[list[tuple[int, int]]] = [[] for _ in range(axis.out_size)]
+    for i, j, t in axis.links():
+        table[i].append((j, t))
+    return table
+
+
+# -- from arguments to a geometry ------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_conv(
+    channels: int, in_size: tuple[int, ...], w_shape: tuple[int, ...], stride: Any, padding: Any,
+    dilation: Any, groups: int, mode: Any,
+) -> Geometry:  # fmt: skip
+    kernel = spelling.kernel_sizes(w_shape)
+    rank, (out_channels, per_group) = len(kernel), w_shape[:2]
+    spelling.check_groups(groups, out_channels)
+    if channels != per_group * groups:
+        fail("w", f"array of shape {w_shape}", f"x has {channels} channels and groups={groups}, so "
+             f"the kernel's second axis must have {channels} / {groups} entries, and has {per_group}",
+             "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
+             "its layout with dimension_numbers")  # fmt: skip
+    steps = [spelling.ints(*named, rank, 1) for named in (("stride", stride), ("dilation", dilation))]
+    columns = zip(in_size, kernel, *steps, spelling.pads(padding, rank), strict=True)
+    mode = spelling.padding_mode(mode)
+    axes = tuple(spelling.conv_axis(*column, mode) for column in columns)
+    return Geometry(axes, channels, out_channels, groups)
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_conv_transpose(
+    channels: int, out_size: tuple[int, ...], w_shape: tuple[int, ...], stride: Any, padding: Any,
+    output_padding: Any, output_size: Any, dilation: Any, groups: int, mode: Any,
+) -> Geometry:  # fmt: skip
+    kernel = spelling.kernel_sizes(w_shape)
+    rank = len(kernel)
+    spelling.check_groups(groups, w_shape[0])
+    if channels != w_shape[0]:
+        fail("w", f"array of shape {w_shape}", f"y has {channels} channels, so the kernel's first "
+             f"axis, the forward convolution's output channels, must have {channels} entries",
+             "lay the kernel out as (y's channels, result's channels / groups, *kernel_size), "
+             "which is PyTorch's, or name its layout with dimension_numbers")  # fmt: skip
+    extra = spelling.ints("output_padding", output_padding, rank, 0)
+    wanted: tuple[int | None, ...] = (None,) * rank
+    if output_size is not None:
+        wanted = spelling.ints("output_size", output_size, rank, 0)
+        if any(extra):
+            fail("output_padding", output_padding, "output_size fixes the size already",
+                 "give one of the two")  # fmt: skip
+    steps = [spelling.ints(*named, rank, 1) for named in (("stride", stride), ("dilation", dilation))]
+    columns = zip(out_size, kernel, *steps, spelling.pads(padding, rank), strict=True)
+    mode = spelling.padding_mode(mode)
+    axes = tuple(
+        spelling.conv_transpose_axis(*column, mode, *ends)
+        for column, ends in zip(columns, zip(extra, wanted, strict=True), strict=True)
+    )
+    return Geometry(axes, w_shape[1] * groups, channels, groups)
+
+
+# -- sizes and their inverses ----------------------------------------------------------------------
+
+
+@overload
+def out_size(in_size: int, kernel_size: int, stride: int = ..., padding: Padding = ...,
+             dilation: int = ...) -> int: ...  # fmt: skip
+@overload
+def out_size(in_size: Sequence[int], kernel_size: Ints, stride: Ints = ..., padding: Padding = ...,
+             dilation: Ints = ...) -> tuple[int, ...]: ...  # fmt: skip
+def out_size(
+    in_size: Ints, kernel_size: Ints, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1
+) -> int | tuple[int, ...]:
+    """The output size of a convolution.
+
+    out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
+
+    Args:
+        in_size: input elements: an int for one axis, or one int an axis.
+        kernel_size: taps; like the rest, one int or one int an axis.
+        stride: input elements between neighbouring outputs.
+        padding: as in :meth:`Geometry.of_conv`.
+        dilation: input elements between neighbouring taps.
+
+    Returns:
+        An int if in_size is one, else a tuple.
+
+    Raises:
+        GeometryError: if the kernel does not fit, or an argument is no legal one.
+
+    Example:
+        >>> out_size(7, 3, stride=2, padding=1), out_size(8, 3, stride=2, padding=1)
+        (4, 4)
+    """
+    sizes = frozen("in_size", in_size)
+    sizes = sizes if isinstance(sizes, tuple) else (sizes,)
+    kernel = spelling.ints("kernel_size", frozen("kernel_size", kernel_size), len(sizes), 1)
+    geometry = Geometry.of_conv(
+        (1, *sizes), (1, 1, *kernel), stride=stride, padding=padding, dilation=dilation
+    )
+    return geometry.out_size if isinstance(in_size, Sequence) else geometry.out_size[0]
+
+
+def in_sizes(
+    out_size: int, kernel_size: int, stride: int = 1, padding: Padding = 0, dilation: int = 1
+) -> tuple[int, ...]:
+    """All input sizes whose convolution has this output size: the shape inverse is not unique.
+
+    Args:
+        out_size: output elements along one axis.
+        kernel_size: taps.
+        stride: input elements between neighbouring outputs.
+        padding: as in :meth:`Geometry.of_conv`, for one axis.
+        dilation: input elements between neighbouring taps.
+
+    Returns:
+        The sizes in rising order, ``stride`` of them unless some would be negative.
+
+    Raises:
+        GeometryError: if an argument is no legal one.
+
+    Example:
+        >>> in_sizes(4, 3, stride=2, padding=1)
+        (7, 8)
+    """
+    named = (("out_size", out_size), ("kernel_size", kernel_size), ("stride", stride),
+             ("dilation", dilation))  # fmt: skip
+    (out,), (kernel,), (step,), (gap,) = (
+        spelling.ints(name, frozen(name, value), 1, 1) for name, value in named
+    )
+    (ends,) = spelling.pads(frozen("padding", padding), 1)
+    if isinstance(ends, str) and ends != "VALID":
+        return tuple(spelling.same_sizes(out, step))
+    low, high = spelling.conv_pads(ends, 0, 0, step)
+    least = step * (out - 1) + gap * (kernel - 1) + 1 - low - high
+    return tuple(size for size in range(least, least + step) if size >= 0)

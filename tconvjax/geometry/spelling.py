@@ -1,0 +1,204 @@
+"""From the arguments that people write to axes: every spelling of steps, padding and sizes."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, fail
+
+PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
+
+Ints: TypeAlias = int | Sequence[int]
+"""One integer for every axis, or one integer an axis."""
+Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
+"""A name, one integer, one integer an axis, or one (low, high) pair an axis."""
+AxisPads: TypeAlias = str | tuple[int, int]
+"""The padding of one axis: a name, or (low, high)."""
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def frozen(argument: str, value: Any) -> Any:
+    """Nested sequences of whole numbers as nested tuples of ints; names and None as they are."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return tuple(frozen(argument, item) for item in value)
+    if getattr(value, "shape", ()):  # an array of integers, NumPy's as a rule
+        return frozen(argument, value.tolist() if hasattr(value, "tolist") else list(value))
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except Exception:  # noqa: BLE001, S110 - a symbolic size raises an error of its own library
+        pass
+    return fail(argument, value, "it must be a whole number that is known before tracing",
+                "give a Python int")  # fmt: skip
+
+
+def ints(argument: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
+    """One int an axis from a frozen argument, each at least ``least``."""
+    values = value if isinstance(value, tuple) else (value,) * rank
+    if len(values) != rank:
+        fail(argument, value, f"the convolution has {_counted(rank, 'spatial axis')}",
+             f"give one int, or {_counted(rank, 'int')}")  # fmt: skip
+    for item in values:
+        if not isinstance(item, int):
+            fail(argument, value, "it must be one whole number an axis", "give ints")
+        if item < least:
+            fail(argument, value, f"it must be at least {least}", f"give {least} or more")
+    return values
+
+
+def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
+    """The padding of each axis from a frozen argument."""
+    if isinstance(value, str):
+        if value.upper() not in PADDING_NAMES:
+            fail("padding", value, f"the names are {', '.join(PADDING_NAMES)}",
+                 "use one of them, or give numbers")  # fmt: skip
+        return (value.upper(),) * rank
+    values = value if isinstance(value, tuple) else (value,) * rank
+    pairs = tuple(item if isinstance(item, tuple) else (item, item) for item in values)
+    if len(pairs) != rank or any(
+        len(pair) != 2 or not all(isinstance(end, int) for end in pair) for pair in pairs
+    ):
+        fail("padding", value, f"the convolution has {_counted(rank, 'spatial axis')}",
+             f"give a name, one int, {_counted(rank, 'int')}, or {_counted(rank, '(low, high) pair')}"
+             f" such as {((1, 2),) * rank}")  # fmt: skip
+    return pairs
+
+
+def padding_mode(value: Any) -> PaddingMode:
+    """A padding mode, checked."""
+    if value not in PADDING_MODES:
+        fail("padding_mode", value, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
+    mode: PaddingMode = value
+    return mode
+
+
+def check_groups(groups: Any, channels: int) -> None:
+    """Groups must divide the kernel's first axis."""
+    ints("groups", groups, 1, 1)
+    if channels % groups:
+        divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+        fail("groups", groups, f"it must divide the kernel's {channels} output channels",
+             f"groups that do: {listed(divisors)}")  # fmt: skip
+
+
+def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
+    """The taps along each axis of a kernel of shape (O, C / groups, *k)."""
+    if not isinstance(w_shape, tuple) or len(w_shape) < 3:
+        fail("w", f"array of shape {w_shape}", "a kernel has two channel axes and at least one "
+             "spatial axis", "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
+    return ints("kernel_size", w_shape[2:], len(w_shape) - 2, 1)
+
+
+def channels_and_sizes(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ...]]:
+    """The channel count and the spatial sizes of an array of shape (..., channels, *sizes)."""
+    if not isinstance(shape, Sequence) or len(shape) < rank + 1:
+        fail(argument, f"array of shape {shape}", f"a kernel of {_counted(rank, 'spatial axis')} "
+             f"goes with a channel axis and {_counted(rank, 'spatial axis')}, after any batch axes",
+             "reshape it, or the kernel")  # fmt: skip
+    channels, *sizes = frozen(f"{argument}'s shape", tuple(shape)[len(shape) - rank - 1 :])
+    return channels, tuple(sizes)
+
+
+def listed(sizes: Sequence[int]) -> str:
+    """A few of the numbers that would do, for a message."""
+    if len(sizes) <= 8:
+        return ", ".join(map(str, sizes))
+    return f"{sizes[0]}, {sizes[1]}, ..., {sizes[-1]}"
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = {"spatial axis": "spatial axes"}.get(noun, noun + "s")
+    return f"{count} {noun if count == 1 else plural}"
+
+
+# -- solving ---------------------------------------------------------------------------------------
+
+
+def conv_pads(given: AxisPads, size: int, span: int, stride: int) -> tuple[int, int]:
+    """(low, high) of a forward convolution of ``size`` elements, names resolved."""
+    match given:
+        case "VALID":
+            return 0, 0
+        case "CAUSAL":
+            return span - 1, 0
+        case "SAME" | "SAME_LOWER":
+            total = max(stride * (math.ceil(size / stride) - 1) + span - size, 0)
+            less, more = total // 2, total - total // 2
+            return (less, more) if given == "SAME" else (more, less)
+        case (int(low), int(high)):
+            return low, high
+    raise AssertionError(given)
+
+
+def conv_axis(
+    size: int, kernel: int, stride: int, dilation: int, given: AxisPads, mode: PaddingMode
+) -> Axis:
+    """The axis of a convolution that reads ``size`` elements."""
+    span = dilation * (kernel - 1) + 1
+    low, high = conv_pads(given, size, span, stride)
+    room = size + low + high - span
+    if room < 0 and size > 0:
+        fail("x", f"{size} elements along an axis", f"with padding {(low, high)} that is "
+             f"{size + low + high}, and a kernel of {kernel} taps at dilation {dilation} spans "
+             f"{span}", f"sizes that do: {max(span - low - high, 0)} and more; or pad by "
+             f"{-room} more")  # fmt: skip
+    return Axis(size, max(room // stride + 1, 0), kernel, stride, dilation, low, mode)
+
+
+def conv_transpose_axis(
+    size: int, kernel: int, stride: int, dilation: int, given: AxisPads, mode: PaddingMode,
+    extra: int, wanted: int | None,
+) -> Axis:  # fmt: skip
+    """The axis whose transposed convolution reads ``size`` elements and gives ``wanted``."""
+    span = dilation * (kernel - 1) + 1
+    if isinstance(given, str) and given != "VALID":
+        in_size, low = _named_transpose(given, size, span, stride, extra, wanted)
+        return Axis(in_size, size, kernel, stride, dilation, low, mode)
+    low, high = conv_pads(given, 0, span, stride)
+    least = stride * (size - 1) + span - low - high
+    # PyTorch's rule. The padding (low, high - extra) is one of a forward convolution whatever the
+    # extra is, so the transposed convolution exists even where extra >= stride.
+    room = max(stride, dilation)
+    if extra >= room:
+        fail("output_padding", extra, f"it must be smaller than the stride ({stride}) or than the "
+             f"dilation ({dilation})", f"give at most {room - 1}, or a smaller or negative "
+             "padding")  # fmt: skip
+    in_size = least + extra if wanted is None else wanted
+    if size == 0 and wanted is None:
+        in_size = max(in_size, 0)
+    sizes = [n for n in range(least, least + room) if n >= 0] or ([0] if size == 0 else [])
+    if in_size not in sizes:
+        argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
+        fail(argument, value, f"in_size={in_size} cannot give out_size={size} with kernel "
+             f"{kernel}, stride {stride}, dilation {dilation} and padding {(low, high)}",
+             f"sizes that do: {listed(sizes)}" if sizes else "pad less")  # fmt: skip
+    return Axis(in_size, size, kernel, stride, dilation, low, mode)
+
+
+def _named_transpose(
+    name: str, size: int, span: int, stride: int, extra: int, wanted: int | None
+) -> tuple[int, int]:
+    """(in_size, low) of a transposed convolution whose padding is a name other than VALID."""
+    if extra:
+        fail("output_padding", extra, f"padding={name!r} fixes the size without it",
+             "give output_size instead")  # fmt: skip
+    in_size = stride * size if wanted is None else wanted
+    sizes = same_sizes(size, stride)
+    if in_size not in sizes:
+        fail("output_size", in_size, f"padding={name!r} with stride {stride} cannot give "
+             f"out_size={size} from it", f"sizes that do: {listed(sizes)}")  # fmt: skip
+    # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with
+    # stride * i <= j, and cuts the surplus after the last.
+    return in_size, 0 if name == "CAUSAL" else conv_pads(name, in_size, span, stride)[0]
+
+
+def same_sizes(size: int, stride: int) -> range:
+    """The input sizes n with ceil(n / stride) = size."""
+    return range(max(stride * (size - 1) + 1, 0), stride * size + 1)

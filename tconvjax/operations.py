@@ -1,0 +1,449 @@
+"""The front door: conv, conv_transpose and kernel_gradient, with every argument people use.
+
+Each function reads its arguments into static integers (a geometry and a layout), then calls one
+jitted body. A second call with the same shapes and arguments traces nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Num
+
+from tconvjax.algorithms import ALGORITHMS, ROLES, Partial, Specs, check_choice, spec_of
+from tconvjax.forward import DimensionNumbers, Precision, fill_borders, fold_borders, layout
+from tconvjax.geometry import (
+    Geometry,
+    Ints,
+    Padding,
+    PaddingMode,
+    conv_pads,
+    fail,
+    frozen,
+    ints,
+    pads,
+)
+from tconvjax.sharding import explicitly_sharded
+from tconvjax.trilinear import trilinear
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+COMPLEXES = ("complex64", "complex128")
+SIGNED = ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+
+
+def conv(
+    x: Num[Array, "..."],
+    w: Num[Array, "..."],
+    bias: Num[Array, "out_channels"] | None = None,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
+    dimension_numbers: DimensionNumbers = None,
+    precision: Precision = None,
+    preferred_element_type: Any = None,
+    algorithm: str = "auto",
+) -> Num[Array, "..."]:
+    """Convolution (the field's word for cross-correlation) over any number of spatial axes.
+
+    y[n, o, i] = bias[o] + sum over c, t of w[o, c, t] * x[n, c, stride*i + dilation*t - low]
+
+    Args:
+        x: input (N, C, *in_size); also unbatched (C, *in_size) or with several leading batch axes.
+            float16, bfloat16, float32, float64, complex64, complex128, or integers.
+        w: kernel (O, C / groups, *kernel_size).
+        bias: (O,), added to every output element of its channel.
+        stride: input elements between neighbouring outputs, at least 1; one int or one an axis.
+        padding: elements added around x: an int, one int an axis, (low, high) pairs (negative
+            crops), or "VALID", "SAME", "SAME_LOWER", "CAUSAL".
+        dilation: input elements between neighbouring taps, at least 1; one int or one an axis.
+        groups: blocks of channels that do not see one another; divides C and O.
+        padding_mode: what padding elements hold: "zeros", or copies of x: "circular", "reflect",
+            "replicate".
+        dimension_numbers: layouts of x, w and y, such as ("NHWC", "HWIO", "NHWC"), as
+            ``lax.conv_general_dilated`` takes them; None for channels first.
+        precision: of the products, as ``lax.conv_general_dilated`` takes it.
+        preferred_element_type: dtype of the result, at least as wide as the operands'; sums are
+            kept in it, or in float32 for narrower results.
+        algorithm: "auto" or a key of :data:`tconvjax.ALGORITHMS`.
+
+    Returns:
+        y (N, O, *out_size), with x's batch axes.
+
+    Raises:
+        GeometryError: if the arguments do not fit together; the message says what would.
+
+    Example:
+        >>> x = jnp.arange(1.0, 6.0).reshape(1, 1, 5)
+        >>> w = jnp.array([[[1.0, 10.0, 100.0]]])
+        >>> conv(x, w, stride=2, padding=1)
+        Array([[[210., 432.,  54.]]], dtype=float32)
+
+    The sum is relation (1) of Dumoulin and Visin, arXiv:1603.07285, with every size an argument.
+    """
+    x, w, bias = _arrays(x=x, w=w, bias=bias)
+    specs = _layout(dimension_numbers, w)
+    geometry = Geometry.of_conv(
+        _sizes("x", x, specs.lhs_spec),
+        _permuted(w.shape, specs.rhs_spec),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+    )
+    return _apply(
+        "conv", x, w, bias, geometry, specs, precision, preferred_element_type, algorithm
+    )
+
+
+def conv_transpose(
+    y: Num[Array, "..."],
+    w: Num[Array, "..."],
+    bias: Num[Array, "in_channels"] | None = None,
+    *,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
+    output_size: Ints | None = None,
+    dilation: Ints = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
+    dimension_numbers: DimensionNumbers = None,
+    precision: Precision = None,
+    preferred_element_type: Any = None,
+    algorithm: str = "auto",
+) -> Num[Array, "..."]:
+    """Transposed convolution: the vjp of :func:`conv` in x, with the same w and arguments.
+
+    z[n, c, j] = bias[c] + sum of w[o, c, t] * y[n, o, i] over o and all i, t with
+    stride*i + dilation*t - low = j
+
+    Each element of y stamps a scaled kernel onto the result, ``stride`` apart; ``padding`` cuts
+    the rim. It is the matrix of the convolution, transposed (complex kernels are not conjugated).
+
+    Args:
+        y: (N, O, *out_size), shaped like the convolution's output; also unbatched, or with several
+            leading batch axes. Dtypes as in :func:`conv`.
+        w: the forward convolution's kernel (O, C / groups, *kernel_size), which is PyTorch's and
+            ONNX's layout of a transposed convolution's weight.
+        bias: (C,), added to every element of its channel of the result.
+        stride: result elements between neighbouring stamps, at least 1; one int or one an axis.
+        padding: the forward convolution's padding, as in :func:`conv`: here it is cut off.
+            "SAME" and "SAME_LOWER" give out_size * stride elements. "CAUSAL" gives as many, all cut
+            from the end, so that element j depends on the y[i] with stride * i <= j only.
+        output_padding: elements more at the end, to choose among the sizes that share an output
+            size; smaller than the stride or than the dilation.
+        output_size: the result's spatial size, in place of output_padding.
+        dilation: result elements between neighbouring taps, at least 1; one int or one an axis.
+        groups: blocks of channels that do not see one another; divides C and O.
+        padding_mode: the forward convolution's; what it copied, this adds up.
+        dimension_numbers: layouts of the forward convolution's x (so of the result), w and y, such
+            as ("NHWC", "HWIO", "NHWC"); None for channels first.
+        precision: of the products, as ``lax.conv_general_dilated`` takes it.
+        preferred_element_type: dtype of the result, at least as wide as the operands'.
+        algorithm: "auto" or a key of :data:`tconvjax.ALGORITHMS`.
+
+    Returns:
+        z (N, C, *in_size), with y's batch axes.
+
+    Raises:
+        GeometryError: if the arguments do not fit together; the message says what would.
+
+    Example:
+        >>> y = jnp.array([[[0.0, 1.0], [2.0, 3.0]]])
+        >>> w = jnp.array([[[[4.0, 7.0], [2.0, 2.0]]]])
+        >>> conv_transpose(y, w)
+        Array([[[ 0.,  4.,  7.],
+                [ 8., 28., 23.],
+                [ 4., 10.,  6.]]], dtype=float32)
+
+    Sizes follow relation 14 of Dumoulin and Visin, arXiv:1603.07285.
+    """
+    y, w, bias = _arrays(y=y, w=w, bias=bias)
+    specs = _layout(dimension_numbers, w)
+    geometry = Geometry.of_conv_transpose(
+        _sizes("y", y, specs.out_spec),
+        _permuted(w.shape, specs.rhs_spec),
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        output_size=output_size,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+    )
+    return _apply(
+        "conv_transpose", y, w, bias, geometry, specs, precision, preferred_element_type, algorithm
+    )
+
+
+def kernel_gradient(
+    x: Num[Array, "..."],
+    y: Num[Array, "..."],
+    *,
+    kernel_size: Ints,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
+    dimension_numbers: DimensionNumbers = None,
+    precision: Precision = None,
+    preferred_element_type: Any = None,
+    algorithm: str = "auto",
+) -> Num[Array, "..."]:
+    """The third partial: the vjp of :func:`conv` in w, and of :func:`conv_transpose` in w.
+
+    dw[o, c, t] = sum over n, i of y[n, o, i] * x[n, c, stride*i + dilation*t - low]
+
+    Args:
+        x: the convolution's input (N, C, *in_size), or the transposed one's cotangent.
+        y: the convolution's cotangent (N, O, *out_size), or the transposed one's input; x's batch
+            axes.
+        kernel_size: taps of the kernel: one int, or one int an axis.
+        stride: as in :func:`conv`.
+        padding: as in :func:`conv`.
+        dilation: as in :func:`conv`.
+        groups: as in :func:`conv`.
+        padding_mode: as in :func:`conv`.
+        dimension_numbers: layouts of x, dw and y.
+        precision: of the products, as ``lax.conv_general_dilated`` takes it.
+        preferred_element_type: dtype of the result, at least as wide as the operands'.
+        algorithm: "auto" or a key of :data:`tconvjax.ALGORITHMS`.
+
+    Returns:
+        dw (O, C / groups, *kernel_size).
+
+    Raises:
+        GeometryError: if the arguments do not fit together; the message says what would.
+
+    Example:
+        >>> x = jnp.arange(1.0, 6.0).reshape(1, 1, 5)
+        >>> kernel_gradient(x, jnp.ones((1, 1, 3)), kernel_size=3, stride=2, padding=1)
+        Array([[[6., 9., 6.]]], dtype=float32)
+    """
+    x, y, _ = _arrays(x=x, y=y, bias=None)
+    rank, kernel = _kernel_size(kernel_size, dimension_numbers, x)
+    specs = layout(_hashable(dimension_numbers), rank)
+    x_sizes, y_sizes = _sizes("x", x, specs.lhs_spec), _sizes("y", y, specs.out_spec)
+    groups = ints("groups", frozen("groups", groups), 1, 1)[0]
+    if x_sizes[0] % groups:
+        fail("groups", groups, f"it must divide x's {x_sizes[0]} channels", "give a divisor")
+    # The sizes of x and y are both given. A padding's name is read for the forward convolution.
+    strides = ints("stride", frozen("stride", stride), rank, 1)
+    spans = [(k - 1) * d + 1 for k, d in
+             zip(kernel, ints("dilation", frozen("dilation", dilation), rank, 1), strict=True)]  # fmt: skip
+    ends = pads(frozen("padding", padding), rank)
+    numbers = tuple(map(conv_pads, ends, x_sizes[1:], spans, strides))
+    geometry = Geometry.of_conv_transpose(
+        y_sizes,
+        (y_sizes[0], x_sizes[0] // groups, *kernel),
+        stride=strides,
+        padding=numbers,
+        output_size=x_sizes[1:],
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+    )
+    if _batch_axes(x, rank) != _batch_axes(y, rank):
+        fail("y", f"array of shape {y.shape}", f"x has shape {x.shape}, and the two must have the "
+             "same batch axes", "give the y that this x gave")  # fmt: skip
+    return _apply(
+        "kernel_gradient", x, y, None, geometry, specs, precision, preferred_element_type, algorithm
+    )
+
+
+# -- the body --------------------------------------------------------------------------------------
+
+
+def _apply(
+    partial: Partial, a: jax.Array, b: jax.Array, bias: jax.Array | None, geometry: Geometry,
+    specs: Specs, precision: Precision, preferred_element_type: Any, algorithm: str,
+) -> jax.Array:  # fmt: skip
+    """Check what is left to check and call the jitted body."""
+    if algorithm != "auto":
+        check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+    channels = geometry.out_channels if partial == "conv" else geometry.in_channels
+    if bias is not None and bias.shape != (channels,):
+        fail("bias", f"array of shape {bias.shape}", f"it has one element for each of the result's "
+             f"{channels} channels", f"reshape it to ({channels},)")  # fmt: skip
+    body = functools.partial(
+        _jitted, partial=partial, geometry=geometry, specs=specs, precision=_precision(precision),
+        preferred_element_type=preferred_element_type, algorithm=algorithm,
+    )  # fmt: skip
+    return explicitly_sharded(body, partial, a, b, bias, specs, geometry)
+
+
+@functools.partial(
+    jax.jit,
+    inline=True,
+    static_argnames=(
+        "partial",
+        "geometry",
+        "specs",
+        "precision",
+        "preferred_element_type",
+        "algorithm",
+    ),
+)
+def _jitted(
+    a: jax.Array, b: jax.Array, bias: jax.Array | None, *, partial: Partial, geometry: Geometry,
+    specs: Specs, precision: Precision, preferred_element_type: Any, algorithm: str,
+) -> jax.Array:  # fmt: skip
+    operands = [a, b] if bias is None else [a, b, bias]
+    given = jnp.result_type(*operands)
+    dtype = _result_dtype(given, preferred_element_type)
+    first, second, result = ROLES[partial]
+    batch = _batch_axes(a, geometry.rank)
+    values = [
+        _with_one_batch(value.astype(given), role, geometry.rank, specs)
+        for value, role in ((a, first), (b, second))
+    ]
+    if first == "x" and geometry.bordered:
+        values[0] = fill_borders(values[0], geometry, specs.lhs_spec)
+    out = trilinear(
+        partial, *values, geometry=geometry.filled(), specs=specs, precision=precision,
+        dtype=dtype, algorithm=algorithm,
+    )  # fmt: skip
+    if result == "w":
+        return out
+    if result == "x" and geometry.bordered:
+        out = fold_borders(out, geometry, specs.lhs_spec)
+    spec = spec_of(result, specs)
+    if bias is not None:
+        shape = [1] * out.ndim
+        shape[spec[1]] = -1
+        out = out + bias.astype(dtype).reshape(shape)
+    if batch == ():
+        return lax.squeeze(out, (spec[0],))
+    if batch is not None and len(batch) > 1:
+        return out.reshape(*batch, *out.shape[1:])
+    return out
+
+
+# -- reading arguments -----------------------------------------------------------------------------
+
+
+def _arrays(**values: Any) -> list[Any]:
+    """The arguments as JAX arrays (or NumPy's, which jit takes over), of a dtype that adds up."""
+    return [
+        None if value is None and name == "bias" else _array(name, value)
+        for name, value in values.items()
+    ]
+
+
+def _array(name: str, value: Any) -> Any:
+    if not isinstance(value, jax.Array | np.ndarray):
+        try:
+            value = jnp.asarray(value)
+        except (TypeError, ValueError):
+            fail(name, type(value).__name__, "it must be an array of numbers",
+                 "convert it with jnp.asarray")  # fmt: skip
+    if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
+        fail(name, f"array of dtype {value.dtype}", "floats of 16 to 64 bits, complex numbers and "
+             "integers of 8 to 64 bits can be convolved", "convert it with .astype")  # fmt: skip
+    return value
+
+
+def _hashable(dimension_numbers: Any) -> Any:
+    return tuple(dimension_numbers) if isinstance(dimension_numbers, list) else dimension_numbers
+
+
+def _layout(dimension_numbers: Any, w: jax.Array) -> Specs:
+    if w.ndim < 3:
+        fail("w", f"array of shape {w.shape}", "a kernel has two channel axes and at least one "
+             "spatial axis", "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
+    return layout(_hashable(dimension_numbers), w.ndim - 2)
+
+
+def _kernel_size(value: Any, dimension_numbers: Any, x: jax.Array) -> tuple[int, tuple[int, ...]]:
+    """(rank, kernel sizes): the layout tells the rank, else a tuple's length, else x's."""
+    value = frozen("kernel_size", value)
+    rank = len(value) if isinstance(value, tuple) else x.ndim - 2
+    if dimension_numbers is not None:
+        rank = len(dimension_numbers[0]) - 2
+    if rank < 1:
+        fail("kernel_size", value, f"x of shape {x.shape} leaves no spatial axis to it",
+             "give one int an axis")  # fmt: skip
+    return rank, ints("kernel_size", value, rank, 1)
+
+
+def _permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
+    return tuple(shape[position] for position in spec)
+
+
+def _batch_axes(value: jax.Array, rank: int) -> tuple[Any, ...] | None:
+    """The sizes of an array's batch axes; None for one axis, which may stand anywhere."""
+    count = value.ndim - rank - 1
+    return None if count == 1 else tuple(value.shape[:count])
+
+
+def _sizes(role: str, value: jax.Array, spec: tuple[int, ...]) -> tuple[int, ...]:
+    """(channels, *spatial sizes) of x or y, whatever its batch axes."""
+    extra = value.ndim - len(spec)
+    if extra == 0:
+        return _permuted(value.shape, spec[1:])
+    if extra == -1:
+        return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
+    if extra < -1 or spec[0] != 0:
+        rank = len(spec) - 2
+        fail(role, f"array of shape {value.shape}", f"a kernel with {rank} spatial axes wants "
+             f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
+             "reshape it, or the kernel")  # fmt: skip
+    return tuple(value.shape[p + extra] for p in spec[1:])
+
+
+def _with_one_batch(value: jax.Array, role: str, rank: int, specs: Specs) -> jax.Array:
+    """x or y with exactly one batch axis; w as it is."""
+    if role == "w":
+        return value
+    batch = _batch_axes(value, rank)
+    if batch is None:
+        return value
+    if batch == ():
+        return jnp.expand_dims(value, spec_of(role, specs)[0])
+    return value.reshape(math.prod(batch), *value.shape[len(batch) :])
+
+
+def _result_dtype(given: Any, preferred: Any) -> Any:
+    """The dtype of the result: that of the operands, or a preferred one that holds all of it."""
+    given = jnp.dtype(given)
+    if preferred is None:
+        return given
+    try:
+        wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(preferred))
+    except TypeError:
+        wanted = None
+    kinds = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
+    kind = next(kind for kind in kinds if given.name in kind)
+    if wanted is None or wanted.name not in kind or wanted.itemsize < given.itemsize:
+        wider = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
+        fail("preferred_element_type", preferred, f"the operands are {given.name}, and the result "
+             "must be of the same kind and at least as wide", f"give one of {', '.join(wider)}")  # fmt: skip
+    return wanted
+
+
+def _precision(value: Any) -> Any:
+    """A precision that ``lax.conv_general_dilated`` takes, hashable."""
+    if value is None:
+        return None
+    pair = tuple(value) if isinstance(value, tuple | list) else (value,)
+    try:
+        read = tuple(None if one is None else lax.Precision(one) for one in pair)
+    except ValueError:
+        read = ()
+    if len(read) not in (1, 2):
+        fail("precision", value, "it must be None, one of 'default', 'high', 'highest', a "
+             "lax.Precision, or a pair of them", "use one of these")  # fmt: skip
+    return read if len(read) == 2 else read[0]

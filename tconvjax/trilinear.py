@@ -1,0 +1,176 @@
+"""The three partials of one trilinear form, as one operation that is closed under derivatives.
+
+    T(x, w, y) = sum over n, o, c, i, t of  y[n, o, i] * w[o, c, t] * x[n, c, s*i + d*t - p]
+
+is linear in each of its arguments. Its derivative in y is the convolution of x and w; in x, the
+transposed convolution of y and w; in w, the kernel gradient of x and y. Transposing any of the
+three in either operand gives one of the other two, so one JAX primitive with a parameter that says
+which partial it is needs no other derivative rule, to any order. The same symmetry gives the
+batching rule: a new axis of two of the three arrays joins the axis that those two share (n, o or
+c), and a new axis of all three joins the groups.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from tconvjax.algorithms import ROLES, Partial, Specs, aval_like, result_shape, run, spec_of
+from tconvjax.geometry import Geometry
+
+PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.items()}
+
+# Which entry of its layout (batch, channel, ...) or (out, in, ...) an array shares under a letter.
+_SHARED = {"x": {"n": 0, "c": 1}, "w": {"o": 0, "c": 1}, "y": {"n": 0, "o": 1}}
+_GROUPED = {"x": 1, "w": 0, "y": 1}
+
+trilinear_p = Primitive("trilinear")
+
+
+def trilinear(partial: Partial, a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
+    """Bind the primitive; ``params`` are those of :func:`tconvjax.algorithms.run`, less platform.
+
+    Args:
+        partial: which partial derivative of T.
+        a: first operand, one batch axis; ``ROLES[partial]`` says which of x, w, y it is.
+        b: second operand, of a's dtype.
+        **params: geometry, specs, precision, dtype and algorithm, all static.
+
+    Returns:
+        The result, of ``params["dtype"]``.
+    """
+    a, b = _varying_together(a, b)
+    result: jax.Array = trilinear_p.bind(a, b, partial=partial, **params)
+    return result
+
+
+def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Inside a shard_map, let both operands vary over the mesh axes that either varies over.
+
+    The transpose of this is the sum over devices that a replicated operand's gradient needs.
+    """
+    axes = [_varying(jax.typeof(v)) for v in (a, b)]
+    both = axes[0] | axes[1]
+    a, b = (
+        jax.lax.pcast(v, tuple(sorted(both - have)), to="varying") if both - have else v
+        for v, have in zip((a, b), axes, strict=True)
+    )
+    return a, b
+
+
+def _varying(aval: Any) -> frozenset[str]:
+    """The manual mesh axes that a value varies over: ``mat.varying``, ``vma`` before jax 0.10."""
+    names: frozenset[str] = aval.mat.varying if hasattr(aval, "mat") else aval.vma
+    return names
+
+
+def _impl(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
+    # Reached under jax.disable_jit, where a jit of ours would come back here for ever.
+    return run(a=a, b=b, platform=jax.default_backend(), **params)
+
+
+def _abstract_eval(a: Any, b: Any, *, partial: Partial, geometry: Geometry, specs: Specs,
+                   dtype: Any, **_: Any) -> Any:  # fmt: skip
+    return aval_like(a, result_shape(partial, a, geometry, specs), dtype)
+
+
+def _transpose(operand: int, cotangent: Any, a: Any, b: Any, *, partial: Partial, dtype: Any,
+               **params: Any) -> jax.Array:  # fmt: skip
+    """The partial whose result is the operand that is being solved for."""
+    first, second, result = ROLES[partial]
+    wanted, kept_role, kept = (first, second, b) if operand == 0 else (second, first, a)
+    values = {result: cotangent, kept_role: kept.astype(dtype)}
+    transposed = PARTIAL_WITH_RESULT[wanted]
+    a_role, b_role, _ = ROLES[transposed]
+    solved = trilinear(transposed, values[a_role], values[b_role], dtype=dtype, **params)
+    return solved.astype((a, b)[operand].aval.dtype)
+
+
+def _batch(operands: Sequence[Any], dims: Sequence[int | None], *, partial: Partial,
+           geometry: Geometry, specs: Specs, **params: Any) -> tuple[jax.Array, int]:  # fmt: skip
+    """Fold the new axis into the one that the arrays which have it share; unfold it after."""
+    *roles, result = ROLES[partial]
+    having = [role for role, dim in zip(roles, dims, strict=True) if dim is not None]
+    size = next(v.shape[d] for v, d in zip(operands, dims, strict=True) if d is not None)
+    letter = "g"
+    if len(having) == 1:
+        (letter,) = _SHARED[having[0]].keys() & _SHARED[result].keys()
+    if isinstance(size, int) and size == 0:  # no number of groups says "none"
+        shape = result_shape(partial, _without(operands[0], dims[0]), geometry, specs)
+        return jnp.zeros((0, *shape), params["dtype"]), 0
+    folded = [
+        value if dim is None else _fold(value, dim, *_place(role, letter, specs, geometry.groups))
+        for value, dim, role in zip(operands, dims, roles, strict=True)
+    ]
+    wider = replace(
+        geometry,
+        in_channels=geometry.in_channels * (size if letter in "cg" else 1),
+        out_channels=geometry.out_channels * (size if letter in "og" else 1),
+        groups=geometry.groups * (size if letter == "g" else 1),
+    )
+    value = trilinear(partial, *folded, geometry=wider, specs=specs, **params)
+    return _unfold(value, size, *_place(result, letter, specs, geometry.groups)), 0
+
+
+def _without(value: Any, dim: int | None) -> Any:
+    """A value's abstract shape less one axis."""
+    shape = list(value.shape)
+    if dim is not None:
+        del shape[dim]
+    return jax.ShapeDtypeStruct(tuple(shape), value.dtype)
+
+
+def _place(role: str, letter: str, specs: Specs, groups: int) -> tuple[int, int]:
+    """(position, blocks): where a folded axis goes, and how many blocks of that axis it repeats in.
+
+    Channels are blocks of groups, except along the kernel's second axis, which counts one group's.
+    """
+    spec = spec_of(role, specs)
+    if letter == "g":
+        return spec[_GROUPED[role]], 1
+    blocks = groups if letter in "oc" and (role, letter) != ("w", "c") else 1
+    return spec[_SHARED[role][letter]], blocks
+
+
+def _fold(value: jax.Array, dim: int, position: int, blocks: int) -> jax.Array:
+    value = jnp.moveaxis(value, dim, 0)
+    size, shape = value.shape[0], value.shape[1:]
+    value = value.reshape(size, *shape[:position], blocks, -1, *shape[position + 1 :])
+    value = jnp.moveaxis(value, 0, position + 1)
+    return value.reshape(*shape[:position], -1, *shape[position + 1 :])
+
+
+def _unfold(value: jax.Array, size: Any, position: int, blocks: int) -> jax.Array:
+    shape = value.shape
+    value = value.reshape(*shape[:position], blocks, size, -1, *shape[position + 1 :])
+    value = jnp.moveaxis(value, position + 1, 0)
+    return value.reshape(size, *shape[:position], -1, *shape[position + 1 :])
+
+
+def _lowered_for(platform: str) -> Callable[..., jax.Array]:
+    def lowered(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
+        return run(a=a, b=b, platform=platform, **params)
+
+    return lowered
+
+
+trilinear_p.def_impl(_impl)
+trilinear_p.def_abstract_eval(_abstract_eval)
+ad.defbilinear(
+    trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1)
+)
+batching.primitive_batchers[trilinear_p] = _batch
+mlir.register_lowering(
+    trilinear_p, mlir.lower_fun(_lowered_for("default"), multiple_results=False)
+)
+mlir.register_lowering(
+    trilinear_p, mlir.lower_fun(_lowered_for("cpu"), multiple_results=False), platform="cpu"
+)
