@@ -33,7 +33,7 @@ def assert_adjoint(
     Raises:
         AssertionError: with both sums and their difference, or with the shapes that do not fit.
 
-    Example:
+    Examples:
         >>> import tconvjax as tc
         >>> x, y, w = jnp.ones((1, 7)), jnp.ones((1, 4)), jnp.ones((1, 1, 3))
         >>> up = lambda y: tc.conv_transpose(y, w, stride=2, padding=1)

@@ -3,7 +3,7 @@
 Each algorithm is plain JAX code for the *forward* convolution, with one signature. What it
 transposes to comes from ``jax.linear_transpose``, so an algorithm is right in all three partials
 as soon as it is right in one. Integers, which have no derivative, go another way round: both
-transposes are themselves forward convolutions of data laid out anew (:func:`_as_forward`).
+transposes are themselves forward convolutions of data laid out anew (`_as_forward`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from tconvjax.forward import Precision, convolve, placed
 from tconvjax.geometry import Axis, Geometry, fail
@@ -75,9 +76,9 @@ def select_algorithm(
         platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
 
     Returns:
-        A key of :data:`ALGORITHMS`.
+        A key of `ALGORITHMS`.
 
-    Example:
+    Examples:
         >>> upsampling = Geometry.of_conv_transpose((8, 32, 32), (8, 4, 4, 4), stride=2, padding=1)
         >>> select_algorithm(upsampling, "conv_transpose", platform="cpu")
         'polyphase'
@@ -318,7 +319,7 @@ def run(
         specs: where the axes stand.
         precision: of the products.
         dtype: of the result: that of the operands or a wider one of its kind.
-        algorithm: a key of :data:`ALGORITHMS`, or "auto".
+        algorithm: a key of `ALGORITHMS`, or "auto".
         platform: what the program is for.
 
     Returns:
@@ -331,6 +332,8 @@ def run(
         algorithm = select_algorithm(geometry, partial, a.dtype, platform)
     wide = _working_dtype(a.dtype, dtype, algorithm, platform)
     a, b, forward = a.astype(wide), b.astype(wide), ALGORITHMS[algorithm]
+    if partial == "kernel_gradient" and algorithm != "patches":
+        a, b = _whole_in_space(a, specs.lhs_spec), _whole_in_space(b, specs.out_spec)
     if partial == "conv":
         result = forward(a, b, geometry, specs, precision)
     elif jnp.issubdtype(wide, jnp.inexact):
@@ -348,9 +351,26 @@ def _working_dtype(given: Any, wanted: Any, algorithm: str, platform: str) -> An
     return wanted
 
 
+def _whole_in_space(value: jax.Array, spec: tuple[int, ...]) -> jax.Array:
+    """Ask XLA's partitioner not to split the spatial axes of a value.
+
+    Where a mesh has a second axis, XLA sums the kernel gradient of a spatially split convolution
+    over that axis too: the result comes out a whole number of times too large, for
+    ``lax.conv_general_dilated`` as for us (seen with jax 0.9.0, 0.10.2 and 0.12.0.1 on eight host
+    devices). Batch and channels stay free, so this costs nothing unless space was split.
+    """
+    mesh = jax.typeof(value).sharding.mesh
+    split = [name for name in mesh.auto_axes if mesh.shape[name] > 1]
+    if len(split) < 2:
+        return value
+    entries: list[Any] = [None] * value.ndim
+    entries[spec[0]] = entries[spec[1]] = PartitionSpec.UNCONSTRAINED
+    return lax.with_sharding_constraint(value, NamedSharding(mesh, PartitionSpec(*entries)))
+
+
 def aval_like(aval: Any, shape: tuple[Any, ...], dtype: Any) -> Any:
     """An abstract array of another shape and dtype that varies over the same mesh axes."""
-    spec = jax.sharding.PartitionSpec(*(None,) * len(shape))
+    spec = PartitionSpec(*(None,) * len(shape))
     return aval.update(
         shape=shape, dtype=jnp.dtype(dtype), weak_type=False, sharding=aval.sharding.update(spec=spec)
     )

@@ -37,7 +37,7 @@ def layout(dimension_numbers: Any, rank: int) -> lax.ConvDimensionNumbers:
     Raises:
         GeometryError: if the layouts do not name each axis once.
 
-    Example:
+    Examples:
         >>> layout(("NHWC", "HWIO", "NHWC"), 2).rhs_spec
         (3, 2, 0, 1)
     """
@@ -136,7 +136,7 @@ def fill_borders(
 def fold_borders(
     x: Num[Array, "..."], geometry: Geometry, spec: Sequence[int]
 ) -> Num[Array, "..."]:
-    """The exact transpose of :func:`fill_borders`: each copy added to its original."""
+    """The exact transpose of `fill_borders`: each copy added to its original."""
     return _for_bordered_axes(_fold, x, geometry, spec)
 
 

@@ -75,7 +75,7 @@ def conv(
         precision: of the products, as ``lax.conv_general_dilated`` takes it.
         preferred_element_type: dtype of the result, at least as wide as the operands'; sums are
             kept in it, or in float32 for narrower results.
-        algorithm: "auto" or a key of :data:`tconvjax.ALGORITHMS`.
+        algorithm: "auto" or a key of `tconvjax.ALGORITHMS`.
 
     Returns:
         y (N, O, *out_size), with x's batch axes.
@@ -83,7 +83,7 @@ def conv(
     Raises:
         GeometryError: if the arguments do not fit together; the message says what would.
 
-    Example:
+    Examples:
         >>> x = jnp.arange(1.0, 6.0).reshape(1, 1, 5)
         >>> w = jnp.array([[[1.0, 10.0, 100.0]]])
         >>> conv(x, w, stride=2, padding=1)
@@ -124,7 +124,7 @@ def conv_transpose(
     preferred_element_type: Any = None,
     algorithm: str = "auto",
 ) -> Num[Array, "..."]:
-    """Transposed convolution: the vjp of :func:`conv` in x, with the same w and arguments.
+    """Transposed convolution: the vjp of `conv` in x, with the same w and arguments.
 
     z[n, c, j] = bias[c] + sum of w[o, c, t] * y[n, o, i] over o and all i, t with
     stride*i + dilation*t - low = j
@@ -134,12 +134,12 @@ def conv_transpose(
 
     Args:
         y: (N, O, *out_size), shaped like the convolution's output; also unbatched, or with several
-            leading batch axes. Dtypes as in :func:`conv`.
+            leading batch axes. Dtypes as in `conv`.
         w: the forward convolution's kernel (O, C / groups, *kernel_size), which is PyTorch's and
             ONNX's layout of a transposed convolution's weight.
         bias: (C,), added to every element of its channel of the result.
         stride: result elements between neighbouring stamps, at least 1; one int or one an axis.
-        padding: the forward convolution's padding, as in :func:`conv`: here it is cut off.
+        padding: the forward convolution's padding, as in `conv`: here it is cut off.
             "SAME" and "SAME_LOWER" give out_size * stride elements. "CAUSAL" gives as many, all cut
             from the end, so that element j depends on the y[i] with stride * i <= j only.
         output_padding: elements more at the end, to choose among the sizes that share an output
@@ -152,7 +152,7 @@ def conv_transpose(
             as ("NHWC", "HWIO", "NHWC"); None for channels first.
         precision: of the products, as ``lax.conv_general_dilated`` takes it.
         preferred_element_type: dtype of the result, at least as wide as the operands'.
-        algorithm: "auto" or a key of :data:`tconvjax.ALGORITHMS`.
+        algorithm: "auto" or a key of `tconvjax.ALGORITHMS`.
 
     Returns:
         z (N, C, *in_size), with y's batch axes.
@@ -160,7 +160,7 @@ def conv_transpose(
     Raises:
         GeometryError: if the arguments do not fit together; the message says what would.
 
-    Example:
+    Examples:
         >>> y = jnp.array([[[0.0, 1.0], [2.0, 3.0]]])
         >>> w = jnp.array([[[[4.0, 7.0], [2.0, 2.0]]]])
         >>> conv_transpose(y, w)
@@ -203,7 +203,7 @@ def kernel_gradient(
     preferred_element_type: Any = None,
     algorithm: str = "auto",
 ) -> Num[Array, "..."]:
-    """The third partial: the vjp of :func:`conv` in w, and of :func:`conv_transpose` in w.
+    """The third partial: the vjp of `conv` in w, and of `conv_transpose` in w.
 
     dw[o, c, t] = sum over n, i of y[n, o, i] * x[n, c, stride*i + dilation*t - low]
 
@@ -212,15 +212,15 @@ def kernel_gradient(
         y: the convolution's cotangent (N, O, *out_size), or the transposed one's input; x's batch
             axes.
         kernel_size: taps of the kernel: one int, or one int an axis.
-        stride: as in :func:`conv`.
-        padding: as in :func:`conv`.
-        dilation: as in :func:`conv`.
-        groups: as in :func:`conv`.
-        padding_mode: as in :func:`conv`.
+        stride: as in `conv`.
+        padding: as in `conv`.
+        dilation: as in `conv`.
+        groups: as in `conv`.
+        padding_mode: as in `conv`.
         dimension_numbers: layouts of x, dw and y.
         precision: of the products, as ``lax.conv_general_dilated`` takes it.
         preferred_element_type: dtype of the result, at least as wide as the operands'.
-        algorithm: "auto" or a key of :data:`tconvjax.ALGORITHMS`.
+        algorithm: "auto" or a key of `tconvjax.ALGORITHMS`.
 
     Returns:
         dw (O, C / groups, *kernel_size).
@@ -228,7 +228,7 @@ def kernel_gradient(
     Raises:
         GeometryError: if the arguments do not fit together; the message says what would.
 
-    Example:
+    Examples:
         >>> x = jnp.arange(1.0, 6.0).reshape(1, 1, 5)
         >>> kernel_gradient(x, jnp.ones((1, 1, 3)), kernel_size=3, stride=2, padding=1)
         Array([[[6., 9., 6.]]], dtype=float32)
@@ -256,7 +256,7 @@ def kernel_gradient(
         groups=groups,
         padding_mode=padding_mode,
     )
-    if _batch_axes(x, rank) != _batch_axes(y, rank):
+    if _batch_sizes(x, specs.lhs_spec) != _batch_sizes(y, specs.out_spec):
         fail("y", f"array of shape {y.shape}", f"x has shape {x.shape}, and the two must have the "
              "same batch axes", "give the y that this x gave")  # fmt: skip
     return _apply(
@@ -305,9 +305,9 @@ def _jitted(
     given = jnp.result_type(*operands)
     dtype = _result_dtype(given, preferred_element_type)
     first, second, result = ROLES[partial]
-    batch = _batch_axes(a, geometry.rank)
+    batch = _batch_sizes(a, spec_of(first, specs))
     values = [
-        _with_one_batch(value.astype(given), role, geometry.rank, specs)
+        _with_one_batch(value.astype(given), role, specs)
         for value, role in ((a, first), (b, second))
     ]
     if first == "x" and geometry.bordered:
@@ -327,7 +327,7 @@ def _jitted(
         out = out + bias.astype(dtype).reshape(shape)
     if batch == ():
         return lax.squeeze(out, (spec[0],))
-    if batch is not None and len(batch) > 1:
+    if len(batch) > 1:
         return out.reshape(*batch, *out.shape[1:])
     return out
 
@@ -383,10 +383,10 @@ def _permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape[position] for position in spec)
 
 
-def _batch_axes(value: jax.Array, rank: int) -> tuple[Any, ...] | None:
-    """The sizes of an array's batch axes; None for one axis, which may stand anywhere."""
-    count = value.ndim - rank - 1
-    return None if count == 1 else tuple(value.shape[:count])
+def _batch_sizes(value: jax.Array, spec: tuple[int, ...]) -> tuple[Any, ...]:
+    """The sizes of the batch axes of x or y: none, one wherever it stands, or several that lead."""
+    extra = value.ndim - len(spec)
+    return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
 
 
 def _sizes(role: str, value: jax.Array, spec: tuple[int, ...]) -> tuple[int, ...]:
@@ -404,15 +404,14 @@ def _sizes(role: str, value: jax.Array, spec: tuple[int, ...]) -> tuple[int, ...
     return tuple(value.shape[p + extra] for p in spec[1:])
 
 
-def _with_one_batch(value: jax.Array, role: str, rank: int, specs: Specs) -> jax.Array:
+def _with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
     """x or y with exactly one batch axis; w as it is."""
-    if role == "w":
+    spec = spec_of(role, specs)
+    if value.ndim == len(spec):
         return value
-    batch = _batch_axes(value, rank)
-    if batch is None:
-        return value
+    batch = _batch_sizes(value, spec)
     if batch == ():
-        return jnp.expand_dims(value, spec_of(role, specs)[0])
+        return jnp.expand_dims(value, spec[0])
     return value.reshape(math.prod(batch), *value.shape[len(batch) :])
 
 

@@ -23,7 +23,7 @@ def matrix_text(matrix: Any, *, width: int = 80, height: int = 40) -> str:
     Returns:
         Lines joined by newlines, each at most ``width`` characters.
 
-    Example:
+    Examples:
         >>> from tconvjax import Geometry, symbolic
         >>> print(matrix_text(symbolic.conv_matrix(Geometry.of_conv((1, 4), (1, 1, 2)))))
         ⎡w0 w1  ·  ·⎤
@@ -57,7 +57,7 @@ def matrix_latex(matrix: Any) -> str:
     Raises:
         GeometryError: if the matrix has more than 4096 entries, which no page shows.
 
-    Example:
+    Examples:
         >>> from tconvjax import Geometry, symbolic
         >>> C = symbolic.conv_matrix(Geometry.of_conv((1, 2, 2), (1, 1, 1, 2)))
         >>> print(matrix_latex(C))

@@ -29,7 +29,7 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparse
     Args:
         geometry: any geometry: N-D, strided, padded, dilated, with channels and groups.
         kernel: numbers or SymPy expressions of shape (O, C / groups, *kernel_size) to fill C with;
-            None for the symbols of :func:`kernel_symbols`.
+            None for the symbols of `kernel_symbols`.
 
     Returns:
         An immutable sparse matrix with a row for each output element and a column for each input
@@ -39,7 +39,7 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparse
     Raises:
         GeometryError: if the kernel has another shape, or the matrix would not fit.
 
-    Example:
+    Examples:
         >>> C = conv_matrix(Geometry.of_conv((1, 5), (1, 1, 3), stride=2))
         >>> C
         Matrix([
@@ -81,7 +81,7 @@ def kernel_symbols(geometry: Geometry) -> dict[tuple[int, ...], sympy.Symbol]:
     Returns:
         From (o, c, *t), as in ``geometry.kernel_shape``, to a symbol such as ``w_1_0``.
 
-    Example:
+    Examples:
         >>> list(kernel_symbols(Geometry.of_conv((1, 4, 4), (1, 1, 1, 2))).values())
         [w_0_0, w_0_1]
     """

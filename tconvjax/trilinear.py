@@ -36,7 +36,7 @@ trilinear_p = Primitive("trilinear")
 
 
 def trilinear(partial: Partial, a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
-    """Bind the primitive; ``params`` are those of :func:`tconvjax.algorithms.run`, less platform.
+    """Bind the primitive; ``params`` are those of `tconvjax.algorithms.run`, less platform.
 
     Args:
         partial: which partial derivative of T.
@@ -57,19 +57,13 @@ def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]
 
     The transpose of this is the sum over devices that a replicated operand's gradient needs.
     """
-    axes = [_varying(jax.typeof(v)) for v in (a, b)]
+    axes = [jax.typeof(v).mat.varying for v in (a, b)]
     both = axes[0] | axes[1]
     a, b = (
         jax.lax.pcast(v, tuple(sorted(both - have)), to="varying") if both - have else v
         for v, have in zip((a, b), axes, strict=True)
     )
     return a, b
-
-
-def _varying(aval: Any) -> frozenset[str]:
-    """The manual mesh axes that a value varies over: ``mat.varying``, ``vma`` before jax 0.10."""
-    names: frozenset[str] = aval.mat.varying if hasattr(aval, "mat") else aval.vma
-    return names
 
 
 def _impl(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:

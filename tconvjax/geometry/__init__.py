@@ -7,7 +7,7 @@ tap ``t`` exactly when
 
     j = stride * i + dilation * t - low
 
-and that single relation (:meth:`Axis.links`) generates the matrix of the convolution, its
+and that single relation (`Axis.links`) generates the matrix of the convolution, its
 transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always belong to the
 *forward* convolution; a transposed convolution reads ``out_size`` elements and gives ``in_size``.
 """

@@ -26,7 +26,7 @@ class Geometry:
     """A convolution without its numbers: the static argument of every function of the package.
 
     Args:
-        axes: one :class:`Axis` for each spatial axis, in order.
+        axes: one `Axis` for each spatial axis, in order.
         in_channels: channels of the forward convolution's input, C.
         out_channels: channels of its output, O.
         groups: blocks of channels that do not see one another; divides C and O.
@@ -123,7 +123,7 @@ class Geometry:
         Raises:
             GeometryError: if the arguments do not describe a convolution.
 
-        Example:
+        Examples:
             >>> Geometry.of_conv((1, 7, 7), (1, 1, 3, 3), stride=2, padding=1).out_size
             (4, 4)
         """
@@ -149,7 +149,7 @@ class Geometry:
             w_shape: (O, C / groups, *kernel_size), the forward convolution's kernel.
             stride: result elements between neighbouring stamps, at least 1.
             padding: the forward convolution's padding, which the transposed one cuts off. As in
-                :meth:`of_conv`; "SAME" and "SAME_LOWER" give out * stride elements unless
+                `of_conv`; "SAME" and "SAME_LOWER" give out * stride elements unless
                 output_size says otherwise; "CAUSAL" gives as many, cut after the end, so that
                 element j depends on the y[i] with stride * i <= j.
             output_padding: elements added after the end, to choose among the sizes that share an
@@ -165,7 +165,7 @@ class Geometry:
         Raises:
             GeometryError: if the arguments do not describe a transposed convolution.
 
-        Example:
+        Examples:
             >>> Geometry.of_conv_transpose((1, 4, 4), (1, 1, 3, 3), stride=2, padding=1).in_size
             (7, 7)
         """
@@ -191,7 +191,7 @@ def links(geometry: Geometry) -> Iterator[Link]:
         Links in the order of their outputs, then channels, then taps. ``output`` indexes an array
         of ``geometry.out_shape``, ``input`` one of ``in_shape``, ``tap`` one of ``kernel_shape``.
 
-    Example:
+    Examples:
         >>> for link in links(Geometry.of_conv((1, 3), (1, 1, 2))):
         ...     print(link.output, link.input, link.tap)
         (0, 0) (0, 0) (0, 0, 0)
@@ -293,7 +293,7 @@ def out_size(
         in_size: input elements: an int for one axis, or one int an axis.
         kernel_size: taps; like the rest, one int or one int an axis.
         stride: input elements between neighbouring outputs.
-        padding: as in :meth:`Geometry.of_conv`.
+        padding: as in `Geometry.of_conv`.
         dilation: input elements between neighbouring taps.
 
     Returns:
@@ -302,7 +302,7 @@ def out_size(
     Raises:
         GeometryError: if the kernel does not fit, or an argument is no legal one.
 
-    Example:
+    Examples:
         >>> out_size(7, 3, stride=2, padding=1), out_size(8, 3, stride=2, padding=1)
         (4, 4)
     """
@@ -324,7 +324,7 @@ def in_sizes(
         out_size: output elements along one axis.
         kernel_size: taps.
         stride: input elements between neighbouring outputs.
-        padding: as in :meth:`Geometry.of_conv`, for one axis.
+        padding: as in `Geometry.of_conv`, for one axis.
         dilation: input elements between neighbouring taps.
 
     Returns:
@@ -333,7 +333,7 @@ def in_sizes(
     Raises:
         GeometryError: if an argument is no legal one.
 
-    Example:
+    Examples:
         >>> in_sizes(4, 3, stride=2, padding=1)
         (7, 8)
     """

@@ -1,0 +1,90 @@
+"""sum(conv(x) * y) = sum(x * conv_transpose(y)): the law, and the public function that checks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+import tconvjax as tc
+from tconvjax.forward import convolve, convolve_transposed, layout
+from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
+
+
+def assert_adjoint_pair(a: Arguments, dtype: Any, algorithm: str) -> None:
+    x, w, y = (jnp.asarray(v) for v in a.arrays(dtype, seed=5))
+    options = {**a.keywords, "algorithm": algorithm}
+    tc.assert_adjoint(
+        lambda x: tc.conv(x, w, **options),
+        lambda y: tc.conv_transpose(y, w, output_size=a.in_size, **options),
+        x, y,
+    )  # fmt: skip
+    tc.assert_adjoint(
+        lambda w: tc.conv(x, w, **options),
+        lambda y: tc.kernel_gradient(x, y, kernel_size=a.kernel_size, **options),
+        w, y,
+    )  # fmt: skip
+
+
+@given(arguments(ranks=(1, 2), modes=ANY_MODE))
+def test_the_transposed_convolution_is_the_adjoint(a: Arguments) -> None:
+    assert_adjoint_pair(a, np.float64, "auto")
+
+
+@pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "complex64", "int32"])
+def test_in_every_dtype_by_every_algorithm(algorithm: str, dtype: str) -> None:
+    assert_adjoint_pair(FIXED[0], jnp.dtype(dtype), algorithm)
+
+
+@given(arguments(ranks=(1, 2), modes=ANY_MODE))
+def test_it_is_the_vjp_of_the_jitted_convolution(a: Arguments) -> None:
+    _, w, y = (jnp.asarray(v) for v in a.arrays())
+    reference = convolve_transposed(y, w, a.geometry, layout(None, len(a.in_size)))
+    result = tc.conv_transpose(y, w, output_size=a.in_size, **a.keywords)
+    np.testing.assert_array_equal(result, reference)
+
+
+def test_the_reference_is_jitted() -> None:
+    x, w, _ = (jnp.asarray(v) for v in FIXED[0].arrays())
+    program = jax.make_jaxpr(lambda x: convolve(x, w, FIXED[0].geometry, layout(None, 1)))(x)
+    assert [equation.params["name"] for equation in program.eqns] == ["convolve"]
+
+
+def test_complex_kernels_are_not_conjugated() -> None:
+    y, w = jnp.asarray([[[1j]]]), jnp.asarray([[[2j, 3.0 + 0j]]])
+    np.testing.assert_array_equal(tc.conv_transpose(y, w), [[[-2, 3j]]])
+
+
+def test_assert_adjoint_sees_a_flipped_kernel() -> None:
+    x, w, y = (jnp.asarray(v) for v in FIXED[0].arrays())
+    options = FIXED[0].keywords
+    with pytest.raises(AssertionError, match=r"not adjoint: sum\(f\(x\) \* y\) = "):
+        tc.assert_adjoint(
+            lambda x: tc.conv(x, w, **options),
+            lambda y: tc.conv_transpose(y, w[..., ::-1], output_size=9, **options),
+            x, y,
+        )  # fmt: skip
+
+
+def test_assert_adjoint_sees_a_wrong_shape() -> None:
+    x, w, y = (jnp.asarray(v) for v in FIXED[0].arrays())
+    with pytest.raises(AssertionError, match="the shapes must go there and back"):
+        tc.assert_adjoint(lambda x: tc.conv(x, w, groups=2), lambda y: y, x, y)
+
+
+def test_assert_adjoint_takes_a_tolerance() -> None:
+    x = jnp.ones(3)
+    tc.assert_adjoint(lambda x: x, lambda y: y * 1.01, x, x, rtol=0.02)
+    with pytest.raises(AssertionError, match="more than"):
+        tc.assert_adjoint(lambda x: x, lambda y: y * 1.01, x, x, rtol=0.001)
+
+
+def test_assert_adjoint_fails_on_nan() -> None:
+    x = jnp.ones(3)
+    with pytest.raises(AssertionError, match="not adjoint"):
+        tc.assert_adjoint(lambda x: x, lambda y: y * jnp.nan, x, x)

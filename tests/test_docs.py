@@ -1,0 +1,112 @@
+"""The documentation runs, is complete, and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import tconvjax
+from tconvjax import symbolic
+from tests import docs_examples
+
+ROOT = docs_examples.ROOT
+PAGES = sorted(docs_examples.DOCS.rglob("*.md"))
+WRITTEN = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+
+# An image, a script, a frame or a stylesheet from another machine; links to read are welcome.
+FOREIGN = re.compile(
+    r"!\[[^\]]*\]\(\s*<?(?:https?:)?//"
+    r"|<(?:img|script|iframe|source|video|audio|embed)\b[^>]*\ssrc\s*=\s*[\"']?(?:https?:)?//"
+    r"|<link\b[^>]*\shref\s*=\s*[\"']?(?:https?:)?//"
+    r"|@import\b[^;\n]*(?:https?:)?//"
+    r"|\b(?:unpkg\.com|cdn\.|cdnjs\.|jsdelivr\.net|fonts\.googleapis|polyfill\.io)",
+    re.IGNORECASE,
+)
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def python_blocks(text: str) -> int:
+    return len(re.findall(r"^```python$", text, re.MULTILINE))
+
+
+def public_functions(module: object) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value)
+        and not name.startswith("_")
+        and value.__module__ == getattr(module, "__name__", None)
+    ]
+
+
+def documented() -> set[str]:
+    """The full names that the reference pages ask mkdocstrings for."""
+    pages = (docs_examples.DOCS / "reference").glob("*.md")
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    return set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
+
+
+def test_every_python_block_is_collected() -> None:
+    documents = list(docs_examples.documents())
+    for document in documents:
+        examples = list(document.examples())
+        blocks = python_blocks(document.text)
+        assert len(examples) >= blocks, document.path
+    assert sum(len(list(document.examples())) for document in documents) > 0
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md"], ids=named)
+def test_the_plugin_takes_every_page(path: Path) -> None:
+    assert docs_examples.PAGES.should_parse(path) != docs_examples.README.should_parse(path)
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=named)
+def test_python_is_fenced_so_that_it_runs(path: Path) -> None:
+    languages = set(re.findall(r"^ *```[ {.]*([A-Za-z]\w*)", path.read_text("utf-8"), re.MULTILINE))
+    assert languages <= {"python", "bash", "text"}
+
+
+@pytest.mark.parametrize(
+    "command", ["pip install . && python -m tconvjax", "pip install -e '.[test]' && pytest"]
+)
+def test_readme_has_the_two_commands_verbatim(command: str) -> None:
+    assert f"\n```bash\n{command}\n```\n" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    names = {f"tconvjax.{name}" for name in tconvjax.__all__}
+    names |= {f"tconvjax.symbolic.{name}" for name in public_functions(symbolic)}
+    assert "tconvjax.symbolic.conv_matrix" in names
+    assert names - documented() == set()
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=named)
+def test_pages_load_nothing_from_elsewhere(path: Path) -> None:
+    assert FOREIGN.findall(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("text", [
+    "![logo](https://example.org/x.svg)",
+    "![logo](//example.org/x.svg)",
+    '<img alt="" src="http://example.org/x.png">',
+    '<script defer src="https://example.org/x.js"></script>',
+    '<link rel="stylesheet" href="https://example.org/x.css">',
+    "[x](https://cdn.example.org/x.js)",
+])  # fmt: skip
+def test_a_foreign_asset_is_seen(text: str) -> None:
+    assert FOREIGN.search(text)
+
+
+def test_a_link_to_read_is_no_foreign_asset() -> None:
+    assert not FOREIGN.search("[thread](https://github.com/jax-ml/jax/issues/1) ![](local.svg)")
+
+
+@pytest.mark.parametrize("path", [*WRITTEN, ROOT / "mkdocs.yml"], ids=named)
+def test_nothing_is_left_to_do(path: Path) -> None:
+    assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text("utf-8"))

@@ -1,0 +1,161 @@
+"""Every bad argument: one exception class; argument, value received, rule, remedy."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import tconvjax as tc
+from tconvjax import Axis, Geometry, GeometryError, symbolic
+from tconvjax.rendering import matrix_latex
+
+X, W, Y = jnp.ones((1, 2, 7)), jnp.ones((4, 2, 3)), jnp.ones((1, 4, 4))
+W2 = jnp.ones((4, 1, 3))
+
+
+def conv(**keywords: Any) -> Any:
+    return tc.conv(keywords.pop("x", X), keywords.pop("w", W), **keywords)
+
+
+def transposed(**keywords: Any) -> Any:
+    return tc.conv_transpose(keywords.pop("y", Y), keywords.pop("w", W), **keywords)
+
+
+def gradient(**keywords: Any) -> Any:
+    x, y = keywords.pop("x", X), keywords.pop("y", jnp.ones((1, 4, 5)))
+    return tc.kernel_gradient(x, y, **{"kernel_size": 3, **keywords})
+
+
+CASES: list[tuple[Any, dict[str, Any], str]] = [
+    # steps
+    (conv, {"stride": 0}, "stride=0: it must be at least 1; give 1 or more"),
+    (conv, {"dilation": -1}, "dilation=-1: it must be at least 1; give 1 or more"),
+    (conv, {"stride": 1.5}, "stride=1.5: it must be a whole number that is known before tracing; give a Python int"),
+    (conv, {"stride": True}, "stride=True: it must be a whole number"),
+    (conv, {"stride": (1, 2)}, "stride=(1, 2): the convolution has 1 spatial axis; give one int, or 1 int"),
+    (conv, {"stride": ((1,),)}, "stride=((1,),): it must be one whole number an axis; give ints"),
+    (conv, {"stride": None}, "stride=None: it must be one whole number an axis; give ints"),
+    (conv, {"stride": {1}}, "stride={1}: it must be a whole number"),
+    (conv, {"stride": "2"}, "stride='2': it must be one whole number an axis; give ints"),
+    # padding
+    (conv, {"padding": "FULL"}, "padding='FULL': the names are VALID, SAME, SAME_LOWER, CAUSAL; use one of them, or give numbers"),
+    (conv, {"padding": (1, 2)}, "padding=(1, 2): the convolution has 1 spatial axis; give a name, one int, 1 int, or 1 (low, high) pair such as ((1, 2),)"),
+    (conv, {"padding": ((1, 2, 3),)}, "padding=((1, 2, 3),): the convolution has 1 spatial axis"),
+    (conv, {"padding": None}, "padding=None: the convolution has 1 spatial axis"),
+    (conv, {"padding": -3}, "with padding (-3, -3) that is 1, and a kernel of 3 taps at dilation 1 spans 3; sizes that do: 9 and more; or pad by 2 more"),
+    (conv, {"dilation": 4}, "with padding (0, 0) that is 7, and a kernel of 3 taps at dilation 4 spans 9; sizes that do: 9 and more"),
+    (conv, {"padding_mode": "mirror"}, "padding_mode='mirror': the modes are zeros, circular, reflect, replicate; use one of them"),
+    (conv, {"x": jnp.ones((1, 2, 0)), "padding": 2, "padding_mode": "circular"}, "padding_mode='circular': an empty axis has no element to copy into its padding; use padding 0 or padding_mode='zeros'"),
+    # channels and groups
+    (conv, {"groups": 3}, "groups=3: it must divide the kernel's 4 output channels; groups that do: 1, 2, 4"),
+    (conv, {"groups": 0}, "groups=0: it must be at least 1"),
+    (conv, {"groups": 2}, "w='array of shape (4, 2, 3)': x has 2 channels and groups=2, so the kernel's second axis must have 2 / 2 entries, and has 2; lay the kernel out as"),
+    (transposed, {"y": X}, "w='array of shape (4, 2, 3)': y has 2 channels, so the kernel's first axis, the forward convolution's output channels, must have 2 entries; lay the kernel out as"),
+    (gradient, {"groups": 3}, "groups=3: it must divide x's 2 channels; give a divisor"),
+    # sizes
+    (transposed, {"stride": 2, "output_padding": 2}, "output_padding=2: it must be smaller than the stride (2) or than the dilation (1); give at most 1, or a smaller or negative padding"),
+    (transposed, {"output_padding": -1}, "output_padding=-1: it must be at least 0"),
+    (transposed, {"stride": 2, "padding": 1, "output_size": 10}, "output_size=10: in_size=10 cannot give out_size=4 with kernel 3, stride 2, dilation 1 and padding (1, 1); sizes that do: 7, 8"),
+    (transposed, {"padding": 4}, "padding=(4, 4): in_size=-2 cannot give out_size=4 with kernel 3, stride 1, dilation 1 and padding (4, 4); pad less"),
+    (transposed, {"stride": 2, "output_padding": 1, "output_size": 8}, "output_padding=1: output_size fixes the size already; give one of the two"),
+    (transposed, {"stride": 2, "padding": "SAME", "output_padding": 1}, "output_padding=1: padding='SAME' fixes the size without it; give output_size instead"),
+    (transposed, {"stride": 2, "padding": "CAUSAL", "output_size": 9}, "output_size=9: padding='CAUSAL' with stride 2 cannot give out_size=4 from it; sizes that do: 7, 8"),
+    (transposed, {"stride": 20, "padding": "SAME", "output_size": 1}, "sizes that do: 61, 62, ..., 80"),
+    (gradient, {"y": Y}, "output_size=7: in_size=7 cannot give out_size=4"),
+    # arrays
+    (conv, {"x": "picture"}, "x='str': it must be an array of numbers; convert it with jnp.asarray"),
+    (conv, {"x": jnp.ones((1, 2, 7), bool)}, "x='array of dtype bool': floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved; convert it with .astype"),
+    (conv, {"w": jnp.ones((4, 2))}, "w='array of shape (4, 2)': a kernel has two channel axes and at least one spatial axis; reshape it to"),
+    (conv, {"w": jnp.ones((4, 2, 0))}, "kernel_size=(0,): it must be at least 1"),
+    (conv, {"x": jnp.ones(7)}, "x='array of shape (7,)': a kernel with 1 spatial axes wants 2 axes"),
+    (conv, {"bias": jnp.ones(2)}, "bias='array of shape (2,)': it has one element for each of the result's 4 channels; reshape it to (4,)"),
+    (transposed, {"bias": jnp.ones(4)}, "it has one element for each of the result's 2 channels"),
+    (gradient, {"kernel_size": 0}, "kernel_size=0: it must be at least 1"),
+    (gradient, {"x": jnp.ones((3, 2, 7))}, "must have the same batch"),
+    (gradient, {"x": jnp.ones((5, 1, 2, 7)), "kernel_size": (3,)}, "y='array of shape (1, 4, 5)': x has shape (5, 1, 2, 7), and the two must have the same batch axes"),
+    (gradient, {"x": jnp.ones((2, 7)), "y": jnp.ones((4, 5))}, "kernel_size=3: x of shape (2, 7) leaves no spatial axis to it; give one int an axis"),
+    # options
+    (conv, {"dimension_numbers": ("NWC", "WIO")}, "dimension_numbers=('NWC', 'WIO'): it must give the layouts of x, w and y, 3 letters each"),
+    (conv, {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}, "it must give the layouts of x, w and y, 3 letters each"),
+    (conv, {"x": jnp.ones((1, 1, 2, 7)), "dimension_numbers": ("WNC", "OIW", "NCW")}, "or more where the batch axes lead"),
+    (conv, {"algorithm": "winograd"}, "algorithm='winograd': the choices are auto, direct, patches, polyphase; use one of them"),
+    (conv, {"precision": "best"}, "precision='best': it must be None, one of 'default', 'high', 'highest', a lax.Precision, or a pair of them; use one of these"),
+    (conv, {"preferred_element_type": "int32"}, "preferred_element_type='int32': the operands are float64, and the result must be of the same kind and at least as wide; give one of float64"),
+    (conv, {"preferred_element_type": "float99"}, "preferred_element_type='float99': the operands are float64"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("function", "keywords", "message"),
+    CASES,
+    ids=[f"{function.__name__} {' '.join(keywords)} {n}" for n, (function, keywords, _) in enumerate(CASES)],
+)
+def test_a_bad_argument_is_explained(function: Any, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(GeometryError, match=re.escape(message)):
+        function(**keywords)
+
+
+def test_it_is_a_value_error() -> None:
+    assert issubclass(GeometryError, ValueError)
+
+
+def test_select_algorithm_names_the_partials() -> None:
+    g = Geometry.of_conv((1, 4), (1, 1, 2))
+    with pytest.raises(GeometryError, match="partial='forward': the choices are conv, conv_trans"):
+        tc.select_algorithm(g, "forward")  # type: ignore[arg-type]
+
+
+def test_sizes_must_be_known_before_tracing() -> None:
+    (n,) = export.symbolic_shape("n")
+    spec = jax.ShapeDtypeStruct((1, 2, n), jnp.float32)
+    with pytest.raises(GeometryError, match="it must be a whole number that is known before tracing"):
+        export.export(jax.jit(lambda x: tc.conv(x, W.astype(jnp.float32))))(spec)
+    with pytest.raises(GeometryError, match="stride=.*known before tracing; give a Python int"):
+        jax.jit(lambda s: tc.conv(X, W, stride=s))(2)
+
+
+def test_the_matrix_refuses_what_does_not_fit() -> None:
+    big = Geometry.of_conv((3, 512, 512), (8, 3, 5, 5))
+    with pytest.raises(GeometryError, match="2000000 is the limit; look at a smaller input"):
+        symbolic.conv_matrix(big)
+    wide = symbolic.conv_matrix(Geometry.of_conv((1, 100), (1, 1, 3)))
+    with pytest.raises(GeometryError, match="matrix='98 x 100': LaTeX of more than 4096 entries"):
+        matrix_latex(wide)
+
+
+def test_the_matrix_takes_numbers_and_expressions_only() -> None:
+    g = Geometry.of_conv((1, 4), (1, 1, 2))
+    with pytest.raises(GeometryError, match=re.escape("kernel='array of shape (2,)': the geometry's kernel has shape (1, 1, 2); reshape it")):
+        symbolic.conv_matrix(g, [1, 2])
+    with pytest.raises(GeometryError, match="kernel='exit': its entries must be numbers or SymPy expressions; convert text"):
+        symbolic.conv_matrix(g, [[["exit", 1]]])
+
+
+def test_out_size_takes_whole_numbers() -> None:
+    with pytest.raises(GeometryError, match="in_size=2.5: it must be a whole number"):
+        tc.out_size(2.5, 3)  # type: ignore[call-overload]
+    with pytest.raises(GeometryError, match="kernel_size=0: it must be at least 1"):
+        tc.in_sizes(4, 0)
+
+
+def test_geometries_need_a_channel_axis() -> None:
+    with pytest.raises(GeometryError, match=re.escape("x='array of shape (7,)': a kernel of 1 spatial axis goes with a channel axis")):
+        Geometry.of_conv((7,), (1, 1, 3))
+    with pytest.raises(GeometryError, match="a kernel has two channel axes and at least one"):
+        Geometry.of_conv((1, 7), (1, 3))
+
+
+def test_a_border_of_nothing_has_no_runs() -> None:
+    with pytest.raises(GeometryError, match="an empty axis has no element"):
+        Axis(0, 1, 2, low=1, mode="reflect").border_runs()
+
+
+def test_arrays_of_objects_are_refused() -> None:
+    with pytest.raises(GeometryError, match="x='array of dtype object'"):
+        tc.conv(np.array([[[None, 1]]]), W)  # type: ignore[arg-type]

@@ -1,0 +1,125 @@
+"""Links: the one relation j = s*i + d*t - p, and everything that must agree with it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+
+import tconvjax as tc
+from tconvjax import Axis, Geometry, links
+from tconvjax.algorithms import ALGORITHMS, run
+from tconvjax.forward import layout
+from tests import oracles
+from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
+
+
+def matrix_of_links(geometry: Geometry, w: np.ndarray) -> np.ndarray:
+    """C, filled with numbers, by adding up the links."""
+    c = np.zeros((*geometry.out_shape, *geometry.in_shape), w.dtype)
+    for link in links(geometry):
+        c[link.output + link.input] += w[link.tap]
+    return c.reshape(int(np.prod(geometry.out_shape)), int(np.prod(geometry.in_shape)))
+
+
+@given(arguments(modes=ANY_MODE))
+def test_links_add_up_to_the_definition(a: Arguments) -> None:
+    x, w, y = a.arrays()
+    c = matrix_of_links(a.geometry, w)
+    for one_x, one_y in zip(oracles.conv(a, x, w), x, strict=True):
+        np.testing.assert_array_equal(c @ one_y.ravel(), one_x.ravel())
+    for one_x, one_y in zip(oracles.conv_transpose(a, y, w), y, strict=True):
+        np.testing.assert_array_equal(c.T @ one_y.ravel(), one_x.ravel())
+
+
+@given(arguments(ranks=(1, 2), modes=ANY_MODE))
+def test_each_link_is_met_once_and_in_order(a: Arguments) -> None:
+    found = list(links(a.geometry))
+    assert len(set((link.output, link.tap) for link in found)) == len(found)
+    assert found == sorted(found, key=lambda link: (link.output, link.tap))
+
+
+def test_border_runs_are_the_sources_of_the_padded_line() -> None:
+    for size, low, high, mode in itertools.product(range(1, 5), range(-1, 6), range(-1, 6), ANY_MODE[1:]):
+        if size + low + high < 1:
+            continue
+        axis = Axis(size, 1, size + low + high, low=low, mode=mode)
+        runs = [first + n * step for first, count, step in axis.border_runs() for n in range(count)]
+        assert runs == oracles.padded_index(size, low, high, mode).tolist(), axis
+
+
+def small_axes() -> Iterator[Axis]:
+    """Every 1-D geometry with size <= 8, kernel <= 4, stride <= 4, dilation <= 3, padding <= 3."""
+    sizes = itertools.product(
+        range(1, 9), range(1, 5), range(1, 5), range(1, 4), range(4), range(4)
+    )
+    seen = {}
+    for size, k, s, d, low, high in sizes:
+        if size + low + high >= d * (k - 1) + 1:
+            (axis,) = Geometry.of_conv(
+                (1, size), (1, 1, k), stride=s, dilation=d, padding=((low, high),)
+            ).axes
+            seen[axis] = (low, high)
+            assert axis.low == low
+            assert axis.high <= high < axis.high + s
+    return iter(seen)
+
+
+AXES = list(small_axes())
+CHUNK = 100
+
+
+def test_the_sweep_is_exhaustive() -> None:
+    # 8 sizes, 4 kernels, 4 strides, 3 dilations and 16 paddings, less those that do not fit and
+    # those that differ only in padding that no stamp reaches.
+    assert len(AXES) == 3306
+
+
+def sweep_id(start: int) -> str:
+    return f"axes {start}-{min(start + CHUNK, len(AXES)) - 1}"
+
+
+@pytest.mark.parametrize("start", range(0, len(AXES), CHUNK), ids=sweep_id)
+def test_all_small_axes_agree_with_the_jitted_operation(start: int) -> None:
+    """One-hot inputs show the matrix that the operation applies; C.T for the transposed one.
+
+    A hundred geometries are compiled as one program, by an algorithm each in turn.
+    """
+    names = list(ALGORITHMS)
+    chosen = [(axis, names[(start + n) % 3]) for n, axis in enumerate(AXES[start : start + CHUNK])]
+
+    def kernel(axis: Axis) -> np.ndarray:
+        return np.arange(1.0, axis.kernel_size + 1)
+
+    def program() -> list[jax.Array]:
+        shown = []
+        for axis, algorithm in chosen:
+            options = dict(
+                geometry=Geometry((axis,)), specs=layout(None, 1), precision=None, dtype=np.float64,
+                algorithm=algorithm, platform="cpu",
+            )  # fmt: skip
+            eye = jax.numpy.eye(axis.out_size)[:, None]
+            shown.append(run("conv_transpose", eye, kernel(axis)[None, None], **options)[:, 0])
+        return shown
+
+    for (axis, algorithm), rows in zip(chosen, jax.jit(program)(), strict=True):
+        expected = np.zeros((axis.out_size, axis.in_size))
+        for i, t in itertools.product(range(axis.out_size), range(axis.kernel_size)):
+            j = axis.stride * i + axis.dilation * t - axis.low
+            if 0 <= j < axis.in_size:
+                expected[i, j] += t + 1
+        np.testing.assert_array_equal(rows, expected, err_msg=f"{axis} by {algorithm}")
+        np.testing.assert_array_equal(matrix_of_links(Geometry((axis,)), kernel(axis)[None, None]), expected)
+
+
+def test_one_hot_inputs_show_the_matrix() -> None:
+    for a in FIXED:
+        _, w, _ = a.arrays()
+        size = int(np.prod(a.y_shape[1:]))
+        eye = np.eye(size).reshape(size, *a.y_shape[1:])
+        rows = tc.conv_transpose(eye, w, output_size=a.in_size, **a.keywords)
+        np.testing.assert_array_equal(rows.reshape(size, -1), matrix_of_links(a.geometry, w))

@@ -1,0 +1,125 @@
+"""What each platform is handed, read from lowered text on a machine that has a CPU only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import tconvjax as tc
+from tests.test_transformations import equations
+
+PLATFORMS = pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+LAYERS = pytest.mark.parametrize(
+    ("y_shape", "w_shape", "options"),
+    [
+        ((1, 16, 64), (16, 8, 16), {"stride": 8, "padding": 4}),
+        ((2, 4, 8, 8), (4, 3, 4, 5), {"stride": 2, "padding": 1}),
+        ((2, 4, 8, 8), (4, 1, 3, 3), {"stride": 3, "padding": 1, "groups": 4}),
+        ((1, 4, 6, 6), (4, 2, 2, 2), {"stride": 2}),
+        ((1, 4, 4, 4, 4), (4, 2, 3, 3, 3), {"stride": 2, "dilation": 2}),
+    ],
+    ids=["1d", "2d", "depthwise", "tiles", "3d"],
+)
+
+
+def lowered(f: Callable[..., Any], platform: str, *args: Any) -> str:
+    return str(jax.jit(f).trace(*args).lower(lowering_platforms=(platform,)).as_text())
+
+
+def lhs_dilated(text: str) -> list[str]:
+    """The convolutions of a lowered program that spread their input with zeros."""
+    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    return [line for line in lines if re.search(r"lhs_dilate = \[[\d, ]*[2-9]", line)]
+
+
+def kernel_loss(y: jax.Array, options: dict[str, Any]) -> Callable[[jax.Array], jax.Array]:
+    """Its gradient in w asks for y and x's cotangent only: no convolution but the gradient's."""
+    return lambda w: tc.conv_transpose(y, w, **options).sum()
+
+
+@PLATFORMS
+@LAYERS
+def test_the_kernel_gradient_spreads_no_input(platform: str, y_shape: Any, w_shape: Any, options: Any) -> None:
+    y, w = jnp.ones(y_shape, "float32"), jnp.ones(w_shape, "float32")
+    gradient = jax.grad(kernel_loss(y, options))
+    program = jax.make_jaxpr(gradient)(w)
+    dilations = [e.params.get("lhs_dilation", (1,)) for e in equations(program.jaxpr)]
+    assert all(set(d) == {1} for d in dilations)
+    assert [e.params["partial"] for e in equations(program.jaxpr) if e.primitive.name == "trilinear"] == [
+        "conv_transpose", "kernel_gradient",
+    ]  # fmt: skip
+    (text,) = [lowered(lambda x, y: tc.kernel_gradient(x, y, kernel_size=w_shape[2:], **options),
+                       platform, tc.conv_transpose(y, w, **options), y)]  # fmt: skip
+    assert not lhs_dilated(text)
+    # In the whole training step the one spread input is the transposed convolution itself.
+    spread = lhs_dilated(lowered(gradient, platform, w))
+    assert len(spread) <= (0 if platform == "cpu" else 1)
+
+
+def test_the_search_for_spread_inputs_can_find_one() -> None:
+    y, w = jnp.ones((1, 4, 8)), jnp.ones((4, 2, 3))
+    plain = lambda y, w: jax.lax.conv_transpose(y, w, (2,), "VALID", dimension_numbers=("NCW", "IOW", "NCW"))  # noqa: E731
+    assert lhs_dilated(lowered(jax.grad(lambda w: plain(y, w).sum()), "cuda", w))
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_accelerators_get_the_vjp_form(platform: str) -> None:
+    """One convolution with its kernel reversed: what cuDNN's backward-data matcher looks for."""
+    y, w = jnp.ones((2, 4, 8, 8), "float32"), jnp.ones((4, 3, 4, 4), "float32")
+    text = lowered(lambda y, w: tc.conv_transpose(y, w, stride=2, padding=1), platform, y, w)
+    assert text.count("stablehlo.convolution") == 1
+    assert "stablehlo.reverse" in text or "reverse = [true, true]" in text
+    assert "stablehlo.pad" not in text
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_accelerators_keep_narrow_operands(platform: str) -> None:
+    y, w = jnp.ones((2, 4, 8), "bfloat16"), jnp.ones((4, 3, 4), "bfloat16")
+    text = lowered(lambda y, w: tc.conv_transpose(y, w, stride=2), platform, y, w)
+    (line,) = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert line.count("bf16") == 3
+
+
+def test_export_to_three_platforms_with_a_symbolic_batch() -> None:
+    (batch,) = export.symbolic_shape("b")
+    y, w = np.ones((3, 4, 6, 5), np.float32), np.arange(96, dtype=np.float32).reshape(4, 2, 3, 4)
+
+    def step(y: jax.Array, w: jax.Array) -> Any:
+        options: dict[str, Any] = {"stride": 2, "padding": 1}
+        loss = lambda y, w: (tc.conv_transpose(y, w, **options) ** 2).sum()  # noqa: E731
+        return tc.conv_transpose(y, w, **options), jax.grad(loss, (0, 1))(y, w)
+
+    exported = export.export(jax.jit(step), platforms=["cpu", "cuda", "tpu"])(
+        jax.ShapeDtypeStruct((batch, 4, 6, 5), np.float32), jax.ShapeDtypeStruct(w.shape, np.float32)
+    )
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    again = export.deserialize(exported.serialize(vjp_order=0))
+    for one, other in zip(jax.tree.leaves(again.call(y, w)), jax.tree.leaves(step(y, w)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
+def test_every_algorithm_exports_with_a_symbolic_batch(algorithm: str) -> None:
+    (batch,) = export.symbolic_shape("b")
+    w = np.ones((4, 1, 3, 2), np.float32)
+    f = jax.jit(lambda y: tc.conv_transpose(y, w, stride=(2, 1), groups=2, algorithm=algorithm))
+    exported = export.export(f)(jax.ShapeDtypeStruct((batch, 4, 5, 5), np.float32))
+    y = np.ones((2, 4, 5, 5), np.float32)
+    np.testing.assert_array_equal(exported.call(y), f(y))
+
+
+@pytest.mark.parametrize("partial", ["conv", "conv_transpose", "kernel_gradient"])
+def test_select_algorithm_is_what_auto_does(partial: Any) -> None:
+    g = tc.Geometry.of_conv((4, 9, 9), (6, 2, 4, 4), stride=2, groups=2)
+    for platform in ("cpu", "cuda", "rocm", "tpu"):
+        name = tc.select_algorithm(g, partial, jnp.float32, platform)
+        assert name in tc.ALGORITHMS
+        assert (name == "direct") or platform == "cpu"
+    assert tc.select_algorithm(g, partial) == tc.select_algorithm(g, partial, "float32", "cpu")

@@ -1,0 +1,129 @@
+"""Sizes, their inverses, and every spelling of padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tconvjax as tc
+from tconvjax import Axis, Geometry
+
+small = st.integers(1, 9)
+
+
+@given(small, st.integers(1, 5), st.integers(1, 4), st.integers(-1, 4), st.integers(1, 3))
+def test_in_sizes_inverts_out_size(out: int, k: int, s: int, p: int, d: int) -> None:
+    sizes = tc.in_sizes(out, k, s, p, d)
+    everything = range(max(d * (k - 1) + 1 - 2 * p, 1), 80)
+    assert [n for n in sizes if n > 0] == [n for n in everything if tc.out_size(n, k, s, p, d) == out]
+
+
+@pytest.mark.parametrize("name", ["SAME", "SAME_LOWER", "CAUSAL", "VALID"])
+@given(out=small, k=st.integers(1, 5), s=st.integers(1, 4), d=st.integers(1, 3))
+def test_in_sizes_inverts_named_padding(name: str, out: int, k: int, s: int, d: int) -> None:
+    for size in tc.in_sizes(out, k, s, name, d):
+        assert tc.out_size(size, k, s, name, d) == out
+
+
+def test_shapes_are_not_unique() -> None:
+    assert tc.in_sizes(4, 3, stride=2, padding=1) == (7, 8)
+    assert tc.out_size((7, 8), 3, stride=2, padding=1) == (4, 4)
+
+
+@given(small, st.integers(1, 5), st.integers(1, 4), st.integers(1, 3))
+def test_same_divides_by_the_stride(size: int, k: int, s: int, d: int) -> None:
+    for name in ("SAME", "SAME_LOWER", "CAUSAL"):
+        assert tc.out_size(size, k, s, name, d) == -(-size // s)
+
+
+def axis(function: Any, *args: Any, **keywords: Any) -> Axis:
+    (found,) = function(*args, **keywords).axes
+    return found  # type: ignore[no-any-return]
+
+
+@given(small, st.integers(1, 5), st.integers(1, 4), st.integers(1, 3))
+def test_same_goes_there_and_back(size: int, k: int, s: int, d: int) -> None:
+    for name in ("SAME", "SAME_LOWER"):
+        there = axis(Geometry.of_conv, (1, size), (1, 1, k), stride=s, padding=name, dilation=d)
+        back = axis(
+            Geometry.of_conv_transpose, (1, there.out_size), (1, 1, k), stride=s, padding=name,
+            dilation=d, output_size=size,
+        )  # fmt: skip
+        assert back == there
+
+
+def test_same_puts_the_odd_element_after_and_same_lower_before() -> None:
+    assert axis(Geometry.of_conv, (1, 4), (1, 1, 4), padding="SAME").low == 1
+    assert axis(Geometry.of_conv, (1, 4), (1, 1, 4), padding="SAME_LOWER").low == 2
+
+
+def test_causal_convolution_sees_no_later_input() -> None:
+    causal = axis(Geometry.of_conv, (1, 7), (1, 1, 3), stride=2, padding="CAUSAL", dilation=2)
+    assert causal.out_size == 4
+    assert all(j <= 2 * i for i, j, _ in causal.links())
+
+
+def test_causal_transposed_convolution_sees_no_later_input() -> None:
+    causal = axis(Geometry.of_conv_transpose, (1, 4), (1, 1, 5), stride=2, padding="CAUSAL")
+    assert causal.in_size == 8
+    assert all(2 * i <= j for i, j, _ in causal.links())
+    assert {j for _, j, _ in causal.links()} == set(range(8))
+
+
+def test_causal_with_a_kernel_shorter_than_the_stride_has_gaps() -> None:
+    causal = axis(Geometry.of_conv_transpose, (1, 2), (1, 1, 1), stride=3, padding="CAUSAL")
+    assert causal.in_size == 6
+    assert sorted(causal.links()) == [(0, 0, 0), (1, 3, 0)]
+
+
+@pytest.mark.parametrize(
+    "padding", [1, (1,), ((1, 1),), [1], [[1, 1]], ((1, 1),)], ids=repr
+)
+def test_spellings_of_one_padding_give_one_geometry(padding: Any) -> None:
+    spelled = Geometry.of_conv((3, 9), (5, 3, 4), stride=2, padding=padding)
+    assert spelled == Geometry.of_conv([7, 3, 9], (5, 3, 4), stride=[2], padding=1)
+    assert hash(spelled) == hash(Geometry.of_conv((3, 9), (5, 3, 4), stride=(2,), padding=1))
+
+
+def test_padding_after_the_last_stamp_changes_nothing() -> None:
+    assert Geometry.of_conv((1, 8), (1, 1, 2), stride=3, padding=((0, 0),)) == Geometry.of_conv(
+        (1, 8), (1, 1, 2), stride=3, padding=((0, 1),)
+    )
+
+
+def test_output_padding_follows_pytorchs_rule() -> None:
+    # stride 2, dilation 4, output_padding 3: PyTorch takes it, since 3 < 4.
+    found = axis(
+        Geometry.of_conv_transpose, (1, 4), (1, 1, 2), stride=2, dilation=4, output_padding=3
+    )
+    assert found.in_size == (4 - 1) * 2 + 4 + 1 + 3
+    assert found.out_size == 4
+
+
+@given(small, st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 4))
+def test_output_padding_and_output_size_say_the_same(n: int, k: int, s: int, p: int, d: int) -> None:
+    least = (n - 1) * s + d * (k - 1) + 1 - 2 * p
+    for extra in range(max(s, d)):
+        if least < 0:
+            continue
+        options = {"stride": s, "padding": p, "dilation": d}
+        one = axis(Geometry.of_conv_transpose, (1, n), (1, 1, k), output_padding=extra, **options)
+        two = axis(Geometry.of_conv_transpose, (1, n), (1, 1, k), output_size=least + extra, **options)
+        assert one == two
+        assert one.in_size == least + extra
+        assert one.high == p - extra
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert Geometry.of_conv((1, 0), (1, 1, 3)).out_size == (0,)
+    assert Geometry.of_conv_transpose((1, 0), (1, 1, 2), stride=2).in_size == (0,)
+
+
+def test_a_geometry_tells_its_shapes() -> None:
+    g = Geometry.of_conv((4, 9, 7), (6, 2, 3, 2), stride=(2, 1), padding=((1, 0), (0, 2)), groups=2)
+    assert (g.in_shape, g.out_shape, g.kernel_shape) == ((4, 9, 7), (6, 4, 8), (6, 2, 3, 2))
+    assert (g.rank, g.stride, g.dilation, g.kernel_size) == (2, (2, 1), (1, 1), (3, 2))
+    assert g.padding == ((1, -1), (0, 2))
