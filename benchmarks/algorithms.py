@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+from cases import Case, cases
 
 import tconvjax as tc
-from cases import Case, cases
-from tconvjax.algorithms import ROLES, Partial
+from tconvjax.forward import ROLES, Partial
 
 SLOW = 1.0  # seconds; a contestant that takes longer is timed once
 
@@ -50,7 +50,9 @@ def programs(case: Case) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
     return calls
 
 
-def timed(calls: dict[tuple[Partial, str], Callable[[], jax.Array]], rounds: int) -> dict[tuple[Partial, str], float]:
+def timed(
+    calls: dict[tuple[Partial, str], Callable[[], jax.Array]], rounds: int
+) -> dict[tuple[Partial, str], float]:
     """Median milliseconds of each call, taken in turns."""
     times: dict[tuple[Partial, str], list[float]] = {key: [] for key in calls}
     for _ in range(rounds + 1):
@@ -72,7 +74,10 @@ def main() -> None:
     options = parser.parse_args()
     chosen = [case for case in cases() if not options.case or case.name in options.case]
     table = {}
-    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}; milliseconds, medians", flush=True)
+    print(
+        f"jax {jax.__version__} on {jax.devices()[0].device_kind}; milliseconds, medians",
+        flush=True,
+    )
     for case in chosen:
         result = timed(programs(case), options.rounds)
         table[case.name] = {f"{partial} {name}": ms for (partial, name), ms in result.items()}

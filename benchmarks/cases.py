@@ -42,7 +42,9 @@ def cases() -> list[Case]:
     return [_case(**one) for one in found]
 
 
-def _case(name: str, n: int, c_in: int, c_out: int, spatial: list[int], kernel: int, **rest: Any) -> Case:
+def _case(
+    name: str, n: int, c_in: int, c_out: int, spatial: list[int], kernel: int, **rest: Any
+) -> Case:
     groups = rest.get("groups", 1)
     source = rest.pop("from")
     w_shape = (c_in, c_out // groups, *(kernel,) * len(spatial))

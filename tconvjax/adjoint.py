@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Num
 
 
 def assert_adjoint(
-    f: Callable[[Num[Array, "..."]], Num[Array, "..."]],
-    f_t: Callable[[Num[Array, "..."]], Num[Array, "..."]],
-    x: Num[Array, "..."],
-    y: Num[Array, "..."],
+    f: Callable[[Any], Num[Array, "..."]],
+    f_t: Callable[[Any], Num[Array, "..."]],
+    x: Num[ArrayLike, "..."],
+    y: Num[ArrayLike, "..."],
     *,
     rtol: float | None = None,
 ) -> None:
@@ -59,7 +60,7 @@ def assert_adjoint(
         )
 
 
-def _terms(a: jax.Array, b: jax.Array) -> np.ndarray:
+def _terms(a: Any, b: Any) -> np.ndarray:
     """The products of two arrays, on the host and in a dtype that hides no error."""
     exact = not jnp.issubdtype(a.dtype, jnp.inexact)
     complex_ = jnp.issubdtype(a.dtype, jnp.complexfloating)
@@ -68,6 +69,6 @@ def _terms(a: jax.Array, b: jax.Array) -> np.ndarray:
     return terms
 
 
-def _rounding(value: jax.Array) -> float:
+def _rounding(value: Any) -> float:
     dtype = jnp.asarray(value).dtype
     return float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.inexact) else 0.0

@@ -1,60 +1,27 @@
 """Equal ways to compute a convolution, the choice among them, and their transposes.
 
 Each algorithm is plain JAX code for the *forward* convolution, with one signature. What it
-transposes to comes from ``jax.linear_transpose``, so an algorithm is right in all three partials
-as soon as it is right in one. Integers, which have no derivative, go another way round: both
-transposes are themselves forward convolutions of data laid out anew (`_as_forward`).
+transposes to is derived in `tconvjax.partials`, so an algorithm is right in all three partials as
+soon as it is right in one.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
 
-from tconvjax.forward import Precision, convolve, placed
+from tconvjax.forward import ROLES, Partial, Precision, Specs, convolve, placed
 from tconvjax.geometry import Axis, Geometry, fail
 
-Partial: TypeAlias = Literal["conv", "conv_transpose", "kernel_gradient"]
-
-ROLES: Mapping[Partial, tuple[str, str, str]] = MappingProxyType(
-    {
-        "conv": ("x", "w", "y"),
-        "conv_transpose": ("y", "w", "x"),
-        "kernel_gradient": ("x", "y", "w"),
-    }
-)
-"""For each partial, the roles of its two operands and of its result in the trilinear form."""
-
-Specs: TypeAlias = lax.ConvDimensionNumbers
 Forward: TypeAlias = Callable[[jax.Array, jax.Array, Geometry, Specs, Precision], jax.Array]
-
-
-def spec_of(role: str, specs: Specs) -> tuple[int, ...]:
-    """The layout of x, w or y."""
-    return {"x": specs.lhs_spec, "w": specs.rhs_spec, "y": specs.out_spec}[role]
-
-
-def shape_of(role: str, batch: Any, geometry: Geometry, specs: Specs) -> tuple[Any, ...]:
-    """The shape of x, w or y with one batch axis."""
-    sizes = {
-        "x": (batch, *geometry.in_shape),
-        "w": geometry.kernel_shape,
-        "y": (batch, *geometry.out_shape),
-    }[role]
-    return placed(sizes, spec_of(role, specs))
-
-
-def result_shape(partial: Partial, first: Any, geometry: Geometry, specs: Specs) -> tuple[Any, ...]:
-    """The shape of a partial's result, from its first operand, which always has the batch axis."""
-    batch = first.shape[spec_of(ROLES[partial][0], specs)[0]]
-    return shape_of(ROLES[partial][2], batch, geometry, specs)
 
 
 # -- the choice ------------------------------------------------------------------------------------
@@ -154,21 +121,19 @@ def polyphase(
     channels; transposed, a stride-1 convolution and a depth-to-space (sub-pixel convolution).
 
     The taps of an axis fall into as many residues; those with one tap more than the others are
-    convolved apart, so that no zero is ever multiplied into the result.
+    convolved apart, so that the kernel is never filled up with zero taps.
     """
     groups = geometry.groups
     x = _padded(_channels_last(x, specs.lhs_spec, groups), geometry)
     kernel = _kernel_last(w, specs.rhs_spec, groups)  # (*k, c, O)
-    total = None
+    parts = []
     for residues in _product_of_residues(geometry):
         part, taps = x, kernel
         for n, (axis, (start, stop)) in enumerate(zip(geometry.axes, residues, strict=True)):
             part = _phases(part, axis, 1 + n, start, stop)
             taps = _tap_phases(taps, axis, n, start, stop)
-        y = _unit_stride(part, taps, geometry, precision)
-        total = y if total is None else total + y
-    assert total is not None
-    return _placed_last(total, specs.out_spec)
+        parts.append(_unit_stride(part, taps, geometry, precision))
+    return _placed_last(functools.reduce(operator.add, parts), specs.out_spec)
 
 
 ALGORITHMS: Mapping[str, Forward] = MappingProxyType(
@@ -180,25 +145,25 @@ ALGORITHMS: Mapping[str, Forward] = MappingProxyType(
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _channels_last(x: jax.Array, spec: tuple[int, ...], groups: int) -> jax.Array:
+def _channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
     """(N, *spatial, groups, channels / groups)."""
     x = lax.transpose(x, (spec[0], *spec[2:], spec[1]))
     return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
 
 
-def _kernel_last(w: jax.Array, spec: tuple[int, ...], groups: int) -> jax.Array:
+def _kernel_last(w: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
     """(*k, C / groups, O)."""
     return lax.transpose(w, (*spec[2:], spec[1], spec[0]))
 
 
-def _placed_last(y: jax.Array, spec: tuple[int, ...]) -> jax.Array:
+def _placed_last(y: jax.Array, spec: Sequence[int]) -> jax.Array:
     """(N, *spatial, O) to where the layout wants the axes."""
     rank = y.ndim - 2
     return lax.transpose(y, placed((0, rank + 1, *range(1, rank + 1)), spec))
 
 
 def _padded(x: jax.Array, geometry: Geometry) -> jax.Array:
-    """x (N, *in, g, c) with its zeros; every axis then has stride * (out - 1) + span elements."""
+    """X (N, *in, g, c) with its zeros; every axis then has stride * (out - 1) + span elements."""
     ends = [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0), (0, 0, 0)]
     return lax.pad(x, jnp.zeros((), x.dtype), ends)
 
@@ -269,15 +234,11 @@ def _phases(x: jax.Array, axis: Axis, position: int, start: int, stop: int) -> j
 def _tap_phases(w: jax.Array, axis: Axis, position: int, start: int, stop: int) -> jax.Array:
     """Split a kernel axis into (taps, ...) and, before the last two axes, (..., residues, c, O)."""
     count = _residue_count(axis)
-    slices = [
-        lax.slice_in_dim(w, r, axis.kernel_size, count, position) for r in range(start, stop)
-    ]
+    slices = [lax.slice_in_dim(w, r, axis.kernel_size, count, position) for r in range(start, stop)]
     return jnp.stack(slices, axis=-3)
 
 
-def _unit_stride(
-    x: jax.Array, w: jax.Array, geometry: Geometry, precision: Precision
-) -> jax.Array:
+def _unit_stride(x: jax.Array, w: jax.Array, geometry: Geometry, precision: Precision) -> jax.Array:
     """Convolve x (N, *rows, *residues, g, c) with w (*taps, *residues, c, O), stride 1."""
     rank = geometry.rank
     x = jnp.moveaxis(x, -2, 1 + rank)  # (N, *rows, g, *residues, c)
@@ -292,139 +253,3 @@ def _unit_stride(
     last = (0, rank + 1, *range(1, rank + 1))
     kernel = (rank + 1, rank, *range(rank))
     return convolve(x, w, unit, lax.ConvDimensionNumbers(last, kernel, last), precision)
-
-
-# -- the three partials of an algorithm ------------------------------------------------------------
-
-
-def run(
-    partial: Partial,
-    a: jax.Array,
-    b: jax.Array,
-    *,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision,
-    dtype: Any,
-    algorithm: str,
-    platform: str,
-) -> jax.Array:
-    """One partial of the trilinear form, by one algorithm.
-
-    Args:
-        partial: which one; ``ROLES[partial]`` says what a and b are.
-        a: first operand, one batch axis.
-        b: second operand, of a's dtype.
-        geometry: which elements meet; its borders are zeros or filled in already.
-        specs: where the axes stand.
-        precision: of the products.
-        dtype: of the result: that of the operands or a wider one of its kind.
-        algorithm: a key of `ALGORITHMS`, or "auto".
-        platform: what the program is for.
-
-    Returns:
-        The result, of the given dtype.
-    """
-    shape = result_shape(partial, a, geometry, specs)
-    if any(isinstance(size, int) and size == 0 for size in (*a.shape, *b.shape, *shape)):
-        return jnp.zeros(shape, dtype)
-    if algorithm == "auto":
-        algorithm = select_algorithm(geometry, partial, a.dtype, platform)
-    wide = _working_dtype(a.dtype, dtype, algorithm, platform)
-    a, b, forward = a.astype(wide), b.astype(wide), ALGORITHMS[algorithm]
-    if partial == "kernel_gradient" and algorithm != "patches":
-        a, b = _whole_in_space(a, specs.lhs_spec), _whole_in_space(b, specs.out_spec)
-    if partial == "conv":
-        result = forward(a, b, geometry, specs, precision)
-    elif jnp.issubdtype(wide, jnp.inexact):
-        result = _transposed(forward, partial, a, b, geometry, specs, precision)
-    else:
-        result = _as_forward(forward, partial, a, b, geometry, specs)
-    return result.astype(dtype)
-
-
-def _working_dtype(given: Any, wanted: Any, algorithm: str, platform: str) -> Any:
-    """float16 and bfloat16 add up in float32: by cuDNN and the TPU itself, elsewhere by us."""
-    native = platform != "cpu" and algorithm == "direct"
-    if jnp.dtype(wanted) in (jnp.float16, jnp.bfloat16) and not native:
-        return jnp.float32
-    return wanted
-
-
-def _whole_in_space(value: jax.Array, spec: tuple[int, ...]) -> jax.Array:
-    """Ask XLA's partitioner not to split the spatial axes of a value.
-
-    Where a mesh has a second axis, XLA sums the kernel gradient of a spatially split convolution
-    over that axis too: the result comes out a whole number of times too large, for
-    ``lax.conv_general_dilated`` as for us (seen with jax 0.9.0, 0.10.2 and 0.12.0.1 on eight host
-    devices). Batch and channels stay free, so this costs nothing unless space was split.
-    """
-    mesh = jax.typeof(value).sharding.mesh
-    split = [name for name in mesh.auto_axes if mesh.shape[name] > 1]
-    if len(split) < 2:
-        return value
-    entries: list[Any] = [None] * value.ndim
-    entries[spec[0]] = entries[spec[1]] = PartitionSpec.UNCONSTRAINED
-    return lax.with_sharding_constraint(value, NamedSharding(mesh, PartitionSpec(*entries)))
-
-
-def aval_like(aval: Any, shape: tuple[Any, ...], dtype: Any) -> Any:
-    """An abstract array of another shape and dtype that varies over the same mesh axes."""
-    spec = PartitionSpec(*(None,) * len(shape))
-    return aval.update(
-        shape=shape, dtype=jnp.dtype(dtype), weak_type=False, sharding=aval.sharding.update(spec=spec)
-    )
-
-
-def _transposed(
-    forward: Forward, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry,
-    specs: Specs, precision: Precision,
-) -> jax.Array:  # fmt: skip
-    """A transpose of a forward convolution, as JAX derives it."""
-    # The unknown must vary over the same mesh axes as what it meets. Inside a shard_map the
-    # transpose would otherwise end with a sum over devices that nobody asked for.
-    unknown = aval_like(jax.typeof(a), result_shape(partial, a, geometry, specs), a.dtype)
-
-    def of_unknown(u: jax.Array) -> jax.Array:
-        x, w = (u, b) if partial == "conv_transpose" else (a, u)
-        return forward(x, w, geometry, specs, precision)
-
-    cotangent = a if partial == "conv_transpose" else b
-    (result,) = jax.linear_transpose(of_unknown, unknown)(cotangent)
-    return result
-
-
-def _as_forward(
-    forward: Forward, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs
-) -> jax.Array:
-    """Either transpose as a forward convolution of data laid out anew; for integers.
-
-    j = s*i + d*t - p stays one relation of the same form when output and tap change places
-    (the kernel gradient: y is the kernel), and when it is solved for s*i, which asks for y with
-    s - 1 zeros between its elements and for the kernel's taps in reverse.
-    """
-    g, rank = geometry.groups, geometry.rank
-    first = tuple(range(rank + 2))
-    plain = lax.ConvDimensionNumbers(first, first, first)
-    if partial == "conv_transpose":
-        y, w = lax.transpose(a, specs.out_spec), lax.transpose(b, specs.rhs_spec)
-        y = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0)] * 2 + [(0, 0, s - 1) for s in geometry.stride])
-        w = lax.rev(w, range(2, rank + 2))  # (g * o, c, *k) to (g * c, o, *k)
-        w = jnp.swapaxes(w.reshape(g, -1, *w.shape[1:]), 1, 2)
-        w = w.reshape(geometry.in_channels, -1, *geometry.kernel_size)
-        axes = tuple(
-            Axis(y.shape[2 + n], a.in_size, a.kernel_size, 1, a.dilation, a.span - 1 - a.low)
-            for n, a in enumerate(geometry.axes)
-        )
-        flipped = Geometry(axes, geometry.out_channels, geometry.in_channels, g)
-        return lax.transpose(forward(y, w, flipped, plain, None), placed(first, specs.lhs_spec))
-    x, y = lax.transpose(a, specs.lhs_spec), lax.transpose(b, specs.out_spec)
-    x = x.reshape(x.shape[0], g, -1, *x.shape[2:])  # (N, g, c, *in) to (c, g * N, *in)
-    x = jnp.swapaxes(x, 0, 2).reshape(x.shape[2], -1, *x.shape[3:])
-    axes = tuple(
-        Axis(a.in_size, a.kernel_size, a.out_size, a.dilation, a.stride, a.low)
-        for a in geometry.axes
-    )
-    swapped = Geometry(axes, x.shape[1], geometry.out_channels, g)
-    w = forward(x, jnp.swapaxes(y, 0, 1), swapped, plain, None)  # (c, O, *k)
-    return lax.transpose(jnp.swapaxes(w, 0, 1), placed(first, specs.rhs_spec))

@@ -7,8 +7,10 @@ convolution stands here as it is defined: the vjp of the jitted convolution, wor
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +20,47 @@ from jaxtyping import Array, Inexact, Num
 from tconvjax.geometry import Axis, Geometry, fail
 
 DimensionNumbers: TypeAlias = Sequence[str] | lax.ConvDimensionNumbers | None
+Specs: TypeAlias = lax.ConvDimensionNumbers
+"""Where the axes of x, w and y stand: (batch, channel, *spatial) and (out, in, *spatial)."""
 Precision: TypeAlias = Any
 """What ``lax.conv_general_dilated`` takes: None, a name, a ``lax.Precision``, or a pair."""
 
 
+Partial: TypeAlias = Literal["conv", "conv_transpose", "kernel_gradient"]
+
+ROLES: Mapping[Partial, tuple[str, str, str]] = MappingProxyType(
+    {
+        "conv": ("x", "w", "y"),
+        "conv_transpose": ("y", "w", "x"),
+        "kernel_gradient": ("x", "y", "w"),
+    }
+)
+"""For each partial, the roles of its two operands and of its result in the trilinear form."""
+
+
+def spec_of(role: str, specs: Specs) -> Sequence[int]:
+    """The layout of x, w or y."""
+    return {"x": specs.lhs_spec, "w": specs.rhs_spec, "y": specs.out_spec}[role]
+
+
+def shape_of(role: str, batch: Any, geometry: Geometry, specs: Specs) -> tuple[Any, ...]:
+    """The shape of x, w or y with one batch axis."""
+    sizes = {
+        "x": (batch, *geometry.in_shape),
+        "w": geometry.kernel_shape,
+        "y": (batch, *geometry.out_shape),
+    }[role]
+    return placed(sizes, spec_of(role, specs))
+
+
+def result_shape(partial: Partial, first: Any, geometry: Geometry, specs: Specs) -> tuple[Any, ...]:
+    """The shape of a partial's result, from its first operand, which always has the batch axis."""
+    batch = first.shape[spec_of(ROLES[partial][0], specs)[0]]
+    return shape_of(ROLES[partial][2], batch, geometry, specs)
+
+
 @functools.lru_cache(maxsize=256)
-def layout(dimension_numbers: Any, rank: int) -> lax.ConvDimensionNumbers:
+def layout(dimension_numbers: Any, rank: int) -> Specs:
     """Where the axes of x, w and y stand.
 
     Args:
@@ -58,7 +95,7 @@ def convolve(
     x: Num[Array, "..."],
     w: Num[Array, "..."],
     geometry: Geometry,
-    specs: lax.ConvDimensionNumbers,
+    specs: Specs,
     precision: Precision = None,
     preferred_element_type: Any = None,
 ) -> Num[Array, "..."]:
@@ -96,7 +133,7 @@ def convolve_transposed(
     y: Inexact[Array, "..."],
     w: Inexact[Array, "..."],
     geometry: Geometry,
-    specs: lax.ConvDimensionNumbers,
+    specs: Specs,
     precision: Precision = None,
 ) -> Inexact[Array, "..."]:
     """The transposed convolution, by definition: the vjp of the jitted convolution in its input.
@@ -129,7 +166,7 @@ def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
 def fill_borders(
     x: Num[Array, "..."], geometry: Geometry, spec: Sequence[int]
 ) -> Num[Array, "..."]:
-    """x with its circular, reflected or replicated padding written out."""
+    """X with its circular, reflected or replicated padding written out."""
     return _for_bordered_axes(_fill, x, geometry, spec)
 
 
@@ -166,7 +203,7 @@ def _fill(x: jax.Array, axis: Axis, position: int) -> jax.Array:
 
 
 def _fold(x: jax.Array, axis: Axis, position: int) -> jax.Array:
-    total, offset = None, 0
+    pieces, offset = [], 0
     for first, count, step in axis.border_runs():
         piece = lax.slice_in_dim(x, offset, offset + count, axis=position)
         offset += count
@@ -177,7 +214,5 @@ def _fold(x: jax.Array, axis: Axis, position: int) -> jax.Array:
         after = axis.in_size - first - piece.shape[position]
         ends = [(0, 0, 0)] * x.ndim
         ends[position] = (first, after, 0)
-        piece = lax.pad(piece, jnp.zeros((), x.dtype), ends)
-        total = piece if total is None else total + piece
-    assert total is not None
-    return total
+        pieces.append(lax.pad(piece, jnp.zeros((), x.dtype), ends))
+    return functools.reduce(operator.add, pieces)

@@ -7,18 +7,27 @@ jitted body. A second call with the same shapes and arguments traces nothing.
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Num
 
-from tconvjax.algorithms import ALGORITHMS, ROLES, Partial, Specs, check_choice, spec_of
-from tconvjax.forward import DimensionNumbers, Precision, fill_borders, fold_borders, layout
+from tconvjax import operands
+from tconvjax.algorithms import ALGORITHMS, check_choice
+from tconvjax.forward import (
+    ROLES,
+    DimensionNumbers,
+    Partial,
+    Precision,
+    Specs,
+    fill_borders,
+    fold_borders,
+    layout,
+    spec_of,
+)
 from tconvjax.geometry import (
     Geometry,
     Ints,
@@ -33,16 +42,11 @@ from tconvjax.geometry import (
 from tconvjax.sharding import explicitly_sharded
 from tconvjax.trilinear import trilinear
 
-FLOATS = ("float16", "bfloat16", "float32", "float64")
-COMPLEXES = ("complex64", "complex128")
-SIGNED = ("int8", "int16", "int32", "int64")
-UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
-
 
 def conv(
-    x: Num[Array, "..."],
-    w: Num[Array, "..."],
-    bias: Num[Array, "out_channels"] | None = None,
+    x: Num[ArrayLike, "..."],
+    w: Num[ArrayLike, "..."],
+    bias: Num[ArrayLike, " out_channels"] | None = None,
     *,
     stride: Ints = 1,
     padding: Padding = 0,
@@ -91,11 +95,11 @@ def conv(
 
     The sum is relation (1) of Dumoulin and Visin, arXiv:1603.07285, with every size an argument.
     """
-    x, w, bias = _arrays(x=x, w=w, bias=bias)
-    specs = _layout(dimension_numbers, w)
+    data, kernel, shift = operands.arrays(x=x, w=w, bias=bias)
+    specs = operands.layout_of(dimension_numbers, kernel)
     geometry = Geometry.of_conv(
-        _sizes("x", x, specs.lhs_spec),
-        _permuted(w.shape, specs.rhs_spec),
+        operands.sizes("x", data, specs.lhs_spec),
+        operands.permuted(kernel.shape, specs.rhs_spec),
         stride=stride,
         padding=padding,
         dilation=dilation,
@@ -103,14 +107,14 @@ def conv(
         padding_mode=padding_mode,
     )
     return _apply(
-        "conv", x, w, bias, geometry, specs, precision, preferred_element_type, algorithm
+        "conv", data, kernel, shift, geometry, specs, precision, preferred_element_type, algorithm
     )
 
 
 def conv_transpose(
-    y: Num[Array, "..."],
-    w: Num[Array, "..."],
-    bias: Num[Array, "in_channels"] | None = None,
+    y: Num[ArrayLike, "..."],
+    w: Num[ArrayLike, "..."],
+    bias: Num[ArrayLike, " in_channels"] | None = None,
     *,
     stride: Ints = 1,
     padding: Padding = 0,
@@ -170,11 +174,11 @@ def conv_transpose(
 
     Sizes follow relation 14 of Dumoulin and Visin, arXiv:1603.07285.
     """
-    y, w, bias = _arrays(y=y, w=w, bias=bias)
-    specs = _layout(dimension_numbers, w)
+    data, kernel, shift = operands.arrays(y=y, w=w, bias=bias)
+    specs = operands.layout_of(dimension_numbers, kernel)
     geometry = Geometry.of_conv_transpose(
-        _sizes("y", y, specs.out_spec),
-        _permuted(w.shape, specs.rhs_spec),
+        operands.sizes("y", data, specs.out_spec),
+        operands.permuted(kernel.shape, specs.rhs_spec),
         stride=stride,
         padding=padding,
         output_padding=output_padding,
@@ -184,13 +188,21 @@ def conv_transpose(
         padding_mode=padding_mode,
     )
     return _apply(
-        "conv_transpose", y, w, bias, geometry, specs, precision, preferred_element_type, algorithm
+        "conv_transpose",
+        data,
+        kernel,
+        shift,
+        geometry,
+        specs,
+        precision,
+        preferred_element_type,
+        algorithm,
     )
 
 
 def kernel_gradient(
-    x: Num[Array, "..."],
-    y: Num[Array, "..."],
+    x: Num[ArrayLike, "..."],
+    y: Num[ArrayLike, "..."],
     *,
     kernel_size: Ints,
     stride: Ints = 1,
@@ -211,9 +223,10 @@ def kernel_gradient(
         x: the convolution's input (N, C, *in_size), or the transposed one's cotangent.
         y: the convolution's cotangent (N, O, *out_size), or the transposed one's input; x's batch
             axes.
-        kernel_size: taps of the kernel: one int, or one int an axis.
+        kernel_size: taps of the kernel: one int an axis, or one int, which counts an axis for each
+            of x's but two; so give one an axis where x is unbatched or has several batch axes.
         stride: as in `conv`.
-        padding: as in `conv`.
+        padding: as in `conv`; "CAUSAL" too is read for the convolution.
         dilation: as in `conv`.
         groups: as in `conv`.
         padding_mode: as in `conv`.
@@ -233,17 +246,20 @@ def kernel_gradient(
         >>> kernel_gradient(x, jnp.ones((1, 1, 3)), kernel_size=3, stride=2, padding=1)
         Array([[[6., 9., 6.]]], dtype=float32)
     """
-    x, y, _ = _arrays(x=x, y=y, bias=None)
-    rank, kernel = _kernel_size(kernel_size, dimension_numbers, x)
-    specs = layout(_hashable(dimension_numbers), rank)
-    x_sizes, y_sizes = _sizes("x", x, specs.lhs_spec), _sizes("y", y, specs.out_spec)
+    xs, ys, _ = operands.arrays(x=x, y=y, bias=None)
+    rank, kernel = operands.kernel_sizes(kernel_size, dimension_numbers, xs)
+    specs = layout(operands.hashable(dimension_numbers), rank)
+    x_sizes, y_sizes = (
+        operands.sizes("x", xs, specs.lhs_spec),
+        operands.sizes("y", ys, specs.out_spec),
+    )
     groups = ints("groups", frozen("groups", groups), 1, 1)[0]
     if x_sizes[0] % groups:
         fail("groups", groups, f"it must divide x's {x_sizes[0]} channels", "give a divisor")
     # The sizes of x and y are both given. A padding's name is read for the forward convolution.
     strides = ints("stride", frozen("stride", stride), rank, 1)
-    spans = [(k - 1) * d + 1 for k, d in
-             zip(kernel, ints("dilation", frozen("dilation", dilation), rank, 1), strict=True)]  # fmt: skip
+    dilations = ints("dilation", frozen("dilation", dilation), rank, 1)
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     ends = pads(frozen("padding", padding), rank)
     numbers = tuple(map(conv_pads, ends, x_sizes[1:], spans, strides))
     geometry = Geometry.of_conv_transpose(
@@ -252,15 +268,23 @@ def kernel_gradient(
         stride=strides,
         padding=numbers,
         output_size=x_sizes[1:],
-        dilation=dilation,
+        dilation=dilations,
         groups=groups,
         padding_mode=padding_mode,
     )
-    if _batch_sizes(x, specs.lhs_spec) != _batch_sizes(y, specs.out_spec):
-        fail("y", f"array of shape {y.shape}", f"x has shape {x.shape}, and the two must have the "
-             "same batch axes", "give the y that this x gave")  # fmt: skip
+    if operands.batch_sizes(xs, specs.lhs_spec) != operands.batch_sizes(ys, specs.out_spec):
+        fail("y", f"array of shape {ys.shape}", f"x has shape {xs.shape}, and the two must have "
+             "the same batch axes", "give the y that this x gave")  # fmt: skip
     return _apply(
-        "kernel_gradient", x, y, None, geometry, specs, precision, preferred_element_type, algorithm
+        "kernel_gradient",
+        xs,
+        ys,
+        None,
+        geometry,
+        specs,
+        precision,
+        preferred_element_type,
+        algorithm,
     )
 
 
@@ -279,9 +303,14 @@ def _apply(
         fail("bias", f"array of shape {bias.shape}", f"it has one element for each of the result's "
              f"{channels} channels", f"reshape it to ({channels},)")  # fmt: skip
     body = functools.partial(
-        _jitted, partial=partial, geometry=geometry, specs=specs, precision=_precision(precision),
-        preferred_element_type=preferred_element_type, algorithm=algorithm,
-    )  # fmt: skip
+        _jitted,
+        partial=partial,
+        geometry=geometry,
+        specs=specs,
+        precision=operands.checked_precision(precision),
+        preferred_element_type=preferred_element_type,
+        algorithm=algorithm,
+    )
     return explicitly_sharded(body, partial, a, b, bias, specs, geometry)
 
 
@@ -301,13 +330,12 @@ def _jitted(
     a: jax.Array, b: jax.Array, bias: jax.Array | None, *, partial: Partial, geometry: Geometry,
     specs: Specs, precision: Precision, preferred_element_type: Any, algorithm: str,
 ) -> jax.Array:  # fmt: skip
-    operands = [a, b] if bias is None else [a, b, bias]
-    given = jnp.result_type(*operands)
-    dtype = _result_dtype(given, preferred_element_type)
+    given = jnp.result_type(a, b) if bias is None else jnp.result_type(a, b, bias)
+    dtype = operands.result_dtype(given, preferred_element_type)
     first, second, result = ROLES[partial]
-    batch = _batch_sizes(a, spec_of(first, specs))
+    batch = operands.batch_sizes(a, spec_of(first, specs))
     values = [
-        _with_one_batch(value.astype(given), role, specs)
+        operands.with_one_batch(value.astype(given), role, specs)
         for value, role in ((a, first), (b, second))
     ]
     if first == "x" and geometry.bordered:
@@ -330,119 +358,3 @@ def _jitted(
     if len(batch) > 1:
         return out.reshape(*batch, *out.shape[1:])
     return out
-
-
-# -- reading arguments -----------------------------------------------------------------------------
-
-
-def _arrays(**values: Any) -> list[Any]:
-    """The arguments as JAX arrays (or NumPy's, which jit takes over), of a dtype that adds up."""
-    return [
-        None if value is None and name == "bias" else _array(name, value)
-        for name, value in values.items()
-    ]
-
-
-def _array(name: str, value: Any) -> Any:
-    if not isinstance(value, jax.Array | np.ndarray):
-        try:
-            value = jnp.asarray(value)
-        except (TypeError, ValueError):
-            fail(name, type(value).__name__, "it must be an array of numbers",
-                 "convert it with jnp.asarray")  # fmt: skip
-    if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
-        fail(name, f"array of dtype {value.dtype}", "floats of 16 to 64 bits, complex numbers and "
-             "integers of 8 to 64 bits can be convolved", "convert it with .astype")  # fmt: skip
-    return value
-
-
-def _hashable(dimension_numbers: Any) -> Any:
-    return tuple(dimension_numbers) if isinstance(dimension_numbers, list) else dimension_numbers
-
-
-def _layout(dimension_numbers: Any, w: jax.Array) -> Specs:
-    if w.ndim < 3:
-        fail("w", f"array of shape {w.shape}", "a kernel has two channel axes and at least one "
-             "spatial axis", "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
-    return layout(_hashable(dimension_numbers), w.ndim - 2)
-
-
-def _kernel_size(value: Any, dimension_numbers: Any, x: jax.Array) -> tuple[int, tuple[int, ...]]:
-    """(rank, kernel sizes): the layout tells the rank, else a tuple's length, else x's."""
-    value = frozen("kernel_size", value)
-    rank = len(value) if isinstance(value, tuple) else x.ndim - 2
-    if dimension_numbers is not None:
-        rank = len(dimension_numbers[0]) - 2
-    if rank < 1:
-        fail("kernel_size", value, f"x of shape {x.shape} leaves no spatial axis to it",
-             "give one int an axis")  # fmt: skip
-    return rank, ints("kernel_size", value, rank, 1)
-
-
-def _permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
-    return tuple(shape[position] for position in spec)
-
-
-def _batch_sizes(value: jax.Array, spec: tuple[int, ...]) -> tuple[Any, ...]:
-    """The sizes of the batch axes of x or y: none, one wherever it stands, or several that lead."""
-    extra = value.ndim - len(spec)
-    return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
-
-
-def _sizes(role: str, value: jax.Array, spec: tuple[int, ...]) -> tuple[int, ...]:
-    """(channels, *spatial sizes) of x or y, whatever its batch axes."""
-    extra = value.ndim - len(spec)
-    if extra == 0:
-        return _permuted(value.shape, spec[1:])
-    if extra == -1:
-        return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
-    if extra < -1 or spec[0] != 0:
-        rank = len(spec) - 2
-        fail(role, f"array of shape {value.shape}", f"a kernel with {rank} spatial axes wants "
-             f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
-             "reshape it, or the kernel")  # fmt: skip
-    return tuple(value.shape[p + extra] for p in spec[1:])
-
-
-def _with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
-    """x or y with exactly one batch axis; w as it is."""
-    spec = spec_of(role, specs)
-    if value.ndim == len(spec):
-        return value
-    batch = _batch_sizes(value, spec)
-    if batch == ():
-        return jnp.expand_dims(value, spec[0])
-    return value.reshape(math.prod(batch), *value.shape[len(batch) :])
-
-
-def _result_dtype(given: Any, preferred: Any) -> Any:
-    """The dtype of the result: that of the operands, or a preferred one that holds all of it."""
-    given = jnp.dtype(given)
-    if preferred is None:
-        return given
-    try:
-        wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(preferred))
-    except TypeError:
-        wanted = None
-    kinds = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
-    kind = next(kind for kind in kinds if given.name in kind)
-    if wanted is None or wanted.name not in kind or wanted.itemsize < given.itemsize:
-        wider = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
-        fail("preferred_element_type", preferred, f"the operands are {given.name}, and the result "
-             "must be of the same kind and at least as wide", f"give one of {', '.join(wider)}")  # fmt: skip
-    return wanted
-
-
-def _precision(value: Any) -> Any:
-    """A precision that ``lax.conv_general_dilated`` takes, hashable."""
-    if value is None:
-        return None
-    pair = tuple(value) if isinstance(value, tuple | list) else (value,)
-    try:
-        read = tuple(None if one is None else lax.Precision(one) for one in pair)
-    except ValueError:
-        read = ()
-    if len(read) not in (1, 2):
-        fail("precision", value, "it must be None, one of 'default', 'high', 'highest', a "
-             "lax.Precision, or a pair of them", "use one of these")  # fmt: skip
-    return read if len(read) == 2 else read[0]

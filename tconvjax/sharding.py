@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
-from tconvjax.algorithms import ROLES, Partial, Specs, shape_of, spec_of
+from tconvjax.forward import ROLES, Partial, Specs, shape_of, spec_of
 from tconvjax.geometry import Geometry
 
 

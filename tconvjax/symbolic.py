@@ -1,4 +1,4 @@
-"""The matrix of a convolution with symbolic entries: C, whose transpose gives the operation its name.
+"""The matrix C of a convolution with symbolic entries, and why the transpose has its name.
 
 Input and output are read as columns, row by row and channel by channel. Then the convolution is
 ``C * vec(x)`` and the transposed convolution is ``C.T * vec(y)``. Imported by name, since it needs
@@ -17,8 +17,8 @@ import sympy
 
 from tconvjax.geometry import Geometry, fail, links
 
-MOST_LINKS = 2_000_000
-"""More products than this make no matrix to look at; the limit keeps memory below a few GB."""
+MOST_ENTRIES = 1_000_000
+"""More entries, rows or columns make no matrix to look at, and SymPy takes minutes over them."""
 
 
 def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparseMatrix:
@@ -55,13 +55,17 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparse
 
     Dumoulin and Visin, arXiv:1603.07285, section 4.1, print it for a 4x4 input and a 3x3 kernel.
     """
-    products = geometry.out_channels // geometry.groups * math.prod(
-        (geometry.in_channels, *geometry.out_size, *geometry.kernel_size)
+    products = (
+        geometry.out_channels
+        // geometry.groups
+        * math.prod((geometry.in_channels, *geometry.out_size, *geometry.kernel_size))
     )
-    if products > MOST_LINKS:
-        fail("geometry", geometry, f"its matrix has up to {products} symbolic entries, and "
-             f"{MOST_LINKS} is the limit", "look at a smaller input; a convolution looks alike at "
-             "every size")  # fmt: skip
+    largest = max(products, math.prod(geometry.in_shape), math.prod(geometry.out_shape))
+    if largest > MOST_ENTRIES:
+        fail("geometry", geometry,
+             f"its matrix has up to {largest} entries, rows or columns, and {MOST_ENTRIES} is the "
+             "limit",
+             "look at a smaller input; a convolution looks alike at every size")  # fmt: skip
     taps = kernel_symbols(geometry) if kernel is None else _given(kernel, geometry)
     rows, columns = _places(geometry.out_shape), _places(geometry.in_shape)
     entries: dict[tuple[int, int], Any] = {}

@@ -19,12 +19,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from tconvjax.algorithms import ROLES, Partial, Specs, aval_like, result_shape, run, spec_of
+from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
 from tconvjax.geometry import Geometry
+from tconvjax.partials import aval_like, run
 
 PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.items()}
 
@@ -36,7 +36,7 @@ trilinear_p = Primitive("trilinear")
 
 
 def trilinear(partial: Partial, a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
-    """Bind the primitive; ``params`` are those of `tconvjax.algorithms.run`, less platform.
+    """Bind the primitive; ``params`` are those of `tconvjax.partials.run`, less platform.
 
     Args:
         partial: which partial derivative of T.
@@ -158,13 +158,9 @@ def _lowered_for(platform: str) -> Callable[..., jax.Array]:
 
 trilinear_p.def_impl(_impl)
 trilinear_p.def_abstract_eval(_abstract_eval)
-ad.defbilinear(
-    trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1)
-)
+ad.defbilinear(trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
 batching.primitive_batchers[trilinear_p] = _batch
-mlir.register_lowering(
-    trilinear_p, mlir.lower_fun(_lowered_for("default"), multiple_results=False)
-)
+mlir.register_lowering(trilinear_p, mlir.lower_fun(_lowered_for("default"), multiple_results=False))
 mlir.register_lowering(
     trilinear_p, mlir.lower_fun(_lowered_for("cpu"), multiple_results=False), platform="cpu"
 )

@@ -18,9 +18,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Every geometry is compiled anew, so an example takes a good part of a second.
 settings.register_profile(
-    "normal", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    "normal",
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
-settings.register_profile("long", settings.get_profile("normal"), max_examples=1000, derandomize=False)
+settings.register_profile(
+    "long", settings.get_profile("normal"), max_examples=1000, derandomize=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 

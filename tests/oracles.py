@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tests.strategies import Arguments
 NUMPY_MODES = {"zeros": "constant", "circular": "wrap", "reflect": "reflect", "replicate": "edge"}
 
 
-def padded_index(size: int, low: int, high: int, mode: str) -> np.ndarray:
+def padded_index(size: int, low: int, high: int, mode: str) -> Any:
     """Which input element stands at each place of a padded line; -1 for a zero."""
     index = np.arange(size)
     ends = (max(low, 0), max(high, 0))
@@ -49,27 +50,27 @@ def _channels(a: Arguments) -> Iterator[tuple[int, int, int]]:
             yield o, (o // outs) * ins + c, c
 
 
-def conv(a: Arguments, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+def conv(a: Arguments, x: Any, w: Any) -> Any:
     """Y[n, o, i] = sum of w[o, c, t] * x[n, c, s*i + d*t - p]."""
-    y = np.zeros(a.y_shape, x.dtype)
+    y: Any = np.zeros(a.y_shape, x.dtype)
     for i, t, j in _meetings(a, a.y_shape[2:]):
         for o, c, within in _channels(a):
             y[:, o, *i] += w[o, within, *t] * x[:, c, *j]
     return y
 
 
-def conv_transpose(a: Arguments, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+def conv_transpose(a: Arguments, y: Any, w: Any) -> Any:
     """X[n, c, s*i + d*t - p] gets w[o, c, t] * y[n, o, i] from every i and t."""
-    x = np.zeros((y.shape[0], a.in_channels, *a.in_size), y.dtype)
+    x: Any = np.zeros((y.shape[0], a.in_channels, *a.in_size), y.dtype)
     for i, t, j in _meetings(a, y.shape[2:]):
         for o, c, within in _channels(a):
             x[:, c, *j] += w[o, within, *t] * y[:, o, *i]
     return x
 
 
-def kernel_gradient(a: Arguments, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def kernel_gradient(a: Arguments, x: Any, y: Any) -> Any:
     """W[o, c, t] = sum of y[n, o, i] * x[n, c, s*i + d*t - p]."""
-    w = np.zeros(a.w_shape, x.dtype)
+    w: Any = np.zeros(a.w_shape, x.dtype)
     for i, t, j in _meetings(a, y.shape[2:]):
         for o, c, within in _channels(a):
             w[o, within, *t] += (y[:, o, *i] * x[:, c, *j]).sum(dtype=x.dtype)

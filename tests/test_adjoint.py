@@ -1,4 +1,4 @@
-"""sum(conv(x) * y) = sum(x * conv_transpose(y)): the law, and the public function that checks it."""
+"""sum(conv(x) * y) = sum(x * conv_transpose(y)): the law, and the function that checks it."""
 
 from __future__ import annotations
 

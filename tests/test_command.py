@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import tconvjax
-from tconvjax import files, tour
 from tconvjax.__main__ import main
+from tconvjax.command import files, tour
+from tconvjax.command.tutorial import EXAMPLES
 
 PICTURE_SIZE = (5, 6)
 
@@ -91,13 +92,13 @@ def test_tour_prints_each_matrix(tour_text: str, line: str) -> None:
     assert line in tour_text
 
 
-@pytest.mark.parametrize("name", list(tour.EXAMPLES))
+@pytest.mark.parametrize("name", list(EXAMPLES))
 def test_tour_fails_on_a_wrong_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    example = tour.EXAMPLES[name]
+    example = EXAMPLES[name]
     wrong = np.array(example.result)
     wrong[0, 0, -1, -1] += 1
     planted = dataclasses.replace(example, result=wrong.tolist())
-    monkeypatch.setitem(tour.EXAMPLES, name, planted)
+    monkeypatch.setitem(EXAMPLES, name, planted)
     out = io.StringIO()
     assert not tour.run_tour(out)
     assert "WRONG: equals the tutorial's result" in out.getvalue()
@@ -487,7 +488,7 @@ def make_inputs(folder: Path) -> None:
         ("--kernel rank0.npy", "give 1 axis or more"),
         ("--input five.npy", "must have 5 entries"),
         ("--bias flat.npy", "reshape it to (1,)"),
-        ("--padding 9", "pad less"),
+        ("--padding 9", "less in all"),
         ("--output-size 40x40", "sizes that do: 6"),
         ("--stride 2 --output-padding 2", "give at most 1"),
         ("--groups 2 --kernel flat.npy", "leave them out"),
@@ -554,7 +555,7 @@ def test_a_closed_folder_is_named(
     closed = tmp_path / "closed"
     closed.mkdir()
     # An administrator may write anywhere, so the system's answer is what is replaced.
-    monkeypatch.setattr("tconvjax.files.os.access", lambda path, mode: Path(path) != closed)
+    monkeypatch.setattr("tconvjax.command.files.os.access", lambda path, mode: Path(path) != closed)
     words = ("apply", "--input", x_file, "--kernel", kernel_file, "--output", closed / "y.npy")
     assert run(*words) == 2
     assert "cannot be written to; choose another one" in one_error(capsys)
@@ -572,7 +573,7 @@ def test_a_full_disk_leaves_the_old_file(
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tconvjax.files.np.save", full)
+    monkeypatch.setattr("tconvjax.command.files.np.save", full)
     assert run("apply", "--input", x_file, "--kernel", kernel_file, "--output", output) == 2
     assert "No space left on device" in one_error(capsys)
     assert output.read_bytes() == b"old"

@@ -16,7 +16,9 @@ from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 NAMES = ("auto", *tc.ALGORITHMS)
 
 
-def all_partials(a: Arguments, x: Any, w: Any, y: Any, names: tuple[str, ...] = NAMES) -> dict[str, Any]:
+def all_partials(
+    a: Arguments, x: Any, w: Any, y: Any, names: tuple[str, ...] = NAMES
+) -> dict[str, Any]:
     """Every partial by every algorithm, compiled as one program."""
     sized = {**a.keywords, "output_size": a.in_size}
     gradient = {**a.keywords, "kernel_size": a.kernel_size}
@@ -37,7 +39,11 @@ def all_partials(a: Arguments, x: Any, w: Any, y: Any, names: tuple[str, ...] = 
 def assert_defined(a: Arguments, dtype: Any, names: tuple[str, ...] = NAMES) -> None:
     """Values equal the loops to the last bit: sums of small whole numbers round nowhere."""
     x, w, y = a.arrays(dtype)
-    expected = oracles.conv(a, x, w), oracles.conv_transpose(a, y, w), oracles.kernel_gradient(a, x, y)
+    expected = (
+        oracles.conv(a, x, w),
+        oracles.conv_transpose(a, y, w),
+        oracles.kernel_gradient(a, x, y),
+    )
     for name, results in all_partials(a, x, w, y, names).items():
         for result, wanted in zip(results, expected, strict=True):
             assert result.dtype == dtype, name
@@ -57,7 +63,9 @@ def test_every_padding_mode_is_the_definition_and_its_exact_transpose(a: Argumen
 @pytest.mark.parametrize("mode", ANY_MODE)
 def test_padding_may_wrap_round_more_than_once(mode: Any) -> None:
     assert_defined(Arguments(1, 1, 2, (3,), (3,), (2,), ((7, 8),), (2,), 1, mode), np.float64)
-    assert_defined(Arguments(1, 1, 1, (1, 2), (2, 2), (1, 1), ((2, 1), (0, 3)), (1, 1), 1, mode), np.float64)
+    assert_defined(
+        Arguments(1, 1, 1, (1, 2), (2, 2), (1, 1), ((2, 1), (0, 3)), (1, 1), 1, mode), np.float64
+    )
 
 
 @pytest.mark.parametrize("a", FIXED, ids=lambda a: f"{len(a.in_size)}d")
@@ -67,7 +75,17 @@ def test_other_numbers_are_exact(a: Arguments, dtype: str) -> None:
 
 
 def test_four_spatial_axes() -> None:
-    a = Arguments(1, 2, 2, (3, 2, 3, 2), (2, 1, 2, 2), (1, 2, 2, 1), ((0, 1), (1, 0), (0, 0), (1, 1)), (1,) * 4, 1)
+    a = Arguments(
+        1,
+        2,
+        2,
+        (3, 2, 3, 2),
+        (2, 1, 2, 2),
+        (1, 2, 2, 1),
+        ((0, 1), (1, 0), (0, 0), (1, 1)),
+        (1,) * 4,
+        1,
+    )
     assert_defined(a, np.float64, ("auto", "patches"))
 
 
@@ -75,7 +93,11 @@ def test_integers_overflow_as_numpy_does() -> None:
     a = FIXED[0]
     x, w, y = (v * 31 for v in a.arrays(np.int8))
     with np.errstate(over="ignore"):
-        expected = oracles.conv(a, x, w), oracles.conv_transpose(a, y, w), oracles.kernel_gradient(a, x, y)
+        expected = (
+            oracles.conv(a, x, w),
+            oracles.conv_transpose(a, y, w),
+            oracles.kernel_gradient(a, x, y),
+        )
     for name, results in all_partials(a, x, w, y).items():
         for result, wanted in zip(results, expected, strict=True):
             np.testing.assert_array_equal(result, wanted, err_msg=name)
@@ -92,11 +114,15 @@ def test_narrow_floats_round_once(a: Arguments, dtype: str) -> None:
         x, w, y = x * (1 + 2j), w * (2 - 1j), y * 1j
     narrow = tuple(jax.numpy.asarray(v).astype(dtype) for v in (x, w, y))
     x, w, y = (np.asarray(v).astype(wide) for v in narrow)
-    expected = oracles.conv(a, x, w), oracles.conv_transpose(a, y, w), oracles.kernel_gradient(a, x, y)
+    expected = (
+        oracles.conv(a, x, w),
+        oracles.conv_transpose(a, y, w),
+        oracles.kernel_gradient(a, x, y),
+    )
     sizes = (oracles.conv(a, abs(x), abs(w)), oracles.conv_transpose(a, abs(y), abs(w)),
              oracles.kernel_gradient(a, abs(x), abs(y)))  # fmt: skip
     once = float(jax.numpy.finfo(dtype).eps) / 2 if dtype in ("float16", "bfloat16") else 0.0
-    for name, results in all_partials(a, *narrow).items():
+    for name, results in all_partials(a, narrow[0], narrow[1], narrow[2]).items():
         for result, wanted, size in zip(results, expected, sizes, strict=True):
             assert result.dtype == dtype
             allowed = once * abs(wanted) * 1.01 + 32 * np.finfo(np.float32).eps * abs(size)

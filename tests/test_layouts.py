@@ -41,8 +41,18 @@ def test_a_layout_moves_axes_only(names: tuple[str, str, str], algorithm: str) -
     options: dict[str, Any] = {"dimension_numbers": names, "algorithm": algorithm}
     results = (
         (tc.conv(x, w, **TWO.keywords, **options), tc.conv(X, W, **TWO.keywords), "NCHW", names[2]),
-        (tc.conv_transpose(y, w, **SIZED, **options), tc.conv_transpose(Y, W, **SIZED), "NCHW", names[0]),
-        (tc.kernel_gradient(x, y, **GRADIENT, **options), tc.kernel_gradient(X, Y, **GRADIENT), "OIHW", names[1]),
+        (
+            tc.conv_transpose(y, w, **SIZED, **options),
+            tc.conv_transpose(Y, W, **SIZED),
+            "NCHW",
+            names[0],
+        ),
+        (
+            tc.kernel_gradient(x, y, **GRADIENT, **options),
+            tc.kernel_gradient(X, Y, **GRADIENT),
+            "OIHW",
+            names[1],
+        ),
     )
     for result, expected, plain, spec in results:
         np.testing.assert_array_equal(result, laid_out(expected, plain, spec))
@@ -107,12 +117,13 @@ def test_bias_is_added_to_every_element_of_its_channel() -> None:
 @pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
 def test_a_wider_result_loses_nothing(given: str, wanted: str, algorithm: str) -> None:
     x, w, y = (jnp.asarray(v).astype(given) for v in TWO.arrays(jnp.dtype(given)))
+    wx, ww, wy = (v.astype(wanted) for v in (x, w, y))
     options: dict[str, Any] = {"preferred_element_type": wanted, "algorithm": algorithm}
     for result, exact in (
-        (tc.conv(x, w, **TWO.keywords, **options), tc.conv(x.astype(wanted), w.astype(wanted), **TWO.keywords)),
-        (tc.conv_transpose(y, w, **SIZED, **options), tc.conv_transpose(y.astype(wanted), w.astype(wanted), **SIZED)),
-        (tc.kernel_gradient(x, y, **GRADIENT, **options), tc.kernel_gradient(x.astype(wanted), y.astype(wanted), **GRADIENT)),
-    ):  # fmt: skip
+        (tc.conv(x, w, **TWO.keywords, **options), tc.conv(wx, ww, **TWO.keywords)),
+        (tc.conv_transpose(y, w, **SIZED, **options), tc.conv_transpose(wy, ww, **SIZED)),
+        (tc.kernel_gradient(x, y, **GRADIENT, **options), tc.kernel_gradient(wx, wy, **GRADIENT)),
+    ):
         assert result.dtype == wanted
         np.testing.assert_array_equal(result, exact)
 
@@ -120,26 +131,39 @@ def test_a_wider_result_loses_nothing(given: str, wanted: str, algorithm: str) -
 def test_operands_are_promoted_as_jax_promotes() -> None:
     with jax.numpy_dtype_promotion("standard"):
         assert tc.conv(X.astype("float32"), W).dtype == "float64"
-        assert tc.conv(X.astype("int32"), W.astype("float32"), jnp.ones(3, "float32"), **TWO.keywords).dtype == "float32"
+        assert (
+            tc.conv(
+                X.astype("int32"), W.astype("float32"), jnp.ones(3, "float32"), **TWO.keywords
+            ).dtype
+            == "float32"
+        )
     with pytest.raises(ValueError, match="no available implicit dtype promotion path"):
         tc.conv(X.astype("float32"), W, **TWO.keywords)
 
 
 def test_numpy_arrays_and_lists_are_taken() -> None:
     expected = tc.conv_transpose(Y, W, **SIZED)
-    np.testing.assert_array_equal(tc.conv_transpose(np.asarray(Y), np.asarray(W), **SIZED), expected)
+    np.testing.assert_array_equal(
+        tc.conv_transpose(np.asarray(Y), np.asarray(W), **SIZED), expected
+    )
     listed: Any = np.asarray(Y).tolist()
     np.testing.assert_array_equal(tc.conv_transpose(listed, W, **SIZED), expected)
 
 
-@pytest.mark.parametrize("precision", ["highest", lax.Precision.HIGH, ("default", "highest"), None, "float32"])
+@pytest.mark.parametrize(
+    "precision", ["highest", lax.Precision.HIGH, ("default", "highest"), None, "float32"]
+)
 @pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
 def test_precision_is_passed_on(precision: Any, algorithm: str) -> None:
     result = tc.conv_transpose(Y, W, precision=precision, algorithm=algorithm, **SIZED)
     np.testing.assert_array_equal(result, tc.conv_transpose(Y, W, **SIZED))
-    text = jax.jit(
-        lambda y: tc.conv_transpose(y, W, precision=precision, algorithm=algorithm, **SIZED)
-    ).lower(Y).as_text()
+    text = (
+        jax.jit(
+            lambda y: tc.conv_transpose(y, W, precision=precision, algorithm=algorithm, **SIZED)
+        )
+        .lower(Y)
+        .as_text()
+    )
     named = {"highest": "HIGHEST", lax.Precision.HIGH: "HIGH", "float32": "HIGHEST"}.get(
         precision if not isinstance(precision, tuple) else "highest", "DEFAULT"
     )
@@ -148,8 +172,13 @@ def test_precision_is_passed_on(precision: Any, algorithm: str) -> None:
 
 @pytest.mark.parametrize(
     ("x", "w"),
-    [((0, 2, 5), (3, 2, 2)), ((2, 0, 5), (3, 0, 2)), ((2, 2, 5), (0, 2, 2)), ((2, 2, 0), (3, 2, 2))],
-)  # fmt: skip
+    [
+        ((0, 2, 5), (3, 2, 2)),
+        ((2, 0, 5), (3, 0, 2)),
+        ((2, 2, 5), (0, 2, 2)),
+        ((2, 2, 0), (3, 2, 2)),
+    ],
+)
 def test_empty_arrays_give_empty_or_zero_results(x: tuple[int, ...], w: tuple[int, ...]) -> None:
     y = tc.conv(jnp.ones(x), jnp.ones(w))
     assert y.shape == (x[0], w[0], max(x[2] - 1, 0))

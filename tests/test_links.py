@@ -6,14 +6,16 @@ import itertools
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 
 import tconvjax as tc
 from tconvjax import Axis, Geometry, links
-from tconvjax.algorithms import ALGORITHMS, run
+from tconvjax.algorithms import ALGORITHMS
 from tconvjax.forward import layout
+from tconvjax.partials import run
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -39,12 +41,14 @@ def test_links_add_up_to_the_definition(a: Arguments) -> None:
 @given(arguments(ranks=(1, 2), modes=ANY_MODE))
 def test_each_link_is_met_once_and_in_order(a: Arguments) -> None:
     found = list(links(a.geometry))
-    assert len(set((link.output, link.tap) for link in found)) == len(found)
+    assert len({(link.output, link.tap) for link in found}) == len(found)
     assert found == sorted(found, key=lambda link: (link.output, link.tap))
 
 
 def test_border_runs_are_the_sources_of_the_padded_line() -> None:
-    for size, low, high, mode in itertools.product(range(1, 5), range(-1, 6), range(-1, 6), ANY_MODE[1:]):
+    for size, low, high, mode in itertools.product(
+        range(1, 5), range(-1, 6), range(-1, 6), ANY_MODE[1:]
+    ):
         if size + low + high < 1:
             continue
         axis = Axis(size, 1, size + low + high, low=low, mode=mode)
@@ -98,12 +102,12 @@ def test_all_small_axes_agree_with_the_jitted_operation(start: int) -> None:
     def program() -> list[jax.Array]:
         shown = []
         for axis, algorithm in chosen:
-            options = dict(
-                geometry=Geometry((axis,)), specs=layout(None, 1), precision=None, dtype=np.float64,
-                algorithm=algorithm, platform="cpu",
+            eye, w = jnp.eye(axis.out_size)[:, None], jnp.asarray(kernel(axis)[None, None])
+            rows = run(
+                "conv_transpose", eye, w, geometry=Geometry((axis,)), specs=layout(None, 1),
+                precision=None, dtype=np.float64, algorithm=algorithm, platform="cpu",
             )  # fmt: skip
-            eye = jax.numpy.eye(axis.out_size)[:, None]
-            shown.append(run("conv_transpose", eye, kernel(axis)[None, None], **options)[:, 0])
+            shown.append(rows[:, 0])
         return shown
 
     for (axis, algorithm), rows in zip(chosen, jax.jit(program)(), strict=True):
@@ -113,7 +117,9 @@ def test_all_small_axes_agree_with_the_jitted_operation(start: int) -> None:
             if 0 <= j < axis.in_size:
                 expected[i, j] += t + 1
         np.testing.assert_array_equal(rows, expected, err_msg=f"{axis} by {algorithm}")
-        np.testing.assert_array_equal(matrix_of_links(Geometry((axis,)), kernel(axis)[None, None]), expected)
+        np.testing.assert_array_equal(
+            matrix_of_links(Geometry((axis,)), kernel(axis)[None, None]), expected
+        )
 
 
 def test_one_hot_inputs_show_the_matrix() -> None:

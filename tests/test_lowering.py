@@ -46,15 +46,16 @@ def kernel_loss(y: jax.Array, options: dict[str, Any]) -> Callable[[jax.Array], 
 
 @PLATFORMS
 @LAYERS
-def test_the_kernel_gradient_spreads_no_input(platform: str, y_shape: Any, w_shape: Any, options: Any) -> None:
+def test_the_kernel_gradient_spreads_no_input(
+    platform: str, y_shape: Any, w_shape: Any, options: Any
+) -> None:
     y, w = jnp.ones(y_shape, "float32"), jnp.ones(w_shape, "float32")
     gradient = jax.grad(kernel_loss(y, options))
     program = jax.make_jaxpr(gradient)(w)
     dilations = [e.params.get("lhs_dilation", (1,)) for e in equations(program.jaxpr)]
     assert all(set(d) == {1} for d in dilations)
-    assert [e.params["partial"] for e in equations(program.jaxpr) if e.primitive.name == "trilinear"] == [
-        "conv_transpose", "kernel_gradient",
-    ]  # fmt: skip
+    found = [e.params.get("partial") for e in equations(program.jaxpr)]
+    assert [name for name in found if name] == ["conv_transpose", "kernel_gradient"]
     (text,) = [lowered(lambda x, y: tc.kernel_gradient(x, y, kernel_size=w_shape[2:], **options),
                        platform, tc.conv_transpose(y, w, **options), y)]  # fmt: skip
     assert not lhs_dilated(text)
@@ -65,8 +66,12 @@ def test_the_kernel_gradient_spreads_no_input(platform: str, y_shape: Any, w_sha
 
 def test_the_search_for_spread_inputs_can_find_one() -> None:
     y, w = jnp.ones((1, 4, 8)), jnp.ones((4, 2, 3))
-    plain = lambda y, w: jax.lax.conv_transpose(y, w, (2,), "VALID", dimension_numbers=("NCW", "IOW", "NCW"))  # noqa: E731
-    assert lhs_dilated(lowered(jax.grad(lambda w: plain(y, w).sum()), "cuda", w))
+    names = ("NCW", "IOW", "NCW")
+
+    def plain(w: jax.Array) -> jax.Array:
+        return jax.lax.conv_transpose(y, w, (2,), "VALID", dimension_numbers=names).sum()
+
+    assert lhs_dilated(lowered(jax.grad(plain), "cuda", w))
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
@@ -91,17 +96,20 @@ def test_export_to_three_platforms_with_a_symbolic_batch() -> None:
     (batch,) = export.symbolic_shape("b")
     y, w = np.ones((3, 4, 6, 5), np.float32), np.arange(96, dtype=np.float32).reshape(4, 2, 3, 4)
 
-    def step(y: jax.Array, w: jax.Array) -> Any:
+    def step(y: Any, w: Any) -> Any:
         options: dict[str, Any] = {"stride": 2, "padding": 1}
         loss = lambda y, w: (tc.conv_transpose(y, w, **options) ** 2).sum()  # noqa: E731
         return tc.conv_transpose(y, w, **options), jax.grad(loss, (0, 1))(y, w)
 
     exported = export.export(jax.jit(step), platforms=["cpu", "cuda", "tpu"])(
-        jax.ShapeDtypeStruct((batch, 4, 6, 5), np.float32), jax.ShapeDtypeStruct(w.shape, np.float32)
+        jax.ShapeDtypeStruct((batch, 4, 6, 5), np.float32),
+        jax.ShapeDtypeStruct(w.shape, np.float32),
     )
     assert exported.platforms == ("cpu", "cuda", "tpu")
     again = export.deserialize(exported.serialize(vjp_order=0))
-    for one, other in zip(jax.tree.leaves(again.call(y, w)), jax.tree.leaves(step(y, w)), strict=True):
+    for one, other in zip(
+        jax.tree.leaves(again.call(y, w)), jax.tree.leaves(step(y, w)), strict=True
+    ):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 

@@ -23,7 +23,9 @@ def loss(y: jax.Array, w: jax.Array, bias: jax.Array, algorithm: str = "auto") -
 
 
 def assert_close(found: Any, expected: Any) -> None:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-9), found, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-9), found, expected
+    )
 
 
 def mesh(kind: AxisType) -> jax.sharding.Mesh:
@@ -67,7 +69,12 @@ def test_second_derivative_through_a_shard_map() -> None:
 
 @pytest.mark.parametrize(
     "specs",
-    [(P("data"), P()), (P(None, "model"), P("model")), (P(), P(None, "model")), (P(None, None, "data"), P())],
+    [
+        (P("data"), P()),
+        (P(None, "model"), P("model")),
+        (P(), P(None, "model")),
+        (P(None, None, "data"), P()),
+    ],
     ids=["batch", "reduced channels", "channels", "space"],
 )  # fmt: skip
 def test_automatic_sharding(specs: tuple[P, P]) -> None:
@@ -106,7 +113,9 @@ def test_explicit_sharding(of_y: P, of_w: P, result: tuple[Any, ...], jit: bool)
         assert [lies(g) for g in gradients[:2]] == [lies(y), lies(w)]
         assert_close(gradients, jax.grad(loss, (0, 1, 2))(Y, W, BIAS))
         dw = tc.kernel_gradient(z, y, kernel_size=(3, 4), **OPTIONS)
-        assert_close(dw, tc.kernel_gradient(np.asarray(z), np.asarray(y), kernel_size=(3, 4), **OPTIONS))
+        assert_close(
+            dw, tc.kernel_gradient(np.asarray(z), np.asarray(y), kernel_size=(3, 4), **OPTIONS)
+        )
 
 
 def test_explicit_sharding_of_grouped_and_unbatched_operands() -> None:
@@ -115,7 +124,9 @@ def test_explicit_sharding_of_grouped_and_unbatched_operands() -> None:
         y = jax.device_put(Y[0], P("model"))
         z = tc.conv_transpose(y, w, groups=4, **OPTIONS)
         assert lies(z) == (None, None, None)
-        np.testing.assert_allclose(z, tc.conv_transpose(Y[0], W[:, :1], groups=4, **OPTIONS), atol=1e-12)
+        np.testing.assert_allclose(
+            z, tc.conv_transpose(Y[0], W[:, :1], groups=4, **OPTIONS), atol=1e-12
+        )
         many = tc.conv_transpose(jax.device_put(Y[None], P(None, "data")), W, **OPTIONS)
         assert lies(many) == (None, "data", None, None, None)
 

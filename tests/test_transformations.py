@@ -12,11 +12,13 @@ import pytest
 from jax.test_util import check_grads
 
 import tconvjax as tc
-from tconvjax import operations
+from tconvjax.trilinear import trilinear
 from tests.strategies import FIXED, Arguments
 
 
-def functions(a: Arguments, algorithm: str = "auto") -> dict[str, tuple[Callable[..., Any], Any, Any]]:
+def functions(
+    a: Arguments, algorithm: str = "auto"
+) -> dict[str, tuple[Callable[..., Any], Any, Any]]:
     """The three partials as functions of two arrays, and arrays for them."""
     x, w, y = (jnp.asarray(v) for v in a.arrays())
     k, sized = {**a.keywords, "algorithm": algorithm}, a.in_size
@@ -106,8 +108,12 @@ def test_vmap_folds_into_one_operation(partial: str) -> None:
     """No loop: batched kernels become groups, in one equation."""
     f, p, q = functions(SMALL[0])[partial]
     for axes in ((0, None), (None, 0), (0, 0)):
-        ps, qs = (jnp.stack([v] * 5) if axis == 0 else v for v, axis in zip((p, q), axes, strict=True))
-        names = [e.primitive.name for e in equations(jax.make_jaxpr(jax.vmap(f, axes))(ps, qs).jaxpr)]
+        ps, qs = (
+            jnp.stack([v] * 5) if axis == 0 else v for v, axis in zip((p, q), axes, strict=True)
+        )
+        names = [
+            e.primitive.name for e in equations(jax.make_jaxpr(jax.vmap(f, axes))(ps, qs).jaxpr)
+        ]
         assert names.count("trilinear") == 1
         assert not {"scan", "while"} & set(names)
 
@@ -206,13 +212,12 @@ def test_integers_pass_through_jit_and_vmap() -> None:
 
 def test_a_second_call_traces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     traced = []
-    right = operations.trilinear
 
     def counted(*args: Any, **keywords: Any) -> jax.Array:
         traced.append(args[0])
-        return right(*args, **keywords)
+        return trilinear(*args, **keywords)
 
-    monkeypatch.setattr(operations, "trilinear", counted)
+    monkeypatch.setattr("tconvjax.operations.trilinear", counted)
     y, w = jnp.ones((1, 1, 53)), jnp.ones((1, 1, 3))
     for n in range(4):
         tc.conv_transpose(y + n, w, stride=2, padding=[1])

@@ -103,13 +103,12 @@ class Axis:
         The step is 1, -1 or 0 (the same element again), so that a reader of arrays needs only
         slices. Raises GeometryError where there is nothing to copy.
         """
-        sources = [self.source(p) for p in range(-self.low, self.in_size + self.high)]
-        if None in sources:
-            fail("padding_mode", self.mode, "an empty axis has no element to copy into its padding",
-                  "use padding 0 or padding_mode='zeros'")  # fmt: skip
         runs: list[tuple[int, int, int]] = []
-        for source in sources:
-            assert source is not None
+        for position in range(-self.low, self.in_size + self.high):
+            source = self.source(position)
+            if source is None:
+                fail("padding_mode", self.mode, "an empty axis has no element to copy into its "
+                     "padding", "use padding 0 or padding_mode='zeros'")  # fmt: skip
             if runs:
                 first, count, step = runs[-1]
                 wanted = source - first if count == 1 else step

@@ -233,11 +233,14 @@ def _of_conv(
     spelling.check_groups(groups, out_channels)
     if channels != per_group * groups:
         fail("w", f"array of shape {w_shape}", f"x has {channels} channels and groups={groups}, so "
-             f"the kernel's second axis must have {channels} / {groups} entries, and has {per_group}",
+             f"the kernel's second axis must have {channels} / {groups} entries, and has "
+             f"{per_group}",
              "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
              "its layout with dimension_numbers")  # fmt: skip
-    steps = [spelling.ints(*named, rank, 1) for named in (("stride", stride), ("dilation", dilation))]
-    columns = zip(in_size, kernel, *steps, spelling.pads(padding, rank), strict=True)
+    strides = spelling.ints("stride", stride, rank, 1)
+    dilations = spelling.ints("dilation", dilation, rank, 1)
+    ends = spelling.pads(padding, rank)
+    columns = zip(in_size, kernel, strides, dilations, ends, strict=True)
     mode = spelling.padding_mode(mode)
     axes = tuple(spelling.conv_axis(*column, mode) for column in columns)
     return Geometry(axes, channels, out_channels, groups)
@@ -263,13 +266,12 @@ def _of_conv_transpose(
         if any(extra):
             fail("output_padding", output_padding, "output_size fixes the size already",
                  "give one of the two")  # fmt: skip
-    steps = [spelling.ints(*named, rank, 1) for named in (("stride", stride), ("dilation", dilation))]
-    columns = zip(out_size, kernel, *steps, spelling.pads(padding, rank), strict=True)
+    strides = spelling.ints("stride", stride, rank, 1)
+    dilations = spelling.ints("dilation", dilation, rank, 1)
+    ends = spelling.pads(padding, rank)
+    columns = zip(out_size, kernel, strides, dilations, ends, extra, wanted, strict=True)
     mode = spelling.padding_mode(mode)
-    axes = tuple(
-        spelling.conv_transpose_axis(*column, mode, *ends)
-        for column, ends in zip(columns, zip(extra, wanted, strict=True), strict=True)
-    )
+    axes = tuple(spelling.conv_transpose_axis(*column, mode) for column in columns)
     return Geometry(axes, w_shape[1] * groups, channels, groups)
 
 
@@ -321,7 +323,7 @@ def in_sizes(
     """All input sizes whose convolution has this output size: the shape inverse is not unique.
 
     Args:
-        out_size: output elements along one axis.
+        out_size: output elements along one axis, at least 1.
         kernel_size: taps.
         stride: input elements between neighbouring outputs.
         padding: as in `Geometry.of_conv`, for one axis.

@@ -66,8 +66,8 @@ def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
         len(pair) != 2 or not all(isinstance(end, int) for end in pair) for pair in pairs
     ):
         fail("padding", value, f"the convolution has {_counted(rank, 'spatial axis')}",
-             f"give a name, one int, {_counted(rank, 'int')}, or {_counted(rank, '(low, high) pair')}"
-             f" such as {((1, 2),) * rank}")  # fmt: skip
+             f"give a name, one int, {_counted(rank, 'int')}, or "
+             f"{_counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}")  # fmt: skip
     return pairs
 
 
@@ -92,7 +92,8 @@ def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
     """The taps along each axis of a kernel of shape (O, C / groups, *k)."""
     if not isinstance(w_shape, tuple) or len(w_shape) < 3:
         fail("w", f"array of shape {w_shape}", "a kernel has two channel axes and at least one "
-             "spatial axis", "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
+             "spatial axis",
+             "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
     return ints("kernel_size", w_shape[2:], len(w_shape) - 2, 1)
 
 
@@ -153,8 +154,8 @@ def conv_axis(
 
 
 def conv_transpose_axis(
-    size: int, kernel: int, stride: int, dilation: int, given: AxisPads, mode: PaddingMode,
-    extra: int, wanted: int | None,
+    size: int, kernel: int, stride: int, dilation: int, given: AxisPads, extra: int,
+    wanted: int | None, mode: PaddingMode,
 ) -> Axis:  # fmt: skip
     """The axis whose transposed convolution reads ``size`` elements and gives ``wanted``."""
     span = dilation * (kernel - 1) + 1
@@ -178,7 +179,8 @@ def conv_transpose_axis(
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
         fail(argument, value, f"in_size={in_size} cannot give out_size={size} with kernel "
              f"{kernel}, stride {stride}, dilation {dilation} and padding {(low, high)}",
-             f"sizes that do: {listed(sizes)}" if sizes else "pad less")  # fmt: skip
+             f"sizes that do: {listed(sizes)}" if sizes
+             else f"pad {1 - room - least} less in all")  # fmt: skip
     return Axis(in_size, size, kernel, stride, dilation, low, mode)
 
 

@@ -1,0 +1,1 @@
+"""What the command line is made of; `tconvjax.__main__` puts it together."""

@@ -1,0 +1,138 @@
+"""Reading operands: arrays and their dtypes, layouts, batch axes, precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from tconvjax.forward import Specs, layout, spec_of
+from tconvjax.geometry import fail, frozen, ints
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+COMPLEXES = ("complex64", "complex128")
+SIGNED = ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+
+
+def arrays(**values: Any) -> list[Any]:
+    """The arguments as JAX arrays (or NumPy's, which jit takes over), of a dtype that adds up."""
+    return [
+        None if value is None and name == "bias" else _array(name, value)
+        for name, value in values.items()
+    ]
+
+
+def _array(name: str, value: Any) -> Any:
+    if not isinstance(value, jax.Array | np.ndarray):
+        try:
+            value = jnp.asarray(value)
+        except (TypeError, ValueError):
+            fail(name, type(value).__name__, "it must be an array of numbers",
+                 "convert it with jnp.asarray")  # fmt: skip
+    if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
+        fail(name, f"array of dtype {value.dtype}", "floats of 16 to 64 bits, complex numbers and "
+             "integers of 8 to 64 bits can be convolved", "convert it with .astype")  # fmt: skip
+    return value
+
+
+def hashable(dimension_numbers: Any) -> Any:
+    """Layouts as a tuple, which a cache can keep."""
+    return tuple(dimension_numbers) if isinstance(dimension_numbers, list) else dimension_numbers
+
+
+def layout_of(dimension_numbers: Any, w: jax.Array) -> Specs:
+    """Where the axes stand, for the number of spatial axes that a kernel has."""
+    if w.ndim < 3:
+        fail("w", f"array of shape {w.shape}", "a kernel has two channel axes and at least one "
+             "spatial axis",
+             "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
+    return layout(hashable(dimension_numbers), w.ndim - 2)
+
+
+def kernel_sizes(value: Any, dimension_numbers: Any, x: jax.Array) -> tuple[int, tuple[int, ...]]:
+    """(rank, kernel sizes): the layout tells the rank, else a tuple's length, else x's."""
+    value = frozen("kernel_size", value)
+    rank = len(value) if isinstance(value, tuple) else x.ndim - 2
+    if dimension_numbers is not None:
+        rank = len(dimension_numbers[0]) - 2
+    if rank < 1:
+        fail("kernel_size", value, f"x of shape {x.shape} leaves no spatial axis to it",
+             "give one int an axis")  # fmt: skip
+    return rank, ints("kernel_size", value, rank, 1)
+
+
+def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
+    """The entries of a shape in the order of a layout."""
+    return tuple(shape[position] for position in spec)
+
+
+def batch_sizes(value: jax.Array, spec: Sequence[int]) -> tuple[Any, ...]:
+    """The sizes of the batch axes of x or y: none, one wherever it stands, or several that lead."""
+    extra = value.ndim - len(spec)
+    return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
+
+
+def sizes(role: str, value: jax.Array, spec: Sequence[int]) -> tuple[int, ...]:
+    """(channels, *spatial sizes) of x or y, whatever its batch axes."""
+    extra = value.ndim - len(spec)
+    if extra == 0:
+        return permuted(value.shape, spec[1:])
+    if extra == -1:
+        return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
+    if extra < -1 or spec[0] != 0:
+        rank = len(spec) - 2
+        fail(role, f"array of shape {value.shape}", f"a kernel with {rank} spatial axes wants "
+             f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
+             "reshape it, or the kernel")  # fmt: skip
+    return tuple(value.shape[p + extra] for p in spec[1:])
+
+
+def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
+    """X or y with exactly one batch axis; w as it is."""
+    spec = spec_of(role, specs)
+    if value.ndim == len(spec):
+        return value
+    batch = batch_sizes(value, spec)
+    if batch == ():
+        return jnp.expand_dims(value, spec[0])
+    return value.reshape(math.prod(batch), *value.shape[len(batch) :])
+
+
+def result_dtype(given: Any, preferred: Any) -> Any:
+    """The dtype of the result: that of the operands, or a preferred one that holds all of it."""
+    given = jnp.dtype(given)
+    if preferred is None:
+        return given
+    try:
+        wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(preferred))
+    except TypeError:
+        wanted = None
+    kinds = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
+    kind = next(kind for kind in kinds if given.name in kind)
+    if wanted is None or wanted.name not in kind or wanted.itemsize < given.itemsize:
+        wider = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
+        fail("preferred_element_type", preferred, f"the operands are {given.name}, and the result "
+             "must be of the same kind and at least as wide",
+             f"give one of {', '.join(wider)}")  # fmt: skip
+    return wanted
+
+
+def checked_precision(value: Any) -> Any:
+    """A precision that ``lax.conv_general_dilated`` takes, hashable."""
+    if value is None:
+        return None
+    pair = tuple(value) if isinstance(value, tuple | list) else (value,)
+    try:
+        read = tuple(None if one is None else lax.Precision(one) for one in pair)
+    except ValueError:
+        read = ()
+    if len(read) not in (1, 2):
+        fail("precision", value, "it must be None, one of 'default', 'high', 'highest', a "
+             "lax.Precision, or a pair of them", "use one of these")  # fmt: skip
+    return read if len(read) == 2 else read[0]
