@@ -90,8 +90,8 @@ def conv(
     Examples:
         >>> x = jnp.arange(1.0, 6.0).reshape(1, 1, 5)
         >>> w = jnp.array([[[1.0, 10.0, 100.0]]])
-        >>> conv(x, w, stride=2, padding=1)
-        Array([[[210., 432.,  54.]]], dtype=float32)
+        >>> conv(x, w, stride=2, padding=1).tolist()
+        [[[210.0, 432.0, 54.0]]]
 
     The sum is relation (1) of Dumoulin and Visin, arXiv:1603.07285, with every size an argument.
     """
@@ -165,12 +165,10 @@ def conv_transpose(
         GeometryError: if the arguments do not fit together; the message says what would.
 
     Examples:
-        >>> y = jnp.array([[[0.0, 1.0], [2.0, 3.0]]])
-        >>> w = jnp.array([[[[4.0, 7.0], [2.0, 2.0]]]])
-        >>> conv_transpose(y, w)
-        Array([[[ 0.,  4.,  7.],
-                [ 8., 28., 23.],
-                [ 4., 10.,  6.]]], dtype=float32)
+        >>> y = jnp.array([[[0, 1], [2, 3]]])
+        >>> w = jnp.array([[[[4, 7], [2, 2]]]])
+        >>> conv_transpose(y, w).tolist()
+        [[[0, 4, 7], [8, 28, 23], [4, 10, 6]]]
 
     Sizes follow relation 14 of Dumoulin and Visin, arXiv:1603.07285.
     """
@@ -243,8 +241,8 @@ def kernel_gradient(
 
     Examples:
         >>> x = jnp.arange(1.0, 6.0).reshape(1, 1, 5)
-        >>> kernel_gradient(x, jnp.ones((1, 1, 3)), kernel_size=3, stride=2, padding=1)
-        Array([[[6., 9., 6.]]], dtype=float32)
+        >>> kernel_gradient(x, jnp.ones((1, 1, 3)), kernel_size=3, stride=2, padding=1).tolist()
+        [[[6.0, 9.0, 6.0]]]
     """
     xs, ys, _ = operands.arrays(x=x, y=y, bias=None)
     rank, kernel = operands.kernel_sizes(kernel_size, dimension_numbers, xs)

@@ -80,6 +80,8 @@ def _cell(value: Any) -> str:
     """An entry: a dot for zero, w01 for w_0_1 (w1,10 where a digit would be in doubt)."""
     if value == 0:
         return "·"
+    if isinstance(value, sympy.Float):
+        return f"{float(value):g}"
     text = str(value)
     if not isinstance(value, sympy.Symbol):
         return text

@@ -269,7 +269,7 @@ def _of_conv_transpose(
     strides = spelling.ints("stride", stride, rank, 1)
     dilations = spelling.ints("dilation", dilation, rank, 1)
     ends = spelling.pads(padding, rank)
-    columns = zip(out_size, kernel, strides, dilations, ends, extra, wanted, strict=True)
+    columns: Any = zip(out_size, kernel, strides, dilations, ends, extra, wanted, strict=True)
     mode = spelling.padding_mode(mode)
     axes = tuple(spelling.conv_transpose_axis(*column, mode) for column in columns)
     return Geometry(axes, w_shape[1] * groups, channels, groups)

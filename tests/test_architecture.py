@@ -1,0 +1,139 @@
+"""The shape of the package: floors, the table of contents, what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tconvjax
+
+PACKAGE = Path(tconvjax.__file__).parent
+
+FLOORS = [
+    {"geometry"},
+    {"forward", "symbolic"},
+    {"algorithms", "operands", "rendering"},
+    {"partials"},
+    {"trilinear", "sharding", "adjoint"},
+    {"operations"},
+    {"command"},
+    {"__init__"},
+    {"__main__"},
+]
+"""A module imports from strictly lower floors only; a folder is one room."""
+
+STANDARD_LIBRARY_ONLY = {"geometry"}
+SYMBOLS = {"symbolic", "rendering"}
+"""The staircase of symbols; it and that of arrays do not import each other."""
+
+
+EACH_FILE = pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+
+
+def room(path: Path, package: Path = PACKAGE) -> str:
+    return path.relative_to(package).parts[0].removesuffix(".py")
+
+
+def imports(source: str) -> Iterator[str]:
+    """The modules that a source imports, at any depth of its code."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def complaints(name: str, source: str) -> list[str]:
+    """What a module imports and must not."""
+    floor = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
+    if name not in floor:
+        return [f"{name} stands on no floor"]
+    found = []
+    for module in imports(source):
+        top, *rest = module.split(".")
+        if top != "tconvjax":
+            outside = top not in sys.stdlib_module_names
+            if name in STANDARD_LIBRARY_ONLY and outside:
+                found.append(f"{name} imports {module}, which is not in the standard library")
+            if top == "sympy" and name not in SYMBOLS | {"command"}:
+                found.append(f"{name} imports sympy")
+            if top in ("jax", "jaxlib") and name in SYMBOLS:
+                found.append(f"{name} imports {module}")
+        elif rest and rest[0] != name and rest[0] in floor and floor[rest[0]] >= floor[name]:
+            found.append(f"{name} imports {rest[0]}, which is no lower floor")
+        elif rest and name in SYMBOLS and rest[0] not in SYMBOLS | {"geometry", name}:
+            found.append(f"{name} imports {rest[0]} of the other staircase")
+    return found
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_imports_go_down(path: Path) -> None:
+    assert complaints(room(path), path.read_text(encoding="utf-8")) == []
+
+
+def test_every_floor_is_lived_on() -> None:
+    assert {room(path) for path in PACKAGE.rglob("*.py")} == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("geometry", "import numpy"),
+        ("geometry", "from tconvjax.forward import convolve"),
+        ("forward", "def f():\n    from tconvjax.operations import conv"),
+        ("forward", "import sympy"),
+        ("symbolic", "from tconvjax.forward import convolve"),
+        ("rendering", "import jax"),
+        ("trilinear", "from tconvjax import operations"),
+        ("sharding", "from tconvjax.trilinear import trilinear"),
+        ("attic", "import math"),
+    ],
+)
+def test_the_guard_can_fail(name: str, source: str) -> None:
+    assert complaints(name, source)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_no_file_outgrows_its_reader(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 430
+
+
+def test_the_root_lists_every_public_name() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    names = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert sorted(names) == sorted(tconvjax.__all__)
+    public = [getattr(tconvjax, name) for name in tconvjax.__all__]
+    assert all(value.__doc__ for value in public if callable(value))
+
+
+def test_importing_needs_neither_sympy_nor_optional_packages() -> None:
+    heavy = "{'sympy', 'scipy.sparse', 'PIL', 'onnx'}"
+    code = f"import sys, tconvjax; print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_importing_starts_no_device() -> None:
+    """A program must still be able to choose its platform after the import."""
+    code = (
+        "import tconvjax, jax; jax.config.update('jax_num_cpu_devices', 3); "
+        "assert len(jax.devices('cpu')) == 3"
+    )
+    env = {"PATH": "", "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env, cwd=PACKAGE.parent)
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").exists()
