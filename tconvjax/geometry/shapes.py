@@ -269,9 +269,13 @@ def _of_conv_transpose(
     strides = spelling.ints("stride", stride, rank, 1)
     dilations = spelling.ints("dilation", dilation, rank, 1)
     ends = spelling.pads(padding, rank)
-    columns: Any = zip(out_size, kernel, strides, dilations, ends, extra, wanted, strict=True)
+    steps = zip(out_size, kernel, strides, dilations, ends, strict=True)
+    choices = zip(extra, wanted, strict=True)
     mode = spelling.padding_mode(mode)
-    axes = tuple(spelling.conv_transpose_axis(*column, mode) for column in columns)
+    axes = tuple(
+        spelling.conv_transpose_axis(*step, *choice, mode)
+        for step, choice in zip(steps, choices, strict=True)
+    )
     return Geometry(axes, w_shape[1] * groups, channels, groups)
 
 
