@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
+    from jaxtyping import Array, Num
 
 
 def assert_adjoint(

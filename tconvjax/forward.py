@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Inexact, Num
 
 from tconvjax.geometry import Axis, Geometry, fail
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
+    from jaxtyping import Array, Inexact, Num
 
 DimensionNumbers: TypeAlias = Sequence[str] | lax.ConvDimensionNumbers | None
 Specs: TypeAlias = lax.ConvDimensionNumbers

@@ -7,13 +7,13 @@ jitted body. A second call with the same shapes and arguments traces nothing.
 from __future__ import annotations
 
 import functools
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Num
 
 from tconvjax import operands
 from tconvjax.algorithms import ALGORITHMS, check_choice
@@ -41,6 +41,10 @@ from tconvjax.geometry import (
 )
 from tconvjax.sharding import explicitly_sharded
 from tconvjax.trilinear import trilinear
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
+    from jaxtyping import Array, Num
 
 
 def conv(

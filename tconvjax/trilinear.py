@@ -19,7 +19,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
@@ -32,7 +31,8 @@ PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.
 _SHARED = {"x": {"n": 0, "c": 1}, "w": {"o": 0, "c": 1}, "y": {"n": 0, "o": 1}}
 _GROUPED = {"x": 1, "w": 0, "y": 1}
 
-trilinear_p = Primitive("trilinear")
+# jax.extend.core.Primitive, without the import of jax.extend, which loads all of Pallas.
+trilinear_p = type(jax.lax.add_p)("trilinear")
 
 
 def trilinear(partial: Partial, a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
