@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,19 @@ def test_a_link_to_read_is_no_foreign_asset() -> None:
 @pytest.mark.parametrize("path", [*WRITTEN, ROOT / "mkdocs.yml"], ids=named)
 def test_nothing_is_left_to_do(path: Path) -> None:
     assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text("utf-8"))
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    """The README and the table of design.md say what the committed benchmark says."""
+    cases = json.loads((ROOT / "benchmarks/results/training_step.json").read_text())["cases"]
+    steps = {name: case["step"] for name, case in cases.items()}
+    ratios = {name: s["lax.conv_transpose"] / s["tconvjax"] for name, s in steps.items()}
+    design = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    for name, step in steps.items():
+        shown = " | ".join(f"{ms:.2f} ms" for ms in step.values())
+        assert f"| `{name}` | {shown} | {ratios[name]:.1f} |" in design
+    mean = statistics.geometric_mean(ratios.values())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{mean:.1f} times less in the geometric" in readme
+    assert f"takes {ratios['hifigan_up2']:.0f} times less time" in readme
+    assert f"geometric mean of the ratios is {mean:.1f}" in design
