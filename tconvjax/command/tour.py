@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 from numpy.typing import ArrayLike
 
+from tconvjax.command.blocks import Block, beside, block, column, words
 from tconvjax.command.tutorial import (
     BILINEAR,
     EXAMPLES,
@@ -34,7 +35,6 @@ from tconvjax.rendering import matrix_text
 from tconvjax.symbolic import conv_matrix
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
-Block: TypeAlias = str | list[str]
 
 WIDTH = 80
 TOLERANCE = 1e-3
@@ -363,42 +363,11 @@ def _stamp(y: Numbers, w: Numbers, place: tuple[int, ...]) -> Numbers:
     """One element's stamp on the full result: text, empty where it does not reach."""
     stamp = np.full([n + k - 1 for n, k in zip(y.shape, w.shape, strict=True)], "", object)
     window = tuple(slice(i, i + k) for i, k in zip(place, w.shape, strict=True))
-    stamp[window] = _words(y[place] * w)
+    stamp[window] = words(y[place] * w)
     return stamp
 
 
 # -- writing ---------------------------------------------------------------------------------------
-
-
-def beside(*blocks: Block) -> list[str]:
-    """Blocks of lines beside one another, each centred; a string is a block of one line."""
-    columns = [[block] if isinstance(block, str) else block for block in blocks]
-    height = max(map(len, columns))
-    for n, lines in enumerate(columns):
-        above = (height - len(lines)) // 2
-        padded = [""] * above + lines + [""] * (height - above - len(lines))
-        width = max(map(len, lines))
-        columns[n] = [line.ljust(width) for line in padded]
-    return [" ".join(line) for line in zip(*columns, strict=True)]
-
-
-def block(array: ArrayLike, height: int = 40) -> list[str]:
-    """A table of numbers or words as lines, with its zeros written as 0."""
-    # Words, since matrix_text writes the number 0 as a dot.
-    return matrix_text(_words(array), height=height).splitlines()
-
-
-def column(array: ArrayLike, height: int = 40) -> list[str]:
-    """vec(array) as lines."""
-    return block(np.asarray(array).reshape(-1, 1), height)
-
-
-def _words(array: ArrayLike) -> Numbers:
-    given = np.asarray(array)
-    words = np.empty(given.shape, object)
-    for index, value in np.ndenumerate(given):
-        words[index] = value if isinstance(value, str) else f"{float(value) + 0:g}"
-    return words
 
 
 def _pixels(array: ArrayLike) -> Numbers:
@@ -407,7 +376,7 @@ def _pixels(array: ArrayLike) -> Numbers:
 
 
 def _row(array: Numbers) -> str:
-    return " ".join(f"{word:>4}" for word in _words(array))
+    return " ".join(f"{word:>4}" for word in words(array))
 
 
 def _difference(got: ArrayLike, expected: ArrayLike) -> list[str]:
@@ -420,7 +389,7 @@ def _difference(got: ArrayLike, expected: ArrayLike) -> list[str]:
 
 
 def _short(array: Numbers) -> str:
-    text = " ".join(_words(array).ravel()[:64])
+    text = " ".join(words(array).ravel()[:64])
     shape = "x".join(map(str, array.shape)) or "number"
     line = f"({shape}): {text}"
     return line if len(line) <= WIDTH - 10 else line[: WIDTH - 13] + "..."
