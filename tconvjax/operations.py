@@ -30,6 +30,7 @@ from tconvjax.forward import (
 )
 from tconvjax.geometry import (
     Geometry,
+    GeometryError,
     Ints,
     Padding,
     PaddingMode,
@@ -264,16 +265,15 @@ def kernel_gradient(
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     ends = pads(frozen("padding", padding), rank)
     numbers = tuple(map(conv_pads, ends, x_sizes[1:], spans, strides))
-    geometry = Geometry.of_conv_transpose(
-        y_sizes,
-        (y_sizes[0], x_sizes[0] // groups, *kernel),
-        stride=strides,
-        padding=numbers,
-        output_size=x_sizes[1:],
-        dilation=dilations,
-        groups=groups,
-        padding_mode=padding_mode,
-    )
+    shapes = (y_sizes, (y_sizes[0], x_sizes[0] // groups, *kernel))
+    steps: Any = {"stride": strides, "padding": numbers, "dilation": dilations, "groups": groups}
+    steps["padding_mode"] = padding_mode
+    try:
+        geometry = Geometry.of_conv_transpose(*shapes, output_size=x_sizes[1:], **steps)
+    except GeometryError:
+        there = Geometry.of_conv(x_sizes, shapes[1], **steps)  # it may know what is wrong itself
+        fail("y", f"array of shape {ys.shape}", f"x of shape {xs.shape} has a convolution of size "
+             f"{there.out_size}", "give the y that this x gave")  # fmt: skip
     if operands.batch_sizes(xs, specs.lhs_spec) != operands.batch_sizes(ys, specs.out_spec):
         fail("y", f"array of shape {ys.shape}", f"x has shape {xs.shape}, and the two must have "
              "the same batch axes", "give the y that this x gave")  # fmt: skip

@@ -48,7 +48,7 @@ def run(
         return jnp.zeros(shape, dtype)
     if algorithm == "auto":
         algorithm = select_algorithm(geometry, partial, a.dtype, platform)
-    wide = _working_dtype(a.dtype, dtype, algorithm, platform)
+    wide = _working_dtype(dtype, algorithm, platform)
     a, b, forward = a.astype(wide), b.astype(wide), ALGORITHMS[algorithm]
     if partial == "kernel_gradient" and algorithm != "patches":
         a, b = _whole_in_space(a, specs.lhs_spec), _whole_in_space(b, specs.out_spec)
@@ -61,7 +61,7 @@ def run(
     return result.astype(dtype)
 
 
-def _working_dtype(given: Any, wanted: Any, algorithm: str, platform: str) -> Any:
+def _working_dtype(wanted: Any, algorithm: str, platform: str) -> Any:
     """float16 and bfloat16 add up in float32: by cuDNN and the TPU itself, elsewhere by us."""
     native = platform != "cpu" and algorithm == "direct"
     if jnp.dtype(wanted) in (jnp.float16, jnp.bfloat16) and not native:

@@ -137,16 +137,18 @@ def _place(role: str, letter: str, specs: Specs, groups: int) -> tuple[int, int]
 def _fold(value: jax.Array, dim: int, position: int, blocks: int) -> jax.Array:
     value = jnp.moveaxis(value, dim, 0)
     size, shape = value.shape[0], value.shape[1:]
-    value = value.reshape(size, *shape[:position], blocks, -1, *shape[position + 1 :])
+    before, length, after = shape[:position], shape[position], shape[position + 1 :]
+    value = value.reshape(size, *before, blocks, length // blocks, *after)
     value = jnp.moveaxis(value, 0, position + 1)
-    return value.reshape(*shape[:position], -1, *shape[position + 1 :])
+    return value.reshape(*before, size * length, *after)
 
 
 def _unfold(value: jax.Array, size: Any, position: int, blocks: int) -> jax.Array:
-    shape = value.shape
-    value = value.reshape(*shape[:position], blocks, size, -1, *shape[position + 1 :])
+    before, after = value.shape[:position], value.shape[position + 1 :]
+    length = value.shape[position] // size
+    value = value.reshape(*before, blocks, size, length // blocks, *after)
     value = jnp.moveaxis(value, position + 1, 0)
-    return value.reshape(size, *shape[:position], -1, *shape[position + 1 :])
+    return value.reshape(size, *before, length, *after)
 
 
 def _lowered_for(platform: str) -> Callable[..., jax.Array]:

@@ -67,7 +67,7 @@ CASES: list[tuple[Any, dict[str, Any], str]] = [
     (transposed, {"stride": 2, "padding": "SAME", "output_padding": 1}, "output_padding=1: padding='SAME' fixes the size without it; give output_size instead"),
     (transposed, {"stride": 2, "padding": "CAUSAL", "output_size": 9}, "output_size=9: padding='CAUSAL' with stride 2 cannot give out_size=4 from it; sizes that do: 7, 8"),
     (transposed, {"stride": 20, "padding": "SAME", "output_size": 1}, "sizes that do: 61, 62, ..., 80"),
-    (gradient, {"y": Y}, "output_size=7: in_size=7 cannot give out_size=4"),
+    (gradient, {"y": Y}, "y='array of shape (1, 4, 4)': x of shape (1, 2, 7) has a convolution of size (5,); give the y that this x gave"),
     # arrays
     (conv, {"x": "picture"}, "x='str': it must be an array of numbers; convert it with jnp.asarray"),
     (conv, {"x": jnp.ones((1, 2, 7), bool)}, "x='array of dtype bool': floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved; convert it with .astype"),

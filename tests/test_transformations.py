@@ -128,6 +128,14 @@ def test_vmap_over_nothing() -> None:
             assert jax.vmap(f, axes)(ps, qs).shape == (0, *f(p, q).shape)
 
 
+def test_vmap_of_empty_arrays() -> None:
+    for x, w in (((4, 0, 2, 5), (3, 2, 2)), ((4, 1, 0, 5), (3, 0, 2)), ((4, 1, 2, 5), (0, 2, 2))):
+        result = jax.vmap(tc.conv, (0, None))(jnp.ones(x), jnp.ones(w))
+        assert result.shape == (4, x[1], w[0], 4)
+        both = jax.vmap(tc.conv)(jnp.ones(x), jnp.ones((4, *w)))
+        assert both.shape == (4, x[1], w[0], 4)
+
+
 def test_gradient_of_vmap_and_vmap_of_gradient() -> None:
     f, y, w = functions(SMALL[0])["conv_transpose"]
     loss = lambda w, y: (f(y, w) ** 2).sum()  # noqa: E731
