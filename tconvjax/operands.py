@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import NDArray
 
 from tconvjax.forward import Specs, layout, spec_of
 from tconvjax.geometry import fail, frozen, ints
+
+AnyArray: TypeAlias = jax.Array | NDArray[Any]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
@@ -46,7 +49,7 @@ def hashable(dimension_numbers: Any) -> Any:
     return tuple(dimension_numbers) if isinstance(dimension_numbers, list) else dimension_numbers
 
 
-def layout_of(dimension_numbers: Any, w: jax.Array) -> Specs:
+def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
     """Where the axes stand, for the number of spatial axes that a kernel has."""
     if w.ndim < 3:
         fail("w", f"array of shape {w.shape}", "a kernel has two channel axes and at least one "
@@ -55,7 +58,7 @@ def layout_of(dimension_numbers: Any, w: jax.Array) -> Specs:
     return layout(hashable(dimension_numbers), w.ndim - 2)
 
 
-def kernel_sizes(value: Any, dimension_numbers: Any, x: jax.Array) -> tuple[int, tuple[int, ...]]:
+def kernel_sizes(value: Any, dimension_numbers: Any, x: AnyArray) -> tuple[int, tuple[int, ...]]:
     """(rank, kernel sizes): the layout tells the rank, else a tuple's length, else x's."""
     value = frozen("kernel_size", value)
     rank = len(value) if isinstance(value, tuple) else x.ndim - 2
@@ -72,13 +75,13 @@ def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape[position] for position in spec)
 
 
-def batch_sizes(value: jax.Array, spec: Sequence[int]) -> tuple[Any, ...]:
+def batch_sizes(value: AnyArray, spec: Sequence[int]) -> tuple[Any, ...]:
     """The sizes of the batch axes of x or y: none, one wherever it stands, or several that lead."""
     extra = value.ndim - len(spec)
     return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
 
 
-def sizes(role: str, value: jax.Array, spec: Sequence[int]) -> tuple[int, ...]:
+def sizes(role: str, value: AnyArray, spec: Sequence[int]) -> tuple[int, ...]:
     """(channels, *spatial sizes) of x or y, whatever its batch axes."""
     extra = value.ndim - len(spec)
     if extra == 0:

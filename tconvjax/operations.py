@@ -294,8 +294,9 @@ def kernel_gradient(
 
 
 def _apply(
-    partial: Partial, a: jax.Array, b: jax.Array, bias: jax.Array | None, geometry: Geometry,
-    specs: Specs, precision: Precision, preferred_element_type: Any, algorithm: str,
+    partial: Partial, a: operands.AnyArray, b: operands.AnyArray, bias: operands.AnyArray | None,
+    geometry: Geometry, specs: Specs, precision: Precision, preferred_element_type: Any,
+    algorithm: str,
 ) -> jax.Array:  # fmt: skip
     """Check what is left to check and call the jitted body."""
     if algorithm != "auto":

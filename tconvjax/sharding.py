@@ -10,11 +10,12 @@ from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
 from tconvjax.forward import ROLES, Partial, Specs, shape_of, spec_of
 from tconvjax.geometry import Geometry
+from tconvjax.operands import AnyArray
 
 
 def explicitly_sharded(
-    body: Callable[..., jax.Array], partial: Partial, a: jax.Array, b: jax.Array,
-    bias: jax.Array | None, specs: Specs, geometry: Geometry,
+    body: Callable[..., jax.Array], partial: Partial, a: AnyArray, b: AnyArray,
+    bias: AnyArray | None, specs: Specs, geometry: Geometry,
 ) -> jax.Array:  # fmt: skip
     """Run ``body(a, b, bias)``, giving its result a sharding where the operands' are part of types.
 
@@ -67,7 +68,7 @@ def _named(role: str, ndim: int, specs: Specs, groups: int) -> list[str]:
 
 
 def _result_spec(
-    partial: Partial, a: jax.Array, b: jax.Array, specs: Specs, geometry: Geometry
+    partial: Partial, a: AnyArray, b: AnyArray, specs: Specs, geometry: Geometry
 ) -> PartitionSpec:
     first, second, result = ROLES[partial]
     lies: dict[str, Any] = {}
