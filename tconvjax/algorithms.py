@@ -21,6 +21,10 @@ from jax import lax
 from tconvjax.forward import ROLES, Partial, Precision, Specs, convolve, placed
 from tconvjax.geometry import Axis, Geometry, fail
 
+MOST_SLICES = 128
+"""Taps or strides of an axis; XLA takes seconds to compile a thousand slices."""
+MOST_GATHERED = 2**25
+"""Gathered elements of one input: 128 MiB of float32."""
 Forward: TypeAlias = Callable[[jax.Array, jax.Array, Geometry, Specs, Precision], jax.Array]
 
 
@@ -61,6 +65,8 @@ def select_algorithm(
 def _on_cpu(geometry: Geometry, partial: Partial, dtype: Any) -> str:
     """XLA's fast convolution on a CPU takes one or two axes of float32; the rest is loops."""
     tiles = all(a.dilation == 1 and a.kernel_size == a.stride for a in geometry.axes)
+    if not tiles and _too_large(geometry, partial):
+        return "direct"
     doubles = dtype in (jnp.float64, jnp.complex128)
     if tiles or (doubles and geometry.rank == 1) or not jnp.issubdtype(dtype, jnp.inexact):
         return "patches"
@@ -76,6 +82,14 @@ def _on_cpu(geometry: Geometry, partial: Partial, dtype: Any) -> str:
     depthwise = geometry.groups > 1 and geometry.groups == geometry.in_channels
     plain = geometry.groups == 1 or depthwise
     return "direct" if geometry.rank == 2 and plain else "patches"
+
+
+def _too_large(geometry: Geometry, partial: Partial) -> bool:
+    """Whether the copies that "patches" makes, or a slice for each tap, would cost too much."""
+    if any(max(a.kernel_size, a.stride) > MOST_SLICES for a in geometry.axes):
+        return True
+    seen = geometry.in_channels * math.prod(geometry.out_size) * math.prod(geometry.kernel_size)
+    return partial != "conv_transpose" and seen > MOST_GATHERED
 
 
 def check_choice(argument: str, value: Any, choices: Any) -> None:

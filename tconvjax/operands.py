@@ -13,7 +13,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from tconvjax.forward import Specs, layout, spec_of
-from tconvjax.geometry import fail, frozen, ints
+from tconvjax.geometry import Words, fail, frozen, ints
 
 AnyArray: TypeAlias = jax.Array | NDArray[Any]
 
@@ -36,10 +36,13 @@ def _array(name: str, value: Any) -> Any:
         try:
             value = jnp.asarray(value)
         except (TypeError, ValueError):
-            fail(name, type(value).__name__, "it must be an array of numbers",
+            fail(name, Words(type(value).__name__), "it must be an array of numbers",
                  "convert it with jnp.asarray")  # fmt: skip
+    if not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
-        fail(name, f"array of dtype {value.dtype}", "floats of 16 to 64 bits, complex numbers and "
+        fail(name, Words(f"array of dtype {value.dtype}"),
+             "floats of 16 to 64 bits, complex numbers and "
              "integers of 8 to 64 bits can be convolved", "convert it with .astype")  # fmt: skip
     return value
 
@@ -52,7 +55,8 @@ def hashable(dimension_numbers: Any) -> Any:
 def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
     """Where the axes stand, for the number of spatial axes that a kernel has."""
     if w.ndim < 3:
-        fail("w", f"array of shape {w.shape}", "a kernel has two channel axes and at least one "
+        fail("w", Words(f"array of shape {w.shape}"),
+             "a kernel has two channel axes and at least one "
              "spatial axis",
              "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
     return layout(hashable(dimension_numbers), w.ndim - 2)
@@ -63,11 +67,20 @@ def kernel_sizes(value: Any, dimension_numbers: Any, x: AnyArray) -> tuple[int, 
     value = frozen("kernel_size", value)
     rank = len(value) if isinstance(value, tuple) else x.ndim - 2
     if dimension_numbers is not None:
-        rank = len(dimension_numbers[0]) - 2
+        rank = len(layout_letters(dimension_numbers)) - 2
     if rank < 1:
         fail("kernel_size", value, f"x of shape {x.shape} leaves no spatial axis to it",
              "give one int an axis")  # fmt: skip
     return rank, ints("kernel_size", value, rank, 1)
+
+
+def layout_letters(dimension_numbers: Any) -> Any:
+    """The layout of x, as letters or as positions."""
+    try:
+        return tuple(dimension_numbers[0])
+    except (TypeError, IndexError):
+        fail("dimension_numbers", dimension_numbers, "it must give the layouts of x, w and y",
+             "write them as ('NHWC', 'HWIO', 'NHWC')")  # fmt: skip
 
 
 def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
@@ -90,7 +103,8 @@ def sizes(role: str, value: AnyArray, spec: Sequence[int]) -> tuple[int, ...]:
         return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
     if extra < -1 or spec[0] != 0:
         rank = len(spec) - 2
-        fail(role, f"array of shape {value.shape}", f"a kernel with {rank} spatial axes wants "
+        fail(role, Words(f"array of shape {value.shape}"),
+             f"a kernel with {rank} spatial axes wants "
              f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
              "reshape it, or the kernel")  # fmt: skip
     return tuple(value.shape[p + extra] for p in spec[1:])
@@ -107,23 +121,33 @@ def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
     return value.reshape(math.prod(batch), *value.shape[len(batch) :])
 
 
+def checked_dtype(preferred: Any) -> Any:
+    """A preferred dtype as NumPy's, hashable; None stays."""
+    if preferred is None:
+        return None
+    try:
+        asked = jnp.dtype(preferred)
+    except TypeError:
+        fail("preferred_element_type", preferred, "it must be a dtype", "give jnp.float32, say")
+    if jax.dtypes.canonicalize_dtype(asked) != asked:
+        fail("preferred_element_type", preferred, "64-bit numbers are switched off in JAX",
+             "give a narrower dtype, or jax.config.update('jax_enable_x64', True)")  # fmt: skip
+    return asked
+
+
 def result_dtype(given: Any, preferred: Any) -> Any:
     """The dtype of the result: that of the operands, or a preferred one that holds all of it."""
     given = jnp.dtype(given)
     if preferred is None:
         return given
-    try:
-        wanted = jnp.dtype(jax.dtypes.canonicalize_dtype(preferred))
-    except TypeError:
-        wanted = None
     kinds = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
     kind = next(kind for kind in kinds if given.name in kind)
-    if wanted is None or wanted.name not in kind or wanted.itemsize < given.itemsize:
+    if preferred.name not in kind or preferred.itemsize < given.itemsize:
         wider = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
-        fail("preferred_element_type", preferred, f"the operands are {given.name}, and the result "
-             "must be of the same kind and at least as wide",
+        fail("preferred_element_type", preferred.name, f"the operands are {given.name}, and the "
+             "result must be of the same kind and at least as wide",
              f"give one of {', '.join(wider)}")  # fmt: skip
-    return wanted
+    return preferred
 
 
 def checked_precision(value: Any) -> Any:

@@ -34,9 +34,11 @@ from tconvjax.geometry import (
     Ints,
     Padding,
     PaddingMode,
+    Words,
     conv_pads,
     fail,
     frozen,
+    group_count,
     ints,
     pads,
 )
@@ -256,7 +258,7 @@ def kernel_gradient(
         operands.sizes("x", xs, specs.lhs_spec),
         operands.sizes("y", ys, specs.out_spec),
     )
-    groups = ints("groups", frozen("groups", groups), 1, 1)[0]
+    groups = group_count(groups)
     if x_sizes[0] % groups:
         fail("groups", groups, f"it must divide x's {x_sizes[0]} channels", "give a divisor")
     # The sizes of x and y are both given. A padding's name is read for the forward convolution.
@@ -272,10 +274,12 @@ def kernel_gradient(
         geometry = Geometry.of_conv_transpose(*shapes, output_size=x_sizes[1:], **steps)
     except GeometryError:
         there = Geometry.of_conv(x_sizes, shapes[1], **steps)  # it may know what is wrong itself
-        fail("y", f"array of shape {ys.shape}", f"x of shape {xs.shape} has a convolution of size "
+        fail("y", Words(f"array of shape {ys.shape}"),
+             f"x of shape {xs.shape} has a convolution of size "
              f"{there.out_size}", "give the y that this x gave")  # fmt: skip
     if operands.batch_sizes(xs, specs.lhs_spec) != operands.batch_sizes(ys, specs.out_spec):
-        fail("y", f"array of shape {ys.shape}", f"x has shape {xs.shape}, and the two must have "
+        fail("y", Words(f"array of shape {ys.shape}"),
+             f"x has shape {xs.shape}, and the two must have "
              "the same batch axes", "give the y that this x gave")  # fmt: skip
     return _apply(
         "kernel_gradient",
@@ -303,7 +307,8 @@ def _apply(
         check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     channels = geometry.out_channels if partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
-        fail("bias", f"array of shape {bias.shape}", f"it has one element for each of the result's "
+        fail("bias", Words(f"array of shape {bias.shape}"),
+             f"it has one element for each of the result's "
              f"{channels} channels", f"reshape it to ({channels},)")  # fmt: skip
     body = functools.partial(
         _jitted,
@@ -311,7 +316,7 @@ def _apply(
         geometry=geometry,
         specs=specs,
         precision=operands.checked_precision(precision),
-        preferred_element_type=preferred_element_type,
+        preferred_element_type=operands.checked_dtype(preferred_element_type),
         algorithm=algorithm,
     )
     return explicitly_sharded(body, partial, a, b, bias, specs, geometry)
@@ -343,14 +348,17 @@ def _jitted(
     ]
     if first == "x" and geometry.bordered:
         values[0] = fill_borders(values[0], geometry, specs.lhs_spec)
+    folds = result == "x" and geometry.bordered
+    # Folding a border adds up too, so narrow floats stay in float32 until it is done.
+    narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
     out = trilinear(
         partial, *values, geometry=geometry.filled(), specs=specs, precision=precision,
-        dtype=dtype, algorithm=algorithm,
+        dtype=jnp.dtype("float32") if narrow else dtype, algorithm=algorithm,
     )  # fmt: skip
     if result == "w":
         return out
-    if result == "x" and geometry.bordered:
-        out = fold_borders(out, geometry, specs.lhs_spec)
+    if folds:
+        out = fold_borders(out, geometry, specs.lhs_spec).astype(dtype)
     spec = spec_of(result, specs)
     if bias is not None:
         shape = [1] * out.ndim

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import fail
+from tconvjax.geometry import Words, fail
 
 MOST_LATEX_ENTRIES = 4096
 
@@ -64,7 +64,8 @@ def matrix_latex(matrix: Any) -> str:
         \left[\begin{matrix}w_{0,0} & w_{0,1} & 0 & 0\\0 & 0 & w_{0,0} & w_{0,1}\end{matrix}\right]
     """
     if matrix.rows * matrix.cols > MOST_LATEX_ENTRIES:
-        fail("matrix", f"{matrix.rows} x {matrix.cols}", f"LaTeX of more than {MOST_LATEX_ENTRIES} "
+        fail("matrix", Words(f"{matrix.rows} x {matrix.cols}"),
+             f"LaTeX of more than {MOST_LATEX_ENTRIES} "
              "entries shows nothing", "take a smaller input, or the text, which is "
              "abbreviated")  # fmt: skip
     names = {s: _latex_name(s.name) for s in matrix.free_symbols}
@@ -82,10 +83,12 @@ def _cell(value: Any) -> str:
         return "·"
     if isinstance(value, sympy.Float):
         return f"{float(value):g}"
-    text = str(value)
     if not isinstance(value, sympy.Symbol):
-        return text
-    letter, *index = text.split("_")
+        symbols = getattr(value, "free_symbols", ())
+        return str(
+            value.xreplace({s: sympy.Symbol(_cell(s)) for s in symbols}) if symbols else value
+        )
+    letter, *index = value.name.split("_")
     return letter + ("" if all(len(i) == 1 for i in index) else ",").join(index)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from tconvjax.geometry import Geometry, fail, links
+from tconvjax.geometry import Geometry, Words, fail, links
 
 MOST_ENTRIES = 1_000_000
 """More entries, rows or columns make no matrix to look at, and SymPy takes minutes over them."""
@@ -62,7 +62,7 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparse
     )
     largest = max(products, math.prod(geometry.in_shape), math.prod(geometry.out_shape))
     if largest > MOST_ENTRIES:
-        fail("geometry", geometry,
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              f"its matrix has up to {largest} entries, rows or columns, and {MOST_ENTRIES} is the "
              "limit",
              "look at a smaller input; a convolution looks alike at every size")  # fmt: skip
@@ -136,7 +136,7 @@ def _given(kernel: Any, geometry: Geometry) -> dict[tuple[int, ...], Any]:
     """A kernel of numbers or expressions as SymPy's; text is never read as code."""
     array = np.asarray(kernel.tolist() if hasattr(kernel, "tolist") else kernel, dtype=object)
     if array.shape != geometry.kernel_shape:
-        fail("kernel", f"array of shape {array.shape}", f"the geometry's kernel has shape "
+        fail("kernel", Words(f"array of shape {array.shape}"), f"the geometry's kernel has shape "
              f"{geometry.kernel_shape}", "reshape it")  # fmt: skip
     for value in array.flat:
         if not isinstance(value, int | float | complex | sympy.Expr):

@@ -129,6 +129,16 @@ def test_narrow_floats_round_once(a: Arguments, dtype: str) -> None:
             assert np.all(abs(np.asarray(result).astype(wide) - wanted) <= allowed), name
 
 
+@pytest.mark.parametrize("mode", ["circular", "reflect"])
+def test_borders_are_folded_in_float32(mode: Any) -> None:
+    """40000 + 40000 - 40000 overflows float16 on its way unless it is summed wider."""
+    y = jax.numpy.asarray([[[40000.0, 40000.0, -40000.0]]], "float16")
+    w = jax.numpy.ones((1, 1, 3), "float16")
+    options: dict[str, Any] = {"padding": 1, "padding_mode": mode}
+    wide = tc.conv_transpose(y.astype("float32"), w.astype("float32"), **options)
+    np.testing.assert_array_equal(tc.conv_transpose(y, w, **options), wide.astype("float16"))
+
+
 def test_a_wrong_sum_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle is no mirror: a fault planted in a tap's place makes the law fail."""
     right = oracles._meetings

@@ -55,8 +55,8 @@ CASES: list[tuple[Any, dict[str, Any], str]] = [
     # channels and groups
     (conv, {"groups": 3}, "groups=3: it must divide the kernel's 4 output channels; groups that do: 1, 2, 4"),
     (conv, {"groups": 0}, "groups=0: it must be at least 1"),
-    (conv, {"groups": 2}, "w='array of shape (4, 2, 3)': x has 2 channels and groups=2, so the kernel's second axis must have 2 / 2 entries, and has 2; lay the kernel out as"),
-    (transposed, {"y": X}, "w='array of shape (4, 2, 3)': y has 2 channels, so the kernel's first axis, the forward convolution's output channels, must have 2 entries; lay the kernel out as"),
+    (conv, {"groups": 2}, "w=kernel of shape (4, 2, 3), read as (O, C / groups, *kernel_size): x has 2 channels and groups=2, so the kernel's second axis must have 2 / 2 entries, and has 2; lay the kernel out as"),
+    (transposed, {"y": X}, "w=kernel of shape (4, 2, 3), read as (O, C / groups, *kernel_size): y has 2 channels, so the kernel's first axis, the forward convolution's output channels, must have 2 entries; lay the kernel out as"),
     (gradient, {"groups": 3}, "groups=3: it must divide x's 2 channels; give a divisor"),
     # sizes
     (transposed, {"stride": 2, "output_padding": 2}, "output_padding=2: it must be smaller than the stride (2) or than the dilation (1); give at most 1, or a smaller or negative padding"),
@@ -67,18 +67,18 @@ CASES: list[tuple[Any, dict[str, Any], str]] = [
     (transposed, {"stride": 2, "padding": "SAME", "output_padding": 1}, "output_padding=1: padding='SAME' fixes the size without it; give output_size instead"),
     (transposed, {"stride": 2, "padding": "CAUSAL", "output_size": 9}, "output_size=9: padding='CAUSAL' with stride 2 cannot give out_size=4 from it; sizes that do: 7, 8"),
     (transposed, {"stride": 20, "padding": "SAME", "output_size": 1}, "sizes that do: 61, 62, ..., 80"),
-    (gradient, {"y": Y}, "y='array of shape (1, 4, 4)': x of shape (1, 2, 7) has a convolution of size (5,); give the y that this x gave"),
+    (gradient, {"y": Y}, "y=array of shape (1, 4, 4): x of shape (1, 2, 7) has a convolution of size (5,); give the y that this x gave"),
     # arrays
-    (conv, {"x": "picture"}, "x='str': it must be an array of numbers; convert it with jnp.asarray"),
-    (conv, {"x": jnp.ones((1, 2, 7), bool)}, "x='array of dtype bool': floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved; convert it with .astype"),
-    (conv, {"w": jnp.ones((4, 2))}, "w='array of shape (4, 2)': a kernel has two channel axes and at least one spatial axis; reshape it to"),
+    (conv, {"x": "picture"}, "x=str: it must be an array of numbers; convert it with jnp.asarray"),
+    (conv, {"x": jnp.ones((1, 2, 7), bool)}, "x=array of dtype bool: floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved; convert it with .astype"),
+    (conv, {"w": jnp.ones((4, 2))}, "w=array of shape (4, 2): a kernel has two channel axes and at least one spatial axis; reshape it to"),
     (conv, {"w": jnp.ones((4, 2, 0))}, "kernel_size=(0,): it must be at least 1"),
-    (conv, {"x": jnp.ones(7)}, "x='array of shape (7,)': a kernel with 1 spatial axes wants 2 axes"),
-    (conv, {"bias": jnp.ones(2)}, "bias='array of shape (2,)': it has one element for each of the result's 4 channels; reshape it to (4,)"),
+    (conv, {"x": jnp.ones(7)}, "x=array of shape (7,): a kernel with 1 spatial axes wants 2 axes"),
+    (conv, {"bias": jnp.ones(2)}, "bias=array of shape (2,): it has one element for each of the result's 4 channels; reshape it to (4,)"),
     (transposed, {"bias": jnp.ones(4)}, "it has one element for each of the result's 2 channels"),
     (gradient, {"kernel_size": 0}, "kernel_size=0: it must be at least 1"),
     (gradient, {"x": jnp.ones((3, 2, 7))}, "must have the same batch"),
-    (gradient, {"x": jnp.ones((5, 1, 2, 7)), "kernel_size": (3,)}, "y='array of shape (1, 4, 5)': x has shape (5, 1, 2, 7), and the two must have the same batch axes"),
+    (gradient, {"x": jnp.ones((5, 1, 2, 7)), "kernel_size": (3,)}, "y=array of shape (1, 4, 5): x has shape (5, 1, 2, 7), and the two must have the same batch axes"),
     (gradient, {"x": jnp.ones((2, 7)), "y": jnp.ones((4, 5))}, "kernel_size=3: x of shape (2, 7) leaves no spatial axis to it; give one int an axis"),
     # options
     (conv, {"dimension_numbers": ("NWC", "WIO")}, "dimension_numbers=('NWC', 'WIO'): it must give the layouts of x, w and y, 3 letters each"),
@@ -87,7 +87,12 @@ CASES: list[tuple[Any, dict[str, Any], str]] = [
     (conv, {"algorithm": "winograd"}, "algorithm='winograd': the choices are auto, direct, patches, polyphase; use one of them"),
     (conv, {"precision": "best"}, "precision='best': it must be None, one of 'default', 'high', 'highest', a lax.Precision, or a pair of them; use one of these"),
     (conv, {"preferred_element_type": "int32"}, "preferred_element_type='int32': the operands are float64, and the result must be of the same kind and at least as wide; give one of float64"),
-    (conv, {"preferred_element_type": "float99"}, "preferred_element_type='float99': the operands are float64"),
+    (conv, {"preferred_element_type": "float99"}, "preferred_element_type='float99': it must be a dtype; give jnp.float32, say"),
+    (conv, {"preferred_element_type": ["float32"]}, "preferred_element_type=['float32']: it must be a dtype"),
+    (conv, {"groups": (2,)}, "groups=(2,): it must be one whole number; give an int"),
+    (conv, {"padding_mode": ["zeros"]}, "padding_mode=['zeros']: the modes are zeros"),
+    (gradient, {"dimension_numbers": 5}, "dimension_numbers=5: it must give the layouts of x, w and y; write them as"),
+    (gradient, {"dimension_numbers": ()}, "dimension_numbers=(): it must give the layouts of x, w and y; write them as"),
 ]  # fmt: skip
 
 
@@ -130,7 +135,7 @@ def test_the_matrix_refuses_what_does_not_fit() -> None:
     with pytest.raises(GeometryError, match="1000000 is the limit; look at a smaller input"):
         symbolic.conv_matrix(big)
     wide = symbolic.conv_matrix(Geometry.of_conv((1, 100), (1, 1, 3)))
-    with pytest.raises(GeometryError, match="matrix='98 x 100': LaTeX of more than 4096 entries"):
+    with pytest.raises(GeometryError, match="matrix=98 x 100: LaTeX of more than 4096 entries"):
         matrix_latex(wide)
 
 
@@ -139,7 +144,7 @@ def test_the_matrix_takes_numbers_and_expressions_only() -> None:
     with pytest.raises(
         GeometryError,
         match=re.escape(
-            "kernel='array of shape (2,)': the geometry's kernel has shape (1, 1, 2); reshape it"
+            "kernel=array of shape (2,): the geometry's kernel has shape (1, 1, 2); reshape it"
         ),
     ):
         symbolic.conv_matrix(g, [1, 2])
@@ -161,12 +166,74 @@ def test_geometries_need_a_channel_axis() -> None:
     with pytest.raises(
         GeometryError,
         match=re.escape(
-            "x='array of shape (7,)': a kernel of 1 spatial axis goes with a channel axis"
+            "x=array of shape (7,): a kernel of 1 spatial axis goes with a channel axis"
         ),
     ):
         Geometry.of_conv((7,), (1, 1, 3))
     with pytest.raises(GeometryError, match="a kernel has two channel axes and at least one"):
         Geometry.of_conv((1, 7), (1, 3))
+
+
+def test_sizes_of_arrays_keep_every_axis() -> None:
+    assert tc.out_size(np.array([7, 9]), 3) == (5, 7)  # type: ignore[call-overload]
+    with pytest.raises(GeometryError, match="in_size='7': it must be one whole number an axis"):
+        tc.out_size("7", 3)  # type: ignore[arg-type]
+    with pytest.raises(GeometryError, match="in_size=-1: it must be at least 0"):
+        tc.out_size(-1, 3)
+    with pytest.raises(GeometryError, match=r"x's shape=.*: it must be at least 0"):
+        Geometry.of_conv((1, -4), (1, 1, 3))
+    shape: Any = np.array([1, 7])
+    assert Geometry.of_conv(shape, np.array([1, 1, 3])).out_size == (5,)  # type: ignore[arg-type]
+    with pytest.raises(GeometryError, match="a kernel has two channel axes"):
+        Geometry.of_conv((1, 7), 3)  # type: ignore[arg-type]
+
+
+def test_large_strides_take_no_memory() -> None:
+    assert Geometry.of_conv_transpose((1, 1), (1, 1, 3), stride=10**12).in_size == (3,)
+    with pytest.raises(GeometryError, match=re.escape("sizes that do: 3, 4, ..., 1000000000002")):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 3), stride=10**12, output_size=1)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"in_size": -1}, "in_size=-1: it must be a whole number of at least 0; give an int"),
+        ({"stride": 0}, "stride=0: it must be a whole number of at least 1"),
+        ({"kernel_size": "3"}, "kernel_size='3': it must be a whole number of at least 1"),
+        ({"low": 0.5}, "low=0.5: it must be a whole number; give an int"),
+        ({"mode": "mirror"}, "mode='mirror': the modes are zeros"),
+    ],
+)
+def test_an_axis_is_checked_however_it_is_made(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(GeometryError, match=re.escape(message)):
+        Axis(**{"in_size": 4, "out_size": 2, "kernel_size": 3, **keywords})
+
+
+def test_a_geometry_is_checked_however_it_is_made() -> None:
+    with pytest.raises(
+        GeometryError, match=re.escape("axes=(): a convolution has one Axis or more")
+    ):
+        Geometry(())
+    with pytest.raises(
+        GeometryError, match="groups=2: it must divide in_channels=3; give a divisor of both"
+    ):
+        Geometry((Axis(5, 3, 3),), 3, 2, 2)
+    with pytest.raises(GeometryError, match="groups=0: it must divide in_channels=1"):
+        Geometry((Axis(5, 3, 3),), groups=0)
+
+
+def test_a_wide_result_needs_wide_numbers() -> None:
+    with (
+        jax.enable_x64(False),
+        pytest.raises(
+            GeometryError, match="64-bit numbers are switched off in JAX; give a narrower"
+        ),
+    ):
+        tc.conv(
+            np.ones((1, 2, 7), np.float32),
+            np.ones((4, 2, 3), np.float32),
+            preferred_element_type=np.float64,
+        )
 
 
 def test_a_border_of_nothing_has_no_runs() -> None:
@@ -175,5 +242,5 @@ def test_a_border_of_nothing_has_no_runs() -> None:
 
 
 def test_arrays_of_objects_are_refused() -> None:
-    with pytest.raises(GeometryError, match="x='array of dtype object'"):
+    with pytest.raises(GeometryError, match="x=array of dtype object"):
         tc.conv(np.array([[[None, 1]]]), W)

@@ -12,6 +12,7 @@ import pytest
 from jax import lax
 
 import tconvjax as tc
+from tconvjax.operations import _jitted
 from tests.strategies import FIXED, Arguments
 
 TWO = FIXED[1]
@@ -146,6 +147,22 @@ def test_numpy_arrays_are_taken() -> None:
     np.testing.assert_array_equal(
         tc.conv_transpose(np.asarray(Y), np.asarray(W), **SIZED), expected
     )
+
+
+def test_numbers_of_another_byte_order_are_taken() -> None:
+    swapped = np.asarray(Y).astype(">f8")
+    np.testing.assert_array_equal(
+        tc.conv_transpose(swapped, W, **SIZED), tc.conv_transpose(Y, W, **SIZED)
+    )
+
+
+def test_one_program_for_all_spellings_of_a_dtype() -> None:
+    y = jnp.ones((1, 1, 61))
+    count: Any = _jitted
+    before = count._cache_size()
+    for dtype in ("float64", jnp.float64, np.dtype("float64")):
+        tc.conv(y, jnp.ones((1, 1, 2)), preferred_element_type=dtype)
+    assert count._cache_size() == before + 1
 
 
 def test_lists_are_taken() -> None:

@@ -64,6 +64,18 @@ def test_the_kernel_gradient_spreads_no_input(
     assert len(spread) <= (0 if platform == "cpu" else 1)
 
 
+@pytest.mark.parametrize(
+    ("x", "w", "dtype"),
+    [((32, 64, 64, 64), (32, 32, 5, 5, 5), "float32"), ((1, 16000), (1, 1, 1024), "int32")],
+)
+def test_no_choice_makes_copies_past_all_bounds(x: Any, w: Any, dtype: str) -> None:
+    """XLA's own figure for its temporary memory; the arrays themselves take 70 MB at most."""
+    shapes = jax.ShapeDtypeStruct((1, *x), dtype), jax.ShapeDtypeStruct(w, dtype)
+    compiled = jax.jit(lambda x, w: tc.conv(x, w, padding=2)).lower(*shapes).compile()
+    usage: Any = compiled.memory_analysis()
+    assert usage.temp_size_in_bytes < 2**28
+
+
 def test_the_search_for_spread_inputs_can_find_one() -> None:
     y, w = jnp.ones((1, 4, 8)), jnp.ones((4, 2, 3))
     names = ("NCW", "IOW", "NCW")

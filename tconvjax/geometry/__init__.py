@@ -12,9 +12,18 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 *forward* convolution; a transposed convolution reads ``out_size`` elements and gives ``in_size``.
 """
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, GeometryError, PaddingMode, fail
+from tconvjax.geometry.axis import PADDING_MODES, Axis, GeometryError, PaddingMode, Words, fail
 from tconvjax.geometry.shapes import Geometry, Link, in_sizes, links, out_size
-from tconvjax.geometry.spelling import PADDING_NAMES, Ints, Padding, conv_pads, frozen, ints, pads
+from tconvjax.geometry.spelling import (
+    PADDING_NAMES,
+    Ints,
+    Padding,
+    conv_pads,
+    frozen,
+    group_count,
+    ints,
+    pads,
+)
 
 __all__ = [
     "PADDING_MODES",
@@ -26,9 +35,11 @@ __all__ = [
     "Link",
     "Padding",
     "PaddingMode",
+    "Words",
     "conv_pads",
     "fail",
     "frozen",
+    "group_count",
     "in_sizes",
     "ints",
     "links",

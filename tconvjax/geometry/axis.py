@@ -17,6 +17,16 @@ class GeometryError(ValueError):
     """
 
 
+class Words(str):
+    """A value that a message describes, where its repr would be long."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """The words, unquoted."""
+        return str(self)
+
+
 def fail(argument: str, value: object, rule: str, remedy: str) -> NoReturn:
     """Raise GeometryError with the four parts of a message."""
     raise GeometryError(f"{argument}={value!r}: {rule}; {remedy}")
@@ -46,6 +56,17 @@ class Axis:
     dilation: int = 1
     low: int = 0
     mode: PaddingMode = "zeros"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no axis, however it came about."""
+        least = {"in_size": 0, "out_size": 0, "kernel_size": 1, "stride": 1, "dilation": 1}
+        for name in (*least, "low"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or (name in least and value < least[name]):
+                fail(name, value, f"it must be a whole number{_at_least(least.get(name))}",
+                     "give an int")  # fmt: skip
+        if self.mode not in PADDING_MODES:
+            fail("mode", self.mode, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
 
     @property
     def span(self) -> int:
@@ -117,3 +138,7 @@ class Axis:
                     continue
             runs.append((source, 1, 1))
         return tuple(runs)
+
+
+def _at_least(least: int | None) -> str:
+    return "" if least is None else f" of at least {least}"

@@ -37,6 +37,15 @@ class Geometry:
     out_channels: int = 1
     groups: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse what is no convolution, however it came about."""
+        if not self.axes or not all(isinstance(axis, Axis) for axis in self.axes):
+            fail("axes", self.axes, "a convolution has one Axis or more", "give a tuple of Axis")
+        for name, channels in (("in", self.in_channels), ("out", self.out_channels)):
+            if self.groups < 1 or channels < 0 or channels % self.groups:
+                fail("groups", self.groups, f"it must divide {name}_channels={channels}",
+                     "give a divisor of both")  # fmt: skip
+
     @property
     def rank(self) -> int:
         """The number of spatial axes."""
@@ -127,11 +136,12 @@ class Geometry:
             >>> Geometry.of_conv((1, 7, 7), (1, 1, 3, 3), stride=2, padding=1).out_size
             (4, 4)
         """
-        kernel = frozen("w's shape", tuple(w_shape))
+        kernel = frozen("w's shape", w_shape)
         x = spelling.channels_and_sizes("x", x_shape, len(spelling.kernel_sizes(kernel)))
         return _of_conv(
             *x, kernel, frozen("stride", stride), frozen("padding", padding),
-            frozen("dilation", dilation), frozen("groups", groups), padding_mode,
+            frozen("dilation", dilation), spelling.group_count(groups),
+            spelling.padding_mode(padding_mode),
         )  # fmt: skip
 
     @classmethod
@@ -169,12 +179,13 @@ class Geometry:
             >>> Geometry.of_conv_transpose((1, 4, 4), (1, 1, 3, 3), stride=2, padding=1).in_size
             (7, 7)
         """
-        kernel = frozen("w's shape", tuple(w_shape))
+        kernel = frozen("w's shape", w_shape)
         y = spelling.channels_and_sizes("y", y_shape, len(spelling.kernel_sizes(kernel)))
         return _of_conv_transpose(
             *y, kernel, frozen("stride", stride), frozen("padding", padding),
             frozen("output_padding", output_padding), frozen("output_size", output_size),
-            frozen("dilation", dilation), frozen("groups", groups), padding_mode,
+            frozen("dilation", dilation), spelling.group_count(groups),
+            spelling.padding_mode(padding_mode),
         )  # fmt: skip
 
 
@@ -232,16 +243,16 @@ def _of_conv(
     rank, (out_channels, per_group) = len(kernel), w_shape[:2]
     spelling.check_groups(groups, out_channels)
     if channels != per_group * groups:
-        fail("w", f"array of shape {w_shape}", f"x has {channels} channels and groups={groups}, so "
+        fail("w", spelling.kernel_words(w_shape),
+             f"x has {channels} channels and groups={groups}, so "
              f"the kernel's second axis must have {channels} / {groups} entries, and has "
              f"{per_group}",
              "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
-             "its layout with dimension_numbers")  # fmt: skip
+             "the layouts of x, w and y with dimension_numbers")  # fmt: skip
     strides = spelling.ints("stride", stride, rank, 1)
     dilations = spelling.ints("dilation", dilation, rank, 1)
     ends = spelling.pads(padding, rank)
     columns = zip(in_size, kernel, strides, dilations, ends, strict=True)
-    mode = spelling.padding_mode(mode)
     axes = tuple(spelling.conv_axis(*column, mode) for column in columns)
     return Geometry(axes, channels, out_channels, groups)
 
@@ -255,10 +266,12 @@ def _of_conv_transpose(
     rank = len(kernel)
     spelling.check_groups(groups, w_shape[0])
     if channels != w_shape[0]:
-        fail("w", f"array of shape {w_shape}", f"y has {channels} channels, so the kernel's first "
+        fail("w", spelling.kernel_words(w_shape),
+             f"y has {channels} channels, so the kernel's first "
              f"axis, the forward convolution's output channels, must have {channels} entries",
              "lay the kernel out as (y's channels, result's channels / groups, *kernel_size), "
-             "which is PyTorch's, or name its layout with dimension_numbers")  # fmt: skip
+             "which is PyTorch's, or name the layouts of x, w and y with "
+             "dimension_numbers")  # fmt: skip
     extra = spelling.ints("output_padding", output_padding, rank, 0)
     wanted: tuple[int | None, ...] = (None,) * rank
     if output_size is not None:
@@ -271,7 +284,6 @@ def _of_conv_transpose(
     ends = spelling.pads(padding, rank)
     steps = zip(out_size, kernel, strides, dilations, ends, strict=True)
     choices = zip(extra, wanted, strict=True)
-    mode = spelling.padding_mode(mode)
     axes = tuple(
         spelling.conv_transpose_axis(*step, *choice, mode)
         for step, choice in zip(steps, choices, strict=True)
@@ -313,12 +325,13 @@ def out_size(
         (4, 4)
     """
     sizes = frozen("in_size", in_size)
-    sizes = sizes if isinstance(sizes, tuple) else (sizes,)
+    many = isinstance(sizes, tuple)
+    sizes = spelling.ints("in_size", sizes, len(sizes) if many else 1, 0)
     kernel = spelling.ints("kernel_size", frozen("kernel_size", kernel_size), len(sizes), 1)
     geometry = Geometry.of_conv(
         (1, *sizes), (1, 1, *kernel), stride=stride, padding=padding, dilation=dilation
     )
-    return geometry.out_size if isinstance(in_size, Sequence) else geometry.out_size[0]
+    return geometry.out_size if many else geometry.out_size[0]
 
 
 def in_sizes(

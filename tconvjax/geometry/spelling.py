@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, fail
+from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, Words, fail
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
 
@@ -73,15 +73,27 @@ def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
 
 def padding_mode(value: Any) -> PaddingMode:
     """A padding mode, checked."""
-    if value not in PADDING_MODES:
+    if not isinstance(value, str) or value not in PADDING_MODES:
         fail("padding_mode", value, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
     mode: PaddingMode = value
     return mode
 
 
-def check_groups(groups: Any, channels: int) -> None:
+def group_count(value: Any) -> int:
+    """A number of groups, at least 1."""
+    groups = frozen("groups", value)
+    if not isinstance(groups, int):
+        fail("groups", value, "it must be one whole number", "give an int")
+    return ints("groups", groups, 1, 1)[0]
+
+
+def kernel_words(w_shape: tuple[int, ...]) -> Words:
+    """A kernel's shape for a message, in the order in which it is read."""
+    return Words(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
+
+
+def check_groups(groups: int, channels: int) -> None:
     """Groups must divide the kernel's first axis."""
-    ints("groups", groups, 1, 1)
     if channels % groups:
         divisors = [n for n in range(1, channels + 1) if channels % n == 0]
         fail("groups", groups, f"it must divide the kernel's {channels} output channels",
@@ -91,7 +103,8 @@ def check_groups(groups: Any, channels: int) -> None:
 def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
     """The taps along each axis of a kernel of shape (O, C / groups, *k)."""
     if not isinstance(w_shape, tuple) or len(w_shape) < 3:
-        fail("w", f"array of shape {w_shape}", "a kernel has two channel axes and at least one "
+        fail("w", Words(f"array of shape {w_shape}"),
+             "a kernel has two channel axes and at least one "
              "spatial axis",
              "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
     return ints("kernel_size", w_shape[2:], len(w_shape) - 2, 1)
@@ -99,11 +112,14 @@ def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
 
 def channels_and_sizes(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ...]]:
     """The channel count and the spatial sizes of an array of shape (..., channels, *sizes)."""
-    if not isinstance(shape, Sequence) or len(shape) < rank + 1:
-        fail(argument, f"array of shape {shape}", f"a kernel of {_counted(rank, 'spatial axis')} "
+    shape = shape if isinstance(shape, Sequence) else tuple(shape)
+    if len(shape) < rank + 1:
+        fail(argument, Words(f"array of shape {shape}"),
+             f"a kernel of {_counted(rank, 'spatial axis')} "
              f"goes with a channel axis and {_counted(rank, 'spatial axis')}, after any batch axes",
              "reshape it, or the kernel")  # fmt: skip
-    channels, *sizes = frozen(f"{argument}'s shape", tuple(shape)[len(shape) - rank - 1 :])
+    numbers = frozen(f"{argument}'s shape", tuple(shape)[len(shape) - rank - 1 :])
+    channels, *sizes = ints(f"{argument}'s shape", numbers, rank + 1, 0)
     return channels, tuple(sizes)
 
 
@@ -146,7 +162,7 @@ def conv_axis(
     low, high = conv_pads(given, size, span, stride)
     room = size + low + high - span
     if room < 0 and size > 0:
-        fail("x", f"{size} elements along an axis", f"with padding {(low, high)} that is "
+        fail("x", Words(f"{size} elements along an axis"), f"with padding {(low, high)} that is "
              f"{size + low + high}, and a kernel of {kernel} taps at dilation {dilation} spans "
              f"{span}", f"sizes that do: {max(span - low - high, 0)} and more; or pad by "
              f"{-room} more")  # fmt: skip
@@ -174,7 +190,7 @@ def conv_transpose_axis(
     in_size = least + extra if wanted is None else wanted
     if size == 0 and wanted is None:
         in_size = max(in_size, 0)
-    sizes = [n for n in range(least, least + room) if n >= 0] or ([0] if size == 0 else [])
+    sizes = range(max(least, 0), max(least + room, 1 if size == 0 else 0))
     if in_size not in sizes:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
         fail(argument, value, f"in_size={in_size} cannot give out_size={size} with kernel "
