@@ -39,6 +39,8 @@ def select_algorithm(
     On a GPU or TPU it is "direct", whose transposes are the forms that XLA hands to cuDNN and to
     the matrix units. On a CPU it is what ``benchmarks/algorithms.py`` found fastest or close to it:
     XLA has a fast convolution there for one or two axes, and none for what autodiff makes of it.
+    Where the copies that "patches" makes would pass 128 MiB for one input, or an axis has more than
+    128 taps, it is "direct" there too, whatever that takes.
 
     Args:
         geometry: the convolution.
