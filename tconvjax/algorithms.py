@@ -1,4 +1,4 @@
-"""Equal ways to compute a convolution, the choice among them, and their transposes.
+"""Equal ways to compute a convolution, and the choice among them.
 
 Each algorithm is plain JAX code for the *forward* convolution, with one signature. What it
 transposes to is derived in `tconvjax.partials`, so an algorithm is right in all three partials as
@@ -120,7 +120,7 @@ def patches(
         x = _windows(x, axis, 1 + n)  # (N, *out, *k, g, c)
     outs = (x.shape[0], *geometry.out_size)
     taps, width = math.prod(geometry.kernel_size), geometry.in_channels // groups
-    kernel = _kernel_last(w, specs.rhs_spec, groups).reshape(taps, width, groups, -1)
+    kernel = _kernel_last(w, specs.rhs_spec).reshape(taps, width, groups, -1)
     if groups == 1:
         flat = x.reshape(*outs, taps * width)
         y = jnp.matmul(flat, kernel.reshape(taps * width, -1), precision=precision)
@@ -141,7 +141,7 @@ def polyphase(
     """
     groups = geometry.groups
     x = _padded(_channels_last(x, specs.lhs_spec, groups), geometry)
-    kernel = _kernel_last(w, specs.rhs_spec, groups)  # (*k, c, O)
+    kernel = _kernel_last(w, specs.rhs_spec)  # (*k, c, O)
     parts = []
     for residues in _product_of_residues(geometry):
         part, taps = x, kernel
@@ -167,7 +167,7 @@ def _channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
     return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
 
 
-def _kernel_last(w: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
+def _kernel_last(w: jax.Array, spec: Sequence[int]) -> jax.Array:
     """(*k, C / groups, O)."""
     return lax.transpose(w, (*spec[2:], spec[1], spec[0]))
 
@@ -179,7 +179,7 @@ def _placed_last(y: jax.Array, spec: Sequence[int]) -> jax.Array:
 
 
 def _padded(x: jax.Array, geometry: Geometry) -> jax.Array:
-    """X (N, *in, g, c) with its zeros; every axis then has stride * (out - 1) + span elements."""
+    """Write out the zeros of x (N, *in, g, c); every axis then has stride * (out - 1) + span elements."""
     ends = [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0), (0, 0, 0)]
     return lax.pad(x, jnp.zeros((), x.dtype), ends)
 

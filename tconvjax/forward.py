@@ -170,7 +170,7 @@ def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
 def fill_borders(
     x: Num[Array, "..."], geometry: Geometry, spec: Sequence[int]
 ) -> Num[Array, "..."]:
-    """X with its circular, reflected or replicated padding written out."""
+    """Write out the circular, reflected or replicated padding of x."""
     return _for_bordered_axes(_fill, x, geometry, spec)
 
 

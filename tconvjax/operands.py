@@ -111,7 +111,7 @@ def sizes(role: str, value: AnyArray, spec: Sequence[int]) -> tuple[int, ...]:
 
 
 def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
-    """X or y with exactly one batch axis; w as it is."""
+    """Give x or y exactly one batch axis, and leave w as it is."""
     spec = spec_of(role, specs)
     if value.ndim == len(spec):
         return value

@@ -51,7 +51,7 @@ def _channels(a: Arguments) -> Iterator[tuple[int, int, int]]:
 
 
 def conv(a: Arguments, x: Any, w: Any) -> Any:
-    """Y[n, o, i] = sum of w[o, c, t] * x[n, c, s*i + d*t - p]."""
+    """Sum into y[n, o, i] of w[o, c, t] * x[n, c, s*i + d*t - p]."""
     y: Any = np.zeros(a.y_shape, x.dtype)
     for i, t, j in _meetings(a, a.y_shape[2:]):
         for o, c, within in _channels(a):
@@ -60,7 +60,7 @@ def conv(a: Arguments, x: Any, w: Any) -> Any:
 
 
 def conv_transpose(a: Arguments, y: Any, w: Any) -> Any:
-    """X[n, c, s*i + d*t - p] gets w[o, c, t] * y[n, o, i] from every i and t."""
+    """Add to x[n, c, s*i + d*t - p] the w[o, c, t] * y[n, o, i] from every i and t."""
     x: Any = np.zeros((y.shape[0], a.in_channels, *a.in_size), y.dtype)
     for i, t, j in _meetings(a, y.shape[2:]):
         for o, c, within in _channels(a):
@@ -69,7 +69,7 @@ def conv_transpose(a: Arguments, y: Any, w: Any) -> Any:
 
 
 def kernel_gradient(a: Arguments, x: Any, y: Any) -> Any:
-    """W[o, c, t] = sum of y[n, o, i] * x[n, c, s*i + d*t - p]."""
+    """Sum into w[o, c, t] of y[n, o, i] * x[n, c, s*i + d*t - p]."""
     w: Any = np.zeros(a.w_shape, x.dtype)
     for i, t, j in _meetings(a, y.shape[2:]):
         for o, c, within in _channels(a):

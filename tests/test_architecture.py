@@ -74,9 +74,7 @@ def complaints(name: str, source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
-)
+@EACH_FILE
 def test_imports_go_down(path: Path) -> None:
     assert complaints(room(path), path.read_text(encoding="utf-8")) == []
 
@@ -103,9 +101,7 @@ def test_the_guard_can_fail(name: str, source: str) -> None:
     assert complaints(name, source)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
-)
+@EACH_FILE
 def test_no_file_outgrows_its_reader(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 

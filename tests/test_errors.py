@@ -16,7 +16,6 @@ from tconvjax import Axis, Geometry, GeometryError, symbolic
 from tconvjax.rendering import matrix_latex
 
 X, W, Y = jnp.ones((1, 2, 7)), jnp.ones((4, 2, 3)), jnp.ones((1, 4, 4))
-W2 = jnp.ones((4, 1, 3))
 
 
 def conv(**keywords: Any) -> Any:
