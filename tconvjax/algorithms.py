@@ -179,7 +179,7 @@ def _placed_last(y: jax.Array, spec: Sequence[int]) -> jax.Array:
 
 
 def _padded(x: jax.Array, geometry: Geometry) -> jax.Array:
-    """Write out the zeros of x (N, *in, g, c); every axis then has stride * (out - 1) + span elements."""
+    """Pad x (N, *in, g, c); every axis then has stride * (out - 1) + span elements."""
     ends = [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0), (0, 0, 0)]
     return lax.pad(x, jnp.zeros((), x.dtype), ends)
 
