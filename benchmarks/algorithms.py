@@ -1,9 +1,10 @@
-"""Time every algorithm on every case and partial, one run, interleaved; medians.
+"""Time every algorithm on every partial of many layers, one run, interleaved; medians.
 
-    python benchmarks/algorithms.py [--rounds 9] [--case hifigan_up2] [--json out.json]
+    python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json] [--fit]
 
-`select_algorithm` rests on this table: a star marks what it chooses. Compiling fcn32s with every
-algorithm takes minutes; name cases to leave it out.
+`select_algorithm` rests on this table: a star marks what it chooses. ``--fit`` fits the constants
+of its model to the table and writes them to ``tconvjax/algorithms/costs.json``. Channels last,
+float32.
 """
 
 from __future__ import annotations
@@ -13,39 +14,84 @@ import json
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 from cases import Case, cases
+from scipy.optimize import nnls
 
 import tconvjax as tc
-from tconvjax.forward import ROLES, Partial
+from tconvjax.algorithms import costs
+from tconvjax.algorithms.selection import unfit
+from tconvjax.forward import ROLES, Partial, layout
+from tconvjax.geometry import Geometry
+from tconvjax.partials import run
 
-SLOW = 1.0  # seconds; a contestant that takes longer is timed once
+SLOW = 0.5  # seconds; a contestant that takes longer is timed once
+COSTS = Path(costs.__file__).parent / "costs.json"
+
+# Layers that the published cases leave out: large kernels of stride 1, many pixels, a large batch,
+# grouped and depthwise layers in one and three dimensions.
+EXTRA: list[dict[str, Any]] = [
+    {"y": (1, 32, 64, 64), "w": (32, 32, 7, 7), "padding": 3},
+    {"y": (1, 16, 4096), "w": (16, 16, 64), "padding": 32},
+    {"y": (1, 32, 12, 12, 12), "w": (32, 16, 5, 5, 5), "padding": 2},
+    {"y": (1, 16, 20, 20, 20), "w": (16, 16, 3, 3, 3), "padding": 1},
+    {"y": (1, 32, 128, 128), "w": (32, 16, 4, 4), "padding": 1, "stride": 2},
+    {"y": (64, 32, 8, 8), "w": (32, 32, 4, 4), "padding": 1, "stride": 2},
+    {"y": (64, 64, 4, 4), "w": (64, 64, 3, 3), "padding": 1},
+    {"y": (8, 3, 64, 64), "w": (3, 3, 4, 4), "padding": 1, "stride": 2},
+    {"y": (8, 1, 64, 64), "w": (1, 1, 4, 4), "padding": 1, "stride": 2},
+    {"y": (4, 32, 2048), "w": (32, 1, 8), "padding": 2, "stride": 4, "groups": 32},
+    {"y": (1, 16, 16, 16, 16), "w": (16, 1, 4, 4, 4), "padding": 1, "stride": 2, "groups": 16},
+    {"y": (2, 64, 48, 48), "w": (64, 1, 3, 3), "padding": 1, "groups": 64},
+    {"y": (2, 64, 32, 32), "w": (64, 2, 3, 3), "padding": 1, "groups": 32},
+    {"y": (2, 128, 32, 32), "w": (128, 16, 3, 3), "padding": 1, "groups": 8},
+    {"y": (1, 64, 512), "w": (64, 16, 8), "padding": 2, "stride": 4, "groups": 4},
+    {"y": (1, 16, 16, 16), "w": (16, 8, 3, 3), "padding": 0, "stride": 4},
+    {"y": (2, 8, 24, 24), "w": (8, 8, 5, 5), "padding": 4, "stride": 2, "dilation": 2},
+]
+
+
+def layers() -> list[Case]:
+    """The published cases and the extra ones."""
+    extra = [
+        Case(f"extra {one['y']} {one['w']}", "", one["y"], one["w"],
+             {k: v for k, v in one.items() if k not in "yw"})
+        for one in EXTRA
+    ]  # fmt: skip
+    return [*cases(), *extra]
 
 
 def programs(case: Case) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
     """Compiled calls, ready to time."""
-    x, w, y = case.arrays()
-    arguments = dict(case.arguments)
-    extra = arguments.pop("output_padding", 0)
-    arrays = {"x": x, "w": w, "y": y}
+    geometry = case.geometry
+    letters = "DHW"[-geometry.rank :]
+    specs = layout((f"N{letters}C", f"{letters}IO", f"N{letters}C"), geometry.rank)
+    x, w, y = (np.asarray(value) for value in case.arrays())
+    spatial = tuple(range(2, geometry.rank + 2))
+    arrays = {
+        "x": jax.device_put(np.transpose(x, (0, *spatial, 1))),
+        "w": jax.device_put(np.transpose(w, (*spatial, 1, 0))),
+        "y": jax.device_put(np.transpose(y, (0, *spatial, 1))),
+    }
     calls: dict[tuple[Partial, str], Callable[[], jax.Array]] = {}
-    for name in tc.ALGORITHMS:
-        each: dict[Partial, Callable[..., jax.Array]] = {
-            "conv": lambda x, w, name=name: tc.conv(x, w, algorithm=name, **arguments),
-            "conv_transpose": lambda y, w, name=name: tc.conv_transpose(
-                y, w, algorithm=name, output_padding=extra, **arguments
-            ),
-            "kernel_gradient": lambda x, y, name=name: tc.kernel_gradient(
-                x, y, kernel_size=case.w_shape[2:], algorithm=name, **arguments
-            ),
-        }
-        for partial, function in each.items():
-            first, second, _ = ROLES[partial]
-            a, b = arrays[first], arrays[second]
-            compiled = jax.jit(function).lower(a, b).compile()
+    for partial, (first, second, _) in ROLES.items():
+        a, b = arrays[first], arrays[second]
+        for name in tc.ALGORITHMS:
+            if unfit(name, partial, geometry):
+                continue
+
+            def of(a: jax.Array, b: jax.Array, partial: Partial = partial,
+                   name: str = name) -> jax.Array:  # fmt: skip
+                return run(partial, a, b, geometry=geometry, specs=specs, precision=None,
+                           dtype=a.dtype, algorithm=name, platform="cpu")  # fmt: skip
+
+            compiled = jax.jit(of).lower(a, b).compile()
             calls[partial, name] = lambda compiled=compiled, a=a, b=b: compiled(a, b)
     return calls
 
@@ -53,43 +99,65 @@ def programs(case: Case) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
 def timed(
     calls: dict[tuple[Partial, str], Callable[[], jax.Array]], rounds: int
 ) -> dict[tuple[Partial, str], float]:
-    """Median milliseconds of each call, taken in turns."""
+    """Median seconds of each call, taken in turns; the call before it is not timed."""
     times: dict[tuple[Partial, str], list[float]] = {key: [] for key in calls}
-    for _ in range(rounds + 1):
+    for _ in range(rounds):
         for key, call in calls.items():
             if times[key] and times[key][0] > SLOW:
                 continue
             start = time.perf_counter()
             call().block_until_ready()
+            if time.perf_counter() - start < SLOW:
+                start = time.perf_counter()
+                call().block_until_ready()
             times[key].append(time.perf_counter() - start)
-    return {key: 1e3 * statistics.median(t[1:] or t) for key, t in times.items()}
+    return {key: statistics.median(t) for key, t in times.items()}
+
+
+def fit(measured: list[tuple[Geometry, int, Partial, str, float]]) -> dict[str, list[float]]:
+    """The constants of each line that make the relative errors least; none is negative."""
+    rows: dict[str, list[np.ndarray]] = defaultdict(list)
+    for geometry, batch, partial, name, seconds in measured:
+        line = costs.line(name, partial, geometry, "float32")
+        rows[line].append(np.array(costs.features(name, partial, geometry, batch)) / seconds)
+    return {
+        line: [float(f"{c:.3g}") for c in nnls(np.stack(r), np.ones(len(r)))[0]]
+        for line, r in sorted(rows.items())
+    }
 
 
 def main() -> None:
-    """Print the table, and write it if asked."""
+    """Print the table, fit if asked, and write what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", nargs="*")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--fit", action="store_true")
     options = parser.parse_args()
-    chosen = [case for case in cases() if not options.case or case.name in options.case]
-    table = {}
-    print(
-        f"jax {jax.__version__} on {jax.devices()[0].device_kind}; milliseconds, medians",
-        flush=True,
-    )
-    for case in chosen:
+    table, measured = {}, []
+    print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}; ms, medians", flush=True)
+    for case in layers():
+        if options.case and case.name not in options.case:
+            continue
         result = timed(programs(case), options.rounds)
-        table[case.name] = {f"{partial} {name}": ms for (partial, name), ms in result.items()}
+        table[case.name] = {f"{p} {name}": 1e3 * s for (p, name), s in result.items()}
+        batch = case.y_shape[0]
+        measured += [(case.geometry, batch, p, name, s) for (p, name), s in result.items()]
         for partial in ROLES:
-            best = tc.select_algorithm(case.geometry, partial)
-            cells = (
-                f"{name} {result[partial, name]:9.2f}{'*' if name == best else ' '}"
-                for name in tc.ALGORITHMS
+            best = (
+                tc.select_algorithm(case.geometry, partial, batch=batch) if COSTS.exists() else ""
             )
-            print(f"{case.name:16}{partial:16}" + "  ".join(cells), flush=True)
+            cells = (
+                f"{name} {1e3 * seconds:9.2f}{'*' if name == best else ' '}"
+                for (p, name), seconds in result.items() if p == partial
+            )  # fmt: skip
+            print(f"{case.name:16} {partial:16}" + "  ".join(cells), flush=True)
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
+    if options.fit:
+        COSTS.write_text(
+            json.dumps({"jax": jax.__version__, "lines": fit(measured)}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Transposed convolution for JAX: the exact transpose of a convolution, and why it is one."""
 
 from tconvjax.adjoint import assert_adjoint
-from tconvjax.algorithms import ALGORITHMS, select_algorithm
+from tconvjax.algorithms import ALGORITHMS, Candidate, Plan, plan, select_algorithm
 from tconvjax.geometry import Axis, Geometry, GeometryError, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
 
@@ -10,8 +10,10 @@ __version__ = "0.1.0"
 __all__ = [
     "ALGORITHMS",
     "Axis",
+    "Candidate",
     "Geometry",
     "GeometryError",
+    "Plan",
     "assert_adjoint",
     "conv",
     "conv_transpose",
@@ -19,5 +21,6 @@ __all__ = [
     "kernel_gradient",
     "links",
     "out_size",
+    "plan",
     "select_algorithm",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from tconvjax.geometry import Axis, Geometry, fail
 
@@ -159,12 +160,36 @@ def convolve_transposed(
     return result
 
 
+def aval_like(aval: Any, shape: tuple[Any, ...], dtype: Any) -> Any:
+    """An abstract array of another shape and dtype that varies over the same mesh axes."""
+    spec = PartitionSpec(*(None,) * len(shape))
+    return aval.update(
+        shape=shape,
+        dtype=jnp.dtype(dtype),
+        weak_type=False,
+        sharding=aval.sharding.update(spec=spec),
+    )
+
+
 def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
     """Sizes in the order (batch, channel, *spatial), put where a layout wants them."""
     shape: list[Any] = [None] * len(spec)
     for size, position in zip(sizes, spec, strict=True):
         shape[position] = size
     return tuple(shape)
+
+
+def channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
+    """An array of some layout as (N, *spatial, groups, channels / groups)."""
+    x = lax.transpose(x, (spec[0], *spec[2:], spec[1]))
+    return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+
+
+def placed_from_last(v: jax.Array, spec: Sequence[int]) -> jax.Array:
+    """The way back of `channels_last`."""
+    v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
+    rank = v.ndim - 2
+    return lax.transpose(v, placed((0, rank + 1, *range(1, rank + 1)), spec))
 
 
 def fill_borders(

@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import ad, batching, mlir
 
-from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
+from tconvjax.forward import ROLES, Partial, Specs, aval_like, result_shape, spec_of
 from tconvjax.geometry import Geometry
-from tconvjax.partials import aval_like, run
+from tconvjax.partials import run
 
 PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.items()}
 

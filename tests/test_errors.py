@@ -83,7 +83,7 @@ CASES: list[tuple[Any, dict[str, Any], str]] = [
     (conv, {"dimension_numbers": ("NWC", "WIO")}, "dimension_numbers=('NWC', 'WIO'): it must give the layouts of x, w and y, 3 letters each"),
     (conv, {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}, "it must give the layouts of x, w and y, 3 letters each"),
     (conv, {"x": jnp.ones((1, 1, 2, 7)), "dimension_numbers": ("WNC", "OIW", "NCW")}, "or more where the batch axes lead"),
-    (conv, {"algorithm": "winograd"}, "algorithm='winograd': the choices are auto, direct, patches, polyphase; use one of them"),
+    (conv, {"algorithm": "winograd"}, "algorithm='winograd': the choices are auto, direct, patches, polyphase, taps; use one of them"),
     (conv, {"precision": "best"}, "precision='best': it must be None, one of 'default', 'high', 'highest', a lax.Precision, or a pair of them; use one of these"),
     (conv, {"preferred_element_type": "int32"}, "preferred_element_type='int32': the operands are float64, and the result must be of the same kind and at least as wide; give one of float64"),
     (conv, {"preferred_element_type": "float99"}, "preferred_element_type='float99': it must be a dtype; give jnp.float32, say"),

@@ -175,7 +175,7 @@ def test_lists_are_taken() -> None:
 @pytest.mark.parametrize(
     "precision", ["highest", lax.Precision.HIGH, ("default", "highest"), None, "float32"]
 )
-@pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", sorted(tc.ALGORITHMS.keys() - {"taps"}))  # no product
 def test_precision_is_passed_on(precision: Any, algorithm: str) -> None:
     result = tc.conv_transpose(Y, W, precision=precision, algorithm=algorithm, **SIZED)
     np.testing.assert_array_equal(result, tc.conv_transpose(Y, W, **SIZED))

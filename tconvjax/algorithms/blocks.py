@@ -1,0 +1,114 @@
+"""A partial computed block by block, so that what an algorithm copies stays small.
+
+A block is some images, or some rows of the first spatial axis; either is a smaller convolution,
+with a geometry of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
+from tconvjax.geometry import Geometry
+
+Whole: TypeAlias = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
+"""A partial of two operands and a geometry."""
+
+
+def by_images(
+    whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    count: int,
+) -> jax.Array:  # fmt: skip
+    """A partial, ``count`` images at a time."""
+    first, second, result = ROLES[partial]
+    batch = spec_of(first, specs)[0]
+
+    def block(start: Any, size: int) -> jax.Array:
+        part, other = lax.dynamic_slice_in_dim(a, start, size, batch), b
+        if partial == "kernel_gradient":
+            other = lax.dynamic_slice_in_dim(b, start, size, spec_of(second, specs)[0])
+        return whole(part, other, geometry)
+
+    position = None if result == "w" else spec_of(result, specs)[0]
+    out = _zeros(result_shape(partial, a, geometry, specs), a, b)
+    return _in_blocks(block, out, position, a.shape[batch], count)
+
+
+def by_rows(
+    whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    count: int,
+) -> jax.Array:  # fmt: skip
+    """A partial, ``count`` rows of the first spatial axis at a time.
+
+    A row is an output of the convolution, or as many elements of its input as the stride.
+    """
+    axis = geometry.axes[0]
+    stride, span = axis.stride, axis.span
+    x_at, y_at = specs.lhs_spec[2], specs.out_spec[2]
+    out = _zeros(result_shape(partial, a, geometry, specs), a, b)
+
+    def of_rows(in_size: int, out_size: int, low: int) -> Geometry:
+        smaller = replace(axis, in_size=in_size, out_size=out_size, low=low)
+        return replace(geometry, axes=(smaller, *geometry.axes[1:]))
+
+    if partial == "conv_transpose":
+        # The first and the last output that writes some element of x.
+        first = -((span - 1 - axis.low) // stride)
+        last = (axis.in_size - 1 + axis.low) // stride
+        y = _padded(a, y_at, -first, last + 1 - axis.out_size)
+
+        def block_of_x(start: Any, size: int) -> jax.Array:
+            outputs = (size - 1 + axis.low) // stride + 1 - first
+            part = lax.dynamic_slice_in_dim(y, start // stride, outputs, y_at)
+            return whole(part, b, of_rows(size, outputs, axis.low - stride * first))
+
+        return _in_blocks(block_of_x, out, x_at, axis.in_size, count * stride)
+
+    x = _padded(a, x_at, axis.low, axis.high)
+
+    def block_of_y(start: Any, size: int) -> jax.Array:
+        seen = stride * (size - 1) + span
+        part = lax.dynamic_slice_in_dim(x, start * stride, seen, x_at)
+        other = b if partial == "conv" else lax.dynamic_slice_in_dim(b, start, size, y_at)
+        return whole(part, other, of_rows(seen, size, 0))
+
+    position = y_at if partial == "conv" else None
+    return _in_blocks(block_of_y, out, position, axis.out_size, count)
+
+
+def _in_blocks(
+    block: Callable[[Any, int], jax.Array], out: jax.Array, position: int | None, total: int,
+    size: int,
+) -> jax.Array:  # fmt: skip
+    """Write the blocks along an axis of the result, or add them up where position is None."""
+
+    def put(start: Any, size: int, out: jax.Array) -> jax.Array:
+        part = block(start, size)
+        if position is None:
+            return out + part
+        return lax.dynamic_update_slice_in_dim(out, part, start, position)
+
+    full = total // size
+    out = lax.fori_loop(0, full, lambda n, out: put(n * size, size, out), out)
+    return put(full * size, total % size, out) if total % size else out
+
+
+def _zeros(shape: Sequence[Any], *operands: jax.Array) -> jax.Array:
+    """Zeros that vary over the same mesh axes as the operands, as a loop asks of its result."""
+    out = jnp.zeros(shape, operands[0].dtype)
+    axes = frozenset[str]().union(*(jax.typeof(v).mat.varying for v in operands))
+    return lax.pcast(out, tuple(sorted(axes)), to="varying") if axes else out
+
+
+def _padded(x: jax.Array, position: int, low: int, high: int) -> jax.Array:
+    if low == high == 0:
+        return x
+    ends = [(0, 0, 0)] * x.ndim
+    ends[position] = (low, high, 0)
+    return lax.pad(x, jnp.zeros((), x.dtype), ends)

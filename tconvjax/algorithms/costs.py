@@ -1,0 +1,102 @@
+"""What a partial costs on a CPU: a small model, with constants that were measured.
+
+    seconds = a * operations + b * elements + c * choices + d
+
+Operations are multiplications and additions of the definition; elements are what is read, copied
+and written; choices are made where a fused copy or sum asks, element by element, which of several
+sources it reads. One line (a, b, c, d) stands in ``costs.json`` for each algorithm, partial and
+kind of convolution; ``benchmarks/algorithms.py --fit`` measures and fits them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import operator
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import jax.numpy as jnp
+
+from tconvjax.algorithms.product import copied, splits_of
+from tconvjax.algorithms.splitting import Split
+from tconvjax.forward import Partial
+from tconvjax.geometry import Geometry
+
+
+def estimate(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any, batch: int) -> float:
+    """Seconds that an algorithm is expected to take on the machine of the measurement."""
+    constants = lines()[line(algorithm, partial, geometry, dtype)]
+    return sum(map(operator.mul, constants, features(algorithm, partial, geometry, batch)))
+
+
+def features(
+    algorithm: str, partial: Partial, geometry: Geometry, batch: int
+) -> tuple[int, int, int, int]:
+    """What the constants of a line are multiplied with."""
+    return (
+        operations(algorithm, partial, geometry, batch),
+        elements(algorithm, geometry, batch),
+        choices(algorithm, partial, geometry, batch),
+        1,
+    )
+
+
+def line(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any) -> str:
+    """Which line of the table holds."""
+    strided = max(geometry.stride, default=1) > 1
+    if algorithm == "taps":
+        kind = "any"
+    elif algorithm == "patches":
+        kind = "grouped" if geometry.groups > 1 else "plain"
+    elif geometry.groups > 1:
+        kind = "grouped"
+    elif algorithm == "polyphase" and all(Split(a).shifts == 1 for a in geometry.axes):
+        kind = "tiles"  # a convolution of one tap, which XLA turns into a product
+    elif geometry.rank > 2 or jnp.dtype(dtype) != jnp.float32:
+        kind = "looped"  # XLA's fast convolution takes one or two axes of float32
+    elif algorithm == "direct" and partial == "conv_transpose" and strided:
+        kind = "dilated"
+    else:
+        kind = "line" if geometry.rank == 1 else "plane"
+    return f"{algorithm} {partial} {kind}"
+
+
+def operations(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
+    """Multiplications and additions, those with borders and zeros counted."""
+    # The vjp of a strided convolution writes zeros between the elements of y.
+    dilated = algorithm == "direct" and partial == "conv_transpose"
+    places = math.prod(geometry.in_size if dilated else geometry.out_size)
+    return 2 * batch * places * math.prod(geometry.kernel_shape)
+
+
+def elements(algorithm: str, geometry: Geometry, batch: int) -> int:
+    """Elements that an algorithm moves."""
+    shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
+    x, y, w = (math.prod(shape) for shape in shapes)
+    moved = batch * (x + y) + w
+    if algorithm == "patches":
+        splits = splits_of(geometry)
+        laid_out = w if any(s.on_y for s in splits) else 0
+        return moved + batch * copied(geometry, splits) + laid_out
+    return moved + (batch * x + w if algorithm == "polyphase" else 0)
+
+
+def choices(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
+    """Elements times sources, where "patches" gathers or adds up."""
+    if algorithm != "patches":
+        return 0
+    splits = splits_of(geometry)
+    sources = math.prod(s.shifts for s in splits)
+    if partial == "conv_transpose":
+        return batch * math.prod(geometry.in_shape) * sources
+    return batch * copied(geometry, splits) * sources
+
+
+@functools.cache
+def lines() -> Mapping[str, tuple[float, ...]]:
+    """The measured table."""
+    table = json.loads(resources.files("tconvjax.algorithms").joinpath("costs.json").read_text())
+    return {name: tuple(constants) for name, constants in table["lines"].items()}

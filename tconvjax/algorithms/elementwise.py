@@ -1,0 +1,133 @@
+"""A sum over taps of products element by element: for groups of very few channels.
+
+A matrix product of one channel with one channel does nothing but copy. XLA fuses these sums into
+one pass over memory, with the channels of all groups side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.algorithms.splitting import Split, from_phases, on_x, shift_of, to_phases, unshift
+from tconvjax.forward import Partial, Precision, Specs, channels_last, placed, placed_from_last
+from tconvjax.geometry import Geometry
+
+CHUNKS = 4
+"""Products added up before a chunk of the kernel gradient is written: more cost compile time."""
+
+
+def taps(
+    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    precision: Precision,
+) -> jax.Array:  # fmt: skip
+    """Any partial, as sums of products element by element; precision does not concern it."""
+    del precision
+    splits = tuple(map(Split, geometry.axes))
+    groups = geometry.groups
+    if partial == "kernel_gradient":
+        x, y = channels_last(a, specs.lhs_spec, groups), channels_last(b, specs.out_spec, groups)
+        w = _kernel_gradient(x, y, splits)
+        w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))  # (*k, c, g * o)
+        rank = geometry.rank
+        return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
+    out, channel, *spatial = specs.rhs_spec
+    w = lax.transpose(b, (*spatial, channel, out))
+    w = w.reshape(*w.shape[:-1], groups, -1)  # (*k, c, g, o)
+    if partial == "conv":
+        return placed_from_last(
+            _conv(channels_last(a, specs.lhs_spec, groups), w, splits), specs.out_spec
+        )
+    x = _conv_transpose(channels_last(a, specs.out_spec, groups), w, splits)
+    return placed_from_last(x, specs.lhs_spec)
+
+
+def terms(partial: Partial, geometry: Geometry) -> int:
+    """Terms of the sums that one program writes out."""
+    splits = tuple(map(Split, geometry.axes))
+    shifts = math.prod(split.shifts for split in splits)
+    c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    if partial == "conv":
+        return math.prod(geometry.kernel_size) * c
+    # Each term of a kernel gradient holds every pair of channels, and is written out.
+    return shifts * (o if partial == "conv_transpose" else CHUNKS * c * o)
+
+
+def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """(N, *out, g, o) from x (N, *in, g, c) and w (*k, c, g, o)."""
+    axes = [split.axis for split in splits]
+    ends = [(0, 0, 0), *((a.low, a.high, 0) for a in axes), (0, 0, 0), (0, 0, 0)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), ends)
+    terms = []
+    for tap in itertools.product(*(range(a.kernel_size) for a in axes)):
+        seen = x
+        for n, (a, t) in enumerate(zip(axes, tap, strict=True)):
+            first, last = a.dilation * t, a.dilation * t + a.stride * (a.out_size - 1) + 1
+            seen = lax.slice_in_dim(seen, first, last, a.stride, axis=1 + n)
+        kernel = jnp.expand_dims(w[tap], tuple(range(1, 2 + len(axes))))  # (c, 1, ..., 1, g, o)
+        terms += [seen[..., c : c + 1] * kernel[c] for c in range(x.shape[-1])]
+    return functools.reduce(operator.add, terms)
+
+
+def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """(N, *in, g, c) from y (N, *out, g, o) and w (*k, c, g, o)."""
+    rank = len(splits)
+    y = jnp.expand_dims(y, tuple(range(2, 2 + 2 * rank, 2)))  # (N, U1, 1, U2, 1, ..., g, o)
+    w = jnp.swapaxes(w, -3, -2)
+    w = jnp.expand_dims(w, (0, *range(1, 2 * rank, 2)))  # (1, 1, k1, 1, k2, ..., g, c, o)
+    terms = []
+    for shifts in on_x(splits):
+        kernel = w
+        for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
+            kernel = lax.slice_in_dim(kernel, *split.taps(shift), axis=2 + 2 * n)
+        for o in range(y.shape[-1]):
+            # The product is padded, not y: no zero is multiplied into the result.
+            term = y[..., o : o + 1] * kernel[..., o]
+            terms.append(unshift(term, splits, shifts))
+    return from_phases(functools.reduce(operator.add, terms), splits)
+
+
+def _kernel_gradient(x: jax.Array, y: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """(*k, c, g, o) from x (N, *in, g, c) and y (N, *out, g, o)."""
+    rank = len(splits)
+    x = to_phases(x, splits)
+    y = jnp.expand_dims(y, tuple(range(2, 2 + 2 * rank, 2)))
+
+    def summed(x: jax.Array, n: int) -> jax.Array:
+        if n == rank:
+            return _summed(x[..., None], y[..., None, :], rank)
+        parts = [summed(shift_of(x, splits[n], n, s), n + 1) for s in range(splits[n].shifts)]
+        return lax.concatenate(parts, n)
+
+    return jnp.moveaxis(summed(x, 0), -3, -2)
+
+
+def _summed(x: jax.Array, y: jax.Array, rank: int) -> jax.Array:
+    """The sum of x * y over batch and places: (phases1, ..., g, c, o).
+
+    The rows of the first axis are cut into chunks whose products are added up before they are
+    written. The rest is a product with ones: XLA's own sum over leading axes is some six times
+    slower on a CPU.
+    """
+    size = -(-x.shape[1] // CHUNKS)
+    parts = []
+    for first in range(0, x.shape[1], size):
+        last = min(first + size, x.shape[1])
+        part = lax.slice_in_dim(x, first, last, axis=1) * lax.slice_in_dim(y, first, last, axis=1)
+        ends = [(0, 0, 0)] * part.ndim
+        ends[1] = (0, size - (last - first), 0)
+        parts.append(lax.pad(part, jnp.zeros((), part.dtype), ends))
+    product = functools.reduce(operator.add, parts)
+    places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + 1, 2)
+    product = lax.transpose(product, (*places, *kept, *range(2 * rank + 1, product.ndim)))
+    shape = product.shape[len(places) :]
+    rows = product.reshape(-1, *[functools.reduce(operator.mul, shape)])
+    ones = jnp.ones((1, rows.shape[0]), rows.dtype)
+    return lax.dot_general(ones, rows, (((1,), (0,)), ((), ())), precision="highest").reshape(shape)

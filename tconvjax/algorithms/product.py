@@ -1,0 +1,221 @@
+"""One matrix product: x, y and the kernel laid out so that the trilinear form is a trace.
+
+    T(x, w, y) = sum over m, a, b of  X[m, a] * W[a, b] * Y[m, b]
+
+A row m is one place of the output and a batch element. For each axis either X holds all that a
+place reads (the patches of x, known as im2col), or Y holds all that a place is written by. Each
+partial is then one product, and the transpose of how its result is laid out: for patches of x, the
+transposed convolution adds up overlapping patches (col2im).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.algorithms.blocks import by_images, by_rows
+from tconvjax.algorithms.splitting import (
+    Split,
+    fold_shifted,
+    fold_windows,
+    from_phases,
+    shifted,
+    to_phases,
+    windows,
+)
+from tconvjax.forward import (
+    ROLES,
+    Partial,
+    Precision,
+    Specs,
+    channels_last,
+    placed,
+    placed_from_last,
+    spec_of,
+)
+from tconvjax.geometry import Geometry
+
+MOST = {"conv": 2**22, "conv_transpose": 2**21, "kernel_gradient": 2**22}
+"""Elements of the largest matrix of a block: 16 MiB of float32.
+
+A training step lays out the same X for conv and kernel_gradient, which XLA does once for both if
+each does it whole. Nobody shares what conv_transpose makes, and less of it stays in cache.
+"""
+WORTH = 2
+"""A block of rows repeats the rows at its rim and the layout of the kernel, which only a matrix so
+many times larger than the arrays themselves repays."""
+
+
+def patches(
+    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    precision: Precision,
+) -> jax.Array:  # fmt: skip
+    """Any partial, as one matrix product for each block of images or rows."""
+
+    def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
+        return _as_product(partial, a, b, geometry, specs, precision)
+
+    def by_row(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
+        rows = geometry.axes[0].out_size
+        count = max(1, most * rows // size)
+        return by_rows(whole, partial, a, b, geometry, specs, count)
+
+    most, size = MOST[partial], largest(geometry)
+    images = a.shape[spec_of(ROLES[partial][0], specs)[0]]
+    if not isinstance(images, int) or size * images <= most:
+        return whole(a, b, geometry)
+    shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
+    one = by_row if size > max(most, WORTH * sum(map(math.prod, shapes))) else whole
+    if images == 1:
+        return one(a, b, geometry)
+    blocks = -(-images // max(1, most // size))
+    return by_images(one, partial, a, b, geometry, specs, -(-images // blocks))
+
+
+def largest(geometry: Geometry) -> int:
+    """Elements of the larger of X and Y, for one image."""
+    splits = splits_of(geometry)
+    rows = math.prod(s.rows for s in splits)
+    x = rows * math.prod(s.x_taps for s in splits) * geometry.in_channels
+    return max(x, rows * math.prod(s.y_taps for s in splits) * geometry.out_channels)
+
+
+def _as_product(
+    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    precision: Precision,
+) -> jax.Array:  # fmt: skip
+    """Any partial, as one matrix product."""
+    splits = splits_of(geometry)
+    g = geometry.groups
+    if partial == "conv":
+        rows = _product(
+            x_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 1, precision
+        )
+        return y_of_matrix(rows, a.shape[specs.lhs_spec[0]], splits, specs)
+    if partial == "conv_transpose":
+        rows = _product(
+            y_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 2, precision
+        )
+        return x_of_matrix(rows, a.shape[specs.out_spec[0]], splits, specs)
+    x, y = x_matrix(a, splits, g, specs), y_matrix(b, splits, g, specs)
+    # A product over rows wants its first factor transposed, which costs a copy of it.
+    if math.prod(y.shape[1:]) + x.shape[2] * y.shape[2] < math.prod(x.shape[1:]):
+        product = jnp.swapaxes(_product(y, x, 1, 1, precision), 1, 2)
+    else:
+        product = _product(x, y, 1, 1, precision)
+    return w_of_matrix(product, splits, specs)
+
+
+def splits_of(geometry: Geometry) -> tuple[Split, ...]:
+    """Each axis with the side on which its shifts are laid out: where it makes smaller copies."""
+    even = [
+        n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > 1
+    ]
+    choices = [
+        tuple(Split(axis, on_y=n in even[:count]) for n, axis in enumerate(geometry.axes))
+        for count in range(len(even) + 1)
+    ]
+    kernel = math.prod(geometry.kernel_shape)
+
+    def cost(splits: Sequence[Split]) -> int:
+        # Where y is gathered, the kernel is laid out anew.
+        return copied(geometry, splits) + (kernel if any(s.on_y for s in splits) else 0)
+
+    return min(choices, key=cost)
+
+
+def copied(geometry: Geometry, splits: Sequence[Split]) -> int:
+    """Elements of X and Y, for one image."""
+    rows = math.prod(s.rows for s in splits)
+    x = rows * math.prod(s.x_taps for s in splits) * geometry.in_channels
+    return x + rows * math.prod(s.y_taps for s in splits) * geometry.out_channels
+
+
+# -- the three matrices, and the ways back ---------------------------------------------------------
+
+
+def x_matrix(x: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
+    """X (g, rows, x_taps * c)."""
+    x = channels_last(x, specs.lhs_spec, groups)
+    return _matrix(windows(to_phases(x, splits), splits))
+
+
+def x_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
+    """The transpose of `x_matrix`."""
+    v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in splits])
+    return placed_from_last(from_phases(fold_windows(v, splits), splits), specs.lhs_spec)
+
+
+def y_matrix(y: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
+    """Y (g, rows, y_taps * o)."""
+    return _matrix(shifted(channels_last(y, specs.out_spec, groups), splits))
+
+
+def y_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
+    """The transpose of `y_matrix`."""
+    v = _of_matrix(m, batch, [(s.rows, s.y_taps) for s in splits])
+    return placed_from_last(fold_shifted(v, splits), specs.out_spec)
+
+
+def w_matrix(w: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
+    """W (g, x_taps * c, y_taps * o)."""
+    out, channel, *taps = specs.rhs_spec
+    w = lax.transpose(w, (*taps, channel, out))  # (*k, c, g * o)
+    parts = [(s.y_taps, s.x_taps) for s in splits]
+    w = w.reshape(*itertools.chain(*parts), w.shape[-2], groups, -1)
+    w = lax.transpose(w, _w_order(len(splits)))
+    return w.reshape(groups, math.prod(w.shape[1 : 2 + len(splits)]), -1)
+
+
+def w_of_matrix(m: jax.Array, splits: Sequence[Split], specs: Specs) -> jax.Array:
+    """The transpose of `w_matrix`."""
+    x_taps, y_taps = [s.x_taps for s in splits], [s.y_taps for s in splits]
+    c, o = m.shape[1] // math.prod(x_taps), m.shape[2] // math.prod(y_taps)
+    w = m.reshape(m.shape[0], *x_taps, c, *y_taps, o)
+    order = _w_order(len(splits))
+    w = lax.transpose(w, [order.index(n) for n in range(len(order))])
+    w = w.reshape(*(s.axis.kernel_size for s in splits), c, -1)
+    rank = len(splits)
+    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
+
+
+def _w_order(rank: int) -> list[int]:
+    """(y1, x1, y2, x2, ..., c, g, o) to (g, x1, x2, ..., c, y1, y2, ..., o)."""
+    y_taps, x_taps = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
+    return [2 * rank + 1, *x_taps, 2 * rank, *y_taps, 2 * rank + 2]
+
+
+# -- what they share -------------------------------------------------------------------------------
+
+
+def _product(
+    a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Precision
+) -> jax.Array:
+    """A matrix product for each group, summed over one axis of each factor."""
+    if a.shape[0] == 1:  # XLA's fast product has no batch axis
+        dims = (((over_a - 1,), (over_b - 1,)), ((), ()))
+        return lax.dot_general(a[0], b[0], dims, precision=precision)[None]
+    return lax.dot_general(a, b, (((over_a,), (over_b,)), ((0,), (0,))), precision=precision)
+
+
+def _matrix(v: jax.Array) -> jax.Array:
+    """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c)."""
+    last = v.ndim - 1
+    rows, columns = [0, *range(1, last - 1, 2)], [*range(2, last - 1, 2), last]
+    v = lax.transpose(v, (last - 1, *rows, *columns))
+    cut = 1 + len(rows)
+    return v.reshape(v.shape[0], math.prod(v.shape[1:cut]), math.prod(v.shape[cut:]))
+
+
+def _of_matrix(m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]]) -> jax.Array:
+    """The way back of `_matrix`."""
+    rows, columns = [a for a, _ in sizes], [b for _, b in sizes]
+    v = m.reshape(m.shape[0], batch, *rows, *columns, m.shape[2] // math.prod(columns))
+    rank = len(sizes)
+    pairs = itertools.chain(*((2 + n, 2 + rank + n) for n in range(rank)))
+    return lax.transpose(v, (1, *pairs, 0, 2 + 2 * rank))

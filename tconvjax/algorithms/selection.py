@@ -1,0 +1,189 @@
+"""The choice among the algorithms, and the reasons for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tconvjax.algorithms.costs import estimate
+from tconvjax.algorithms.elementwise import terms
+from tconvjax.algorithms.product import splits_of
+from tconvjax.algorithms.splitting import Split
+from tconvjax.forward import ROLES, Partial
+from tconvjax.geometry import Geometry, fail
+
+MOST_PIECES = 128
+"""Slices, or terms of a sum, of one program: XLA takes seconds to compile a thousand."""
+
+MOST_PAIRS = 16
+"""Pairs of channels in a group, up to which "taps" is no waste."""
+MARGIN = 0.8
+"""What is chosen over "patches" has to be so much faster, since in a training step XLA makes the
+copies of "patches" once for conv and kernel_gradient, which the estimates of one do not know."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An algorithm as `plan` sees it.
+
+    Args:
+        algorithm: a key of `ALGORITHMS`.
+        seconds: what it is expected to take; None where it is not considered.
+        note: what it does here, or why it is not considered.
+    """
+
+    algorithm: str
+    seconds: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``algorithm="auto"`` means, and why.
+
+    Args:
+        algorithm: the choice.
+        reason: why, in words.
+        candidates: all algorithms, the fastest first.
+    """
+
+    algorithm: str
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+def select_algorithm(
+    geometry: Geometry,
+    partial: Partial,
+    dtype: Any = jnp.float32,
+    platform: str | None = None,
+    batch: int = 1,
+) -> str:
+    """The algorithm that ``algorithm="auto"`` means.
+
+    On a GPU or TPU it is "direct", whose transposes are the forms that XLA hands to cuDNN and to
+    the matrix units. On a CPU it is the one that a small model of their costs expects to be
+    fastest; its constants were measured by ``benchmarks/algorithms.py``.
+
+    Args:
+        geometry: the convolution.
+        partial: "conv", "conv_transpose" or "kernel_gradient".
+        dtype: of the operands.
+        platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
+        batch: images; it decides little.
+
+    Returns:
+        A key of `ALGORITHMS`.
+
+    Raises:
+        GeometryError: if there is no such partial.
+
+    Examples:
+        >>> vocoder = Geometry.of_conv_transpose((256, 1024), (256, 128, 16), stride=8, padding=4)
+        >>> select_algorithm(vocoder, "conv_transpose", platform="cpu")
+        'patches'
+        >>> select_algorithm(vocoder, "conv_transpose", platform="tpu")
+        'direct'
+    """
+    return plan(geometry, partial, dtype, platform, batch).algorithm
+
+
+def plan(
+    geometry: Geometry,
+    partial: Partial,
+    dtype: Any = jnp.float32,
+    platform: str | None = None,
+    batch: int = 1,
+) -> Plan:
+    """What ``algorithm="auto"`` means, what each candidate is expected to take, and why.
+
+    Args:
+        geometry: the convolution.
+        partial: "conv", "conv_transpose" or "kernel_gradient".
+        dtype: of the operands.
+        platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
+        batch: images; it decides little.
+
+    Returns:
+        The plan; its seconds are those of the machine of the measurement, good to compare.
+
+    Raises:
+        GeometryError: if there is no such partial.
+
+    Examples:
+        >>> vocoder = Geometry.of_conv_transpose((256, 1024), (256, 128, 16), stride=8, padding=4)
+        >>> plan(vocoder, "conv_transpose", platform="cuda").reason
+        'XLA hands its two convolution forms to the library of a cuda device'
+    """
+    check_choice("partial", partial, ROLES)
+    platform = platform or jax.default_backend()
+    candidates = [
+        _candidate(name, geometry, partial, dtype, batch)
+        for name in ("direct", "patches", "polyphase", "taps")
+    ]
+    candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
+    if platform != "cpu":
+        reason = f"XLA hands its two convolution forms to the library of a {platform} device"
+        return Plan("direct", reason, tuple(candidates))
+    if not jnp.issubdtype(dtype, jnp.inexact) and partial != "conv":
+        candidates.sort(key=lambda c: c.algorithm != "patches")
+        reason = "JAX derives no transposes for integers, and a product needs none"
+        return Plan("patches", reason, tuple(candidates))
+    best = candidates[0]
+    least = "the least of the estimates for a CPU"
+    product = next(c for c in candidates if c.algorithm == "patches")
+    if partial == "conv_transpose" or product.seconds is None or best.seconds is None:
+        return Plan(best.algorithm, least, tuple(candidates))
+    if best.seconds < MARGIN * product.seconds:
+        return Plan(best.algorithm, least, tuple(candidates))
+    reason = f"{least}, or close to it; conv and kernel_gradient share what it copies"
+    return Plan("patches", reason, tuple(candidates))
+
+
+def _candidate(
+    name: str, geometry: Geometry, partial: Partial, dtype: Any, batch: int
+) -> Candidate:
+    splits = tuple(map(Split, geometry.axes))
+    note = {
+        "direct": "one convolution of XLA's" + ("" if partial == "conv" else ", transposed"),
+        "patches": _sides(geometry),
+        "polyphase": f"a convolution of stride 1 over {math.prod(s.phases for s in splits)} phases",
+        "taps": "a fused sum of products, element by element",
+    }[name]
+    objection = unfit(name, partial, geometry)
+    if objection:
+        return Candidate(name, None, f"not considered: {objection}")
+    return Candidate(name, estimate(name, partial, geometry, dtype, batch), note)
+
+
+def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
+    """Why an algorithm is not considered; nothing if it is."""
+    splits = tuple(map(Split, geometry.axes))
+    pairs = geometry.in_channels * geometry.out_channels // geometry.groups**2
+    pieces = 1
+    if name == "taps":
+        if pairs > MOST_PAIRS:
+            return f"{pairs} pairs of channels in a group make a matrix product"
+        pieces = terms(partial, geometry)
+    if name == "patches":
+        pieces = math.prod(split.shifts for split in splits)
+    if name == "polyphase":
+        pieces = sum(split.phases for split in splits)
+    return f"{pieces} pieces would take long to compile" if pieces > MOST_PIECES else ""
+
+
+def _sides(geometry: Geometry) -> str:
+    """Which side "patches" gathers."""
+    on_y = [split.on_y for split in splits_of(geometry)]
+    side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
+    return f"one matrix product; shifts laid out on {side}"
+
+
+def check_choice(argument: str, value: Any, choices: Any) -> None:
+    """Raise GeometryError unless a name is one of the choices."""
+    if value not in choices:
+        fail(argument, value, f"the choices are {', '.join(map(str, choices))}", "use one of them")

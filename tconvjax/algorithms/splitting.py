@@ -1,0 +1,233 @@
+"""How the taps of a strided axis split into shifts and phases, as integers and as moves of arrays.
+
+With period P = stride / gcd(stride, dilation) and step e = dilation / gcd(stride, dilation), tap
+t = P * shift + phase of output u reads element
+
+    stride * (u + e * shift) + dilation * phase
+
+of the padded x. So x, seen as rows R = u + e * shift and phases, meets y, seen as shifts of those
+rows, with stride 1. Every array here has its channels last, as (..., groups, channels / groups),
+and each spatial axis as two neighbours: (N, a1, b1, a2, b2, ..., g, c).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.geometry import Axis
+
+
+@dataclass(frozen=True)
+class Split:
+    """One axis with its taps split.
+
+    Args:
+        axis: the axis; its borders hold zeros.
+        on_y: whether y is laid out once for each shift, rather than x.
+    """
+
+    axis: Axis
+    on_y: bool = False
+
+    @property
+    def period(self) -> int:
+        """Taps this many apart read elements of one phase."""
+        return self.axis.stride // math.gcd(self.axis.stride, self.axis.dilation)
+
+    @property
+    def step(self) -> int:
+        """Rows between neighbouring shifts."""
+        return self.axis.dilation // math.gcd(self.axis.stride, self.axis.dilation)
+
+    @property
+    def phases(self) -> int:
+        """Phases that some tap reads."""
+        return min(self.period, self.axis.kernel_size)
+
+    @property
+    def slots(self) -> int:
+        """Phases that a row of x holds; without dilation, those that no tap reads too."""
+        return self.axis.stride if self.axis.dilation == 1 else self.phases
+
+    @property
+    def shifts(self) -> int:
+        """Taps of the phase that has most."""
+        return -(-self.axis.kernel_size // self.period)
+
+    @property
+    def all_rows(self) -> int:
+        """Rows of x that some output reads."""
+        return self.axis.out_size + self.step * (self.shifts - 1)
+
+    @property
+    def padded_size(self) -> int:
+        """Elements of x, with its borders, that hold all rows and phases."""
+        if self.axis.dilation == 1:
+            return self.axis.stride * self.all_rows
+        return self.axis.stride * (self.all_rows - 1) + self.axis.dilation * (self.phases - 1) + 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of the matrices that meet."""
+        return self.all_rows if self.on_y else self.axis.out_size
+
+    @property
+    def x_taps(self) -> int:
+        """Elements of x in a row."""
+        return self.phases if self.on_y else self.axis.kernel_size
+
+    @property
+    def y_taps(self) -> int:
+        """Elements of y in a row."""
+        return self.shifts if self.on_y else 1
+
+    @property
+    def even(self) -> bool:
+        """Whether every phase has as many taps; only then can y be laid out for the shifts."""
+        return self.axis.kernel_size % self.period == 0 or self.shifts == 1
+
+    def taps(self, shift: int) -> tuple[int, int]:
+        """The taps of a shift, from and up to."""
+        return shift * self.period, min(self.axis.kernel_size, (shift + 1) * self.period)
+
+
+# -- x as rows and phases --------------------------------------------------------------------------
+
+
+def to_phases(x: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """(N, *in, g, c) to (N, R1, slots1, ..., g, c)."""
+    lows = [split.axis.low for split in splits]
+    highs = [s.padded_size - s.axis.low - s.axis.in_size for s in splits]
+    x = padded(x, [0, *lows], [0, *highs])
+    for n in reversed(range(len(splits))):
+        axis, rows, position = splits[n].axis, splits[n].all_rows, 1 + n
+        if axis.dilation == 1:
+            x = x.reshape(*x.shape[:position], rows, axis.stride, *x.shape[position + 1 :])
+        else:
+            strided = axis.stride * (rows - 1) + 1
+            starts = [axis.dilation * phase for phase in range(splits[n].slots)]
+            parts = [lax.slice_in_dim(x, s, s + strided, axis.stride, position) for s in starts]
+            x = jnp.stack(parts, axis=position + 1)
+    return x
+
+
+def from_phases(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """The transpose of `to_phases`."""
+    for n, split in enumerate(splits):
+        axis, position = split.axis, 1 + n
+        if axis.dilation == 1:
+            v = v.reshape(*v.shape[:position], split.padded_size, *v.shape[position + 2 :])
+        else:
+            parts = []
+            for phase in range(split.slots):
+                part = lax.index_in_dim(v, phase, position + 1, keepdims=False)
+                start, before = axis.dilation * phase, [0] * position
+                end = split.padded_size - start - axis.stride * (split.all_rows - 1) - 1
+                interior = [*before, axis.stride - 1]
+                parts.append(padded(part, [*before, start], [*before, end], interior))
+            v = functools.reduce(operator.add, parts)
+    lows = [-split.axis.low for split in splits]
+    highs = [s.axis.in_size + s.axis.low - s.padded_size for s in splits]
+    return padded(v, [0, *lows], [0, *highs])
+
+
+# -- the shifts, gathered or added up --------------------------------------------------------------
+
+
+def windows(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """Gather the shifts of x: (N, R1, slots1, ...) to (N, rows1, x_taps1, ...)."""
+
+    def gathered(v: jax.Array, n: int) -> jax.Array:
+        # All slices first and the concatenations around them: XLA then fills the copy in one pass.
+        if n == len(splits):
+            return v
+        split = splits[n]
+        if split.on_y:
+            return gathered(lax.slice_in_dim(v, 0, split.phases, axis=2 + 2 * n), n + 1)
+        parts = [gathered(shift_of(v, split, n, shift), n + 1) for shift in range(split.shifts)]
+        return lax.concatenate(parts, 2 + 2 * n)
+
+    return gathered(v, 0)
+
+
+def shift_of(v: jax.Array, split: Split, n: int, shift: int) -> jax.Array:
+    """What the taps of one shift read."""
+    start, stop = split.taps(shift)
+    first = split.step * shift
+    v = lax.slice_in_dim(v, first, first + split.axis.out_size, axis=1 + 2 * n)
+    return lax.slice_in_dim(v, 0, stop - start, axis=2 + 2 * n)
+
+
+def fold_windows(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """The transpose of `windows`: the overlap-add."""
+    parts = []
+    for shifts in on_x(splits):
+        part = v
+        for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
+            if not split.on_y:
+                part = lax.slice_in_dim(part, *split.taps(shift), axis=2 + 2 * n)
+        parts.append(unshift(part, splits, shifts))
+    return functools.reduce(operator.add, parts)
+
+
+def unshift(v: jax.Array, splits: Sequence[Split], shifts: Sequence[int]) -> jax.Array:
+    """The transpose of taking shifts: the same rows and phases, zeros in all others."""
+    lows, highs = [0], [0]
+    for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
+        before = 0 if split.on_y else split.step * shift
+        lows += [before, 0]
+        highs += [split.all_rows - before - v.shape[1 + 2 * n], split.slots - v.shape[2 + 2 * n]]
+    return padded(v, lows, highs)
+
+
+def on_x(splits: Sequence[Split]) -> Iterator[tuple[int, ...]]:
+    """Every combination of shifts of the axes that are gathered from x; 0 for the others."""
+    return itertools.product(*(range(1 if s.on_y else s.shifts) for s in splits))
+
+
+def shifted(y: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """Gather the shifts of y: (N, *out, g, o) to (N, rows1, y_taps1, ..., g, o)."""
+
+    def gathered(shifts: tuple[int, ...]) -> jax.Array:
+        n = len(shifts)
+        if n < len(splits):
+            parts = [gathered((*shifts, shift)) for shift in range(splits[n].y_taps)]
+            return lax.concatenate(parts, 2 + 2 * n)
+        lows = [split.step * shift for split, shift in zip(splits, shifts, strict=True)]
+        highs = [s.rows - s.axis.out_size - low for s, low in zip(splits, lows, strict=True)]
+        part = padded(y, [0, *lows], [0, *highs])
+        return jnp.expand_dims(part, tuple(range(2, 2 + 2 * len(splits), 2)))
+
+    return gathered(())
+
+
+def fold_shifted(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+    """The transpose of `shifted`."""
+    parts = []
+    for shifts in itertools.product(*(range(s.y_taps) for s in splits)):
+        part = v
+        for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
+            first = split.step * shift
+            part = lax.slice_in_dim(part, first, first + split.axis.out_size, axis=1 + n)
+            part = lax.index_in_dim(part, shift, 2 + n, keepdims=False)
+        parts.append(part)
+    return functools.reduce(operator.add, parts)
+
+
+def padded(
+    v: jax.Array, lows: Sequence[int], highs: Sequence[int], interiors: Sequence[int] | None = None
+) -> jax.Array:
+    """Pad the leading axes with zeros, or crop them, in one: XLA is slow through nested pads."""
+    ends = list(zip(lows, highs, interiors or [0] * len(lows), strict=True))
+    if not any(map(any, ends)):
+        return v
+    return lax.pad(v, jnp.zeros((), v.dtype), [*ends, *[(0, 0, 0)] * (v.ndim - len(ends))])

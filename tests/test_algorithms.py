@@ -1,0 +1,95 @@
+"""What an algorithm decides for itself changes nothing: blocks, and the side that is gathered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tconvjax.algorithms import ALGORITHMS, product
+from tconvjax.algorithms.splitting import Split
+from tconvjax.forward import ROLES, layout
+from tconvjax.geometry import Geometry
+from tests import oracles
+from tests.strategies import FIXED, Arguments, arguments
+
+EVEN = (
+    Arguments(3, 4, 2, (13,), (4,), (2,), ((1, 1),), (1,), 2),
+    Arguments(2, 1, 2, (12, 9), (4, 3), (2, 1), ((1, 1), (0, 2)), (1, 2), 1),
+    Arguments(1, 2, 1, (6, 8, 6), (2, 4, 2), (1, 2, 2), ((0, 0), (1, -1), (0, 0)), (1, 1, 1), 1),
+    Arguments(2, 2, 1, (14,), (4,), (4,), ((2, 3),), (2,), 1),  # every other tap meets one phase
+)
+"""Convolutions whose phases have equally many taps, so that both sides can be gathered."""
+
+
+def assert_patches(a: Arguments) -> None:
+    """All three partials of "patches", as the module now decides, are the loops."""
+    x, w, y = a.arrays(np.float64)
+    geometry, specs = a.geometry, layout(None, len(a.in_size))
+
+    def program(x: Any, w: Any, y: Any) -> Any:
+        operands = {"conv": (x, w), "conv_transpose": (y, w), "kernel_gradient": (x, y)}
+        return [ALGORITHMS["patches"](p, *o, geometry, specs, None) for p, o in operands.items()]  # type: ignore[arg-type]
+
+    results = jax.jit(program)(x, w, y)
+    loops = (
+        oracles.conv(a, x, w),
+        oracles.conv_transpose(a, y, w),
+        oracles.kernel_gradient(a, x, y),
+    )
+    for result, wanted in zip(results, loops, strict=True):
+        np.testing.assert_array_equal(result, wanted)
+
+
+def sides(geometry: Geometry) -> Iterator[tuple[Split, ...]]:
+    """Every way to lay out the shifts."""
+    for on_y in itertools.product((False, True), repeat=geometry.rank):
+        splits = tuple(map(Split, geometry.axes, on_y))
+        if all(split.even or not split.on_y for split in splits):
+            yield splits
+
+
+@pytest.mark.parametrize("a", [*FIXED, *EVEN])
+def test_each_side_may_be_gathered(a: Arguments, monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = list(sides(a.geometry))
+    assert (len(choices) > 1) == any(s.even and s.shifts > 1 for s in choices[0]) or a in FIXED
+    for splits in choices:
+        monkeypatch.setattr(product, "splits_of", lambda _, splits=splits: splits)
+        assert_patches(a)
+
+
+@pytest.mark.parametrize("most", [1, 40])
+@pytest.mark.parametrize("a", [*FIXED, *EVEN])
+def test_blocks_add_up(a: Arguments, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "MOST", dict.fromkeys(product.MOST, most))
+    monkeypatch.setattr(product, "WORTH", 0)
+    assert_patches(a)
+    monkeypatch.setattr(product, "WORTH", 1000)
+    assert_patches(replace(a, batch=3))
+
+
+@given(arguments(), st.sampled_from(["float16", "float32", "float64", "complex64", "int32"]))
+def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: str) -> None:
+    for partial in ROLES:
+        plan = tc.plan(a.geometry, partial, dtype, "cpu", a.batch)
+        assert plan.algorithm == tc.select_algorithm(a.geometry, partial, dtype, "cpu", a.batch)
+        assert {c.algorithm for c in plan.candidates} == set(tc.ALGORITHMS)
+        for candidate in plan.candidates:
+            assert (candidate.seconds is None) == candidate.note.startswith("not considered: ")
+            assert candidate.seconds is None or 0 < candidate.seconds < 1
+
+
+@settings(max_examples=10)
+@given(arguments())
+def test_any_blocks_add_up(a: Arguments) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(product, "MOST", dict.fromkeys(product.MOST, 1))
+        patch.setattr(product, "WORTH", 0)
+        assert_patches(a)
