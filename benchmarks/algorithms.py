@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-from cases import Case, cases
 
 import tconvjax as tc
+from tconvjax.command.cases import Case, cases
 from tconvjax.forward import ROLES, Partial
 
 SLOW = 1.0  # seconds; a contestant that takes longer is timed once
@@ -27,7 +27,7 @@ SLOW = 1.0  # seconds; a contestant that takes longer is timed once
 
 def programs(case: Case) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
     """Compiled calls, ready to time."""
-    x, w, y = case.arrays()
+    x, w, y = jax.device_put(case.arrays())
     arguments = dict(case.arguments)
     extra = arguments.pop("output_padding", 0)
     arrays = {"x": x, "w": w, "y": y}
