@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 from collections.abc import Sequence
 
@@ -42,6 +43,8 @@ def add_options(parser: argparse.ArgumentParser, rounds: int) -> None:
 
 def setting_of(options: argparse.Namespace) -> Setting:
     """The setting that the options describe, with JAX told the platform."""
+    # JAX takes most of a GPU's memory when it starts; PyTorch needs some too.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.45")
     if options.platform == "cpu":
         jax.config.update("jax_platforms", "cpu")
     elif jax.default_backend() != "gpu":

@@ -257,7 +257,7 @@ def _matrix_arguments(parser: argparse.ArgumentParser) -> None:
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Each layer's output (forward), and its output with both gradients (step), of random "
-        "arrays; every result is checked first. All cases take about ten minutes on two cores."
+        "arrays; every result is checked first. All cases take some minutes."
     )
     add = parser.add_argument
     add("--case", nargs="+", metavar="NAME", help="layers such as dcgan_rgb; all if left out")

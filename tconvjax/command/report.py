@@ -139,12 +139,12 @@ def counted(count: int, noun: str) -> str:
 
 
 def heading(report: Report) -> list[str]:
-    """Two lines on the machine and the setting."""
+    """Three lines on the machine and the setting."""
     computer, setting = report["machine"], report["setting"]
     rates = report["roofline"]
     return [
-        f"jax {report['versions']['jax']} on {setting['platform']}: {computer['processor']}, "
-        f"{counted(setting['threads'], 'core')}; {setting['dtype']}, "
+        f"{computer['processor']}, {counted(setting['threads'], 'core')}",
+        f"jax {report['versions']['jax']} on {setting['platform']}, {setting['dtype']}, "
         f"{counted(setting['rounds'], 'round')}, seed {setting['seed']}",
         f"roofline: {rates['gflops']:.0f} GFLOP/s, {rates['gigabytes_per_second']:.0f} GB/s",
     ]
