@@ -33,8 +33,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "tconvjax, direct": {"color": "#CC79A7", "marker": "x"},
     "ONNX Runtime": {"color": "#009E73", "marker": "P"},
     "OpenVINO": {"color": "#009E73", "marker": "D"},
-    "PyTorch": {"color": "#555555", "marker": "|"},
-    "PyTorch, channels last": {"color": "#555555", "marker": "+"},
+    "PyTorch": {"color": "#555555", "marker": "|", "s": 80, "linewidths": 2},
+    "PyTorch, channels last": {"color": "#555555", "marker": "+", "s": 80, "linewidths": 2},
     "tconvjax": {"color": "#E69F00", "marker": "o", "s": 60, "zorder": 4, "edgecolors": "black"},
     "tconvjax, channels last": {
         "color": "#D55E00", "marker": "o", "s": 60, "zorder": 5, "edgecolors": "black",
@@ -87,6 +87,7 @@ def draw_ratios(report: Report, path: Path) -> None:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.tick_params(axis="x", labelsize=8)
             axes.set_title(TITLES[task], fontsize=11)
             axes.set_xlabel(f"time / {words} (less is faster)")

@@ -53,7 +53,7 @@ def measured_roofline(setting: Setting) -> roofline.Roofline:
     where = {"dtype": getattr(torch, setting.dtype), "device": "cuda" if gpu else "cpu"}
     wait = torch.cuda.synchronize if gpu else lambda: None
     side, length = roofline.SIDES[setting.platform], roofline.LENGTHS[setting.platform]
-    a, product = torch.ones((side, side), **where), torch.empty((side, side), **where)
+    a, product = torch.randn((side, side), **where), torch.empty((side, side), **where)
     b, total = torch.ones(length, **where), torch.zeros(length, **where)
     products = roofline.best(lambda: (torch.matmul(a, a, out=product), wait()))
     sums = roofline.best(lambda: (torch.add(total, b, alpha=2, out=total), wait()))

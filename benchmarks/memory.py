@@ -9,15 +9,16 @@ else the engine takes to run. It is as honest as this order of events makes it:
 
 1.  Libraries are loaded, the operands made and laid out, and the program compiled or the session
     created. None of that is counted, and neither are packed weights that a session makes then.
-2.  A tiny layer of the same rank and task is built and run by the same contestant, so that thread
-    stacks, code that is loaded on first use and one-time tables are not counted.
+2.  The same layer with few channels and pixels is built and run by the same contestant, so that
+    thread stacks and what an engine sets up once are not counted.
 3.  Garbage is collected and the allocator gives its free pages back (malloc_trim). Without this,
     what compiling left behind would be used again and hide what the task needs.
 4.  From here on each block of 64 KiB or more has pages of its own, which go back when it is freed
     (mallopt). Without this the figure is mostly chance: glibc keeps freed blocks in heaps that
     fragment differently in each run. It is what is held at one time that is wanted.
 5.  The mark is set back, and the task runs for the first time, and then CALLS - 1 times more with
-    no result held on to, so that what an engine caches in its own pools is counted once.
+    no result held on to, so that what an engine caches in its own pools is counted once. Pages of
+    code that were read from files meanwhile are taken off.
 
 The kernel counts pages in batches for each thread, so a figure may be off by a fraction of a MiB.
 For JAX the compiler's own figure, temporaries and results, stands beside it.
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import dataclasses
 import gc
 import json
 import math
@@ -42,6 +44,7 @@ from tconvjax.command.contest import Contestant, Job, NotRun, Setting
 from tconvjax.command.timing import Program
 
 CALLS = 4
+FEW = 4
 M_MMAP_THRESHOLD = -3
 OWN_PAGES = 64 * 1024
 STATUS = Path("/proc/self/status")
@@ -54,13 +57,18 @@ def program_of(contestant: Contestant, case: Case, task: Task, setting: Setting)
 
 
 def tiny(case: Case) -> Case:
-    """A layer of the same rank, of a few bytes."""
-    rank = case.geometry.rank
-    return Case("tiny", "", (1, 8, *(4,) * rank), (8, 8, *(2,) * rank), {"stride": 2})
+    """The same layer for one example of few channels and pixels."""
+    groups = case.geometry.groups
+    channels, width, *kernel = case.w_shape
+    some = groups * min(channels // groups, FEW)
+    sizes = [min(size, FEW) for size in case.y_shape[2:]]
+    return dataclasses.replace(
+        case, y_shape=(1, some, *sizes), w_shape=(some, min(width, FEW), *kernel)
+    )
 
 
 def resident(field: str) -> int:
-    """VmRSS or VmHWM of this process, in bytes."""
+    """VmRSS (all that is resident), RssFile (read from files) or VmHWM (the mark), in bytes."""
     lines = STATUS.read_text(encoding="ascii").splitlines()
     (line,) = (line for line in lines if line.startswith(f"{field}:"))
     return 1024 * int(line.split()[1])
@@ -73,10 +81,10 @@ def peak(program: Program) -> int:
     allocator.malloc_trim(0)
     allocator.mallopt(M_MMAP_THRESHOLD, OWN_PAGES)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = resident("VmRSS")
+    before, code = resident("VmRSS"), resident("RssFile")
     for _ in range(CALLS):
         program.wait(program.call())
-    return resident("VmHWM") - before
+    return resident("VmHWM") - before - (resident("RssFile") - code)
 
 
 def measured(contestant: Contestant, case: Case, task: Task, setting: Setting) -> dict[str, object]:
