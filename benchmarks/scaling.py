@@ -5,7 +5,8 @@
 
 Each layer starts with one example. A slope of 1 on logarithmic axes is a time in proportion to the
 size; less, that a part of it is spent on each call, whatever its size; more, that larger arrays
-cost more for each pixel, as they do when they leave a cache.
+cost more for each pixel, as they do when they leave a cache, or when a result is larger than the
+allocator keeps and comes from fresh pages in each call (32 MiB with glibc, whatever the engine).
 """
 
 from __future__ import annotations
