@@ -22,9 +22,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from cases import Case, cases
 
 import tconvjax as tc
+from tconvjax.command.cases import Case, cases
 
 Step = Callable[[Any, Any, Any], Any]
 

@@ -28,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; None for those of this process.
 
     Returns:
-        The exit status: 0, 1 if an example of the tour did not match, 2 for an error of the user,
-        130 when interrupted, 141 when the reader of the output went away.
+        The exit status: 0, 1 if an example of the tour or a result of the benchmark was not as it
+        must be, 2 for an error of the user, 130 when interrupted, 141 when the reader of the output
+        went away.
     """
     from tconvjax.command.files import FileError
 
@@ -115,6 +116,13 @@ def matrix(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    """Time ours and lax.conv_transpose on this machine."""
+    from tconvjax.command.benching import run_bench
+
+    return run_bench(arguments)
+
+
 # -- size and matrix -------------------------------------------------------------------------------
 
 
@@ -185,13 +193,13 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(
         prog="tconvjax", allow_abbrev=False,
-        description="Transposed convolution: a tour of it, arrays, sizes and matrices.",
+        description="Transposed convolution: a tour of it, arrays, sizes, matrices and speed.",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"tconvjax {tconvjax.__version__}")
     parser.set_defaults(run=tour)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for run, add in ((tour, None), (apply, _apply_arguments), (size, _size_arguments),
-                     (matrix, _matrix_arguments)):  # fmt: skip
+                     (matrix, _matrix_arguments), (bench, _bench_arguments)):  # fmt: skip
         text = (run.__doc__ or "").rstrip(".")
         command = commands.add_parser(
             run.__name__, help=text[0].lower() + text[1:], description=f"{text}.",
@@ -244,6 +252,17 @@ def _matrix_arguments(parser: argparse.ArgumentParser) -> None:
     _add_mode(parser)
     add("--transpose", action="store_true", help="C.T, the transposed convolution's matrix")
     add("--format", choices=("text", "latex"), default="text")
+
+
+def _bench_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Each layer's output (forward), and its output with both gradients (step), of random "
+        "arrays; every result is checked first. All cases take some minutes."
+    )
+    add = parser.add_argument
+    add("--case", nargs="+", metavar="NAME", help="layers such as dcgan_rgb; all if left out")
+    add("--rounds", type=number, default=5, help="turns of each contestant; 5 if left out")
+    add("--json", type=Path, help="file for everything that was measured; replaced if it exists")
 
 
 def _add_steps(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tconvjax as tc
 from tconvjax.algorithms import ALGORITHMS, product
 from tconvjax.algorithms.splitting import Split
 from tconvjax.forward import ROLES, layout
