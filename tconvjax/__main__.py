@@ -123,6 +123,13 @@ def bench(arguments: argparse.Namespace) -> int:
     return run_bench(arguments)
 
 
+def plan(arguments: argparse.Namespace) -> int:
+    """Show which algorithm computes a layer, what each would take, and why."""
+    from tconvjax.command.planning import run_plan
+
+    return run_plan(arguments)
+
+
 # -- size and matrix -------------------------------------------------------------------------------
 
 
@@ -199,7 +206,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=tour)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for run, add in ((tour, None), (apply, _apply_arguments), (size, _size_arguments),
-                     (matrix, _matrix_arguments), (bench, _bench_arguments)):  # fmt: skip
+                     (matrix, _matrix_arguments), (plan, _plan_arguments),
+                     (bench, _bench_arguments)):  # fmt: skip
         text = (run.__doc__ or "").rstrip(".")
         command = commands.add_parser(
             run.__name__, help=text[0].lower() + text[1:], description=f"{text}.",
@@ -232,7 +240,7 @@ def _apply_arguments(parser: argparse.ArgumentParser) -> None:
     _add_mode(parser)
     add("--layout", type=lambda text: tuple(text.split(",")),
         help="layouts of x, w and y, such as NHWC,HWIO,NHWC; if left out, NC...")  # fmt: skip
-    add("--algorithm", default="auto", help="auto, direct, patches or polyphase")
+    add("--algorithm", default="auto", help="auto, direct, patches, polyphase or taps")
 
 
 def _size_arguments(parser: argparse.ArgumentParser) -> None:
@@ -252,6 +260,24 @@ def _matrix_arguments(parser: argparse.ArgumentParser) -> None:
     _add_mode(parser)
     add("--transpose", action="store_true", help="C.T, the transposed convolution's matrix")
     add("--format", choices=("text", "latex"), default="text")
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The layer is conv_transpose(y, w), or with --forward conv(x, w); its derivatives are "
+        "shown with it."
+    )
+    add = parser.add_argument
+    add("--case", metavar="NAME", help="a layer of tconvjax bench, such as hifigan_up2")
+    add("--size", type=sizes, help="of the layer's input, such as 32x32")
+    add("--kernel", type=numbers(1), help="its size, such as 4x4")
+    _add_steps(parser)
+    add("--output-padding", type=numbers(0), default=0, help="elements more at the end")
+    for name in ("--in-channels", "--out-channels", "--groups", "--batch"):
+        add(name, type=number, default=1)
+    add("--forward", action="store_true", help="the layer is a convolution")
+    add("--dtype", default="float32", help="float32 if left out")
+    add("--platform", choices=("cpu", "cuda", "rocm", "tpu"), help="this machine's if left out")
 
 
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:

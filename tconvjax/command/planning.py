@@ -1,0 +1,81 @@
+"""What ``algorithm="auto"`` means for a layer, and why: what ``tconvjax plan`` does."""
+
+from __future__ import annotations
+
+import argparse
+
+import jax.numpy as jnp
+
+from tconvjax.algorithms import Plan, plan
+from tconvjax.command.arguments import CommandError, for_axes
+from tconvjax.command.cases import chosen
+from tconvjax.forward import ROLES
+from tconvjax.geometry import Geometry, ints
+
+
+def run_plan(arguments: argparse.Namespace) -> int:
+    """Print the choice for each partial of a layer, the candidates and the reason.
+
+    Args:
+        arguments: the parsed command line.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        CommandError: if the layer is not given, or given twice, or an option has no such value.
+    """
+    batch, geometry = _layer(arguments)
+    try:
+        dtype = jnp.dtype(arguments.dtype)
+    except TypeError:
+        raise CommandError(
+            f"--dtype: {arguments.dtype!r} is no dtype; give one such as float32"
+        ) from None
+    shapes = {"x": (batch, *geometry.in_shape), "w": geometry.kernel_shape,
+              "y": (batch, *geometry.out_shape)}  # fmt: skip
+    print("  ".join(f"{name} {shape}" for name, shape in shapes.items()))
+    platform = arguments.platform
+    for partial in ROLES:
+        found = plan(geometry, partial, dtype, platform, batch)
+        print(f"\n{partial} on {platform or 'this machine'}: {found.algorithm}\n  {found.reason}")
+        print(*_rows(found), sep="\n")
+    print("\nms: estimates for the 2-core machine of the measurement, to compare with one another")
+    return 0
+
+
+def _layer(arguments: argparse.Namespace) -> tuple[int, Geometry]:
+    """Batch size and geometry."""
+    if arguments.case is not None:
+        if arguments.size is not None or arguments.kernel is not None:
+            raise CommandError("--case: it names a whole layer; leave out --size and --kernel")
+        (case,) = chosen([arguments.case])
+        return case.y_shape[0], case.geometry
+    if arguments.size is None or arguments.kernel is None:
+        raise CommandError("--size: a layer has a --size and a --kernel; give both, or a --case")
+    size, groups = arguments.size, arguments.groups
+    channels, filters = arguments.in_channels, arguments.out_channels
+    kernel = ints("kernel", arguments.kernel, len(size), 1)
+    if channels % groups or filters % groups:
+        raise CommandError(
+            f"--groups: {groups} must divide --in-channels {channels} and --out-channels "
+            f"{filters}; give a divisor of both"
+        )
+    steps = {"stride": arguments.stride, "padding": for_axes(arguments.padding, len(size)),
+             "dilation": arguments.dilation, "groups": groups}  # fmt: skip
+    if arguments.forward:
+        w_shape = (filters, channels // groups, *kernel)
+        return arguments.batch, Geometry.of_conv((channels, *size), w_shape, **steps)
+    return arguments.batch, Geometry.of_conv_transpose(
+        (channels, *size), (channels, filters // groups, *kernel),
+        output_padding=arguments.output_padding, **steps,
+    )  # fmt: skip
+
+
+def _rows(found: Plan) -> list[str]:
+    """A line for each candidate."""
+    return [
+        f"  {'*' if c.algorithm == found.algorithm else ' '} {c.algorithm:10}"
+        f"{'' if c.seconds is None else f'{1e3 * c.seconds:.3g} ms':>10}  {c.note}"
+        for c in found.candidates
+    ]
