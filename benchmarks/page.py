@@ -1,0 +1,155 @@
+"""Write the tables of docs/speed.md from the committed results.
+
+    python benchmarks/page.py
+
+The page keeps its prose; what stands between ``<!-- name -->`` and ``<!-- end -->`` is replaced. A
+test holds the page to the results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tconvjax.command.cases import Task
+from tconvjax.command.programs import CHANNELS_FIRST, CHANNELS_LAST, DIRECT, LAX
+from tconvjax.command.report import TORCH, Report, best_of, counted, figures, ratios
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results/compare.json"
+PAGE = ROOT / "docs/speed.md"
+FORWARD_ONLY = ("ONNX Runtime", "OpenVINO")
+
+
+def page(text: str, report: Report) -> str:
+    """The page with its tables as the report has them."""
+    tables: dict[str, Callable[[Report], str]] = {
+        "machine": machine,
+        "forward": lambda r: times(r, "forward"),
+        "step": lambda r: times(r, "step"),
+        "summary": summary,
+        "building": building,
+        "memory": memory,
+    }
+    for name, table in tables.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(
+            pattern, lambda m, table=table: m[1] + "\n" + table(report) + "\n\n" + m[2], text,
+            flags=re.DOTALL,
+        )  # fmt: skip
+        assert count == 1, f"docs/speed.md has no place for {name!r}"
+    return text
+
+
+def machine(report: Report) -> str:
+    """Where and with what it was measured."""
+    computer, rates, versions = report["machine"], report["roofline"], report["versions"]
+    engines = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return (
+        f"{computer['processor']}, {counted(report['setting']['threads'], 'core')}, "
+        f"{report['setting']['dtype']}; {report['date'][:10]}. "
+        f"Matrix products ran at {rates['gflops']:.0f} GFLOP/s and memory at "
+        f"{rates['gigabytes_per_second']:.0f} GB/s in the same run. Versions: {engines}."
+    )
+
+
+def times(report: Report, task: Task) -> str:
+    """Milliseconds of each case, and how close ours comes to the roofline."""
+    last = figures(report, task, CHANNELS_LAST)
+    columns: dict[str, Mapping[str, float]] = {
+        "channels last": last,
+        "channels first": figures(report, task, CHANNELS_FIRST),
+        "direct": figures(report, task, DIRECT),
+        "`lax.conv_transpose`": figures(report, task, LAX),
+        "PyTorch": best_of(report, task, TORCH),
+    }
+    if task == "forward":
+        columns |= {name: figures(report, task, name) for name in FORWARD_ONLY}
+    shares = figures(report, task, CHANNELS_LAST, "roofline_fraction")
+    lines = [_row(["layer", *columns, "roofline"]), "|---|" + "--:|" * (len(columns) + 1)]
+    for case in last:
+        cells = [_number(column.get(case)) for column in columns.values()]
+        lines.append(_row([f"`{case}`", *cells, f"{100 * shares[case]:.0f} %"]))
+    return "\n".join(lines)
+
+
+def summary(report: Report) -> str:
+    """Geometric means and extremes of ratios; above 1, ours is faster."""
+    lines = [_row(["compared", "task", "geometric mean", "least", "most"]), "|---|---|--:|--:|--:|"]
+
+    def add(words: str, task: Task, other: Mapping[str, float], ours: Mapping[str, float]) -> None:
+        found = ratios(other, ours)
+        if found:
+            least, most = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+            lines.append(_row([
+                words, task, f"{statistics.geometric_mean(found.values()):.2f}",
+                f"{found[least]:.2f} (`{least}`)", f"{found[most]:.2f} (`{most}`)",
+            ]))  # fmt: skip
+
+    for task in ("forward", "step"):
+        last = figures(report, task, CHANNELS_LAST)
+        engines = [name for name in report_names(report, task) if not name.startswith("tconvjax")]
+        add("the better PyTorch layout over ours", task, best_of(report, task, TORCH), last)
+        add("the best of all others over ours", task, best_of(report, task, engines), last)
+        add("`lax.conv_transpose` over ours", task, figures(report, task, LAX), last)
+        add("channels first over channels last", task, figures(report, task, CHANNELS_FIRST), last)
+    return "\n".join(lines)
+
+
+def building(report: Report) -> str:
+    """Seconds of tracing and compiling a step, ours over lax."""
+    lines = [
+        _row(["layer", "ours, forward", "lax, forward", "ours, step", "lax, step"]),
+        "|---|--:|--:|--:|--:|",
+    ]
+    columns = [_built(report, task, name) for task in ("forward", "step")
+               for name in (CHANNELS_LAST, LAX)]  # fmt: skip
+    for case in columns[0]:
+        lines.append(_row([f"`{case}`", *(_number(column.get(case)) for column in columns)]))
+    return "\n".join(lines)
+
+
+def memory(report: Report) -> str:
+    """Peak memory of a step in MiB, for the cases that were measured."""
+    names = (CHANNELS_LAST, LAX, *TORCH)
+    lines = [_row(["layer", *names]), "|---|" + "--:|" * len(names)]
+    for case, known in report["cases"].items():
+        entries = known["tasks"].get("step", {"contestants": {}})["contestants"]
+        peaks = [entries.get(name, {}).get("memory", {}).get("peak_bytes") for name in names]
+        if any(peaks):
+            cells = ["" if peak is None else f"{peak / 2**20:.0f}" for peak in peaks]
+            lines.append(_row([f"`{case}`", *cells]))
+    return "\n".join(lines)
+
+
+def report_names(report: Report, task: Task) -> list[str]:
+    """Every contestant of a task."""
+    return sorted({name for known in report["cases"].values() if task in known["tasks"]
+                   for name in known["tasks"][task]["contestants"]})  # fmt: skip
+
+
+def _built(report: Report, task: Task, name: str) -> dict[str, float]:
+    traced = figures(report, task, name, "trace_s")
+    compiled = figures(report, task, name, "compile_s")
+    return {case: traced[case] + compiled[case] for case in traced}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Rewrite the page."""
+    report = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), report), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
