@@ -19,20 +19,20 @@ from tconvjax.command.programs import CHANNELS_FIRST, CHANNELS_LAST, DIRECT, LAX
 from tconvjax.command.report import TORCH, Report, best_of, counted, figures, ratios
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks/results/compare.json"
+RESULTS = ROOT / "benchmarks/results"
 PAGE = ROOT / "docs/speed.md"
 FORWARD_ONLY = ("ONNX Runtime", "OpenVINO")
 
 
-def page(text: str, report: Report) -> str:
-    """The page with its tables as the report has them."""
+def page(text: str, report: Report, memories: Report) -> str:
+    """The page with its tables as the reports have them."""
     tables: dict[str, Callable[[Report], str]] = {
         "machine": machine,
         "forward": lambda r: times(r, "forward"),
         "step": lambda r: times(r, "step"),
         "summary": summary,
         "building": building,
-        "memory": memory,
+        "memory": lambda _: memory(memories),
     }
     for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
@@ -107,8 +107,10 @@ def building(report: Report) -> str:
     ]
     columns = [_built(report, task, name) for task in ("forward", "step")
                for name in (CHANNELS_LAST, LAX)]  # fmt: skip
-    for case in columns[0]:
-        lines.append(_row([f"`{case}`", *(_number(column.get(case)) for column in columns)]))
+    lines += [
+        _row([f"`{case}`", *(_number(column.get(case)) for column in columns)])
+        for case in columns[0]
+    ]
     return "\n".join(lines)
 
 
@@ -147,8 +149,11 @@ def _row(cells: list[str]) -> str:
 
 def main() -> None:
     """Rewrite the page."""
-    report = json.loads(RESULTS.read_text(encoding="utf-8"))
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), report), encoding="utf-8")
+    reports = [
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("compare", "memory")
+    ]
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), *reports), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -66,9 +66,12 @@ def line(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any) -> st
 
 def operations(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
     """Multiplications and additions, those with borders and zeros counted."""
-    # The vjp of a strided convolution writes zeros between the elements of y.
-    dilated = algorithm == "direct" and partial == "conv_transpose"
-    places = math.prod(geometry.in_size if dilated else geometry.out_size)
+    places = math.prod(geometry.out_size)
+    if partial == "conv_transpose" and algorithm == "direct":
+        # The vjp of a strided convolution writes zeros between the elements of y.
+        places = math.prod(geometry.in_size)
+    if partial == "conv_transpose" and algorithm == "polyphase":
+        places = math.prod(Split(axis).all_rows for axis in geometry.axes)
     return 2 * batch * places * math.prod(geometry.kernel_shape)
 
 

@@ -16,12 +16,13 @@ from tconvjax.algorithms.splitting import Split
 from tconvjax.forward import ROLES, Partial
 from tconvjax.geometry import Geometry, fail
 
+NAMES = ("direct", "patches", "polyphase", "taps")
 MOST_PIECES = 128
 """Slices, or terms of a sum, of one program: XLA takes seconds to compile a thousand."""
 
 MOST_PAIRS = 16
 """Pairs of channels in a group, up to which "taps" is no waste."""
-MARGIN = 0.8
+MARGIN = {"conv": 0.8, "conv_transpose": 0.9, "kernel_gradient": 0.8}
 """What is chosen over "patches" has to be so much faster. An estimate errs by as much; and in a
 training step XLA makes the copies of "patches" once for conv and kernel_gradient, which the
 estimate of one does not know."""
@@ -33,7 +34,7 @@ class Candidate:
 
     Args:
         algorithm: a key of `ALGORITHMS`.
-        seconds: what it is expected to take; None where it is not considered.
+        seconds: what it is expected to take on a CPU; None where there is no estimate.
         note: what it does here, or why it is not considered.
     """
 
@@ -84,10 +85,11 @@ def select_algorithm(
         GeometryError: if there is no such partial.
 
     Examples:
-        >>> vocoder = Geometry.of_conv_transpose((256, 1024), (256, 128, 16), stride=8, padding=4)
-        >>> select_algorithm(vocoder, "conv_transpose", platform="cpu")
-        'patches'
-        >>> select_algorithm(vocoder, "conv_transpose", platform="tpu")
+        >>> steps = {"stride": 2, "padding": 1, "groups": 64}
+        >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
+        >>> select_algorithm(depthwise, "conv_transpose", platform="cpu")
+        'taps'
+        >>> select_algorithm(depthwise, "conv_transpose", platform="tpu")
         'direct'
     """
     return plan(geometry, partial, dtype, platform, batch).algorithm
@@ -116,31 +118,41 @@ def plan(
         GeometryError: if there is no such partial.
 
     Examples:
-        >>> vocoder = Geometry.of_conv_transpose((256, 1024), (256, 128, 16), stride=8, padding=4)
-        >>> plan(vocoder, "conv_transpose", platform="cuda").reason
+        >>> steps = {"stride": 2, "padding": 1, "groups": 64}
+        >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
+        >>> plan(depthwise, "conv_transpose", platform="cuda").reason
         'XLA hands its two convolution forms to the library of a cuda device'
     """
     check_choice("partial", partial, ROLES)
     platform = platform or jax.default_backend()
-    candidates = [
-        _candidate(name, geometry, partial, dtype, batch)
-        for name in ("direct", "patches", "polyphase", "taps")
-    ]
-    candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
     if platform != "cpu":
         reason = f"XLA hands its two convolution forms to the library of a {platform} device"
-        return Plan("direct", reason, tuple(candidates))
+        return Plan("direct", reason, tuple(_elsewhere(name, partial) for name in NAMES))
+    candidates = [_candidate(name, geometry, partial, dtype, batch) for name in NAMES]
+    candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
     if not jnp.issubdtype(dtype, jnp.inexact) and partial != "conv":
         candidates.sort(key=lambda c: c.algorithm != "patches")
         reason = "JAX derives no transposes for integers, and a product needs none"
         return Plan("patches", reason, tuple(candidates))
     best = candidates[0]
-    least = "the least of the estimates for a CPU"
     product = next(c for c in candidates if c.algorithm == "patches")
-    if product.seconds is None or (best.seconds or 0) < MARGIN * product.seconds:
-        return Plan(best.algorithm, least, tuple(candidates))
-    reason = f"{least}, or close to it"
+    if best.seconds is None:
+        return Plan("direct", "nothing else compiles in reasonable time", tuple(candidates))
+    if product.seconds is None or best.seconds < MARGIN[partial] * product.seconds:
+        return Plan(best.algorithm, "the least of the estimates for a CPU", tuple(candidates))
+    reason = "the least of the estimates for a CPU, or close to it"
     return Plan("patches", reason, tuple(candidates))
+
+
+def _elsewhere(name: str, partial: Partial) -> Candidate:
+    """A candidate on a GPU or TPU, of which no costs were measured."""
+    if name == "direct":
+        return Candidate(name, None, _xla(partial))
+    return Candidate(name, None, "not considered: written for a CPU")
+
+
+def _xla(partial: Partial) -> str:
+    return "one convolution of XLA's" + ("" if partial == "conv" else ", transposed")
 
 
 def _candidate(
@@ -148,7 +160,7 @@ def _candidate(
 ) -> Candidate:
     splits = tuple(map(Split, geometry.axes))
     note = {
-        "direct": "one convolution of XLA's" + ("" if partial == "conv" else ", transposed"),
+        "direct": _xla(partial),
         "patches": _sides(geometry),
         "polyphase": f"a convolution of stride 1 over {math.prod(s.phases for s in splits)} phases",
         "taps": "a fused sum of products, element by element",
@@ -164,6 +176,8 @@ def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
     splits = tuple(map(Split, geometry.axes))
     pairs = geometry.in_channels * geometry.out_channels // geometry.groups**2
     pieces = 1
+    if name == "direct" and partial == "conv_transpose" and max(geometry.stride, default=1) > 1:
+        return "XLA writes zeros between the elements and multiplies them on a CPU"
     if name == "taps":
         if pairs > MOST_PAIRS:
             return f"{pairs} pairs of channels in a group make a matrix product"
