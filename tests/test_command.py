@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -583,3 +584,43 @@ def test_a_full_disk_leaves_the_old_file(
 def test_a_name_with_a_line_break_is_still_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("apply", "--input", "a\nb.npy", "--kernel", "k.npy", "--output", "y.npy") == 2
     assert "a b.npy: there is no such file" in one_error(capsys)
+
+
+def test_plan_shows_the_choice_and_the_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", "--case", "depthwise_up", "--platform", "cpu") == 0
+    by_name = capsys.readouterr().out
+    assert by_name.startswith("x (4, 64, 112, 112)  w (64, 1, 4, 4)  y (4, 64, 56, 56)\n")
+    for partial in ("conv", "conv_transpose", "kernel_gradient"):
+        assert f"\n{partial} on cpu: taps\n  the least of the estimates for a CPU\n" in by_name
+    assert len(re.findall(r"^  \* taps +[\d.]+ ms  a fused sum", by_name, re.MULTILINE)) == 3
+    assert len(re.findall(r"^    patches +[\d.]+ ms  one matrix", by_name, re.MULTILINE)) == 3
+    words = "--size 56x56 --kernel 4 --stride 2 --padding 1 --in-channels 64 --out-channels 64"
+    assert run("plan", *words.split(), "--groups", 64, "--batch", 4, "--platform", "cpu") == 0
+    assert capsys.readouterr().out == by_name
+
+
+def test_plan_of_a_convolution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", "--forward", "--size", 9, "--kernel", 3, "--platform", "cuda") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("x (1, 1, 9)  w (1, 1, 3)  y (1, 1, 7)\n")
+    assert shown.count("* direct") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("", "give both, or a --case"),
+        ("--size 4", "give both, or a --case"),
+        ("--case nonsense", "the cases are dcgan_g2, "),
+        ("--case tiny_latency --size 4", "leave out --size and --kernel"),
+        ("--size 8 --kernel 3 --dtype nix", "give one such as float32"),
+        ("--size 8 --kernel 3 --in-channels 3 --groups 2", "give a divisor of both"),
+        ("--size 8 --kernel 3 --platform abacus", "choose from"),
+        ("--forward --size 2 --kernel 3", "kernel"),
+    ],
+)
+def test_plan_refuses_in_one_line(
+    words: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("plan", *words.split()) == 2
+    assert remedy in one_error(capsys)

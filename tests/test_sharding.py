@@ -12,6 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
+from tconvjax.algorithms import product
 
 RNG = np.random.default_rng(0)
 Y, W, BIAS = (jnp.asarray(RNG.normal(size=s)) for s in ((8, 4, 8, 6), (4, 8, 3, 4), (8,)))
@@ -135,3 +136,24 @@ def test_a_size_that_does_not_divide_is_not_split() -> None:
     with jax.set_mesh(mesh(AxisType.Explicit)):
         y = jax.device_put(Y, P(None, None, "model"))
         assert lies(tc.conv_transpose(y, W, stride=2)) == (None, None, None, None)  # 17 rows
+
+
+@pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
+def test_automatic_sharding_of_each_algorithm(algorithm: str) -> None:
+    y = jax.device_put(Y, NamedSharding(mesh(AxisType.Auto), P("data", "model")))
+    program = jax.jit(lambda y: jax.value_and_grad(loss, (0, 1, 2))(y, W, BIAS, algorithm))
+    assert_close(program(y), jax.value_and_grad(loss, (0, 1, 2))(Y, W, BIAS))
+
+
+def test_blocks_inside_a_shard_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop's result varies over the mesh axes of what it is made from."""
+    expected = jax.value_and_grad(loss, (0, 1))(Y, W, BIAS, "direct")
+    monkeypatch.setattr(product, "MOST", dict.fromkeys(product.MOST, 1))
+    monkeypatch.setattr(product, "WORTH", 0)
+    on_all = jax.shard_map(
+        lambda y, w: jax.lax.psum(loss(y, w, BIAS, "patches"), "data"),
+        mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P(),
+    )  # fmt: skip
+    program = jax.jit(jax.value_and_grad(on_all, (0, 1)))
+    assert "while" in program.lower(Y, W).as_text()
+    assert_close(program(Y, W), expected)

@@ -12,7 +12,7 @@ from typing import Any
 from tconvjax.command.cases import Numbers
 
 FILL = 0.010
-"""Seconds of calls that one turn aims at."""
+"""Seconds of calls that are timed in a turn, and of calls before them that are not."""
 MOST_CALLS = 50
 ENOUGH_SECONDS = 6.0
 """A program that has run this long in FEWEST_TURNS turns or more sits out the other rounds."""
@@ -113,22 +113,29 @@ def settle() -> None:
 
 
 def _turn(program: Program, chained: bool) -> float:
-    """One untimed call, then as many as fill the turn: the median seconds of one."""
+    """Untimed calls, then as many as fill the turn: the seconds of the quickest.
+
+    After a pause the scheduler of a virtual machine may leave both threads of a program on one
+    core for some calls; which programs it hits, and how often, is chance.
+    """
     # What a call returns is let go before the next one, or two results would be held at once.
-    start = time.perf_counter()
-    program.wait(program.call())
+    each = min(_calls(program))
     if chained:
-        each = time.perf_counter() - start
         count = min(max(int(FILL / each), 1), MOST_CALLS)
         start = time.perf_counter()
         for _ in range(count - 1):
             program.call()
         program.wait(program.call())
         return (time.perf_counter() - start) / count
+    return min(_calls(program))
+
+
+def _calls(program: Program) -> list[float]:
+    """The seconds of each of as many calls as fill a turn, one at the least."""
     times: list[float] = []
     end = time.perf_counter() + FILL
     while not times or (len(times) < MOST_CALLS and time.perf_counter() < end):
         start = time.perf_counter()
         program.wait(program.call())
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return times
