@@ -6,9 +6,9 @@
 
 Each contestant gets the same arrays, drawn anew in each run, in the layout that it wants and before
 any clock starts. Its results are compared with sums in float64 that share no code with it, and the
-run ends with status 1 if one is wrong. Then they take turns: in each round, in a new order, 10 ms of
-untimed calls and 10 ms of timed ones. A figure is the median over the rounds of the quickest call
-of a turn.
+run ends with status 1 if one is wrong. Then they take turns: in each round, in a new order, 10 ms
+of untimed calls and 10 ms of timed ones. A figure is the median over the rounds of the quickest
+call of a turn.
 
 Forward is the output, with JAX's functions compiled, PyTorch's under no_grad, and the weights
 arguments except in the two inference engines, where they are constants. A step is the output and
