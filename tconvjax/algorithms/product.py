@@ -42,15 +42,15 @@ from tconvjax.forward import (
 )
 from tconvjax.geometry import Geometry
 
-MOST = {"conv": 2**22, "conv_transpose": 2**21, "kernel_gradient": 2**22}
-"""Elements of the largest matrix of a block: 16 MiB of float32.
+MOST = {"conv": 2**22, "conv_transpose": 7 * 2**18, "kernel_gradient": 2**22}
+"""Elements of the largest matrix of a block: 16 MiB of float32, or 7.
 
 A training step lays out the same X for conv and kernel_gradient, which XLA does once for both if
 each does it whole. Nobody shares what conv_transpose makes, and less of it stays in cache.
 """
 WORTH = 2
-"""A block of rows repeats the rows at its rim and the layout of the kernel, which only a matrix so
-many times larger than the arrays themselves repays."""
+"""Blocks of rows that overlap repeat the rows at their rims and the layout of the kernel, which
+only a matrix so many times larger than the arrays themselves repays."""
 
 
 def patches(
@@ -64,15 +64,17 @@ def patches(
 
     def by_row(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
         rows = geometry.axes[0].out_size
-        count = max(1, most * rows // size)
-        return by_rows(whole, partial, a, b, geometry, specs, count)
+        blocks = -(-size // most)
+        return by_rows(whole, partial, a, b, geometry, specs, -(-rows // blocks))
 
     most, size = MOST[partial], largest(geometry)
     images = a.shape[spec_of(ROLES[partial][0], specs)[0]]
     if not isinstance(images, int) or size * images <= most:
         return whole(a, b, geometry)
     shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
-    one = by_row if size > max(most, WORTH * sum(map(math.prod, shapes))) else whole
+    overlapping = geometry.axes[0].span > geometry.axes[0].stride
+    repaid = WORTH * sum(map(math.prod, shapes)) if overlapping else 0
+    one = by_row if size > max(most, repaid) else whole
     if images == 1:
         return one(a, b, geometry)
     blocks = -(-images // max(1, most // size))
