@@ -41,6 +41,9 @@ def taps(
     out, channel, *spatial = specs.rhs_spec
     w = lax.transpose(b, (*spatial, channel, out))
     w = w.reshape(*w.shape[:-1], groups, -1)  # (*k, c, g, o)
+    single = w.shape[-1] == w.shape[-3] == 1
+    if partial == "conv" and single and specs.lhs_spec == specs.out_spec:
+        return _depthwise(a, w[..., 0, :, 0], splits, specs.lhs_spec)
     if partial == "conv":
         return placed_from_last(
             _conv(channels_last(a, specs.lhs_spec, groups), w, splits), specs.out_spec
@@ -73,6 +76,26 @@ def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
             seen = lax.slice_in_dim(seen, first, last, a.stride, axis=1 + n)
         kernel = jnp.expand_dims(w[tap], tuple(range(1, 2 + len(axes))))  # (c, 1, ..., 1, g, o)
         terms += [seen[..., c : c + 1] * kernel[c] for c in range(x.shape[-1])]
+    return functools.reduce(operator.add, terms)
+
+
+def _depthwise(
+    x: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
+) -> jax.Array:
+    """The convolution with w (*k, g) where x lies, which spares a transpose of channels first."""
+    axes = [split.axis for split in splits]
+    ends, channels = [(0, 0, 0)] * x.ndim, [1] * x.ndim
+    channels[spec[1]] = -1
+    for axis, position in zip(axes, spec[2:], strict=True):
+        ends[position] = (axis.low, axis.high, 0)
+    x = lax.pad(x, jnp.zeros((), x.dtype), ends)
+    terms = []
+    for tap in itertools.product(*(range(a.kernel_size) for a in axes)):
+        seen = x
+        for a, t, position in zip(axes, tap, spec[2:], strict=True):
+            first, last = a.dilation * t, a.dilation * t + a.stride * (a.out_size - 1) + 1
+            seen = lax.slice_in_dim(seen, first, last, a.stride, axis=position)
+        terms.append(seen * w[tap].reshape(channels))
     return functools.reduce(operator.add, terms)
 
 
