@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -65,38 +65,39 @@ def terms(partial: Partial, geometry: Geometry) -> int:
 
 def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
     """(N, *out, g, o) from x (N, *in, g, c) and w (*k, c, g, o)."""
-    axes = [split.axis for split in splits]
-    ends = [(0, 0, 0), *((a.low, a.high, 0) for a in axes), (0, 0, 0), (0, 0, 0)]
-    x = lax.pad(x, jnp.zeros((), x.dtype), ends)
-    terms = []
-    for tap in itertools.product(*(range(a.kernel_size) for a in axes)):
-        seen = x
-        for n, (a, t) in enumerate(zip(axes, tap, strict=True)):
-            first, last = a.dilation * t, a.dilation * t + a.stride * (a.out_size - 1) + 1
-            seen = lax.slice_in_dim(seen, first, last, a.stride, axis=1 + n)
-        kernel = jnp.expand_dims(w[tap], tuple(range(1, 2 + len(axes))))  # (c, 1, ..., 1, g, o)
-        terms += [seen[..., c : c + 1] * kernel[c] for c in range(x.shape[-1])]
-    return functools.reduce(operator.add, terms)
+    products = []
+    for tap, seen in _seen(x, splits, range(1, 1 + len(splits))):
+        kernel = jnp.expand_dims(w[tap], tuple(range(1, 2 + len(splits))))  # (c, 1, ..., 1, g, o)
+        products += [seen[..., c : c + 1] * kernel[c] for c in range(x.shape[-1])]
+    return functools.reduce(operator.add, products)
 
 
 def _depthwise(
     x: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
 ) -> jax.Array:
     """The convolution with w (*k, g) where x lies, which spares a transpose of channels first."""
-    axes = [split.axis for split in splits]
-    ends, channels = [(0, 0, 0)] * x.ndim, [1] * x.ndim
+    channels = [1] * x.ndim
     channels[spec[1]] = -1
-    for axis, position in zip(axes, spec[2:], strict=True):
+    products = [seen * w[tap].reshape(channels) for tap, seen in _seen(x, splits, spec[2:])]
+    return functools.reduce(operator.add, products)
+
+
+def _seen(
+    x: jax.Array, splits: Sequence[Split], positions: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], jax.Array]]:
+    """Each tap, and what it reads of x, whose spatial axes stand at these positions."""
+    axes = [split.axis for split in splits]
+    ends = [(0, 0, 0)] * x.ndim
+    for axis, position in zip(axes, positions, strict=True):
         ends[position] = (axis.low, axis.high, 0)
     x = lax.pad(x, jnp.zeros((), x.dtype), ends)
-    terms = []
     for tap in itertools.product(*(range(a.kernel_size) for a in axes)):
         seen = x
-        for a, t, position in zip(axes, tap, spec[2:], strict=True):
-            first, last = a.dilation * t, a.dilation * t + a.stride * (a.out_size - 1) + 1
+        for a, t, position in zip(axes, tap, positions, strict=True):
+            first = a.dilation * t
+            last = first + a.stride * (a.out_size - 1) + 1
             seen = lax.slice_in_dim(seen, first, last, a.stride, axis=position)
-        terms.append(seen * w[tap].reshape(channels))
-    return functools.reduce(operator.add, terms)
+        yield tap, seen
 
 
 def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
@@ -105,7 +106,7 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
     y = jnp.expand_dims(y, tuple(range(2, 2 + 2 * rank, 2)))  # (N, U1, 1, U2, 1, ..., g, o)
     w = jnp.swapaxes(w, -3, -2)
     w = jnp.expand_dims(w, (0, *range(1, 2 * rank, 2)))  # (1, 1, k1, 1, k2, ..., g, c, o)
-    terms = []
+    products = []
     for shifts in on_x(splits):
         kernel = w
         for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
@@ -113,8 +114,8 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
         for o in range(y.shape[-1]):
             # The product is padded, not y: no zero is multiplied into the result.
             term = y[..., o : o + 1] * kernel[..., o]
-            terms.append(unshift(term, splits, shifts))
-    return from_phases(functools.reduce(operator.add, terms), splits)
+            products.append(unshift(term, splits, shifts))
+    return from_phases(functools.reduce(operator.add, products), splits)
 
 
 def _kernel_gradient(x: jax.Array, y: jax.Array, splits: Sequence[Split]) -> jax.Array:
