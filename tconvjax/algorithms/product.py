@@ -10,16 +10,14 @@ transposed convolution adds up overlapping patches (col2im).
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from jax import lax
-from jax.experimental.xla_metadata import set_xla_metadata
 
+from tconvjax.algorithms.apart import apart
 from tconvjax.algorithms.blocks import by_images, by_rows
 from tconvjax.algorithms.splitting import (
     Split,
@@ -107,11 +105,11 @@ def _as_product(
         )
         return x_of_matrix(rows, a.shape[specs.out_spec[0]], splits, specs)
     x, y = x_matrix(a, splits, g, specs), y_matrix(b, splits, g, specs)
-    # A product over rows wants its first factor transposed, which costs a copy of it.
-    if math.prod(y.shape[1:]) + x.shape[2] * y.shape[2] < math.prod(x.shape[1:]):
-        product = jnp.swapaxes(_product(y, x, 1, 1, precision), 1, 2)
+    # XLA's fast product wants the rows of its first factor last.
+    if y.size + x.shape[2] * y.shape[2] < x.size:
+        product = _turned(_product(_turned(y), x, 2, 1, precision))
     else:
-        product = _product(x, y, 1, 1, precision)
+        product = _product(_turned(x), y, 2, 1, precision)
     return w_of_matrix(product, splits, specs)
 
 
@@ -145,8 +143,7 @@ def copied(geometry: Geometry, splits: Sequence[Split]) -> int:
 
 def x_matrix(x: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
     """X (g, rows, x_taps * c)."""
-    x = channels_last(x, specs.lhs_spec, groups)
-    return _matrix(windows(to_phases(x, splits), splits))
+    return _matrix(windows(to_phases(channels_last(x, specs.lhs_spec, groups), splits), splits))
 
 
 def x_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
@@ -156,7 +153,7 @@ def x_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs)
     v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
     rank = len(splits)
     order = placed((0, rank + 1, *range(1, rank + 1)), specs.lhs_spec)
-    return v if order == tuple(range(rank + 2)) else _moved_apart(v, order)
+    return v if order == tuple(range(rank + 2)) else apart(lax.transpose, v, order)
 
 
 def y_matrix(y: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
@@ -198,22 +195,6 @@ def _w_order(rank: int) -> list[int]:
     return [2 * rank + 1, *x_taps, 2 * rank, *y_taps, 2 * rank + 2]
 
 
-def _moved_apart(v: jax.Array, order: tuple[int, ...]) -> jax.Array:
-    """Move the axes of an overlap-add in a pass of its own.
-
-    XLA's transpose is fast on a CPU, but not as the end of another loop: fused with an overlap-add
-    it takes two to three times as long as both apart. Its optimization barrier is gone before it
-    fuses; a call that it must not inline is not. Other platforms do not read the attribute.
-    """
-    with set_xla_metadata(inlineable="false"):
-        return _moved(v, order)
-
-
-@functools.partial(jax.jit, static_argnames="order")
-def _moved(v: jax.Array, order: tuple[int, ...]) -> jax.Array:
-    return lax.transpose(v, order)
-
-
 # -- what they share -------------------------------------------------------------------------------
 
 
@@ -228,12 +209,22 @@ def _product(
 
 
 def _matrix(v: jax.Array) -> jax.Array:
-    """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c)."""
+    """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c).
+
+    XLA ends a fused loop with the reshape that follows it. As this one merges the last axes, such
+    a loop would divide the index of every element again, and take three to eight times as long.
+    """
     last = v.ndim - 1
     rows, columns = [0, *range(1, last - 1, 2)], [*range(2, last - 1, 2), last]
     v = lax.transpose(v, (last - 1, *rows, *columns))
     cut = 1 + len(rows)
-    return v.reshape(v.shape[0], math.prod(v.shape[1:cut]), math.prod(v.shape[cut:]))
+    shape = v.shape[0], math.prod(v.shape[1:cut]), math.prod(v.shape[cut:])
+    return apart(lax.reshape, v, shape) if math.prod(v.shape[cut:-1]) > 1 else v.reshape(shape)
+
+
+def _turned(m: jax.Array) -> jax.Array:
+    """(g, columns, rows), in a pass of its own: XLA would have its slow product turn it."""
+    return apart(lax.transpose, m, (0, 2, 1))
 
 
 def _of_matrix(m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]]) -> jax.Array:
