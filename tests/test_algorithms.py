@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -69,10 +70,10 @@ def test_each_side_may_be_gathered(a: Arguments, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("most", [1, 40])
 @pytest.mark.parametrize("a", [*FIXED, *EVEN])
 def test_blocks_add_up(a: Arguments, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(product, "MOST", dict.fromkeys(product.MOST, most))
-    monkeypatch.setattr(product, "WORTH", 0)
+    monkeypatch.setattr(product, "MOST", most)
+    monkeypatch.setattr(product, "REPEATED", math.inf)
     assert_patches(a)
-    monkeypatch.setattr(product, "WORTH", 1000)
+    monkeypatch.setattr(product, "REPEATED", -1)
     assert_patches(replace(a, batch=3))
 
 
@@ -91,6 +92,6 @@ def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: st
 @given(arguments())
 def test_any_blocks_add_up(a: Arguments) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(product, "MOST", dict.fromkeys(product.MOST, 1))
-        patch.setattr(product, "WORTH", 0)
+        patch.setattr(product, "MOST", 1)
+        patch.setattr(product, "REPEATED", math.inf)
         assert_patches(a)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -148,8 +149,8 @@ def test_automatic_sharding_of_each_algorithm(algorithm: str) -> None:
 def test_blocks_inside_a_shard_map(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop's result varies over the mesh axes of what it is made from."""
     expected = jax.value_and_grad(loss, (0, 1))(Y, W, BIAS, "direct")
-    monkeypatch.setattr(product, "MOST", dict.fromkeys(product.MOST, 1))
-    monkeypatch.setattr(product, "WORTH", 0)
+    monkeypatch.setattr(product, "MOST", 1)
+    monkeypatch.setattr(product, "REPEATED", math.inf)
     on_all = jax.shard_map(
         lambda y, w: jax.lax.psum(loss(y, w, BIAS, "patches"), "data"),
         mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P(),

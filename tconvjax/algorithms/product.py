@@ -40,15 +40,11 @@ from tconvjax.forward import (
 )
 from tconvjax.geometry import Geometry
 
-MOST = {"conv": 2**22, "conv_transpose": 7 * 2**18, "kernel_gradient": 2**22}
-"""Elements of the largest matrix of a block: 16 MiB of float32, or 7.
-
-A training step lays out the same X for conv and kernel_gradient, which XLA does once for both if
-each does it whole. Nobody shares what conv_transpose makes, and less of it stays in cache.
-"""
-WORTH = 2
-"""Blocks of rows that overlap repeat the rows at their rims and the layout of the kernel, which
-only a matrix so many times larger than the arrays themselves repays."""
+MOST = 7 * 2**18
+"""Elements of the largest matrix of a block: 7 MiB of float32. Halved, the products slow down."""
+REPEATED = 0.25
+"""Blocks of rows that overlap do again what lies on their rims, and lay out the kernel anew; a
+larger share of the largest matrix than this is not worth the memory saved."""
 
 
 def patches(
@@ -60,22 +56,18 @@ def patches(
     def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
         return _as_product(partial, a, b, geometry, specs, precision)
 
-    def by_row(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-        rows = geometry.axes[0].out_size
-        blocks = -(-size // most)
-        return by_rows(whole, partial, a, b, geometry, specs, -(-rows // blocks))
+    def in_rows(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
+        return by_rows(whole, partial, a, b, geometry, specs, rows)
 
-    most, size = MOST[partial], largest(geometry)
+    size = largest(geometry)
     images = a.shape[spec_of(ROLES[partial][0], specs)[0]]
-    if not isinstance(images, int) or size * images <= most:
+    if not isinstance(images, int) or size * images <= MOST:
         return whole(a, b, geometry)
-    shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
-    overlapping = geometry.axes[0].span > geometry.axes[0].stride
-    repaid = WORTH * sum(map(math.prod, shapes)) if overlapping else 0
-    one = by_row if size > max(most, repaid) else whole
+    rows = rows_of_a_block(geometry)
+    one = in_rows if rows < geometry.axes[0].out_size else whole
     if images == 1:
         return one(a, b, geometry)
-    blocks = -(-images // max(1, most // size))
+    blocks = -(-images // max(1, MOST // size))
     return by_images(one, partial, a, b, geometry, specs, -(-images // blocks))
 
 
@@ -85,6 +77,16 @@ def largest(geometry: Geometry) -> int:
     rows = math.prod(s.rows for s in splits)
     x = rows * math.prod(s.x_taps for s in splits) * geometry.in_channels
     return max(x, rows * math.prod(s.y_taps for s in splits) * geometry.out_channels)
+
+
+def rows_of_a_block(geometry: Geometry) -> int:
+    """Outputs along the first axis that are computed at once: all of them, or an even share."""
+    size, splits = largest(geometry), splits_of(geometry)
+    blocks = -(-size // MOST)
+    rows = -(-splits[0].axis.out_size // blocks)
+    rims = size * (splits[0].all_rows - splits[0].axis.out_size) / rows
+    kernels = blocks * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0
+    return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size
 
 
 def _as_product(

@@ -22,7 +22,7 @@ MOST_PIECES = 128
 
 MOST_PAIRS = 16
 """Pairs of channels in a group, up to which "taps" is no waste."""
-MARGIN = {"conv": 0.8, "conv_transpose": 0.9, "kernel_gradient": 0.8}
+MARGIN = 0.9
 """What is chosen over "patches" has to be so much faster. An estimate errs by as much; and in a
 training step XLA makes the copies of "patches" once for conv and kernel_gradient, which the
 estimate of one does not know."""
@@ -138,7 +138,7 @@ def plan(
     product = next(c for c in candidates if c.algorithm == "patches")
     if best.seconds is None:
         return Plan("direct", "nothing else compiles in reasonable time", tuple(candidates))
-    if product.seconds is None or best.seconds < MARGIN[partial] * product.seconds:
+    if product.seconds is None or best.seconds < MARGIN * product.seconds:
         return Plan(best.algorithm, "the least of the estimates for a CPU", tuple(candidates))
     reason = "the least of the estimates for a CPU, or close to it"
     return Plan("patches", reason, tuple(candidates))
