@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tconvjax as tc
-from tconvjax.algorithms import ALGORITHMS, product
+from tconvjax.algorithms import ALGORITHMS, blocks, product
 from tconvjax.algorithms.splitting import Split
 from tconvjax.forward import ROLES, layout
 from tconvjax.geometry import Geometry
@@ -31,14 +31,14 @@ EVEN = (
 """Convolutions whose phases have equally many taps, so that both sides can be gathered."""
 
 
-def assert_patches(a: Arguments) -> None:
-    """All three partials of "patches", as the module now decides, are the loops."""
+def assert_loops(a: Arguments, algorithm: str = "patches") -> None:
+    """All three partials of an algorithm, as the module now decides, are the loops."""
     x, w, y = a.arrays(np.float64)
     geometry, specs = a.geometry, layout(None, len(a.in_size))
 
     def program(x: Any, w: Any, y: Any) -> Any:
         operands = {"conv": (x, w), "conv_transpose": (y, w), "kernel_gradient": (x, y)}
-        return [ALGORITHMS["patches"](p, *o, geometry, specs, None) for p, o in operands.items()]  # type: ignore[arg-type]
+        return [ALGORITHMS[algorithm](p, *o, geometry, specs, None) for p, o in operands.items()]  # type: ignore[arg-type]
 
     results = jax.jit(program)(x, w, y)
     loops = (
@@ -64,17 +64,19 @@ def test_each_side_may_be_gathered(a: Arguments, monkeypatch: pytest.MonkeyPatch
     assert (len(choices) > 1) == any(s.even and s.shifts > 1 for s in choices[0]) or a in FIXED
     for splits in choices:
         monkeypatch.setattr(product, "splits_of", lambda _, splits=splits: splits)
-        assert_patches(a)
+        assert_loops(a)
 
 
 @pytest.mark.parametrize("most", [1, 40])
 @pytest.mark.parametrize("a", [*FIXED, *EVEN])
 def test_blocks_add_up(a: Arguments, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(product, "MOST", most)
+    monkeypatch.setattr(blocks, "MOST", most)
     monkeypatch.setattr(product, "REPEATED", math.inf)
-    assert_patches(a)
+    assert_loops(a)
+    assert_loops(a, "taps")
     monkeypatch.setattr(product, "REPEATED", -1)
-    assert_patches(replace(a, batch=3))
+    assert_loops(replace(a, batch=3))
+    assert_loops(replace(a, batch=3), "taps")
 
 
 @given(arguments(), st.sampled_from(["float16", "float32", "float64", "complex64", "int32"]))
@@ -92,6 +94,6 @@ def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: st
 @given(arguments())
 def test_any_blocks_add_up(a: Arguments) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(product, "MOST", 1)
+        patch.setattr(blocks, "MOST", 1)
         patch.setattr(product, "REPEATED", math.inf)
-        assert_patches(a)
+        assert_loops(a)

@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
-from tconvjax.algorithms import product
+from tconvjax.algorithms import blocks, product
 
 RNG = np.random.default_rng(0)
 Y, W, BIAS = (jnp.asarray(RNG.normal(size=s)) for s in ((8, 4, 8, 6), (4, 8, 3, 4), (8,)))
@@ -149,7 +149,7 @@ def test_automatic_sharding_of_each_algorithm(algorithm: str) -> None:
 def test_blocks_inside_a_shard_map(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop's result varies over the mesh axes of what it is made from."""
     expected = jax.value_and_grad(loss, (0, 1))(Y, W, BIAS, "direct")
-    monkeypatch.setattr(product, "MOST", 1)
+    monkeypatch.setattr(blocks, "MOST", 1)
     monkeypatch.setattr(product, "REPEATED", math.inf)
     on_all = jax.shard_map(
         lambda y, w: jax.lax.psum(loss(y, w, BIAS, "patches"), "data"),

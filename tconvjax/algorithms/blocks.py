@@ -20,14 +20,21 @@ from tconvjax.geometry import Geometry
 Whole: TypeAlias = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 """A partial of two operands and a geometry."""
 
+MOST = 2**21
+"""Elements of the largest array of a block: 8 MiB of float32. Halved, the products slow down; and
+where all of a program's temporaries pass 32 MiB, glibc maps them anew for each call."""
+
 
 def by_images(
     whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
-    count: int,
+    size: int,
 ) -> jax.Array:  # fmt: skip
-    """A partial, ``count`` images at a time."""
+    """A partial, as many images at a time as fit in a block, each image of ``size`` elements."""
     first, second, result = ROLES[partial]
     batch = spec_of(first, specs)[0]
+    images = a.shape[batch]
+    if not isinstance(images, int) or images == 1 or size * images <= MOST:
+        return whole(a, b, geometry)
 
     def block(start: Any, size: int) -> jax.Array:
         part, other = lax.dynamic_slice_in_dim(a, start, size, batch), b
@@ -35,9 +42,15 @@ def by_images(
             other = lax.dynamic_slice_in_dim(b, start, size, spec_of(second, specs)[0])
         return whole(part, other, geometry)
 
+    count = even_share(images, -(-images // max(1, MOST // size)))
     position = None if result == "w" else spec_of(result, specs)[0]
     out = _zeros(result_shape(partial, a, geometry, specs), a, b)
-    return _in_blocks(block, out, position, a.shape[batch], count)
+    return _in_blocks(block, out, position, images, count)
+
+
+def even_share(total: int, blocks: int) -> int:
+    """What each of so many blocks holds; the last may hold less."""
+    return -(-total // blocks)
 
 
 def by_rows(

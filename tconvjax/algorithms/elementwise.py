@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.blocks import by_images
 from tconvjax.algorithms.splitting import Split, from_phases, on_x, shift_of, to_phases, unshift
 from tconvjax.forward import Partial, Precision, Specs, channels_last, placed, placed_from_last
 from tconvjax.geometry import Geometry
@@ -33,11 +34,10 @@ def taps(
     splits = tuple(map(Split, geometry.axes))
     groups = geometry.groups
     if partial == "kernel_gradient":
-        x, y = channels_last(a, specs.lhs_spec, groups), channels_last(b, specs.out_spec, groups)
-        w = _kernel_gradient(x, y, splits)
-        w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))  # (*k, c, g * o)
-        rank = geometry.rank
-        return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
+        return by_images(
+            lambda a, b, geometry: _placed_gradient(a, b, geometry, specs),
+            partial, a, b, geometry, specs, math.prod(geometry.in_shape),
+        )  # fmt: skip
     out, channel, *spatial = specs.rhs_spec
     w = lax.transpose(b, (*spatial, channel, out))
     w = w.reshape(*w.shape[:-1], groups, -1)  # (*k, c, g, o)
@@ -116,6 +116,14 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
             term = y[..., o : o + 1] * kernel[..., o]
             products.append(unshift(term, splits, shifts))
     return from_phases(functools.reduce(operator.add, products), splits)
+
+
+def _placed_gradient(x: jax.Array, y: jax.Array, geometry: Geometry, specs: Specs) -> jax.Array:
+    groups, rank = geometry.groups, geometry.rank
+    x, y = channels_last(x, specs.lhs_spec, groups), channels_last(y, specs.out_spec, groups)
+    w = _kernel_gradient(x, y, tuple(map(Split, geometry.axes)))
+    w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))  # (*k, c, g * o)
+    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
 
 
 def _kernel_gradient(x: jax.Array, y: jax.Array, splits: Sequence[Split]) -> jax.Array:

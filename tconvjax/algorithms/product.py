@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import jax
 from jax import lax
 
+from tconvjax.algorithms import blocks
 from tconvjax.algorithms.apart import apart
-from tconvjax.algorithms.blocks import by_images, by_rows
 from tconvjax.algorithms.splitting import (
     Split,
     fold_shifted,
@@ -29,19 +29,15 @@ from tconvjax.algorithms.splitting import (
     windows,
 )
 from tconvjax.forward import (
-    ROLES,
     Partial,
     Precision,
     Specs,
     channels_last,
     placed,
     placed_from_last,
-    spec_of,
 )
 from tconvjax.geometry import Geometry
 
-MOST = 7 * 2**18
-"""Elements of the largest matrix of a block: 7 MiB of float32. Halved, the products slow down."""
 REPEATED = 0.25
 """Blocks of rows that overlap do again what lies on their rims, and lay out the kernel anew; a
 larger share of the largest matrix than this is not worth the memory saved."""
@@ -57,18 +53,11 @@ def patches(
         return _as_product(partial, a, b, geometry, specs, precision)
 
     def in_rows(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-        return by_rows(whole, partial, a, b, geometry, specs, rows)
+        return blocks.by_rows(whole, partial, a, b, geometry, specs, rows)
 
-    size = largest(geometry)
-    images = a.shape[spec_of(ROLES[partial][0], specs)[0]]
-    if not isinstance(images, int) or size * images <= MOST:
-        return whole(a, b, geometry)
     rows = rows_of_a_block(geometry)
     one = in_rows if rows < geometry.axes[0].out_size else whole
-    if images == 1:
-        return one(a, b, geometry)
-    blocks = -(-images // max(1, MOST // size))
-    return by_images(one, partial, a, b, geometry, specs, -(-images // blocks))
+    return blocks.by_images(one, partial, a, b, geometry, specs, largest(geometry))
 
 
 def largest(geometry: Geometry) -> int:
@@ -82,10 +71,10 @@ def largest(geometry: Geometry) -> int:
 def rows_of_a_block(geometry: Geometry) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
     size, splits = largest(geometry), splits_of(geometry)
-    blocks = -(-size // MOST)
-    rows = -(-splits[0].axis.out_size // blocks)
+    count = -(-size // blocks.MOST)
+    rows = blocks.even_share(splits[0].axis.out_size, count)
     rims = size * (splits[0].all_rows - splits[0].axis.out_size) / rows
-    kernels = blocks * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0
+    kernels = count * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0
     return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size
 
 
