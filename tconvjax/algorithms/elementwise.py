@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.apart import apart, channels_last, placed_from_last
 from tconvjax.algorithms.blocks import by_images
 from tconvjax.algorithms.splitting import Split, from_phases, on_x, shift_of, to_phases, unshift
-from tconvjax.forward import Partial, Precision, Specs, channels_last, placed, placed_from_last
+from tconvjax.forward import Partial, Precision, Specs, placed
 from tconvjax.geometry import Geometry
 
-CHUNKS = 4
+CHUNKS = 8
 """Products added up before a chunk of the kernel gradient is written: more cost compile time."""
 
 
@@ -160,6 +161,6 @@ def _summed(x: jax.Array, y: jax.Array, rank: int) -> jax.Array:
     places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + 1, 2)
     product = lax.transpose(product, (*places, *kept, *range(2 * rank + 1, product.ndim)))
     shape = product.shape[len(places) :]
-    rows = product.reshape(-1, *[functools.reduce(operator.mul, shape)])
+    rows = apart(lax.reshape, product, (math.prod(product.shape[: len(places)]), math.prod(shape)))
     ones = jnp.ones((1, rows.shape[0]), rows.dtype)
     return lax.dot_general(ones, rows, (((1,), (0,)), ((), ())), precision="highest").reshape(shape)

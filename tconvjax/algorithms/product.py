@@ -18,7 +18,7 @@ import jax
 from jax import lax
 
 from tconvjax.algorithms import blocks
-from tconvjax.algorithms.apart import apart
+from tconvjax.algorithms.apart import apart, channels_last, placed_from_last
 from tconvjax.algorithms.splitting import (
     Split,
     fold_shifted,
@@ -32,9 +32,7 @@ from tconvjax.forward import (
     Partial,
     Precision,
     Specs,
-    channels_last,
     placed,
-    placed_from_last,
 )
 from tconvjax.geometry import Geometry
 
@@ -141,10 +139,7 @@ def x_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs)
     """The transpose of `x_matrix`."""
     v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in splits])
     v = from_phases(fold_windows(v, splits), splits)
-    v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
-    rank = len(splits)
-    order = placed((0, rank + 1, *range(1, rank + 1)), specs.lhs_spec)
-    return v if order == tuple(range(rank + 2)) else apart(lax.transpose, v, order)
+    return placed_from_last(v, specs.lhs_spec)
 
 
 def y_matrix(y: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
@@ -165,7 +160,8 @@ def w_matrix(w: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -
     parts = [(s.y_taps, s.x_taps) for s in splits]
     w = w.reshape(*itertools.chain(*parts), w.shape[-2], groups, -1)
     w = lax.transpose(w, _w_order(len(splits)))
-    return w.reshape(groups, math.prod(w.shape[1 : 2 + len(splits)]), -1)
+    rows = math.prod(w.shape[1 : 2 + len(splits)])
+    return apart(lax.reshape, w, (groups, rows, w.size // (groups * rows)))
 
 
 def w_of_matrix(m: jax.Array, splits: Sequence[Split], specs: Specs) -> jax.Array:
