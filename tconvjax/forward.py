@@ -179,6 +179,19 @@ def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
     return tuple(shape)
 
 
+def channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
+    """An array of some layout as (N, *spatial, groups, channels / groups)."""
+    x = lax.transpose(x, (spec[0], *spec[2:], spec[1]))
+    return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+
+
+def placed_from_last(v: jax.Array, spec: Sequence[int]) -> jax.Array:
+    """The way back of `channels_last`."""
+    v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
+    rank = v.ndim - 2
+    return lax.transpose(v, placed((0, rank + 1, *range(1, rank + 1)), spec))
+
+
 def fill_borders(
     x: Num[Array, "..."], geometry: Geometry, spec: Sequence[int]
 ) -> Num[Array, "..."]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,3 +98,21 @@ def test_any_blocks_add_up(a: Arguments) -> None:
         patch.setattr(blocks, "MOST", 1)
         patch.setattr(product, "REPEATED", math.inf)
         assert_loops(a)
+
+
+@given(arguments(), st.sampled_from(["NC", "CN", "N.C", "mid"]))
+def test_depthwise_taps_where_the_channels_lie(a: Arguments, order: str) -> None:
+    """Channels anywhere but last are transposed without a transpose, phase by phase."""
+    a = replace(a, in_channels=3, out_channels=3, groups=3, dilation=(1,) * len(a.dilation))
+    if min(a.y_shape) < 1:
+        return
+    letters = "DHW"[-len(a.in_size) :]
+    data = {"NC": f"NC{letters}", "CN": f"C{letters[::-1]}N", "N.C": f"N{letters}C"}.get(
+        order, f"{letters[:1]}C{letters[1:]}N"
+    )
+    specs = layout((data, f"OI{letters}", data), len(a.in_size))
+    _, w, y = map(jnp.asarray, a.arrays(np.float64))
+    moved = jnp.transpose(y, np.argsort(specs.out_spec))
+    result = ALGORITHMS["taps"]("conv_transpose", moved, w, a.geometry, specs, None)
+    wanted = oracles.conv_transpose(a, np.asarray(y), np.asarray(w))
+    np.testing.assert_array_equal(np.transpose(result, specs.lhs_spec), wanted)

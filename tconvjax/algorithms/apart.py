@@ -29,7 +29,7 @@ def _call(f: Callable[..., jax.Array], a: jax.Array, static: tuple[Any, ...]) ->
     return f(a, *static)
 
 
-def channels_last(v: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
+def channels_last_apart(v: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
     """An array of some layout as (N, *spatial, g, c / g).
 
     XLA's transpose is fast on a CPU, but not within another loop: fused with a gather or an
@@ -43,8 +43,8 @@ def channels_last(v: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
     return v.reshape(*shape, groups, v.shape[-1] // groups)
 
 
-def placed_from_last(v: jax.Array, spec: Sequence[int]) -> jax.Array:
-    """The way back of `channels_last`."""
+def placed_apart(v: jax.Array, spec: Sequence[int]) -> jax.Array:
+    """The way back of `channels_last_apart`."""
     v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
     order = placed((0, v.ndim - 1, *range(1, v.ndim - 1)), spec)
     return apart(lax.transpose, v, order) if order != tuple(range(v.ndim)) else v

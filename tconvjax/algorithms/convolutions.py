@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.algorithms.apart import channels_last
 from tconvjax.algorithms.splitting import Split, to_phases
 from tconvjax.forward import (
     Partial,
     Precision,
     Specs,
     aval_like,
+    channels_last,
     convolve,
     placed,
     result_shape,

@@ -10,17 +10,28 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.algorithms.apart import apart, channels_last, placed_from_last
+from tconvjax.algorithms.apart import apart, channels_last_apart
 from tconvjax.algorithms.blocks import by_images
-from tconvjax.algorithms.splitting import Split, from_phases, on_x, shift_of, to_phases, unshift
-from tconvjax.forward import Partial, Precision, Specs, placed
-from tconvjax.geometry import Geometry
+from tconvjax.algorithms.splitting import (
+    Split,
+    from_phases,
+    on_x,
+    padded,
+    shift_of,
+    to_phases,
+    unshift,
+)
+from tconvjax.forward import Partial, Precision, Specs, channels_last, placed, placed_from_last
+from tconvjax.geometry import Axis, Geometry
+
+MOST_TAPS = 64
+"""Taps that a transposed depthwise convolution of channels first writes out, in a second or so."""
 
 CHUNKS = 8
 """Products added up before a chunk of the kernel gradient is written: more cost compile time."""
@@ -49,6 +60,8 @@ def taps(
         return placed_from_last(
             _conv(channels_last(a, specs.lhs_spec, groups), w, splits), specs.out_spec
         )
+    if single and specs.lhs_spec == specs.out_spec and _in_phases(geometry, specs):
+        return _depthwise_transpose(a, w[..., 0, :, 0], splits, specs.lhs_spec)
     x = _conv_transpose(channels_last(a, specs.out_spec, groups), w, splits)
     return placed_from_last(x, specs.lhs_spec)
 
@@ -81,6 +94,71 @@ def _depthwise(
     channels[spec[1]] = -1
     products = [seen * w[tap].reshape(channels) for tap, seen in _seen(x, splits, spec[2:])]
     return functools.reduce(operator.add, products)
+
+
+def _in_phases(geometry: Geometry, specs: Specs) -> bool:
+    """Whether `_depthwise_transpose` pays: it spares a transpose, but writes out every tap."""
+    first = specs.lhs_spec[1] < max(specs.lhs_spec[2:])
+    return first and set(geometry.dilation) == {1} and math.prod(geometry.kernel_size) <= MOST_TAPS
+
+
+def _depthwise_transpose(
+    y: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
+) -> jax.Array:
+    """The transposed convolution with w (*k, g) where y lies, the phases of x side by side.
+
+    Element stride * q + phase of x is written through tap stride * shift + slot by output
+    q + ahead - shift, where (ahead, slot) = divmod(phase + low, stride).
+    """
+    axes, positions = [split.axis for split in splits], spec[2:]
+    rows = [-(-axis.in_size // axis.stride) for axis in axes]
+    firsts = [s.axis.low // s.axis.stride - (s.shifts - 1) for s in splits]
+    lows, highs, channels = [0] * y.ndim, [0] * y.ndim, [1] * y.ndim
+    channels[spec[1]] = -1
+    for axis, position, count, first in zip(axes, positions, rows, firsts, strict=True):
+        lows[position] = -first
+        highs[position] = count + (axis.stride - 1 + axis.low) // axis.stride - axis.out_size
+    y = padded(y, lows, highs)
+    shape = [*y.shape]
+    for position, count in zip(positions, rows, strict=True):
+        shape[position] = count
+
+    def of_phase(phases: tuple[int, ...]) -> jax.Array:
+        split = [divmod(p + a.low, a.stride) for p, a in zip(phases, axes, strict=True)]
+        taps = [range(s, a.kernel_size, a.stride) for (_, s), a in zip(split, axes, strict=True)]
+        terms = [jnp.zeros(shape, y.dtype)] if not all(taps) else []
+        for tap in itertools.product(*taps):
+            seen = y
+            for n, position in enumerate(positions):
+                start = split[n][0] - tap[n] // axes[n].stride - firsts[n]
+                seen = lax.slice_in_dim(seen, start, start + rows[n], axis=position)
+            terms.append(seen * w[tap].reshape(channels))
+        return functools.reduce(operator.add, terms)
+
+    return _side_by_side(of_phase, axes, positions)
+
+
+def _side_by_side(
+    of_phase: Callable[[tuple[int, ...]], jax.Array], axes: Sequence[Axis], positions: Sequence[int]
+) -> jax.Array:
+    """Weave arrays (..., rows, ...) of each phase of each axis into (..., in_size, ...)."""
+
+    def stacked(phases: tuple[int, ...]) -> jax.Array:
+        n = len(phases)
+        if n == len(axes):
+            return of_phase(phases)
+        # The later axes are stacked already; those before this one have moved it.
+        position = positions[n] + sum(p < positions[n] for p in positions[n + 1 :])
+        return jnp.stack([stacked((*phases, p)) for p in range(axes[n].stride)], position + 1)
+
+    x = stacked(())
+    shape = [x.shape[n + sum(p < n for p in positions)] for n in range(x.ndim - len(axes))]
+    for axis, position in zip(axes, positions, strict=True):
+        shape[position] *= axis.stride
+    x = x.reshape(shape)
+    for axis, position in zip(axes, positions, strict=True):
+        x = lax.slice_in_dim(x, 0, axis.in_size, axis=position)
+    return x
 
 
 def _seen(
@@ -121,7 +199,8 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
 
 def _placed_gradient(x: jax.Array, y: jax.Array, geometry: Geometry, specs: Specs) -> jax.Array:
     groups, rank = geometry.groups, geometry.rank
-    x, y = channels_last(x, specs.lhs_spec, groups), channels_last(y, specs.out_spec, groups)
+    x = channels_last_apart(x, specs.lhs_spec, groups)
+    y = channels_last_apart(y, specs.out_spec, groups)
     w = _kernel_gradient(x, y, tuple(map(Split, geometry.axes)))
     w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))  # (*k, c, g * o)
     return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))

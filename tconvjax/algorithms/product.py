@@ -18,7 +18,7 @@ import jax
 from jax import lax
 
 from tconvjax.algorithms import blocks
-from tconvjax.algorithms.apart import apart, channels_last, placed_from_last
+from tconvjax.algorithms.apart import apart, channels_last_apart, placed_apart
 from tconvjax.algorithms.splitting import (
     Split,
     fold_shifted,
@@ -132,25 +132,27 @@ def copied(geometry: Geometry, splits: Sequence[Split]) -> int:
 
 def x_matrix(x: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
     """X (g, rows, x_taps * c)."""
-    return _matrix(windows(to_phases(channels_last(x, specs.lhs_spec, groups), splits), splits))
+    return _matrix(
+        windows(to_phases(channels_last_apart(x, specs.lhs_spec, groups), splits), splits)
+    )
 
 
 def x_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
     """The transpose of `x_matrix`."""
     v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in splits])
     v = from_phases(fold_windows(v, splits), splits)
-    return placed_from_last(v, specs.lhs_spec)
+    return placed_apart(v, specs.lhs_spec)
 
 
 def y_matrix(y: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
     """Y (g, rows, y_taps * o)."""
-    return _matrix(shifted(channels_last(y, specs.out_spec, groups), splits))
+    return _matrix(shifted(channels_last_apart(y, specs.out_spec, groups), splits))
 
 
 def y_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
     """The transpose of `y_matrix`."""
     v = _of_matrix(m, batch, [(s.rows, s.y_taps) for s in splits])
-    return placed_from_last(fold_shifted(v, splits), specs.out_spec)
+    return placed_apart(fold_shifted(v, splits), specs.out_spec)
 
 
 def w_matrix(w: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
