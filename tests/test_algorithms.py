@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tconvjax as tc
@@ -71,6 +71,7 @@ def test_each_side_may_be_gathered(a: Arguments, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("most", [1, 40])
 @pytest.mark.parametrize("a", [*FIXED, *EVEN])
 def test_blocks_add_up(a: Arguments, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "WHOLE", 0)
     monkeypatch.setattr(blocks, "MOST", most)
     monkeypatch.setattr(product, "REPEATED", math.inf)
     assert_loops(a)
@@ -93,8 +94,10 @@ def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: st
 
 @settings(max_examples=10)
 @given(arguments())
+@example(Arguments(1, 1, 1, (1,), (1,), (2,), ((0, 2),), (1,), 1))  # a block reaches into padding
 def test_any_blocks_add_up(a: Arguments) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "WHOLE", 0)
         patch.setattr(blocks, "MOST", 1)
         patch.setattr(product, "REPEATED", math.inf)
         assert_loops(a)
@@ -112,7 +115,7 @@ def test_depthwise_taps_where_the_channels_lie(a: Arguments, order: str) -> None
     )
     specs = layout((data, f"OI{letters}", data), len(a.in_size))
     _, w, y = map(jnp.asarray, a.arrays(np.float64))
-    moved = jnp.transpose(y, np.argsort(specs.out_spec))
+    moved = jnp.asarray(np.transpose(y, np.argsort(specs.out_spec)))
     result = ALGORITHMS["taps"]("conv_transpose", moved, w, a.geometry, specs, None)
     wanted = oracles.conv_transpose(a, np.asarray(y), np.asarray(w))
     np.testing.assert_array_equal(np.transpose(result, specs.lhs_spec), wanted)

@@ -149,6 +149,7 @@ def test_automatic_sharding_of_each_algorithm(algorithm: str) -> None:
 def test_blocks_inside_a_shard_map(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop's result varies over the mesh axes of what it is made from."""
     expected = jax.value_and_grad(loss, (0, 1))(Y, W, BIAS, "direct")
+    monkeypatch.setattr(blocks, "WHOLE", 0)
     monkeypatch.setattr(blocks, "MOST", 1)
     monkeypatch.setattr(product, "REPEATED", math.inf)
     on_all = jax.shard_map(

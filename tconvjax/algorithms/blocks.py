@@ -20,9 +20,12 @@ from tconvjax.geometry import Geometry
 Whole: TypeAlias = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 """A partial of two operands and a geometry."""
 
-MOST = 2**21
-"""Elements of the largest array of a block: 8 MiB of float32. Halved, the products slow down; and
-where all of a program's temporaries pass 32 MiB, glibc maps them anew for each call."""
+WHOLE = 2**21
+"""Elements of an array that is made at once: 8 MiB of float32. A loop copies its results."""
+
+MOST = 2**20
+"""Elements of the largest array of a block, where there are blocks: they stay in cache. And where
+all of a program's temporaries pass 32 MiB, glibc maps them anew for each call."""
 
 
 def by_images(
@@ -33,7 +36,7 @@ def by_images(
     first, second, result = ROLES[partial]
     batch = spec_of(first, specs)[0]
     images = a.shape[batch]
-    if not isinstance(images, int) or images == 1 or size * images <= MOST:
+    if not isinstance(images, int) or images == 1 or size * images <= WHOLE:
         return whole(a, b, geometry)
 
     def block(start: Any, size: int) -> jax.Array:
@@ -107,6 +110,7 @@ def _in_blocks(
             return out + part
         return lax.dynamic_update_slice_in_dim(out, part, start, position)
 
+    size = min(size, total)  # so many rows may reach into the padding
     full = total // size
     out = lax.fori_loop(0, full, lambda n, out: put(n * size, size, out), out)
     return put(full * size, total % size, out) if total % size else out

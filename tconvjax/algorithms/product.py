@@ -36,7 +36,7 @@ from tconvjax.forward import (
 )
 from tconvjax.geometry import Geometry
 
-REPEATED = 0.25
+REPEATED = 0.2
 """Blocks of rows that overlap do again what lies on their rims, and lay out the kernel anew; a
 larger share of the largest matrix than this is not worth the memory saved."""
 
@@ -71,6 +71,8 @@ def rows_of_a_block(geometry: Geometry) -> int:
     size, splits = largest(geometry), splits_of(geometry)
     count = -(-size // blocks.MOST)
     rows = blocks.even_share(splits[0].axis.out_size, count)
+    if size <= blocks.WHOLE:
+        return splits[0].axis.out_size
     rims = size * (splits[0].all_rows - splits[0].axis.out_size) / rows
     kernels = count * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0
     return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size
