@@ -95,6 +95,7 @@ def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: st
 @settings(max_examples=10)
 @given(arguments())
 @example(Arguments(1, 1, 1, (1,), (1,), (2,), ((0, 2),), (1,), 1))  # a block reaches into padding
+@example(Arguments(1, 1, 1, (1, 1), (1, 1), (2, 1), ((1, 1), (0, 0)), (2, 1), 1))  # no output
 def test_any_blocks_add_up(a: Arguments) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "WHOLE", 0)

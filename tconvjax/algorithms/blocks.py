@@ -81,6 +81,10 @@ def by_rows(
 
         def block_of_x(start: Any, size: int) -> jax.Array:
             outputs = (size - 1 + axis.low) // stride + 1 - first
+            if outputs < 1:  # all that the block holds fell between the outputs
+                shape = list(out.shape)
+                shape[x_at] = size
+                return _zeros(shape, a, b)
             part = lax.dynamic_slice_in_dim(y, start // stride, outputs, y_at)
             return whole(part, b, of_rows(size, outputs, axis.low - stride * first))
 
