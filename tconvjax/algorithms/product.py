@@ -48,7 +48,7 @@ def patches(
     """Any partial, as one matrix product for each block of images or rows."""
 
     def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-        return _as_product(partial, a, b, geometry, specs, precision)
+        return _astimes(partial, a, b, geometry, specs, precision)
 
     def in_rows(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
         return blocks.by_rows(whole, partial, a, b, geometry, specs, rows)
@@ -78,7 +78,7 @@ def rows_of_a_block(geometry: Geometry) -> int:
     return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size
 
 
-def _as_product(
+def _astimes(
     partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
     precision: Precision,
 ) -> jax.Array:  # fmt: skip
@@ -86,22 +86,13 @@ def _as_product(
     splits = splits_of(geometry)
     g = geometry.groups
     if partial == "conv":
-        rows = _product(
-            x_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 1, precision
-        )
+        rows = times(x_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 1, precision)
         return y_of_matrix(rows, a.shape[specs.lhs_spec[0]], splits, specs)
     if partial == "conv_transpose":
-        rows = _product(
-            y_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 2, precision
-        )
+        rows = times(y_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 2, precision)
         return x_of_matrix(rows, a.shape[specs.out_spec[0]], splits, specs)
     x, y = x_matrix(a, splits, g, specs), y_matrix(b, splits, g, specs)
-    # XLA's fast product wants the rows of its first factor last.
-    if y.size + x.shape[2] * y.shape[2] < x.size:
-        product = _turned(_product(_turned(y), x, 2, 1, precision))
-    else:
-        product = _product(_turned(x), y, 2, 1, precision)
-    return w_of_matrix(product, splits, specs)
+    return w_of_matrix(over_rows(x, y, precision), splits, specs)
 
 
 def splits_of(geometry: Geometry) -> tuple[Split, ...]:
@@ -189,14 +180,22 @@ def _w_order(rank: int) -> list[int]:
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _product(
-    a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Precision
-) -> jax.Array:
+def times(a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Precision) -> jax.Array:
     """A matrix product for each group, summed over one axis of each factor."""
     if a.shape[0] == 1:  # XLA's fast product has no batch axis
         dims = (((over_a - 1,), (over_b - 1,)), ((), ()))
         return lax.dot_general(a[0], b[0], dims, precision=precision)[None]
     return lax.dot_general(a, b, (((over_a,), (over_b,)), ((0,), (0,))), precision=precision)
+
+
+def over_rows(x: jax.Array, y: jax.Array, precision: Precision) -> jax.Array:
+    """The product of X and Y over their rows: (g, x_taps * c, y_taps * o)."""
+    # XLA's fast product wants the rows of its first factor last. Y first is the less to turn, but
+    # turns the product too; that is little, unless the rows are few.
+    rows, more, less = *x.shape[1:], y.shape[2]
+    if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):
+        return _turned(times(_turned(y), x, 2, 1, precision))
+    return times(_turned(x), y, 2, 1, precision)
 
 
 def _matrix(v: jax.Array) -> jax.Array:

@@ -1,0 +1,115 @@
+"""Where a training step by "patches" spends its time: layouts, products, overlap-adds.
+
+    python benchmarks/stages.py [--case hifigan_up2] [--rounds 9] [--json stages.json]
+
+Each stage of `tconvjax.algorithms.product` is a program of its own here, channels last and whole,
+without blocks; in a step XLA shares the layouts of x, y and the kernel between the products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tconvjax.algorithms import product
+from tconvjax.command.arguments import CommandError
+from tconvjax.command.cases import Case, chosen
+from tconvjax.command.roofline import Roofline, measured
+from tconvjax.command.timing import Program, interleaved
+from tconvjax.forward import layout
+
+STAGES = {
+    "layouts": ("x", "y", "w"),
+    "products": ("xw", "yw", "xy"),
+    "overlap-adds": ("of x", "of y", "of w"),
+}
+
+
+def programs(case: Case) -> dict[str, Program]:
+    """Every stage of a case, compiled."""
+    geometry = case.geometry
+    letters, g = "DHW"[-geometry.rank :], geometry.groups
+    specs = layout((f"N{letters}C", f"{letters}IO", f"N{letters}C"), geometry.rank)
+    splits, batch = product.splits_of(geometry), case.y_shape[0]
+    x, w, y = (np.asarray(value) for value in case.arrays())
+    spatial = tuple(range(2, geometry.rank + 2))
+    x, y = (np.transpose(v, (0, *spatial, 1)) for v in (x, y))
+    made: dict[str, Callable[..., jax.Array]] = {
+        "x": lambda x: product.x_matrix(x, splits, g, specs),
+        "y": lambda y: product.y_matrix(y, splits, g, specs),
+        "w": lambda w: product.w_matrix(w, splits, g, specs),
+    }
+    operands = {"x": (x,), "y": (y,), "w": (np.transpose(w, (*spatial, 1, 0)),)}
+    of_x, of_y, of_w = (np.asarray(jax.jit(made[name])(*operands[name])) for name in "xyw")
+    made |= {
+        "xw": lambda x, w: product.times(x, w, 2, 1, None),
+        "yw": lambda y, w: product.times(y, w, 2, 2, None),
+        "xy": lambda x, y: product.over_rows(x, y, None),
+        "of x": lambda m: product.x_of_matrix(m, batch, splits, specs),
+        "of y": lambda m: product.y_of_matrix(m, batch, splits, specs),
+        "of w": lambda m: product.w_of_matrix(m, splits, specs),
+    }
+    operands |= {"xw": (of_x, of_w), "yw": (of_y, of_w), "xy": (of_x, of_y)}
+    operands |= {"of x": (of_x,), "of y": (of_y,), "of w": (of_w,)}
+    return {name: compiled(f, *operands[name]) for name, f in made.items()}
+
+
+def compiled(f: Callable[..., jax.Array], *operands: Any) -> Program:
+    """A program of fixed operands."""
+    there = jax.device_put(operands)
+    program = jax.jit(f).lower(*there).compile()
+    return Program(
+        call=lambda: program(*there),
+        wait=jax.block_until_ready,
+        arrays=lambda result: [np.asarray(result)],
+    )
+
+
+def run(cases: Sequence[Case], rounds: int, seed: int, limits: Roofline) -> dict[str, Any]:
+    """Milliseconds of each stage of each case, and the least that the products can take."""
+    found = {}
+    for case in cases:
+        times = interleaved(programs(case), rounds, seed)
+        ms = {name: 1e3 * one.median for name, one in times.items()}
+        sums = {stage: sum(ms[name] for name in names) for stage, names in STAGES.items()}
+        found[case.name] = {"roofline_ms": 1e3 * limits.seconds(case, "step"), "ms": ms, **sums}
+        words = "".join(f"{stage} {value:7.2f}  " for stage, value in sums.items())
+        print(f"{case.name:16}{words}roofline {found[case.name]['roofline_ms']:7.2f}", flush=True)
+    return found
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, print, and write what is asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--case", nargs="+")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(words)
+    try:
+        cases = [case for case in chosen(options.case) if case.geometry.groups < case.y_shape[1]]
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    seed = random.SystemRandom().randrange(2**31)
+    limits = measured()
+    print(f"{limits.flops / 1e9:.0f} GFLOP/s, {limits.bandwidth / 1e9:.0f} GB/s; ms")
+    found = {
+        "gflops": limits.flops / 1e9,
+        "gigabytes_per_second": limits.bandwidth / 1e9,
+        "cases": run(cases, options.rounds, seed, limits),
+    }
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
