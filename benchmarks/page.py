@@ -13,6 +13,7 @@ import re
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tconvjax.command.cases import Task
 from tconvjax.command.programs import CHANNELS_FIRST, CHANNELS_LAST, DIRECT, LAX
@@ -21,18 +22,20 @@ from tconvjax.command.report import TORCH, Report, best_of, counted, figures, ra
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
 PAGE = ROOT / "docs/speed.md"
+TASKS: tuple[Task, ...] = ("forward", "step")
 FORWARD_ONLY = ("ONNX Runtime", "OpenVINO")
 
 
-def page(text: str, report: Report, memories: Report) -> str:
+def page(text: str, report: Report, memories: Report, stages: Mapping[str, Any]) -> str:
     """The page with its tables as the reports have them."""
     tables: dict[str, Callable[[Report], str]] = {
         "machine": machine,
         "forward": lambda r: times(r, "forward"),
         "step": lambda r: times(r, "step"),
-        "summary": summary,
+        "summary": lambda r: summary(r, memories),
         "building": building,
         "memory": lambda _: memory(memories),
+        "stages": lambda _: profile(stages),
     }
     for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
@@ -76,8 +79,8 @@ def times(report: Report, task: Task) -> str:
     return "\n".join(lines)
 
 
-def summary(report: Report) -> str:
-    """Geometric means and extremes of ratios; above 1, ours is faster."""
+def summary(report: Report, memories: Report) -> str:
+    """Geometric means and extremes of ratios; above 1, ours is the better, but for the layouts."""
     lines = [_row(["compared", "task", "geometric mean", "least", "most"]), "|---|---|--:|--:|--:|"]
 
     def add(words: str, task: Task, other: Mapping[str, float], ours: Mapping[str, float]) -> None:
@@ -89,42 +92,68 @@ def summary(report: Report) -> str:
                 f"{found[least]:.2f} (`{least}`)", f"{found[most]:.2f} (`{most}`)",
             ]))  # fmt: skip
 
-    for task in ("forward", "step"):
+    for task in TASKS:
         last = figures(report, task, CHANNELS_LAST)
         engines = [name for name in report_names(report, task) if not name.startswith("tconvjax")]
         add("the better PyTorch layout over ours", task, best_of(report, task, TORCH), last)
         add("the best of all others over ours", task, best_of(report, task, engines), last)
         add("`lax.conv_transpose` over ours", task, figures(report, task, LAX), last)
         add("channels first over channels last", task, figures(report, task, CHANNELS_FIRST), last)
+        built = _built(report, task, CHANNELS_LAST)
+        add("tracing and compiling: lax over ours", task, _built(report, task, LAX), built)
+        peaks = _peaks(memories, task, CHANNELS_LAST)
+        for name in TORCH:
+            add(f"peak memory: {name} over ours", task, _peaks(memories, task, name), peaks)
     return "\n".join(lines)
 
 
 def building(report: Report) -> str:
-    """Seconds of tracing and compiling a step, ours over lax."""
-    lines = [
-        _row(["layer", "ours, forward", "lax, forward", "ours, step", "lax, step"]),
-        "|---|--:|--:|--:|--:|",
-    ]
-    columns = [_built(report, task, name) for task in ("forward", "step")
-               for name in (CHANNELS_LAST, LAX)]  # fmt: skip
+    """Seconds of tracing and compiling, ours in both layouts and lax."""
+    names = {"last": CHANNELS_LAST, "first": CHANNELS_FIRST, "lax": LAX}
+    columns = {f"{task}, {short}": _built(report, task, name) for task in TASKS
+               for short, name in names.items()}  # fmt: skip
+    lines = [_row(["layer", *columns]), "|---|" + "--:|" * len(columns)]
     lines += [
-        _row([f"`{case}`", *(_number(column.get(case)) for column in columns)])
-        for case in columns[0]
+        _row([f"`{case}`", *(_number(column.get(case)) for column in columns.values())])
+        for case in columns["forward, last"]
     ]
     return "\n".join(lines)
 
 
 def memory(report: Report) -> str:
-    """Peak memory of a step in MiB, for the cases that were measured."""
-    names = (CHANNELS_LAST, LAX, *TORCH)
-    lines = [_row(["layer", *names]), "|---|" + "--:|" * len(names)]
-    for case, known in report["cases"].items():
-        entries = known["tasks"].get("step", {"contestants": {}})["contestants"]
-        peaks = [entries.get(name, {}).get("memory", {}).get("peak_bytes") for name in names]
-        if any(peaks):
-            cells = ["" if peak is None else f"{peak / 2**20:.0f}" for peak in peaks]
+    """Peak memory in MiB, for the cases that were measured."""
+    names = {"ours": CHANNELS_LAST, "lax": LAX} | dict(zip(TORCH, TORCH, strict=True))
+    columns = {f"{task}, {short}": _peaks(report, task, name) for task in TASKS
+               for short, name in names.items()}  # fmt: skip
+    lines = [_row(["layer", *columns]), "|---|" + "--:|" * len(columns)]
+    for case in report["cases"]:
+        peaks = [column.get(case) for column in columns.values()]
+        cells = ["" if peak is None else f"{peak / 2**20:.1f}" for peak in peaks]
+        if any(cells):
             lines.append(_row([f"`{case}`", *cells]))
     return "\n".join(lines)
+
+
+def profile(stages: Mapping[str, Any]) -> str:
+    """Milliseconds of the stages of a step, and the least that its products can take."""
+    names = ("layouts", "products", "overlap-adds", "roofline_ms")
+    lines = [_row(["layer", *names[:-1], "roofline"]), "|---|" + "--:|" * len(names)]
+    lines += [
+        _row([f"`{case}`", *(_number(found[name]) for name in names)])
+        for case, found in stages["cases"].items()
+    ]
+    return "\n".join(lines)
+
+
+def _peaks(report: Report, task: Task, name: str) -> dict[str, float]:
+    """Bytes above the operands, where they were measured and are not all but nothing."""
+    found = {}
+    for case, known in report["cases"].items():
+        entries = known["tasks"].get(task, {"contestants": {}})["contestants"]
+        peak = entries.get(name, {}).get("memory", {}).get("peak_bytes")
+        if peak:
+            found[case] = float(peak)
+    return found
 
 
 def report_names(report: Report, task: Task) -> list[str]:
@@ -151,7 +180,7 @@ def main() -> None:
     """Rewrite the page."""
     reports = [
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("compare", "memory")
+        for name in ("compare", "memory", "stages")
     ]
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), *reports), encoding="utf-8")
 

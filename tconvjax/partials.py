@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tconvjax.algorithms import ALGORITHMS, select_algorithm
+from tconvjax.algorithms.apart import together
 from tconvjax.forward import ROLES, Partial, Precision, Specs, result_shape, spec_of
 from tconvjax.geometry import Geometry
 
@@ -55,7 +57,8 @@ def run(
     a, b = a.astype(wide), b.astype(wide)
     if partial == "kernel_gradient" and algorithm in ("direct", "polyphase"):
         a, b = _whole_in_space(a, specs.lhs_spec), _whole_in_space(b, specs.out_spec)
-    result = ALGORITHMS[algorithm](partial, a, b, geometry, specs, precision)
+    with nullcontext() if platform == "cpu" else together():
+        result = ALGORITHMS[algorithm](partial, a, b, geometry, specs, precision)
     return result.astype(dtype)
 
 

@@ -118,11 +118,12 @@ def test_nothing_is_left_to_do(path: Path) -> None:
 def test_the_figures_are_those_that_were_measured() -> None:
     """The tables of the page on speed, and the README's two numbers, are those of the results."""
     results = ROOT / "benchmarks/results"
-    report, memory = (
-        json.loads((results / f"{name}.json").read_text("utf-8")) for name in ("compare", "memory")
+    report, *others = (
+        json.loads((results / f"{name}.json").read_text("utf-8"))
+        for name in ("compare", "memory", "stages")
     )
     text = (ROOT / "docs/speed.md").read_text("utf-8")
-    assert runpy.run_path(str(ROOT / "benchmarks/page.py"))["page"](text, report, memory) == text
+    assert runpy.run_path(str(ROOT / "benchmarks/page.py"))["page"](text, report, *others) == text
     steps = [case["tasks"]["step"]["contestants"] for case in report["cases"].values()]
     ratios = {
         name: step["lax.conv_transpose"]["ms"] / step["tconvjax, channels last"]["ms"]

@@ -144,6 +144,16 @@ def test_every_algorithm_exports_with_a_symbolic_batch(algorithm: str) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+@pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
+def test_calls_are_kept_on_a_cpu_alone(algorithm: str, platform: str) -> None:
+    """A call that must not be inlined stands between two loops; elsewhere none has been tried."""
+    y, w = np.ones((1, 4, 5, 5), np.float32), np.ones((4, 4, 4, 4), np.float32)
+    f = jax.jit(lambda y, w: tc.conv_transpose(y, w, stride=2, algorithm=algorithm))
+    text = export.export(f, platforms=[platform])(y, w).mlir_module()
+    assert ("inlineable" in text) == (platform == "cpu" and algorithm == "patches")
+
+
 @pytest.mark.parametrize("partial", ["conv", "conv_transpose", "kernel_gradient"])
 def test_select_algorithm_is_what_auto_does(partial: Any) -> None:
     g = tc.Geometry.of_conv((4, 9, 9), (6, 2, 4, 4), stride=2, groups=2)

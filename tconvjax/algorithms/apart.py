@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -13,15 +15,29 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 from tconvjax.forward import placed
 
+_KEPT = ContextVar("kept", default=True)
+
 
 def apart(f: Callable[..., jax.Array], a: jax.Array, *static: Hashable) -> jax.Array:
     """f(a, *static), where XLA on a CPU fuses nothing across.
 
     Its optimization barrier is gone before it fuses; a call that it must not inline is not, and
-    takes its operand in row-major order. Other platforms do not read the attribute.
+    takes its operand in row-major order.
     """
+    if not _KEPT.get():
+        return f(a, *static)
     with set_xla_metadata(inlineable="false"):
         return _call(f, a, static)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Trace without calls: for platforms other than a CPU, where they have not been tried."""
+    token = _KEPT.set(False)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
