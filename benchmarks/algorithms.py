@@ -1,4 +1,4 @@
-"""Time every algorithm on every partial of many layers, one run, interleaved; medians.
+"""Time every algorithm on every partial of many layers, one run, interleaved.
 
     python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json] [--fit]
 
@@ -32,6 +32,7 @@ from tconvjax.geometry import Geometry
 from tconvjax.partials import run
 
 SLOW = 0.5  # seconds; a contestant that takes longer is timed once
+FILL, FEWEST = 0.01, 3  # seconds and calls of a turn
 COSTS = Path(costs.__file__).parent / "costs.json"
 
 # Layers that the published cases leave out: large kernels of stride 1, many pixels, a large batch,
@@ -99,18 +100,20 @@ def programs(case: Case) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
 def timed(
     calls: dict[tuple[Partial, str], Callable[[], jax.Array]], rounds: int
 ) -> dict[tuple[Partial, str], float]:
-    """Median seconds of each call, taken in turns; the call before it is not timed."""
+    """Seconds of each call: the median over the rounds of the quickest of a turn."""
     times: dict[tuple[Partial, str], list[float]] = {key: [] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():
             if times[key] and times[key][0] > SLOW:
                 continue
-            start = time.perf_counter()
-            call().block_until_ready()
-            if time.perf_counter() - start < SLOW:
+            turn, end = [], time.perf_counter() + FILL
+            while len(turn) < FEWEST or time.perf_counter() < end:
                 start = time.perf_counter()
                 call().block_until_ready()
-            times[key].append(time.perf_counter() - start)
+                turn.append(time.perf_counter() - start)
+                if turn[-1] > SLOW:
+                    break
+            times[key].append(min(turn))
     return {key: statistics.median(t) for key, t in times.items()}
 
 

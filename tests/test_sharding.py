@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
-from tconvjax.algorithms import blocks, product
+from tconvjax.algorithms import apart, blocks, product
 
 RNG = np.random.default_rng(0)
 Y, W, BIAS = (jnp.asarray(RNG.normal(size=s)) for s in ((8, 4, 8, 6), (4, 8, 3, 4), (8,)))
@@ -140,7 +140,10 @@ def test_a_size_that_does_not_divide_is_not_split() -> None:
 
 
 @pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
-def test_automatic_sharding_of_each_algorithm(algorithm: str) -> None:
+def test_automatic_sharding_of_each_algorithm(
+    algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "LEAST", 0)
     y = jax.device_put(Y, NamedSharding(mesh(AxisType.Auto), P("data", "model")))
     program = jax.jit(lambda y: jax.value_and_grad(loss, (0, 1, 2))(y, W, BIAS, algorithm))
     assert_close(program(y), jax.value_and_grad(loss, (0, 1, 2))(Y, W, BIAS))
@@ -148,6 +151,7 @@ def test_automatic_sharding_of_each_algorithm(algorithm: str) -> None:
 
 def test_blocks_inside_a_shard_map(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop's result varies over the mesh axes of what it is made from."""
+    monkeypatch.setattr(apart, "LEAST", 0)
     expected = jax.value_and_grad(loss, (0, 1))(Y, W, BIAS, "direct")
     monkeypatch.setattr(blocks, "WHOLE", 0)
     monkeypatch.setattr(blocks, "MOST", 1)

@@ -15,6 +15,9 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 from tconvjax.forward import placed
 
+LEAST = 2**14
+"""Elements from which on a pass of its own pays: some ten microseconds."""
+
 _KEPT = ContextVar("kept", default=True)
 
 
@@ -22,9 +25,9 @@ def apart(f: Callable[..., jax.Array], a: jax.Array, *static: Hashable) -> jax.A
     """f(a, *static), where XLA on a CPU fuses nothing across.
 
     Its optimization barrier is gone before it fuses; a call that it must not inline is not, and
-    takes its operand in row-major order.
+    takes its operand in row-major order. Small arrays are not worth another pass.
     """
-    if not _KEPT.get():
+    if not _KEPT.get() or (isinstance(a.size, int) and a.size < LEAST):
         return f(a, *static)
     with set_xla_metadata(inlineable="false"):
         return _call(f, a, static)
