@@ -16,7 +16,7 @@ PACKAGE = Path(tconvjax.__file__).parent
 
 FLOORS = [
     {"geometry"},
-    {"forward", "symbolic"},
+    {"forward", "symbolic", "matrices"},
     {"algorithms", "operands", "rendering"},
     {"partials"},
     {"trilinear", "sharding", "adjoint"},

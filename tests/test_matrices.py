@@ -1,0 +1,132 @@
+"""The numeric matrix of a convolution, and that of any linear function, are what they stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from jax.experimental import sparse
+
+import tconvjax as tc
+from tconvjax import matrices, symbolic
+from tests import oracles
+from tests.strategies import FIXED, Arguments, arguments
+
+FORMATS = ("csr", "bcoo", "dense")
+
+
+def dense(matrix: Any) -> Any:
+    """A matrix of any format as a NumPy array."""
+    return np.asarray(matrix.todense() if not isinstance(matrix, np.ndarray) else matrix)
+
+
+@given(arguments())
+def test_the_matrix_is_the_convolution_and_its_transpose_the_transposed(a: Arguments) -> None:
+    x, w, y = a.arrays(np.float64)
+    C = matrices.conv_matrix(a.geometry, w)
+    columns = x.reshape(a.batch, -1).T, y.reshape(a.batch, -1).T
+    np.testing.assert_array_equal((C @ columns[0]).T, oracles.conv(a, x, w).reshape(a.batch, -1))
+    np.testing.assert_array_equal(
+        (C.T @ columns[1]).T, oracles.conv_transpose(a, y, w).reshape(a.batch, -1)
+    )
+
+
+@given(arguments())
+def test_the_matrix_in_numbers_is_the_matrix_in_symbols(a: Arguments) -> None:
+    _, w, _ = a.arrays(np.int64)
+    C = symbolic.conv_matrix(a.geometry, w)
+    wanted = np.array(C.tolist(), np.int64).reshape(C.shape)
+    np.testing.assert_array_equal(dense(matrices.conv_matrix(a.geometry, w)), wanted)
+
+
+@pytest.mark.parametrize("a", FIXED)
+def test_the_formats_agree(a: Arguments) -> None:
+    _, w, _ = a.arrays(np.float32)
+    csr, bcoo, plain = (matrices.conv_matrix(a.geometry, w, f) for f in FORMATS)  # type: ignore[call-overload]
+    assert isinstance(csr, scipy.sparse.csr_array)
+    assert csr.has_canonical_format
+    assert isinstance(bcoo, sparse.BCOO)
+    assert isinstance(plain, np.ndarray)
+    assert csr.dtype == bcoo.dtype == plain.dtype == np.float32
+    np.testing.assert_array_equal(dense(csr), plain)
+    np.testing.assert_array_equal(dense(bcoo), plain)
+
+
+@given(arguments())
+def test_places_are_the_links(a: Arguments) -> None:
+    g = a.geometry
+    shapes = (g.out_shape, g.in_shape, g.kernel_shape)
+    wanted = sorted(
+        tuple(int(np.ravel_multi_index(i, s)) for i, s in zip(link, shapes, strict=True))
+        for link in tc.links(g)
+    )
+    found = np.stack(matrices.places(g), axis=1)
+    assert sorted(map(tuple, found.tolist())) == wanted
+
+
+@settings(max_examples=25)
+@given(arguments())
+def test_probing_the_functions_finds_the_matrix_and_its_transpose(a: Arguments) -> None:
+    _, w, _ = a.arrays(np.float32)
+    C = matrices.conv_matrix(a.geometry, w, "dense")
+    forward = lambda x: tc.conv(x, w, **a.keywords)  # noqa: E731
+    backward = lambda y: tc.conv_transpose(  # noqa: E731
+        y, w, output_size=a.in_size, **a.keywords
+    )
+    np.testing.assert_array_equal(matrices.matrix_of(forward, a.x_shape[1:]), C)
+    np.testing.assert_array_equal(matrices.matrix_of(backward, a.y_shape[1:]), C.T)
+
+
+@pytest.mark.parametrize("chunk", [1, 40, 2**24])
+def test_batches_make_no_difference(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrices, "CHUNK", chunk)
+    wanted = jnp.asarray(np.random.default_rng(0).integers(-4, 5, (5, 7)), jnp.float32)
+    for name in FORMATS:
+        found = matrices.matrix_of(lambda x: wanted @ x, (7,), format=name)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(dense(found), wanted)
+
+
+def test_layers_of_any_shape_have_a_matrix() -> None:
+    found = matrices.matrix_of(lambda x: x.sum(0)[None] * 2j, (2, 3), jnp.complex64)
+    np.testing.assert_array_equal(found, 2j * np.tile(np.eye(3), 2))
+    assert matrices.matrix_of(lambda x: x[:0], (3,)).shape == (0, 3)
+    assert matrices.matrix_of(lambda x: jnp.zeros(4), (0,)).shape == (4, 0)
+
+
+def wrong_calls() -> dict[str, Any]:
+    """Calls that cannot be, with what the message must say."""
+    g = tc.Geometry.of_conv((1, 5), (1, 1, 3))
+    big = tc.Geometry.of_conv((3, 4096, 4096), (8, 3, 3, 3))
+    w = np.ones((1, 1, 3))
+    return {
+        "reshape it": lambda: matrices.conv_matrix(g, w[0]),
+        "the formats are csr, bcoo and dense": lambda: matrices.conv_matrix(g, w, "coo"),  # type: ignore[call-overload]
+        "which need no matrix": lambda: matrices.conv_matrix(big, np.ones(big.kernel_shape)),
+        "take format='csr'": lambda: matrices.conv_matrix(big, np.ones(big.kernel_shape), "dense"),
+        "leave out its bias": lambda: matrices.matrix_of(lambda x: x + 1, (3,)),
+        "the matrix of its derivative": lambda: matrices.matrix_of(lambda x: x**2, (3,)),
+        "must be one array": lambda: matrices.matrix_of(lambda x: (x, x), (3,)),  # type: ignore[arg-type, return-value]
+        "is the limit": lambda: matrices.matrix_of(lambda x: x, (10**5,)),
+    }
+
+
+@pytest.mark.parametrize("words", wrong_calls())
+def test_what_cannot_be_is_refused(words: str) -> None:
+    with pytest.raises(tc.GeometryError) as error:
+        wrong_calls()[words]()
+    assert words in str(error.value)
+
+
+def test_a_matrix_serves_inside_jit() -> None:
+    """BCOO is made for it: C.T @ y under jit is the transposed convolution."""
+    g = tc.Geometry.of_conv_transpose((2, 5, 5), (2, 3, 4, 4), stride=2, padding=1)
+    w = np.random.default_rng(0).integers(-4, 5, g.kernel_shape).astype(np.float32)
+    y = np.random.default_rng(1).integers(-4, 5, (1, *g.out_shape)).astype(np.float32)
+    C = matrices.conv_matrix(g, w, "bcoo")
+    x = jax.jit(lambda C, y: C.T @ y.ravel())(C, y).reshape(1, *g.in_shape)
+    np.testing.assert_array_equal(x, tc.conv_transpose(y, w, stride=2, padding=1))
