@@ -135,13 +135,18 @@ def memory(report: Report) -> str:
 
 
 def profile(stages: Mapping[str, Any]) -> str:
-    """Milliseconds of the stages of a step, and the least that its products can take."""
+    """Milliseconds of the stages of a step, the least for its products, and seconds to compile."""
     names = ("layouts", "products", "overlap-adds", "roofline_ms")
-    lines = [_row(["layer", *names[:-1], "roofline"]), "|---|" + "--:|" * len(names)]
-    lines += [
-        _row([f"`{case}`", *(_number(found[name]) for name in names)])
-        for case, found in stages["cases"].items()
-    ]
+    heads = [*names[:-1], "roofline", "compiling loops, s", "products, s"]
+    lines = [_row(["layer", *heads]), "|---|" + "--:|" * len(heads)]
+    for case, found in stages["cases"].items():
+        # The three products are named by their two factors, as "xw".
+        seconds = {
+            product: sum(s for name, s in found["compile_s"].items() if (len(name) == 2) == product)
+            for product in (False, True)
+        }
+        cells = [*(found[name] for name in names), *seconds.values()]
+        lines.append(_row([f"`{case}`", *map(_number, cells)]))
     return "\n".join(lines)
 
 

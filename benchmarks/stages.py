@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,11 @@ def programs(case: Case) -> dict[str, Program]:
 def compiled(f: Callable[..., jax.Array], *operands: Any) -> Program:
     """A program of fixed operands."""
     there = jax.device_put(operands)
-    program = jax.jit(f).lower(*there).compile()
+    lowered = jax.jit(f).lower(*there)
+    start = time.perf_counter()
+    program = lowered.compile()
     return Program(
+        compile_s=time.perf_counter() - start,
         call=lambda: program(*there),
         wait=jax.block_until_ready,
         arrays=lambda result: [np.asarray(result)],
@@ -77,10 +81,16 @@ def run(cases: Sequence[Case], rounds: int, seed: int, limits: Roofline) -> dict
     """Milliseconds of each stage of each case, and the least that the products can take."""
     found = {}
     for case in cases:
-        times = interleaved(programs(case), rounds, seed)
+        stages = programs(case)
+        times = interleaved(stages, rounds, seed)
         ms = {name: 1e3 * one.median for name, one in times.items()}
         sums = {stage: sum(ms[name] for name in names) for stage, names in STAGES.items()}
-        found[case.name] = {"roofline_ms": 1e3 * limits.seconds(case, "step"), "ms": ms, **sums}
+        found[case.name] = {
+            "roofline_ms": 1e3 * limits.seconds(case, "step"),
+            "ms": ms,
+            "compile_s": {name: one.compile_s for name, one in stages.items()},
+            **sums,
+        }
         words = "".join(f"{stage} {value:7.2f}  " for stage, value in sums.items())
         print(f"{case.name:16}{words}roofline {found[case.name]['roofline_ms']:7.2f}", flush=True)
     return found
