@@ -66,7 +66,7 @@ def times(report: Report, task: Task) -> str:
         "channels last": last,
         "channels first": figures(report, task, CHANNELS_FIRST),
         "direct": figures(report, task, DIRECT),
-        "`lax.conv_transpose`": figures(report, task, LAX),
+        "lax": figures(report, task, LAX),
         "PyTorch": best_of(report, task, TORCH),
     }
     if task == "forward":
