@@ -21,7 +21,7 @@ MOST_ENTRIES = 1_000_000
 """More entries, rows or columns make no matrix to look at, and SymPy takes minutes over them."""
 
 
-def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparseMatrix:
+def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.SparseMatrix:
     """The matrix C of a convolution.
 
     C[o i, c j] = sum of w[o, c, t] over the taps t with stride*i + dilation*t - low = j
@@ -32,9 +32,9 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparse
             None for the symbols of `kernel_symbols`.
 
     Returns:
-        An immutable sparse matrix with a row for each output element and a column for each input
-        element. Its ``.T`` is the matrix of the transposed convolution. Built in time proportional
-        to its non-zeros.
+        A sparse matrix with a row for each output element and a column for each input element. Its
+        ``.T`` is the matrix of the transposed convolution. Built in time proportional to its
+        non-zeros; ``.as_immutable()``, which can be hashed, takes time for every zero too.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix would not fit.
@@ -73,7 +73,7 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.ImmutableSparse
         place = rows[output], columns[source]
         # Only a border that copies elements meets one input element twice in one output.
         entries[place] = entries[place] + taps[tap] if place in entries else taps[tap]
-    return sympy.ImmutableSparseMatrix(len(rows), len(columns), entries)
+    return sympy.SparseMatrix(len(rows), len(columns), entries)
 
 
 def kernel_symbols(geometry: Geometry) -> dict[tuple[int, ...], sympy.Symbol]:

@@ -91,14 +91,14 @@ def test_c_filled_with_numbers_is_the_matrix_that_jax_applies(a: Arguments) -> N
     np.testing.assert_array_equal(np.array(substituted.tolist(), float).reshape(shown.shape), shown)
 
 
-def test_the_matrix_is_immutable_and_sparse() -> None:
+def test_the_matrix_holds_what_is_not_zero() -> None:
+    """An immutable one would hold every zero, and take a hundred times as long to build."""
     matrix = symbolic.conv_matrix(Geometry.of_conv((1, 30, 30), (1, 1, 3, 3)))
-    assert isinstance(matrix, sympy.ImmutableSparseMatrix)
-    assert isinstance(matrix.T, sympy.ImmutableSparseMatrix)
-    assert matrix.nnz() == 28 * 28 * 9
-    assert hash(matrix) == hash(matrix.T.T)
-    with pytest.raises(TypeError):
-        matrix[0, 0] = 1
+    assert isinstance(matrix, sympy.SparseMatrix)
+    assert isinstance(matrix.T, sympy.SparseMatrix)
+    assert matrix.nnz() == len(matrix.todok()) == 28 * 28 * 9
+    small = symbolic.conv_matrix(Geometry.of_conv((1, 4), (1, 1, 3)))
+    assert hash(small.as_immutable()) == hash(small.T.T.as_immutable())
 
 
 def test_names_carry_channels_only_where_there_are_several() -> None:
