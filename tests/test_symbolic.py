@@ -92,7 +92,7 @@ def test_c_filled_with_numbers_is_the_matrix_that_jax_applies(a: Arguments) -> N
 
 
 def test_the_matrix_holds_what_is_not_zero() -> None:
-    """An immutable one would hold every zero, and take a hundred times as long to build."""
+    """An immutable one would hold every zero, and take ten times as long to build."""
     matrix = symbolic.conv_matrix(Geometry.of_conv((1, 30, 30), (1, 1, 3, 3)))
     assert isinstance(matrix, sympy.SparseMatrix)
     assert isinstance(matrix.T, sympy.SparseMatrix)
