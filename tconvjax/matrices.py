@@ -52,7 +52,7 @@ def conv_matrix(
 
     Args:
         geometry: any geometry: N-D, strided, padded, dilated, with channels and groups.
-        kernel: array of shape (O, C / groups, *kernel_size) and any numeric dtype.
+        kernel: array of shape (O, C / groups, *kernel_size), of any numeric dtype of NumPy's.
         format: "csr" for ``scipy.sparse.csr_array``, "bcoo" for ``jax.experimental.sparse.BCOO``,
             "dense" for a NumPy array.
 
@@ -61,7 +61,7 @@ def conv_matrix(
         Its ``.T`` is the matrix of the transposed convolution.
 
     Raises:
-        GeometryError: if the kernel has another shape, the format is none of the three, or the
+        GeometryError: if the kernel has another shape or no numbers, the format is none of the three, or the
             matrix would have more than 2**28 entries (2**29 if dense).
 
     Examples:
@@ -76,6 +76,9 @@ def conv_matrix(
     if values.shape != geometry.kernel_shape:
         fail("kernel", Words(f"array of shape {values.shape}"),
              f"the geometry's kernel has shape {geometry.kernel_shape}", "reshape it")  # fmt: skip
+    if values.dtype.kind not in "biufc":
+        fail("kernel", Words(f"array of {values.dtype}"), "SciPy holds NumPy's own numbers only",
+             "convert it, say to float32")  # fmt: skip
     shape = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     if format == "dense":
         _check_entries(math.prod(shape), shape)

@@ -105,6 +105,7 @@ def wrong_calls() -> dict[str, Any]:
     w = np.ones((1, 1, 3))
     return {
         "reshape it": lambda: matrices.conv_matrix(g, w[0]),
+        "say to float32": lambda: matrices.conv_matrix(g, jnp.ones((1, 1, 3), jnp.bfloat16)),
         "the formats are csr, bcoo and dense": lambda: matrices.conv_matrix(g, w, "coo"),  # type: ignore[call-overload]
         "which need no matrix": lambda: matrices.conv_matrix(big, np.ones(big.kernel_shape)),
         "take format='csr'": lambda: matrices.conv_matrix(big, np.ones(big.kernel_shape), "dense"),
