@@ -61,8 +61,8 @@ def conv_matrix(
         Its ``.T`` is the matrix of the transposed convolution.
 
     Raises:
-        GeometryError: if the kernel has another shape or no numbers, the format is none of the three, or the
-            matrix would have more than 2**28 entries (2**29 if dense).
+        GeometryError: if the kernel has another shape or no numbers, the format is none of the
+            three, or the matrix would have more than 2**28 entries (2**29 if dense).
 
     Examples:
         >>> import numpy as np
