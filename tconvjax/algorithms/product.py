@@ -28,12 +28,7 @@ from tconvjax.algorithms.splitting import (
     to_phases,
     windows,
 )
-from tconvjax.forward import (
-    Partial,
-    Precision,
-    Specs,
-    placed,
-)
+from tconvjax.forward import Partial, Precision, Specs, placed
 from tconvjax.geometry import Geometry
 
 REPEATED = 0.2
@@ -48,7 +43,7 @@ def patches(
     """Any partial, as one matrix product for each block of images or rows."""
 
     def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-        return _astimes(partial, a, b, geometry, specs, precision)
+        return _as_product(partial, a, b, geometry, specs, precision)
 
     def in_rows(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
         return blocks.by_rows(whole, partial, a, b, geometry, specs, rows)
@@ -69,16 +64,16 @@ def largest(geometry: Geometry) -> int:
 def rows_of_a_block(geometry: Geometry) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
     size, splits = largest(geometry), splits_of(geometry)
-    count = -(-size // blocks.MOST)
-    rows = blocks.even_share(splits[0].axis.out_size, count)
     if size <= blocks.WHOLE:
         return splits[0].axis.out_size
+    count = -(-size // blocks.MOST)
+    rows = blocks.even_share(splits[0].axis.out_size, count)
     rims = size * (splits[0].all_rows - splits[0].axis.out_size) / rows
     kernels = count * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0
     return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size
 
 
-def _astimes(
+def _as_product(
     partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
     precision: Precision,
 ) -> jax.Array:  # fmt: skip
