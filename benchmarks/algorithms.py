@@ -3,8 +3,8 @@
     python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json] [--fit]
 
 `select_algorithm` rests on this table: a star marks what it chooses. ``--fit`` fits the constants
-of its model to the table and writes them to ``tconvjax/algorithms/costs.json``. Channels last,
-float32.
+of its model to the table and writes them to ``tconvjax/algorithms/costs.json``. Channels last and
+first count alike, since the choice does not know the layout; float32.
 """
 
 from __future__ import annotations
@@ -68,17 +68,16 @@ def layers() -> list[Case]:
     return [*cases(), *extra]
 
 
-def programs(case: Case) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
-    """Compiled calls, ready to time."""
+def programs(case: Case, last: bool) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
+    """Compiled calls, ready to time, with channels last or first."""
     geometry = case.geometry
     letters = "DHW"[-geometry.rank :]
-    specs = layout((f"N{letters}C", f"{letters}IO", f"N{letters}C"), geometry.rank)
-    x, w, y = (np.asarray(value) for value in case.arrays())
-    spatial = tuple(range(2, geometry.rank + 2))
+    numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C") if last else None
+    specs = layout(numbers, geometry.rank)
+    orders = dict(zip("xwy", specs, strict=True))
     arrays = {
-        "x": jax.device_put(np.transpose(x, (0, *spatial, 1))),
-        "w": jax.device_put(np.transpose(w, (*spatial, 1, 0))),
-        "y": jax.device_put(np.transpose(y, (0, *spatial, 1))),
+        role: jax.device_put(np.transpose(value, np.argsort(orders[role])))
+        for role, value in zip("xwy", case.arrays(), strict=True)
     }
     calls: dict[tuple[Partial, str], Callable[[], jax.Array]] = {}
     for partial, (first, second, _) in ROLES.items():
@@ -142,19 +141,19 @@ def main() -> None:
     for case in layers():
         if options.case and case.name not in options.case:
             continue
-        result = timed(programs(case), options.rounds)
-        table[case.name] = {f"{p} {name}": 1e3 * s for (p, name), s in result.items()}
         batch = case.y_shape[0]
-        measured += [(case.geometry, batch, p, name, s) for (p, name), s in result.items()]
-        for partial in ROLES:
-            best = (
-                tc.select_algorithm(case.geometry, partial, batch=batch) if COSTS.exists() else ""
-            )
-            cells = (
-                f"{name} {1e3 * seconds:9.2f}{'*' if name == best else ' '}"
-                for (p, name), seconds in result.items() if p == partial
-            )  # fmt: skip
-            print(f"{case.name:16} {partial:16}" + "  ".join(cells), flush=True)
+        table[case.name] = {}
+        for order in ("last", "first"):
+            result = timed(programs(case, order == "last"), options.rounds)
+            table[case.name][order] = {f"{p} {name}": 1e3 * s for (p, name), s in result.items()}
+            measured += [(case.geometry, batch, p, name, s) for (p, name), s in result.items()]
+            for partial in ROLES:
+                best = tc.select_algorithm(case.geometry, partial, batch=batch)
+                cells = (
+                    f"{name} {1e3 * seconds:9.2f}{'*' if name == best else ' '}"
+                    for (p, name), seconds in result.items() if p == partial
+                )  # fmt: skip
+                print(f"{case.name:16} {order:6}{partial:16}" + "  ".join(cells), flush=True)
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
     if options.fit:

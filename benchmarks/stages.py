@@ -36,27 +36,27 @@ STAGES = {
 
 def programs(case: Case) -> dict[str, Program]:
     """Every stage of a case, compiled."""
-    geometry = case.geometry
-    letters, g = "DHW"[-geometry.rank :], geometry.groups
+    geometry, batch = case.geometry, case.y_shape[0]
+    letters = "DHW"[-geometry.rank :]
     specs = layout((f"N{letters}C", f"{letters}IO", f"N{letters}C"), geometry.rank)
-    splits, batch = product.splits_of(geometry), case.y_shape[0]
+    frame = product.frame_of(geometry, specs)
     x, w, y = (np.asarray(value) for value in case.arrays())
     spatial = tuple(range(2, geometry.rank + 2))
     x, y = (np.transpose(v, (0, *spatial, 1)) for v in (x, y))
     made: dict[str, Callable[..., jax.Array]] = {
-        "x": lambda x: product.x_matrix(x, splits, g, specs),
-        "y": lambda y: product.y_matrix(y, splits, g, specs),
-        "w": lambda w: product.w_matrix(w, splits, g, specs),
+        "x": lambda x: product.x_matrix(x, frame),
+        "y": lambda y: product.y_matrix(y, frame),
+        "w": lambda w: product.w_matrix(w, frame, x_first=True),
     }
     operands = {"x": (x,), "y": (y,), "w": (np.transpose(w, (*spatial, 1, 0)),)}
     of_x, of_y, of_w = (np.asarray(jax.jit(made[name])(*operands[name])) for name in "xyw")
     made |= {
-        "xw": lambda x, w: product.times(x, w, 2, 1, None),
-        "yw": lambda y, w: product.times(y, w, 2, 2, None),
-        "xy": lambda x, y: product.over_rows(x, y, None),
-        "of x": lambda m: product.x_of_matrix(m, batch, splits, specs),
-        "of y": lambda m: product.y_of_matrix(m, batch, splits, specs),
-        "of w": lambda m: product.w_of_matrix(m, splits, specs),
+        "xw": lambda x, w: product.y_product(x, w, frame, None),
+        "yw": lambda y, w: product.x_product(y, w, frame, None),
+        "xy": lambda x, y: product.w_product(x, y, frame, True, None),
+        "of x": lambda m: product.x_of_matrix(m, batch, frame),
+        "of y": lambda m: product.y_of_matrix(m, batch, frame),
+        "of w": lambda m: product.w_of_matrix(m, frame, x_first=True),
     }
     operands |= {"xw": (of_x, of_w), "yw": (of_y, of_w), "xy": (of_x, of_y)}
     operands |= {"of x": (of_x,), "of y": (of_y,), "of w": (of_w,)}

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 import tconvjax as tc
 from tconvjax.algorithms import ALGORITHMS, apart, blocks, product
 from tconvjax.algorithms.splitting import Split
-from tconvjax.forward import ROLES, layout
+from tconvjax.forward import ROLES, layout, spec_of
 from tconvjax.geometry import Geometry
 from tests import oracles
 from tests.strategies import FIXED, Arguments, arguments
@@ -33,24 +32,28 @@ EVEN = (
 
 
 def assert_loops(a: Arguments, algorithm: str = "patches") -> None:
-    """All three partials of an algorithm, as the module now decides, are the loops."""
+    """All three partials of an algorithm, as the module now decides, are the loops.
+
+    With channels first and with channels last, which "patches" lays out in other ways.
+    """
     x, w, y = a.arrays(np.float64)
-    geometry, specs = a.geometry, layout(None, len(a.in_size))
-
-    def program(x: Any, w: Any, y: Any) -> Any:
-        operands = {"conv": (x, w), "conv_transpose": (y, w), "kernel_gradient": (x, y)}
-        return [ALGORITHMS[algorithm](p, *o, geometry, specs, None) for p, o in operands.items()]  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apart, "LEAST", 0)
-        results = jax.jit(program)(x, w, y)
-    loops = (
-        oracles.conv(a, x, w),
-        oracles.conv_transpose(a, y, w),
-        oracles.kernel_gradient(a, x, y),
-    )
-    for result, wanted in zip(results, loops, strict=True):
-        np.testing.assert_array_equal(result, wanted)
+    loops = oracles.conv(a, x, w), oracles.conv_transpose(a, y, w), oracles.kernel_gradient(a, x, y)
+    letters = "DHW"[-len(a.in_size) :]
+    last = f"N{letters}C", f"{letters}IO", f"N{letters}C"
+    for specs in (layout(None, len(a.in_size)), layout(last, len(a.in_size))):
+        placed = {
+            role: np.transpose(value, np.argsort(spec_of(role, specs)))
+            for role, value in zip("xwy", (x, w, y), strict=True)
+        }
+        for (partial, (first, second, wanted)), loop in zip(ROLES.items(), loops, strict=True):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(apart, "LEAST", 0)
+                result = jax.jit(
+                    lambda a_, b_, p=partial, s=specs: ALGORITHMS[algorithm](
+                        p, a_, b_, a.geometry, s, None
+                    )
+                )(placed[first], placed[second])
+            np.testing.assert_array_equal(np.transpose(result, spec_of(wanted, specs)), loop)
 
 
 def sides(geometry: Geometry) -> Iterator[tuple[Split, ...]]:

@@ -6,6 +6,7 @@ with a geometry of its own.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.splitting import padded
 from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
 from tconvjax.geometry import Geometry
 
@@ -40,9 +42,9 @@ def by_images(
         return whole(a, b, geometry)
 
     def block(start: Any, size: int) -> jax.Array:
-        part, other = lax.dynamic_slice_in_dim(a, start, size, batch), b
+        part, other = _cut(a, start, size, batch), b
         if partial == "kernel_gradient":
-            other = lax.dynamic_slice_in_dim(b, start, size, spec_of(second, specs)[0])
+            other = _cut(b, start, size, spec_of(second, specs)[0])
         return whole(part, other, geometry)
 
     count = even_share(images, -(-images // max(1, MOST // size)))
@@ -77,7 +79,7 @@ def by_rows(
         # The first and the last output that writes some element of x.
         first = -((span - 1 - axis.low) // stride)
         last = (axis.in_size - 1 + axis.low) // stride
-        y = _padded(a, y_at, -first, last + 1 - axis.out_size)
+        y = padded(a, [-first], [last + 1 - axis.out_size], y_at)
 
         def block_of_x(start: Any, size: int) -> jax.Array:
             outputs = (size - 1 + axis.low) // stride + 1 - first
@@ -85,21 +87,26 @@ def by_rows(
                 shape = list(out.shape)
                 shape[x_at] = size
                 return _zeros(shape, a, b)
-            part = lax.dynamic_slice_in_dim(y, start // stride, outputs, y_at)
+            part = _cut(y, lax.div(start, stride), outputs, y_at)
             return whole(part, b, of_rows(size, outputs, axis.low - stride * first))
 
         return _in_blocks(block_of_x, out, x_at, axis.in_size, count * stride)
 
-    x = _padded(a, x_at, axis.low, axis.high)
+    x = padded(a, [axis.low], [axis.high], x_at)
 
     def block_of_y(start: Any, size: int) -> jax.Array:
         seen = stride * (size - 1) + span
-        part = lax.dynamic_slice_in_dim(x, start * stride, seen, x_at)
-        other = b if partial == "conv" else lax.dynamic_slice_in_dim(b, start, size, y_at)
+        part = _cut(x, start * stride, seen, x_at)
+        other = b if partial == "conv" else _cut(b, start, size, y_at)
         return whole(part, other, of_rows(seen, size, 0))
 
     position = y_at if partial == "conv" else None
     return _in_blocks(block_of_y, out, position, axis.out_size, count)
+
+
+# Starts are never negative; to allow that they were takes three more kernels in each loop.
+_cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
+_put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=False)
 
 
 def _in_blocks(
@@ -112,7 +119,7 @@ def _in_blocks(
         part = block(start, size)
         if position is None:
             return out + part
-        return lax.dynamic_update_slice_in_dim(out, part, start, position)
+        return _put(out, part, start, position)
 
     size = min(size, total)  # so many rows may reach into the padding
     full = total // size
@@ -125,11 +132,3 @@ def _zeros(shape: Sequence[Any], *operands: jax.Array) -> jax.Array:
     out = jnp.zeros(shape, operands[0].dtype)
     axes = frozenset[str]().union(*(jax.typeof(v).mat.varying for v in operands))
     return lax.pcast(out, tuple(sorted(axes)), to="varying") if axes else out
-
-
-def _padded(x: jax.Array, position: int, low: int, high: int) -> jax.Array:
-    if low == high == 0:
-        return x
-    ends = [(0, 0, 0)] * x.ndim
-    ends[position] = (low, high, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), ends)

@@ -118,7 +118,7 @@ def _depthwise_transpose(
     for axis, position, count, first in zip(axes, positions, rows, firsts, strict=True):
         lows[position] = -first
         highs[position] = count + (axis.stride - 1 + axis.low) // axis.stride - axis.out_size
-    y = padded(y, lows, highs)
+    y = padded(y, lows, highs, 0)
     shape = [*y.shape]
     for position, count in zip(positions, rows, strict=True):
         shape[position] = count

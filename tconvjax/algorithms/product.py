@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 from jax import lax
@@ -78,16 +79,63 @@ def _as_product(
     precision: Precision,
 ) -> jax.Array:  # fmt: skip
     """Any partial, as one matrix product."""
-    splits = splits_of(geometry)
-    g = geometry.groups
+    frame = frame_of(geometry, specs)
     if partial == "conv":
-        rows = times(x_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 1, precision)
-        return y_of_matrix(rows, a.shape[specs.lhs_spec[0]], splits, specs)
+        w = w_matrix(b, frame, x_first=not frame.first)
+        y = y_product(x_matrix(a, frame), w, frame, precision)
+        return y_of_matrix(y, a.shape[specs.lhs_spec[0]], frame)
     if partial == "conv_transpose":
-        rows = times(y_matrix(a, splits, g, specs), w_matrix(b, splits, g, specs), 2, 2, precision)
-        return x_of_matrix(rows, a.shape[specs.out_spec[0]], splits, specs)
-    x, y = x_matrix(a, splits, g, specs), y_matrix(b, splits, g, specs)
-    return w_of_matrix(over_rows(x, y, precision), splits, specs)
+        w = w_matrix(b, frame, x_first=True)
+        x = x_product(y_matrix(a, frame), w, frame, precision)
+        return x_of_matrix(x, a.shape[specs.out_spec[0]], frame)
+    x, y = x_matrix(a, frame), y_matrix(b, frame)
+    # With channels first, XLA's product is faster where its first factor is the larger.
+    x_first = not frame.first or x.shape[1] > y.shape[1]
+    return w_of_matrix(w_product(x, y, frame, x_first, precision), frame, x_first)
+
+
+# -- how everything is laid out --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How the arrays of a convolution are laid out around a product.
+
+    Args:
+        splits: each axis with the side on which its shifts are laid out.
+        groups: of the geometry.
+        specs: where the axes of x, w and y stand.
+        first: whether channels stay before images and places, as (g, c, N, a1, b1, ...) and
+            matrices (g, columns, rows), rather than after them, as (N, a1, b1, ..., g, c) and
+            (g, rows, columns).
+    """
+
+    splits: tuple[Split, ...]
+    groups: int
+    specs: Specs
+    first: bool
+
+    @property
+    def at(self) -> int:
+        """Where the first spatial axis stands."""
+        return 3 if self.first else 1
+
+    @property
+    def columns(self) -> int:
+        """The axis of X's and Y's columns; the other one holds their rows."""
+        return 1 if self.first else 2
+
+    @property
+    def adds(self) -> bool:
+        """Whether several shifts of strided phases are added up for x."""
+        strided = any(split.axis.stride > 1 for split in self.splits)
+        return strided and any(split.shifts > 1 and not split.on_y for split in self.splits)
+
+
+def frame_of(geometry: Geometry, specs: Specs) -> Frame:
+    """The frame of a geometry: channels stay first where both x and y have them there."""
+    first = all(spec[1] < min(spec[2:]) for spec in (specs.lhs_spec, specs.out_spec))
+    return Frame(splits_of(geometry), geometry.groups, specs, first)
 
 
 def splits_of(geometry: Geometry) -> tuple[Split, ...]:
@@ -118,61 +166,98 @@ def copied(geometry: Geometry, splits: Sequence[Split]) -> int:
 # -- the three matrices, and the ways back ---------------------------------------------------------
 
 
-def x_matrix(x: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
-    """X (g, rows, x_taps * c)."""
-    return _matrix(
-        windows(to_phases(channels_last_apart(x, specs.lhs_spec, groups), splits), splits)
-    )
+def x_matrix(x: jax.Array, frame: Frame) -> jax.Array:
+    """X (g, rows, x_taps * c), or (g, c * x_taps, rows)."""
+    v = to_phases(_taken(x, frame.specs.lhs_spec, frame), frame.splits, frame.at)
+    return _matrix(windows(v, frame.splits, frame.at), frame)
 
 
-def x_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
+def x_of_matrix(m: jax.Array, batch: int, frame: Frame) -> jax.Array:
     """The transpose of `x_matrix`."""
-    v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in splits])
-    v = from_phases(fold_windows(v, splits), splits)
-    return placed_apart(v, specs.lhs_spec)
+    v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in frame.splits], frame)
+    v = fold_windows(v, frame.splits, frame.at)
+    if frame.first and frame.adds:
+        # The sum in runs of rows, as they lie; XLA's transpose weaves the phases in faster.
+        order = _order(len(frame.splits), frame)
+        v = apart(lax.transpose, lax.transpose(v, order), inverse(order))
+    return _given_back(from_phases(v, frame.splits, frame.at), frame.specs.lhs_spec, frame)
 
 
-def y_matrix(y: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
-    """Y (g, rows, y_taps * o)."""
-    return _matrix(shifted(channels_last_apart(y, specs.out_spec, groups), splits))
+def y_matrix(y: jax.Array, frame: Frame) -> jax.Array:
+    """Y (g, rows, y_taps * o), or (g, o * y_taps, rows)."""
+    v = _taken(y, frame.specs.out_spec, frame)
+    return _matrix(shifted(v, frame.splits, frame.at), frame)
 
 
-def y_of_matrix(m: jax.Array, batch: int, splits: Sequence[Split], specs: Specs) -> jax.Array:
+def y_of_matrix(m: jax.Array, batch: int, frame: Frame) -> jax.Array:
     """The transpose of `y_matrix`."""
-    v = _of_matrix(m, batch, [(s.rows, s.y_taps) for s in splits])
-    return placed_apart(fold_shifted(v, splits), specs.out_spec)
+    v = _of_matrix(m, batch, [(s.rows, s.y_taps) for s in frame.splits], frame)
+    return _given_back(fold_shifted(v, frame.splits, frame.at), frame.specs.out_spec, frame)
 
 
-def w_matrix(w: jax.Array, splits: Sequence[Split], groups: int, specs: Specs) -> jax.Array:
-    """W (g, x_taps * c, y_taps * o)."""
-    out, channel, *taps = specs.rhs_spec
+def w_matrix(w: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
+    """W (g, x_taps * c, y_taps * o), or its transpose; c and o lead where channels come first."""
+    out, channel, *taps = frame.specs.rhs_spec
     w = lax.transpose(w, (*taps, channel, out))  # (*k, c, g * o)
-    parts = [(s.y_taps, s.x_taps) for s in splits]
-    w = w.reshape(*itertools.chain(*parts), w.shape[-2], groups, -1)
-    w = lax.transpose(w, _w_order(len(splits)))
-    rows = math.prod(w.shape[1 : 2 + len(splits)])
-    return apart(lax.reshape, w, (groups, rows, w.size // (groups * rows)))
+    parts = [(s.y_taps, s.x_taps) for s in frame.splits]
+    w = w.reshape(*itertools.chain(*parts), w.shape[-2], frame.groups, -1)
+    order = _w_order(frame, x_first)
+    w = lax.transpose(w, order)
+    cut = 1 + len(order) // 2
+    shape = w.shape[0], math.prod(w.shape[1:cut]), math.prod(w.shape[cut:])
+    return w.reshape(shape) if _as_it_lies(w.shape, order) else apart(lax.reshape, w, shape)
 
 
-def w_of_matrix(m: jax.Array, splits: Sequence[Split], specs: Specs) -> jax.Array:
+def w_of_matrix(m: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
     """The transpose of `w_matrix`."""
-    x_taps, y_taps = [s.x_taps for s in splits], [s.y_taps for s in splits]
-    c, o = m.shape[1] // math.prod(x_taps), m.shape[2] // math.prod(y_taps)
-    w = m.reshape(m.shape[0], *x_taps, c, *y_taps, o)
-    order = _w_order(len(splits))
-    w = lax.transpose(w, [order.index(n) for n in range(len(order))])
-    w = w.reshape(*(s.axis.kernel_size for s in splits), c, -1)
-    rank = len(splits)
-    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
+    rank, order = len(frame.splits), _w_order(frame, x_first)
+    x_taps, y_taps = [s.x_taps for s in frame.splits], [s.y_taps for s in frame.splits]
+    xs, ys = m.shape[1:] if x_first else m.shape[:0:-1]
+    c, o = xs // math.prod(x_taps), ys // math.prod(y_taps)
+    sizes = [*itertools.chain(*zip(y_taps, x_taps, strict=True)), c, m.shape[0], o]
+    w = lax.transpose(m.reshape([sizes[n] for n in order]), inverse(order))
+    w = w.reshape(*(s.axis.kernel_size for s in frame.splits), c, -1)
+    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), frame.specs.rhs_spec))
 
 
-def _w_order(rank: int) -> list[int]:
-    """(y1, x1, y2, x2, ..., c, g, o) to (g, x1, x2, ..., c, y1, y2, ..., o)."""
-    y_taps, x_taps = range(0, 2 * rank, 2), range(1, 2 * rank, 2)
-    return [2 * rank + 1, *x_taps, 2 * rank, *y_taps, 2 * rank + 2]
+def _w_order(frame: Frame, x_first: bool) -> list[int]:
+    """From (y1, x1, y2, x2, ..., c, g, o) to g, and the axes of W."""
+    rank = len(frame.splits)
+    y_side, x_side, c = [*range(0, 2 * rank, 2)], [*range(1, 2 * rank, 2)], 2 * rank
+    x_side.insert(0 if frame.first else rank, c)
+    y_side.insert(0 if frame.first else rank, c + 2)
+    return [c + 1, *x_side, *y_side] if x_first else [c + 1, *y_side, *x_side]
 
 
-# -- what they share -------------------------------------------------------------------------------
+# -- the products ----------------------------------------------------------------------------------
+
+
+def y_product(x: jax.Array, w: jax.Array, frame: Frame, precision: Precision) -> jax.Array:
+    """X W, or W^T X with channels first, for which W is given with y first."""
+    if frame.first:
+        return times(w, x, 2, 1, precision)
+    return times(x, w, 2, 1, precision)
+
+
+def x_product(y: jax.Array, w: jax.Array, frame: Frame, precision: Precision) -> jax.Array:
+    """Y W^T, or W Y with channels first."""
+    if frame.first:
+        return times(w, y, 2, 1, precision)
+    return times(y, w, 2, 2, precision)
+
+
+def w_product(
+    x: jax.Array, y: jax.Array, frame: Frame, x_first: bool, precision: Precision
+) -> jax.Array:
+    """X^T Y, or X Y^T with channels first, or the transpose of that."""
+    if frame.first:
+        return times(x, y, 2, 2, precision) if x_first else times(y, x, 2, 2, precision)
+    # XLA's fast product wants the rows of its first factor last. Y first is the less to turn, but
+    # turns the product too; that is little, unless the rows are few.
+    rows, more, less = *x.shape[1:], y.shape[2]
+    if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):
+        return _turned(times(_turned(y), x, 2, 1, precision))
+    return times(_turned(x), y, 2, 1, precision)
 
 
 def times(a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Precision) -> jax.Array:
@@ -183,39 +268,74 @@ def times(a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Preci
     return lax.dot_general(a, b, (((over_a,), (over_b,)), ((0,), (0,))), precision=precision)
 
 
-def over_rows(x: jax.Array, y: jax.Array, precision: Precision) -> jax.Array:
-    """The product of X and Y over their rows: (g, x_taps * c, y_taps * o)."""
-    # XLA's fast product wants the rows of its first factor last. Y first is the less to turn, but
-    # turns the product too; that is little, unless the rows are few.
-    rows, more, less = *x.shape[1:], y.shape[2]
-    if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):
-        return _turned(times(_turned(y), x, 2, 1, precision))
-    return times(_turned(x), y, 2, 1, precision)
-
-
-def _matrix(v: jax.Array) -> jax.Array:
-    """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c).
-
-    XLA ends a fused loop with the reshape that follows it. As this one merges the last axes, such
-    a loop would divide the index of every element again, and take three to eight times as long.
-    """
-    last = v.ndim - 1
-    rows, columns = [0, *range(1, last - 1, 2)], [*range(2, last - 1, 2), last]
-    v = lax.transpose(v, (last - 1, *rows, *columns))
-    cut = 1 + len(rows)
-    shape = v.shape[0], math.prod(v.shape[1:cut]), math.prod(v.shape[cut:])
-    return apart(lax.reshape, v, shape) if math.prod(v.shape[cut:-1]) > 1 else v.reshape(shape)
-
-
 def _turned(m: jax.Array) -> jax.Array:
     """(g, columns, rows), in a pass of its own: XLA would have its slow product turn it."""
     return apart(lax.transpose, m, (0, 2, 1))
 
 
-def _of_matrix(m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]]) -> jax.Array:
+# -- what they share -------------------------------------------------------------------------------
+
+
+def _taken(v: jax.Array, spec: Sequence[int], frame: Frame) -> jax.Array:
+    """An array of the caller's layout as (N, *spatial, g, c) or (g, c, N, *spatial)."""
+    if not frame.first:
+        return channels_last_apart(v, spec, frame.groups)
+    v = lax.transpose(v, (spec[1], spec[0], *spec[2:]))
+    return v.reshape(frame.groups, v.shape[0] // frame.groups, *v.shape[1:])
+
+
+def _given_back(v: jax.Array, spec: Sequence[int], frame: Frame) -> jax.Array:
+    """The way back of `_taken`."""
+    if not frame.first:
+        return placed_apart(v, spec)
+    v = v.reshape(v.shape[0] * v.shape[1], *v.shape[2:])
+    return lax.transpose(v, placed((1, 0, *range(2, v.ndim)), spec))
+
+
+def _matrix(v: jax.Array, frame: Frame) -> jax.Array:
+    """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c), or
+    (g, c, N, a1, b1, a2, b2, ...) to (g, c * b1 * b2 * ..., N * a1 * a2 * ...).
+
+    XLA ends a fused loop with the reshape that follows it. As this one merges the last axes, such
+    a loop would divide the index of every element again, and take three to eight times as long.
+    """
+    order = _order(len(frame.splits), frame)
+    v = lax.transpose(v, order)
+    cut = 1 + len(order) // 2
+    shape = v.shape[0], math.prod(v.shape[1:cut]), math.prod(v.shape[cut:])
+    merged = v.shape[cut:] if frame.first else v.shape[cut:-1]
+    return apart(lax.reshape, v, shape) if math.prod(merged) > 1 else v.reshape(shape)
+
+
+def _of_matrix(
+    m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]], frame: Frame
+) -> jax.Array:
     """The way back of `_matrix`."""
-    rows, columns = [a for a, _ in sizes], [b for _, b in sizes]
-    v = m.reshape(m.shape[0], batch, *rows, *columns, m.shape[2] // math.prod(columns))
-    rank = len(sizes)
-    pairs = itertools.chain(*((2 + n, 2 + rank + n) for n in range(rank)))
-    return lax.transpose(v, (1, *pairs, 0, 2 + 2 * rank))
+    rows, taps = [a for a, _ in sizes], [b for _, b in sizes]
+    channels = m.shape[frame.columns] // math.prod(taps)
+    if frame.first:
+        v = m.reshape(m.shape[0], channels, *taps, batch, *rows)
+    else:
+        v = m.reshape(m.shape[0], batch, *rows, *taps, channels)
+    order = _order(len(sizes), frame)
+    return lax.transpose(v, inverse(order))
+
+
+def _order(rank: int, frame: Frame) -> list[int]:
+    """From the axes of an array to g, and the axes of its matrix."""
+    rows = range(frame.at, frame.at + 2 * rank, 2)
+    taps = range(frame.at + 1, frame.at + 2 * rank, 2)
+    if frame.first:
+        return [0, 1, *taps, 2, *rows]
+    return [2 * rank + 1, 0, *rows, *taps, 2 * rank + 2]
+
+
+def inverse(order: Sequence[int]) -> tuple[int, ...]:
+    """The way back of a transpose."""
+    return tuple(order.index(n) for n in range(len(order)))
+
+
+def _as_it_lies(shape: Sequence[int], order: Sequence[int]) -> bool:
+    """Whether a transpose to this shape moves nothing: it keeps all axes longer than 1 in order."""
+    kept = [n for n, size in zip(order, shape, strict=True) if size != 1]
+    return kept == sorted(kept)

@@ -185,6 +185,8 @@ def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
     if name == "patches":
         pieces = math.prod(split.shifts for split in splits)
     if name == "polyphase":
+        if all(split.shifts == 1 for split in splits):
+            return 'a convolution of one tap is the product of "patches"'
         pieces = sum(split.phases for split in splits)
     return f"{pieces} pieces would take long to compile" if pieces > MOST_PIECES else ""
 

@@ -103,13 +103,13 @@ class Split:
 # -- x as rows and phases --------------------------------------------------------------------------
 
 
-def to_phases(x: jax.Array, splits: Sequence[Split]) -> jax.Array:
-    """(N, *in, g, c) to (N, R1, slots1, ..., g, c)."""
+def to_phases(x: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
+    """(N, *in, g, c) to (N, R1, slots1, ..., g, c), where the spatial axes stand from ``at`` on."""
     lows = [split.axis.low for split in splits]
     highs = [s.padded_size - s.axis.low - s.axis.in_size for s in splits]
-    x = padded(x, [0, *lows], [0, *highs])
+    x = padded(x, lows, highs, at)
     for n in reversed(range(len(splits))):
-        axis, rows, position = splits[n].axis, splits[n].all_rows, 1 + n
+        axis, rows, position = splits[n].axis, splits[n].all_rows, at + n
         if axis.dilation == 1:
             x = x.reshape(*x.shape[:position], rows, axis.stride, *x.shape[position + 1 :])
         else:
@@ -120,73 +120,73 @@ def to_phases(x: jax.Array, splits: Sequence[Split]) -> jax.Array:
     return x
 
 
-def from_phases(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+def from_phases(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `to_phases`."""
     for n, split in enumerate(splits):
-        axis, position = split.axis, 1 + n
+        axis, position = split.axis, at + n
         if axis.dilation == 1:
             v = v.reshape(*v.shape[:position], split.padded_size, *v.shape[position + 2 :])
         else:
             parts = []
             for phase in range(split.slots):
                 part = lax.index_in_dim(v, phase, position + 1, keepdims=False)
-                start, before = axis.dilation * phase, [0] * position
+                start = axis.dilation * phase
                 end = split.padded_size - start - axis.stride * (split.all_rows - 1) - 1
-                interior = [*before, axis.stride - 1]
-                parts.append(padded(part, [*before, start], [*before, end], interior))
+                parts.append(padded(part, [start], [end], position, [axis.stride - 1]))
             v = functools.reduce(operator.add, parts)
     lows = [-split.axis.low for split in splits]
     highs = [s.axis.in_size + s.axis.low - s.padded_size for s in splits]
-    return padded(v, [0, *lows], [0, *highs])
+    return padded(v, lows, highs, at)
 
 
 # -- the shifts, gathered or added up --------------------------------------------------------------
 
 
-def windows(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+def windows(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """Gather the shifts of x: (N, R1, slots1, ...) to (N, rows1, x_taps1, ...)."""
 
     def gathered(v: jax.Array, n: int) -> jax.Array:
         # All slices first and the concatenations around them: XLA then fills the copy in one pass.
         if n == len(splits):
             return v
-        split = splits[n]
+        split, taps = splits[n], at + 1 + 2 * n
         if split.on_y:
-            return gathered(lax.slice_in_dim(v, 0, split.phases, axis=2 + 2 * n), n + 1)
-        parts = [gathered(shift_of(v, split, n, shift), n + 1) for shift in range(split.shifts)]
-        return lax.concatenate(parts, 2 + 2 * n)
+            return gathered(lax.slice_in_dim(v, 0, split.phases, axis=taps), n + 1)
+        parts = [gathered(shift_of(v, split, n, s, at), n + 1) for s in range(split.shifts)]
+        return lax.concatenate(parts, taps)
 
     return gathered(v, 0)
 
 
-def shift_of(v: jax.Array, split: Split, n: int, shift: int) -> jax.Array:
+def shift_of(v: jax.Array, split: Split, n: int, shift: int, at: int = 1) -> jax.Array:
     """What the taps of one shift read."""
     start, stop = split.taps(shift)
     first = split.step * shift
-    v = lax.slice_in_dim(v, first, first + split.axis.out_size, axis=1 + 2 * n)
-    return lax.slice_in_dim(v, 0, stop - start, axis=2 + 2 * n)
+    v = lax.slice_in_dim(v, first, first + split.axis.out_size, axis=at + 2 * n)
+    return lax.slice_in_dim(v, 0, stop - start, axis=at + 1 + 2 * n)
 
 
-def fold_windows(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+def fold_windows(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `windows`: the overlap-add."""
     parts = []
     for shifts in on_x(splits):
         part = v
         for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
             if not split.on_y:
-                part = lax.slice_in_dim(part, *split.taps(shift), axis=2 + 2 * n)
-        parts.append(unshift(part, splits, shifts))
+                part = lax.slice_in_dim(part, *split.taps(shift), axis=at + 1 + 2 * n)
+        parts.append(unshift(part, splits, shifts, at))
     return functools.reduce(operator.add, parts)
 
 
-def unshift(v: jax.Array, splits: Sequence[Split], shifts: Sequence[int]) -> jax.Array:
+def unshift(v: jax.Array, splits: Sequence[Split], shifts: Sequence[int], at: int = 1) -> jax.Array:
     """The transpose of taking shifts: the same rows and phases, zeros in all others."""
-    lows, highs = [0], [0]
+    lows, highs = [], []
     for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
+        rows, taps = v.shape[at + 2 * n : at + 2 * n + 2]
         before = 0 if split.on_y else split.step * shift
         lows += [before, 0]
-        highs += [split.all_rows - before - v.shape[1 + 2 * n], split.slots - v.shape[2 + 2 * n]]
-    return padded(v, lows, highs)
+        highs += [split.all_rows - before - rows, split.slots - taps]
+    return padded(v, lows, highs, at)
 
 
 def on_x(splits: Sequence[Split]) -> Iterator[tuple[int, ...]]:
@@ -194,40 +194,45 @@ def on_x(splits: Sequence[Split]) -> Iterator[tuple[int, ...]]:
     return itertools.product(*(range(1 if s.on_y else s.shifts) for s in splits))
 
 
-def shifted(y: jax.Array, splits: Sequence[Split]) -> jax.Array:
+def shifted(y: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """Gather the shifts of y: (N, *out, g, o) to (N, rows1, y_taps1, ..., g, o)."""
+    # One pad for all shifts: with a pad in each, LLVM takes twice as long over the copy.
+    most = [split.step * (split.y_taps - 1) for split in splits]
+    y = padded(y, most, most, at)
 
-    def gathered(shifts: tuple[int, ...]) -> jax.Array:
-        n = len(shifts)
-        if n < len(splits):
-            parts = [gathered((*shifts, shift)) for shift in range(splits[n].y_taps)]
-            return lax.concatenate(parts, 2 + 2 * n)
-        lows = [split.step * shift for split, shift in zip(splits, shifts, strict=True)]
-        highs = [s.rows - s.axis.out_size - low for s, low in zip(splits, lows, strict=True)]
-        part = padded(y, [0, *lows], [0, *highs])
-        return jnp.expand_dims(part, tuple(range(2, 2 + 2 * len(splits), 2)))
+    def gathered(v: jax.Array, n: int) -> jax.Array:
+        if n == len(splits):
+            return v
+        split, parts = splits[n], []
+        for shift in range(split.y_taps):
+            first = most[n] - split.step * shift
+            part = lax.slice_in_dim(v, first, first + split.rows, axis=at + 2 * n)
+            parts.append(gathered(jnp.expand_dims(part, at + 1 + 2 * n), n + 1))
+        return lax.concatenate(parts, at + 1 + 2 * n)
 
-    return gathered(())
+    return gathered(y, 0)
 
 
-def fold_shifted(v: jax.Array, splits: Sequence[Split]) -> jax.Array:
+def fold_shifted(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `shifted`."""
     parts = []
     for shifts in itertools.product(*(range(s.y_taps) for s in splits)):
         part = v
         for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
             first = split.step * shift
-            part = lax.slice_in_dim(part, first, first + split.axis.out_size, axis=1 + n)
-            part = lax.index_in_dim(part, shift, 2 + n, keepdims=False)
+            part = lax.slice_in_dim(part, first, first + split.axis.out_size, axis=at + n)
+            part = lax.index_in_dim(part, shift, at + 1 + n, keepdims=False)
         parts.append(part)
     return functools.reduce(operator.add, parts)
 
 
 def padded(
-    v: jax.Array, lows: Sequence[int], highs: Sequence[int], interiors: Sequence[int] | None = None
-) -> jax.Array:
-    """Pad the leading axes with zeros, or crop them, in one: XLA is slow through nested pads."""
+    v: jax.Array, lows: Sequence[int], highs: Sequence[int], at: int,
+    interiors: Sequence[int] | None = None,
+) -> jax.Array:  # fmt: skip
+    """Pad axes from ``at`` on with zeros, or crop them, in one: XLA is slow through nested pads."""
     ends = list(zip(lows, highs, interiors or [0] * len(lows), strict=True))
     if not any(map(any, ends)):
         return v
-    return lax.pad(v, jnp.zeros((), v.dtype), [*ends, *[(0, 0, 0)] * (v.ndim - len(ends))])
+    before, after = [(0, 0, 0)] * at, [(0, 0, 0)] * (v.ndim - at - len(ends))
+    return lax.pad(v, jnp.zeros((), v.dtype), [*before, *ends, *after])
