@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tconvjax.algorithms import ALGORITHMS, select_algorithm
 from tconvjax.algorithms.apart import together
+from tconvjax.algorithms.convolutions import in_one_part
 from tconvjax.forward import ROLES, Partial, Precision, Specs, result_shape, spec_of
 from tconvjax.geometry import Geometry
 
@@ -53,7 +54,7 @@ def run(
         algorithm = select_algorithm(
             geometry, partial, a.dtype, platform, batch if isinstance(batch, int) else 1
         )
-    wide = _working_dtype(dtype, algorithm, platform)
+    wide = _working_dtype(dtype, algorithm, platform, geometry)
     a, b = a.astype(wide), b.astype(wide)
     if partial == "kernel_gradient" and algorithm in ("direct", "polyphase"):
         a, b = _whole_in_space(a, specs.lhs_spec), _whole_in_space(b, specs.out_spec)
@@ -62,10 +63,10 @@ def run(
     return result.astype(dtype)
 
 
-def _working_dtype(wanted: Any, algorithm: str, platform: str) -> Any:
+def _working_dtype(wanted: Any, algorithm: str, platform: str, geometry: Geometry) -> Any:
     """float16 and bfloat16 add up in float32: by cuDNN and the TPU itself, elsewhere by us."""
-    native = platform != "cpu" and algorithm == "direct"
-    if jnp.dtype(wanted) in (jnp.float16, jnp.bfloat16) and not native:
+    one_sum = algorithm == "direct" or (algorithm == "polyphase" and in_one_part(geometry))
+    if jnp.dtype(wanted) in (jnp.float16, jnp.bfloat16) and not (one_sum and platform != "cpu"):
         return jnp.float32
     return wanted
 

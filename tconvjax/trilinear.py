@@ -162,7 +162,10 @@ trilinear_p.def_impl(_impl)
 trilinear_p.def_abstract_eval(_abstract_eval)
 ad.defbilinear(trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
 batching.primitive_batchers[trilinear_p] = _batch
-mlir.register_lowering(trilinear_p, mlir.lower_fun(_lowered_for("default"), multiple_results=False))
-mlir.register_lowering(
-    trilinear_p, mlir.lower_fun(_lowered_for("cpu"), multiple_results=False), platform="cpu"
-)
+mlir.register_lowering(trilinear_p, mlir.lower_fun(_lowered_for("tpu"), multiple_results=False))
+for _platform in ("cpu", "cuda", "rocm"):
+    mlir.register_lowering(
+        trilinear_p,
+        mlir.lower_fun(_lowered_for(_platform), multiple_results=False),
+        platform=_platform,
+    )

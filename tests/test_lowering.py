@@ -96,12 +96,70 @@ def test_accelerators_get_the_vjp_form(platform: str) -> None:
     assert "stablehlo.pad" not in text
 
 
+@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_accelerators_keep_narrow_operands(platform: str) -> None:
+def test_accelerators_keep_narrow_operands(platform: str, groups: int) -> None:
     y, w = jnp.ones((2, 4, 8), "bfloat16"), jnp.ones((4, 3, 4), "bfloat16")
-    text = lowered(lambda y, w: tc.conv_transpose(y, w, stride=2), platform, y, w)
+    text = lowered(lambda y, w: tc.conv_transpose(y, w, stride=2, groups=groups), platform, y, w)
     (line,) = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     assert line.count("bf16") == 3
+
+
+def test_narrow_parts_of_a_sum_are_added_up_wide() -> None:
+    """Three taps at stride 2 are two convolutions, whose sum would be rounded twice."""
+    y, w = jnp.ones((2, 4, 8), "bfloat16"), jnp.ones((4, 3, 3), "bfloat16")
+    text = lowered(lambda y, w: tc.conv_transpose(y, w, stride=2, groups=2), "cuda", y, w)
+    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert len(lines) == 2
+    assert not any("bf16" in line for line in lines)
+
+
+ZEROS = re.compile(r"(lhs|rhs)_dilate = \[[\d, ]*[2-9]|stride = \[[\d, ]*[2-9]")
+
+
+@pytest.mark.parametrize("platform", ["cuda", "rocm"])
+@pytest.mark.parametrize(
+    ("partial", "options"),
+    [
+        ("conv_transpose", {"stride": 2, "groups": 2}),
+        ("kernel_gradient", {"stride": 2, "groups": 2}),
+        ("conv", {"stride": 2, "dilation": 2}),
+        ("conv_transpose", {"stride": 2, "dilation": 2}),
+        ("kernel_gradient", {"stride": 2, "dilation": 2}),
+        ("conv_transpose", {"stride": 2, "padding": ((3, 0), (0, 3))}),
+        ("conv_transpose", {"stride": 3, "groups": 2}),  # a tap for each phase at most: a product
+    ],
+)
+def test_gpus_get_no_form_for_which_xla_writes_zeros_out(
+    partial: Any, options: dict[str, Any], platform: str
+) -> None:
+    """What finds cuDNN's transposes in XLA takes no groups, dilation or padding past the kernel."""
+    x, w = jnp.ones((1, 4, 12, 12), "float32"), jnp.ones((2, 4, 3, 3), "float32")
+    w = w[:, : 4 // options.get("groups", 1)]
+    y = tc.conv(x, w, **options)
+    operations: dict[str, Callable[..., jax.Array]] = {
+        "conv": lambda x, w, y: tc.conv(x, w, **options),
+        "conv_transpose": lambda x, w, y: tc.conv_transpose(
+            y, w, output_size=x.shape[2:], **options
+        ),
+        "kernel_gradient": lambda x, w, y: tc.kernel_gradient(x, y, kernel_size=(3, 3), **options),
+    }
+    text = lowered(operations[partial], platform, x, w, y)
+    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert not any(ZEROS.search(line) for line in lines)
+    assert bool(lines) != ("dot_general" in text)
+    # The form that is avoided is there to be found.
+    direct = lowered(operations[partial], "tpu", x, w, y)
+    assert any(ZEROS.search(line) for line in direct.splitlines())
+
+
+def test_gpus_get_a_product_for_what_cudnn_has_not() -> None:
+    ints = jnp.ones((1, 2, 8), "int32"), jnp.ones((2, 2, 3), "int32")
+    four = jnp.ones((1, 1, 3, 3, 3, 3), "float32"), jnp.ones((1, 1, 2, 2, 2, 2), "float32")
+    for a, w in (ints, four):
+        text = lowered(lambda a, w: tc.conv_transpose(a, w), "cuda", a, w)
+        assert "stablehlo.convolution" not in text
+        assert "stablehlo.dot_general" in text
 
 
 def test_export_to_three_platforms_with_a_symbolic_batch() -> None:
@@ -160,5 +218,5 @@ def test_select_algorithm_is_what_auto_does(partial: Any) -> None:
     for platform in ("cpu", "cuda", "rocm", "tpu"):
         name = tc.select_algorithm(g, partial, jnp.float32, platform)
         assert name in tc.ALGORITHMS
-        assert (name == "direct") or platform == "cpu"
+        assert (name == "direct") or platform != "tpu"
     assert tc.select_algorithm(g, partial) == tc.select_algorithm(g, partial, "float32", "cpu")

@@ -18,7 +18,7 @@ from tconvjax.forward import placed
 LEAST = 2**14
 """Elements from which on a pass of its own pays: some ten microseconds."""
 
-_KEPT = ContextVar("kept", default=True)
+_ON_A_CPU = ContextVar("on_a_cpu", default=True)
 
 
 def apart(f: Callable[..., jax.Array], a: jax.Array, *static: Hashable) -> jax.Array:
@@ -27,20 +27,25 @@ def apart(f: Callable[..., jax.Array], a: jax.Array, *static: Hashable) -> jax.A
     Its optimization barrier is gone before it fuses; a call that it must not inline is not, and
     takes its operand in row-major order. Small arrays are not worth another pass.
     """
-    if not _KEPT.get() or (isinstance(a.size, int) and a.size < LEAST):
+    if not on_a_cpu() or (isinstance(a.size, int) and a.size < LEAST):
         return f(a, *static)
     with set_xla_metadata(inlineable="false"):
         return _call(f, a, static)
 
 
+def on_a_cpu() -> bool:
+    """Whether what is traced is for a CPU."""
+    return _ON_A_CPU.get()
+
+
 @contextmanager
 def together() -> Iterator[None]:
     """Trace without calls: for platforms other than a CPU, where they have not been tried."""
-    token = _KEPT.set(False)
+    token = _ON_A_CPU.set(False)
     try:
         yield
     finally:
-        _KEPT.reset(token)
+        _ON_A_CPU.reset(token)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

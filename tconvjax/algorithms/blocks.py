@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.apart import on_a_cpu
 from tconvjax.algorithms.splitting import padded
 from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
 from tconvjax.geometry import Geometry
@@ -30,6 +31,15 @@ MOST = 2**20
 all of a program's temporaries pass 32 MiB, glibc maps them anew for each call."""
 
 
+LARGER = 2**7
+"""How many times as large both may be on an accelerator, which starts a kernel for each step."""
+
+
+def bounds() -> tuple[int, int]:
+    """(WHOLE, MOST), for the platform that is traced for."""
+    return (WHOLE, MOST) if on_a_cpu() else (LARGER * WHOLE, LARGER * MOST)
+
+
 def by_images(
     whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
     size: int,
@@ -37,8 +47,8 @@ def by_images(
     """A partial, as many images at a time as fit in a block, each image of ``size`` elements."""
     first, second, result = ROLES[partial]
     batch = spec_of(first, specs)[0]
-    images = a.shape[batch]
-    if not isinstance(images, int) or images == 1 or size * images <= WHOLE:
+    images, (most_at_once, most) = a.shape[batch], bounds()
+    if not isinstance(images, int) or images == 1 or size * images <= most_at_once:
         return whole(a, b, geometry)
 
     def block(start: Any, size: int) -> jax.Array:
@@ -47,7 +57,7 @@ def by_images(
             other = _cut(b, start, size, spec_of(second, specs)[0])
         return whole(part, other, geometry)
 
-    count = even_share(images, -(-images // max(1, MOST // size)))
+    count = even_share(images, -(-images // max(1, most // size)))
     position = None if result == "w" else spec_of(result, specs)[0]
     out = _zeros(result_shape(partial, a, geometry, specs), a, b)
     return _in_blocks(block, out, position, images, count)

@@ -145,6 +145,11 @@ def _polyphase(
     return lax.transpose(y, placed((0, rank + 1, *range(1, rank + 1)), specs.out_spec))
 
 
+def in_one_part(geometry: Geometry) -> bool:
+    """Whether "polyphase" is one convolution, and not a sum of some."""
+    return all(len(_phases_of_a_kind(split)) == 1 for split in map(Split, geometry.axes))
+
+
 def _phases_of_a_kind(split: Split) -> list[range]:
     """Ranges of phases with equally many taps."""
     longer = split.axis.kernel_size % split.period or split.period

@@ -64,10 +64,10 @@ def largest(geometry: Geometry) -> int:
 
 def rows_of_a_block(geometry: Geometry) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
-    size, splits = largest(geometry), splits_of(geometry)
-    if size <= blocks.WHOLE:
+    size, splits, (at_once, most) = largest(geometry), splits_of(geometry), blocks.bounds()
+    if size <= at_once:
         return splits[0].axis.out_size
-    count = -(-size // blocks.MOST)
+    count = -(-size // most)
     rows = blocks.even_share(splits[0].axis.out_size, count)
     rims = size * (splits[0].all_rows - splits[0].axis.out_size) / rows
     kernels = count * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0

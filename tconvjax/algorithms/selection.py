@@ -68,8 +68,9 @@ def select_algorithm(
     """The algorithm that ``algorithm="auto"`` means.
 
     On a GPU or TPU it is "direct", whose transposes are the forms that XLA hands to cuDNN and to
-    the matrix units. On a CPU it is the one that a small model of their costs expects to be
-    fastest; its constants were measured by ``benchmarks/algorithms.py``.
+    the matrix units; but on a GPU "polyphase" or "patches" where XLA would write the zeros of a
+    stride or dilation out before it asks cuDNN. On a CPU it is the one that a small model of their
+    costs expects to be fastest; its constants were measured by ``benchmarks/algorithms.py``.
 
     Args:
         geometry: the convolution.
@@ -121,13 +122,13 @@ def plan(
         >>> steps = {"stride": 2, "padding": 1, "groups": 64}
         >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
         >>> plan(depthwise, "conv_transpose", platform="cuda").reason
-        'XLA hands its two convolution forms to the library of a cuda device'
+        'XLA finds cuDNN's transposes of ungrouped convolutions only'
     """
     check_choice("partial", partial, ROLES)
     platform = platform or jax.default_backend()
     if platform != "cpu":
-        reason = f"XLA hands its two convolution forms to the library of a {platform} device"
-        return Plan("direct", reason, tuple(_elsewhere(name, partial) for name in NAMES))
+        name, reason = _on_an_accelerator(partial, geometry, dtype, platform)
+        return Plan(name, reason, tuple(_elsewhere(n, name, geometry, partial) for n in NAMES))
     candidates = [_candidate(name, geometry, partial, dtype, batch) for name in NAMES]
     candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
     if not jnp.issubdtype(dtype, jnp.inexact) and partial != "conv":
@@ -144,10 +145,50 @@ def plan(
     return Plan("patches", reason, tuple(candidates))
 
 
-def _elsewhere(name: str, partial: Partial) -> Candidate:
+def _on_an_accelerator(
+    partial: Partial, geometry: Geometry, dtype: Any, platform: str
+) -> tuple[str, str]:
+    """The choice on a GPU or TPU, and why; by XLA's source, since none has been measured."""
+    if platform not in ("cuda", "rocm", "gpu"):  # jax.default_backend() says "gpu" for either
+        return "direct", f"XLA lays convolutions of every form out for a {platform} device"
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        return "patches", "cuDNN convolves no integers"
+    if geometry.rank > 3:
+        return "patches", "cuDNN convolves three axes at most"
+    why = _off_the_fast_path(partial, geometry)
+    if not why:
+        return (
+            "direct",
+            f"XLA hands its two convolution forms to the library of a {platform} device",
+        )
+    if all(Split(axis).shifts == 1 for axis in geometry.axes):
+        return "patches", why
+    return ("direct" if unfit("polyphase", partial, geometry) else "polyphase"), why
+
+
+def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
+    """Why XLA would spread an array with zeros for cuDNN; nothing if it would not.
+
+    What it looks for is in ``MatchBackwardInput`` and ``MatchBackwardFilter`` of XLA's
+    ``conv_kind_assignment.cc``, and what it does without in ``conv_padding_legalization.cc``.
+    """
+    if max(geometry.stride) == 1:
+        return ""
+    if max(geometry.dilation) > 1:
+        return "XLA writes out the zeros of a dilation, and of the stride with it"
+    if partial == "conv":
+        return ""
+    if geometry.groups > 1:
+        return "XLA finds cuDNN's transposes of ungrouped convolutions only"
+    if partial == "conv_transpose" and any(axis.low >= axis.span for axis in geometry.axes):
+        return "XLA finds no transpose of cuDNN's where the padding is wider than the kernel"
+    return ""
+
+
+def _elsewhere(name: str, chosen: str, geometry: Geometry, partial: Partial) -> Candidate:
     """A candidate on a GPU or TPU, of which no costs were measured."""
-    if name == "direct":
-        return Candidate(name, None, _xla(partial))
+    if name in ("direct", chosen):
+        return Candidate(name, None, _note(name, geometry, partial))
     return Candidate(name, None, "not considered: written for a CPU")
 
 
@@ -158,17 +199,22 @@ def _xla(partial: Partial) -> str:
 def _candidate(
     name: str, geometry: Geometry, partial: Partial, dtype: Any, batch: int
 ) -> Candidate:
-    splits = tuple(map(Split, geometry.axes))
-    note = {
-        "direct": _xla(partial),
-        "patches": _sides(geometry),
-        "polyphase": f"a convolution of stride 1 over {math.prod(s.phases for s in splits)} phases",
-        "taps": "a fused sum of products, element by element",
-    }[name]
     objection = unfit(name, partial, geometry)
     if objection:
         return Candidate(name, None, f"not considered: {objection}")
-    return Candidate(name, estimate(name, partial, geometry, dtype, batch), note)
+    seconds = estimate(name, partial, geometry, dtype, batch)
+    return Candidate(name, seconds, _note(name, geometry, partial))
+
+
+def _note(name: str, geometry: Geometry, partial: Partial) -> str:
+    """What an algorithm does."""
+    phases = math.prod(split.phases for split in map(Split, geometry.axes))
+    return {
+        "direct": _xla(partial),
+        "patches": _sides(geometry),
+        "polyphase": f"a convolution of stride 1 over {phases} phases",
+        "taps": "a fused sum of products, element by element",
+    }[name]
 
 
 def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
