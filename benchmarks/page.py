@@ -29,17 +29,20 @@ UNBOUND = ("depthwise_up", "tiny_latency")
 FORWARD_ONLY = ("ONNX Runtime", "OpenVINO")
 
 
-def page(text: str, report: Report, memories: Report, stages: Mapping[str, Any]) -> str:
+def page(text: str, report: Report, stages: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
     """The page with its tables as the reports have them."""
     tables: dict[str, Callable[[Report], str]] = {
         "machine": machine,
         "forward": lambda r: times(r, "forward"),
         "step": lambda r: times(r, "step"),
-        "summary": lambda r: summary(r, memories),
+        "summary": summary,
         "building": building,
-        "memory": lambda _: memory(memories),
+        "memory": memory,
         "stages": lambda _: profile(stages),
         "bound": bound,
+        "compiling": lambda _: compiling(stages),
+        "within": within,
+        "blocks": lambda _: smaller_blocks(blocks),
     }
     for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
@@ -83,7 +86,7 @@ def times(report: Report, task: Task) -> str:
     return "\n".join(lines)
 
 
-def summary(report: Report, memories: Report) -> str:
+def summary(report: Report) -> str:
     """Geometric means and extremes of ratios; above 1, ours is the better, but for the layouts."""
     lines = [_row(["compared", "task", "geometric mean", "least", "most"]), "|---|---|--:|--:|--:|"]
 
@@ -102,12 +105,13 @@ def summary(report: Report, memories: Report) -> str:
         add("the better PyTorch layout over ours", task, best_of(report, task, TORCH), last)
         add("the best of all others over ours", task, best_of(report, task, engines), last)
         add("`lax.conv_transpose` over ours", task, figures(report, task, LAX), last)
+        add('"direct" over ours', task, figures(report, task, DIRECT), last)
         add("channels first over channels last", task, figures(report, task, CHANNELS_FIRST), last)
         built = _built(report, task, CHANNELS_LAST)
         add("tracing and compiling: lax over ours", task, _built(report, task, LAX), built)
-        peaks = _peaks(memories, task, CHANNELS_LAST)
+        peaks = _peaks(report, task, CHANNELS_LAST)
         for name in TORCH:
-            add(f"peak memory: {name} over ours", task, _peaks(memories, task, name), peaks)
+            add(f"peak memory: {name} over ours", task, _peaks(report, task, name), peaks)
     return "\n".join(lines)
 
 
@@ -172,6 +176,43 @@ def bound(report: Report) -> str:
     )
 
 
+def compiling(stages: Mapping[str, Any]) -> str:
+    """What XLA takes to compile the least programs there are."""
+    ms = {name: 1e3 * seconds for name, seconds in stages["least_compile_s"].items()}
+    further = (ms["8 loops"] - ms["1 loop"]) / 7
+    return (
+        f"On the same machine XLA compiles a lone product in {ms['product']:.0f} ms, a lone "
+        f"`lax.conv_transpose` in {ms['lax.conv_transpose']:.0f}, and one loop, the sum of two "
+        f"arrays, in {ms['1 loop']:.0f}; each further loop of that size takes {further:.0f} more."
+    )
+
+
+def within(report: Report) -> str:
+    """How many layers stay within PyTorch's peak memory and a quarter."""
+    words = []
+    for task in TASKS:
+        ours, torch = (_peaks(report, task, name) for name in (CHANNELS_LAST, TORCH[0]))
+        both = [case for case in ours if case in torch]
+        fit = sum(ours[case] <= 1.25 * torch[case] for case in both)
+        words.append(
+            f"{fit} of {len(both)} layers for {'a step' if task == 'step' else 'an output'}"
+        )
+    return f"Within PyTorch's peak, in its default layout, and a quarter: {', '.join(words)}."
+
+
+def smaller_blocks(blocks: Mapping[str, Any]) -> str:
+    """What a step costs, and saves, with smaller blocks: geometric means over the layers."""
+    lines = [_row(["blocks", "time of a step", "its memory"]), "|---|--:|--:|"]
+    for by in next(iter(blocks.values())):
+        means = [
+            statistics.geometric_mean(one[by][what] / one["1"][what] for one in blocks.values())
+            for what in ("ms", "bytes")
+        ]
+        name = "as they are" if by == "1" else f"divided by {by}"
+        lines.append(_row([name, *(f"{mean:.2f}" for mean in means)]))
+    return "\n".join(lines)
+
+
 def _peaks(report: Report, task: Task, name: str) -> dict[str, float]:
     """Bytes above the operands, where they were measured and are not all but nothing."""
     found = {}
@@ -207,7 +248,7 @@ def main() -> None:
     """Rewrite the page."""
     reports = [
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("compare", "memory", "stages")
+        for name in ("compare", "stages", "block_sizes")
     ]
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), *reports), encoding="utf-8")
 

@@ -77,6 +77,38 @@ def compiled(f: Callable[..., jax.Array], *operands: Any) -> Program:
     )
 
 
+def least_compile_s() -> dict[str, float]:
+    """Seconds to compile the least programs: a product, loops with products between, and lax's."""
+    square = jax.ShapeDtypeStruct((256, 256), "float32")
+    y = jax.ShapeDtypeStruct((16, 16, 16, 128), "float32")
+    w = jax.ShapeDtypeStruct((4, 4, 64, 128), "float32")
+
+    def loops(count: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        def f(a: jax.Array, b: jax.Array) -> jax.Array:
+            for n in range(count - 1):
+                a = jax.lax.dot(a + (n + 1) * b, b)
+            return a + count * b
+
+        return f
+
+    wanted: dict[str, tuple[Callable[..., jax.Array], tuple[Any, ...]]] = {
+        "product": (jax.lax.dot, (square, square)),
+        "lax.conv_transpose": (lambda y, w: jax.lax.conv_transpose(
+            y, w, (2, 2), [(2, 2), (2, 2)], transpose_kernel=True), (y, w)),
+        "1 loop": (loops(1), (square, square)),
+        "8 loops": (loops(8), (square, square)),
+    }  # fmt: skip
+    found: dict[str, float] = dict.fromkeys(wanted, float("inf"))
+    for _ in range(7):
+        for name, (f, shapes) in wanted.items():
+            jax.clear_caches()
+            lowered = jax.jit(lambda *a, f=f: f(*a)).lower(*shapes)
+            start = time.perf_counter()
+            lowered.compile()
+            found[name] = min(found[name], time.perf_counter() - start)
+    return found
+
+
 def run(cases: Sequence[Case], rounds: int, seed: int, limits: Roofline) -> dict[str, Any]:
     """Milliseconds of each stage of each case, and the least that the products can take."""
     found = {}
@@ -114,6 +146,7 @@ def main(words: Sequence[str] | None = None) -> int:
     found = {
         "gflops": limits.flops / 1e9,
         "gigabytes_per_second": limits.bandwidth / 1e9,
+        "least_compile_s": least_compile_s(),
         "cases": run(cases, options.rounds, seed, limits),
     }
     if options.json:
