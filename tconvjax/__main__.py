@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tconvjax.command.arguments import CommandError, by, for_axes, number, numbers, padding, sizes
+from tconvjax.command.arguments import (
+    CommandError,
+    by,
+    for_axes,
+    number,
+    numbers,
+    padding,
+    sizes,
+    values,
+)
 from tconvjax.geometry import Geometry, GeometryError, Padding, in_sizes, ints, pads
-
-MOST_ELEMENTS = 1_000_000
-"""Rows and columns of a matrix to look at."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,23 +102,16 @@ def size(arguments: argparse.Namespace) -> int:
 
 def matrix(arguments: argparse.Namespace) -> int:
     """Show the symbolic matrix of a convolution or of its transpose."""
-    import shutil
+    from tconvjax.command.showing import run_matrix
 
-    from tconvjax import rendering, symbolic
+    return run_matrix(arguments)
 
-    there = _matrix_geometry(arguments)
-    shown = symbolic.conv_matrix(there)
-    sizes = f"{by(there.in_size)} to {by(there.out_size)}"
-    name, what = "C", f"the convolution of {sizes}"
-    if arguments.transpose:
-        shown = shown.T
-        name, what = "C.T", f"the transpose of the convolution of {sizes}"
-    if arguments.format == "latex":
-        print(rendering.matrix_latex(shown))
-        return 0
-    print(f"{name}, {what}: {shown.rows} rows, {shown.cols} columns")
-    print(rendering.matrix_text(shown, width=max(shutil.get_terminal_size().columns, 20)))
-    return 0
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Explain a transposed convolution step by step, seen four ways."""
+    from tconvjax.command.showing import run_explain
+
+    return run_explain(arguments)
 
 
 def bench(arguments: argparse.Namespace) -> int:
@@ -164,27 +162,6 @@ def _ends_of(values: Sequence[int], kept: int) -> list[int]:
     return shown
 
 
-def _matrix_geometry(arguments: argparse.Namespace) -> Geometry:
-    sizes, groups, channels = arguments.size, arguments.groups, arguments.in_channels
-    kernel = ints("kernel", arguments.kernel, len(sizes), 1)
-    if channels % groups:
-        raise CommandError(
-            f"--groups: {groups} must divide --in-channels {channels}; give a divisor"
-        )
-    there = Geometry.of_conv(
-        (channels, *sizes), (arguments.out_channels, channels // groups, *kernel),
-        stride=arguments.stride, padding=for_axes(arguments.padding, len(sizes)),
-        dilation=arguments.dilation, groups=groups, padding_mode=arguments.padding_mode,
-    )  # fmt: skip
-    largest = max(math.prod(there.in_shape), math.prod(there.out_shape))
-    if largest > MOST_ELEMENTS:
-        raise CommandError(
-            f"the matrix would have {largest} rows or columns; look at a smaller --size, a "
-            "convolution looks alike at every size"
-        )
-    return there
-
-
 # -- reading arguments -----------------------------------------------------------------------------
 
 
@@ -206,8 +183,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=tour)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for run, add in ((tour, None), (apply, _apply_arguments), (size, _size_arguments),
-                     (matrix, _matrix_arguments), (plan, _plan_arguments),
-                     (bench, _bench_arguments)):  # fmt: skip
+                     (matrix, _matrix_arguments), (explain, _explain_arguments),
+                     (plan, _plan_arguments), (bench, _bench_arguments)):  # fmt: skip
         text = (run.__doc__ or "").rstrip(".")
         command = commands.add_parser(
             run.__name__, help=text[0].lower() + text[1:], description=f"{text}.",
@@ -251,15 +228,42 @@ def _size_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _matrix_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "text, svg and html are abbreviated where the matrix is large; csv and npz hold all of it. "
+        "Numbers that begin with a minus sign are given as --values=-1,2."
+    )
     add = parser.add_argument
-    add("--size", type=sizes, required=True, help="the convolution's input, such as 4x4")
-    add("--kernel", type=numbers(1), required=True, help="its size, such as 3x3")
+    add("--size", type=sizes, help="the convolution's input, such as 4x4")
+    add("--kernel", type=numbers(1), help="its size, such as 3x3")
     _add_steps(parser)
-    for name in ("--in-channels", "--out-channels", "--groups"):
-        add(name, type=number, default=1)
+    _add_channels(parser, "--in-channels", "--out-channels", "--groups")
     _add_mode(parser)
     add("--transpose", action="store_true", help="C.T, the transposed convolution's matrix")
-    add("--format", choices=("text", "latex"), default="text")
+    add("--lazy", action="store_true",
+        help="the rule of one entry; a size or kernel left out stands as a symbol")  # fmt: skip
+    add("--values", type=values, metavar="NUMBERS", help="the kernel, row by row: 4,7,-2,0.5,1/3")
+    add("--format", choices=("text", "latex", "mathml", "html", "svg", "csv", "npz"),
+        default="text")  # fmt: skip
+    add("--output", type=Path, help="file; replaced if it exists")
+
+
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Elements without numbers are symbols. A large layer is explained by a small part of it. "
+        "Numbers that begin with a minus sign are given as --w=-1,2."
+    )
+    add = parser.add_argument
+    add("--size", type=sizes, required=True, help="of what it reads, such as 2x2")
+    add("--kernel", type=numbers(1), required=True, help="its size, such as 3x3")
+    _add_steps(parser)
+    add("--output-padding", type=numbers(0), default=0, help="elements more at the end")
+    _add_channels(parser, "--in-channels", "--out-channels", "--groups")
+    _add_mode(parser)
+    add("--y", type=values, metavar="NUMBERS", help="what it reads, row by row: 0,1,2,3")
+    add("--w", type=values, metavar="NUMBERS", help="the kernel, row by row: 4,7,2,2")
+    add("--view", choices=("stamps", "zeros", "matrix", "polyphase", "all"), default="all")
+    add("--format", choices=("text", "markdown", "html", "svg", "animation"), default="text")
+    add("--output", type=Path, help="file; replaced if it exists")
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -273,8 +277,7 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     add("--kernel", type=numbers(1), help="its size, such as 4x4")
     _add_steps(parser)
     add("--output-padding", type=numbers(0), default=0, help="elements more at the end")
-    for name in ("--in-channels", "--out-channels", "--groups", "--batch"):
-        add(name, type=number, default=1)
+    _add_channels(parser, "--in-channels", "--out-channels", "--groups", "--batch")
     add("--forward", action="store_true", help="the layer is a convolution")
     add("--dtype", default="float32", help="float32 if left out")
     add("--platform", choices=("cpu", "cuda", "rocm", "tpu"), help="this machine's if left out")
@@ -296,6 +299,11 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
     words = "2, 2x1, low:high pairs such as 1:2x0:3, or SAME, VALID, ..."
     parser.add_argument("--padding", type=padding, default=0, help=words)
     parser.add_argument("--dilation", type=numbers(1), default=1)
+
+
+def _add_channels(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        parser.add_argument(name, type=number, default=1)
 
 
 def _add_mode(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ FLOORS = [
     {"geometry"},
     {"forward", "symbolic", "matrices"},
     {"algorithms", "operands", "rendering"},
-    {"partials"},
+    {"partials", "explaining"},
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
     {"command"},
@@ -28,7 +28,7 @@ FLOORS = [
 """A module imports from strictly lower floors only; a folder is one room."""
 
 STANDARD_LIBRARY_ONLY = {"geometry"}
-SYMBOLS = {"symbolic", "rendering"}
+SYMBOLS = {"symbolic", "rendering", "explaining"}
 """The staircase of symbols; it and that of arrays do not import each other."""
 
 

@@ -356,8 +356,100 @@ def test_matrix_as_text(
 
 def test_matrix_as_latex_is_only_latex(capsys: pytest.CaptureFixture[str]) -> None:
     assert not run("matrix", "--size", "2x1", "--kernel", "2x1", "--format", "latex")
-    expected = r"\left[\begin{matrix}w_{0,0} & w_{1,0}\end{matrix}\right]"
+    expected = (
+        r"\left[\begin{array}{c|c}\textcolor[RGB]{0,114,178}{w_{0,0}} & "
+        r"\textcolor[RGB]{230,159,0}{w_{1,0}}\end{array}\right]"
+    )
     assert capsys.readouterr().out.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins", "holds"),
+    [
+        ("mathml", "<math ", "<msub>"),
+        ("html", "<!doctype html>", 'data-tap="2"'),
+        ("svg", "<svg ", 'aria-label="C, the convolution of 6 to 4"'),
+        ("csv", "w0,w1,w2,0,0,0", "0,w0,w1,w2,0,0"),
+    ],
+)
+def test_matrix_in_other_formats(
+    kind: str, begins: str, holds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("matrix", "--size", "6", "--kernel", "3", "--format", kind)
+    assert not run(*words)
+    shown = capsys.readouterr().out
+    assert shown.startswith(begins)
+    assert holds in shown
+    assert not run(*words, "--output", tmp_path / "C")
+    assert (tmp_path / "C").read_text("utf-8") == shown
+    assert not capsys.readouterr().out
+
+
+def test_a_large_matrix_is_drawn_as_dots(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("matrix", "--size", "30x30", "--kernel", "3x3", "--format", "svg")
+    assert capsys.readouterr().out.count("<path") == 9  # one for each tap
+    assert not run("matrix", "--size", "900000x900000", "--kernel", "3x3", "--format", "svg")
+    assert "⋱" in capsys.readouterr().out
+
+
+def test_matrix_with_numbers_as_a_sparse_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import scipy.sparse
+
+    path = tmp_path / "C.npz"
+    words = ("matrix", "--size", "4", "--kernel", "2", "--values=1/2,-3")
+    assert not run(*words, "--format", "npz", "--transpose", "--output", path)
+    saved = scipy.sparse.load_npz(path).toarray()
+    assert saved.tolist() == [[0.5, 0, 0], [-3, 0.5, 0], [0, -3, 0.5], [0, 0, -3]]
+    assert not run(*words)
+    assert capsys.readouterr().out.splitlines()[1] == "⎡1/2  -3   ·   ·⎤"
+
+
+def test_the_rule_of_an_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("matrix", "--lazy", "--stride", 2, "--padding", 1, "--format", "latex")
+    text = capsys.readouterr().out
+    assert "C_{i,j}" in text.replace("{C}", "C")
+    assert r"- 2 i + j + 1" in text
+    assert not run("matrix", "--lazy", "--size", "5x5", "--kernel", "3x3", "--transpose")
+    assert "CT" in capsys.readouterr().out.replace(".", "")
+
+
+@pytest.mark.parametrize("view", ["stamps", "zeros", "matrix", "polyphase", "all"])
+def test_explain_shows_the_views(view: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("explain", "--size", "2x2", "--kernel", "2x2", "--y", "0,1,2,3", "--w", "4,7,2,2")
+    assert not run(*words, "--view", view)
+    text = capsys.readouterr().out
+    titles = {
+        "stamps": "One element to many", "zeros": "Zeros between, and a convolution",
+        "matrix": "The transposed matrix", "polyphase": "Phases, and a pixel shuffle",
+    }  # fmt: skip
+    for name, title in titles.items():
+        assert (title in text) == (view in (name, "all"))
+    assert "8 28 23" in text
+    assert ("All views give the same result." in text) == (view == "all")
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins"),
+    [("markdown", "# Transposed"), ("html", "<!doctype"), ("svg", "<svg"), ("animation", "<svg")],
+)
+def test_explain_in_other_formats(
+    kind: str, begins: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("explain", "--size", "3", "--kernel", "4", "--stride", 2, "--padding", 1)
+    assert not run(*words, "--format", kind)
+    shown = capsys.readouterr().out
+    assert shown.startswith(begins)
+    assert not run(*words, "--format", kind, "--output", tmp_path / "told")
+    assert (tmp_path / "told").read_text("utf-8") == shown
+
+
+def test_no_text_is_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("__import__('os')", "x", "1e9", "9**9", "1,,2", "0x10", "1" * 30):
+        words = ("matrix", "--size", "4", "--kernel", "2", f"--values={text},1")
+        assert run(*words) == 2
+        assert "give them as 4,7,-2,0.5,1/3" in one_error(capsys)
 
 
 def test_matrix_takes_channels_groups_and_modes(
@@ -370,7 +462,7 @@ def test_matrix_takes_channels_groups_and_modes(
     )  # fmt: skip
     head, *lines = capsys.readouterr().out.splitlines()
     assert head == "C, the convolution of 9 to 6: 12 rows, 36 columns"
-    assert len(lines) == 12
+    assert len([line for line in lines if "─" not in line]) == 12
     assert max(map(len, lines)) <= 60
 
 
@@ -436,9 +528,20 @@ def one_error(capsys: pytest.CaptureFixture[str]) -> str:
         ("size --size __import__('os') --kernel 3", "give one such as 2"),
         ("matrix --size 5 --kernel 3 --in-channels 3 --groups 2", "give a divisor"),
         ("matrix --size 5 --kernel 3 --padding-mode mirror", "use one of them"),
-        ("matrix --size 99999x99999 --kernel 1 --stride 99999", "smaller --size"),
-        ("matrix --size 70 --kernel 1 --format latex", "smaller input"),
-        ("matrix --size 5 --kernel 3 --format html", "choose from"),
+        ("matrix --size 2000x2000 --kernel 3 --format csv", "smaller input"),
+        ("matrix --size 5 --kernel 3 --format pdf", "choose from"),
+        ("matrix --size 5", "--size and --kernel are needed"),
+        ("matrix --size 5 --kernel 3 --values 1,2", "1x1x3 asks for 3"),
+        ("matrix --size 5 --kernel 3 --values 1,2,1/0", "divides by zero"),
+        ("matrix --size 5 --kernel 3 --format npz", "give a file as --output C.npz"),
+        ("matrix --size 5 --kernel 3 --format npz --output C.npz", "give the kernel's as --values"),
+        ("matrix --size 5 --kernel 3 --output /no/folder/C", "cannot be written"),
+        ("matrix --lazy --padding SAME", "give it as numbers"),
+        ("matrix --lazy --format csv", "shows an equation"),
+        ("explain --size 2x2", "see tconvjax explain --help"),
+        ("explain --size 2x2 --kernel 2 --y 1,2,3", "asks for 4"),
+        ("explain --size 2 --kernel 2 --view pixels", "choose from"),
+        ("explain --size 2 --kernel 2 --in-channels 3 --groups 2", "must divide --in-channels 3"),
         ("matrix --size 5 --kernel 3 --trans", "see tconvjax"),
     ],
 )

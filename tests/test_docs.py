@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tconvjax
-from tconvjax import symbolic
+from tconvjax import explaining, matrices, rendering, symbolic
 from tests import docs_examples
 
 ROOT = docs_examples.ROOT
@@ -84,8 +84,12 @@ def test_readme_has_the_two_commands_verbatim(command: str) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     names = {f"tconvjax.{name}" for name in tconvjax.__all__}
-    names |= {f"tconvjax.symbolic.{name}" for name in public_functions(symbolic)}
-    assert "tconvjax.symbolic.conv_matrix" in names
+    for module in (symbolic, rendering, explaining):
+        names |= {f"{module.__name__}.{name}" for name in module.__all__
+                  if inspect.isroutine(getattr(module, name)) or
+                  inspect.isclass(getattr(module, name))}  # fmt: skip
+    names |= {f"tconvjax.matrices.{name}" for name in public_functions(matrices)}
+    assert {"tconvjax.symbolic.conv_matrix", "tconvjax.matrices.conv_matrix"} < names
     assert names - documented() == set()
 
 

@@ -142,9 +142,7 @@ def test_the_matrix_takes_numbers_and_expressions_only() -> None:
     g = Geometry.of_conv((1, 4), (1, 1, 2))
     with pytest.raises(
         GeometryError,
-        match=re.escape(
-            "kernel=array of shape (2,): the geometry's kernel has shape (1, 1, 2); reshape it"
-        ),
+        match=re.escape("kernel=array of shape (2,): the geometry asks for (1, 1, 2); reshape it"),
     ):
         symbolic.conv_matrix(g, [1, 2])
     with pytest.raises(

@@ -137,7 +137,7 @@ def test_text_is_abbreviated_to_its_width() -> None:
         lines = matrix_text(matrix, width=width, height=height).splitlines()
         assert len(lines) == height
         assert all(len(line) <= width for line in lines)
-        assert all("…" in line for line in lines if "⋮" not in line)
+        assert all("⋯" in line for line in lines if "⋮" not in line)
     assert matrix_text(matrix, width=80, height=3).count("⋮") > 1
 
 

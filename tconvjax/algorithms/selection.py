@@ -122,7 +122,7 @@ def plan(
         >>> steps = {"stride": 2, "padding": 1, "groups": 64}
         >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
         >>> plan(depthwise, "conv_transpose", platform="cuda").reason
-        'XLA finds cuDNN's transposes of ungrouped convolutions only'
+        "XLA finds cuDNN's transposes of ungrouped convolutions only"
     """
     check_choice("partial", partial, ROLES)
     platform = platform or jax.default_backend()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 from tconvjax.geometry import Padding
@@ -12,6 +13,10 @@ from tconvjax.geometry import Padding
 LARGEST = 1_000_000
 """No stride, size or padding above this makes sense here, and lists of sizes stay short enough."""
 
+MOST_VALUES = 1000
+"""Entries of a kernel that are written on a command line."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18}|/[0-9]{1,18})?")
 _WHOLE = re.compile(r"[0-9]+([x,][0-9]+)*")
 _PADS = re.compile(r"-?[0-9]+(:-?[0-9]+)?([x,]-?[0-9]+(:-?[0-9]+)?)*")
 
@@ -50,6 +55,20 @@ def sizes(text: str) -> tuple[int, ...]:
     """A reader of one size or more, at least 1 each."""
     value = numbers(1)(text)
     return (value,) if isinstance(value, int) else value
+
+
+def values(text: str) -> tuple[Fraction, ...]:
+    """A reader of numbers such as ``4,7,-2,0.5,1/3``, kept exact."""
+    parts = text.split(",")
+    if len(parts) > MOST_VALUES or not all(map(_NUMBER.fullmatch, parts)):
+        raise argparse.ArgumentTypeError(
+            f"{text[:20]!r} is no list of numbers; give them as 4,7,-2,0.5,1/3, at most "
+            f"{MOST_VALUES}"
+        )
+    try:
+        return tuple(map(Fraction, parts))
+    except ZeroDivisionError:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} divides by zero") from None
 
 
 def padding(text: str) -> Padding:

@@ -126,12 +126,44 @@ def write_array(path: Path, array: Numbers) -> None:
     Raises:
         FileError: if a picture cannot hold the array, or the file cannot be written.
     """
-    write: Callable[[IO[bytes]], None]
+    write: Callable[[IO[bytes]], object]
     if is_picture(path):
         picture, name = _picture_of(path, array), PICTURES[path.suffix.lower()]
         write = lambda file: picture.save(file, format=name)  # noqa: E731
     else:
         write = lambda file: np.save(file, array, allow_pickle=False)  # noqa: E731
+    _write(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text whole, or leave what was there.
+
+    Args:
+        path: any file.
+        text: as UTF-8.
+
+    Raises:
+        FileError: if the file cannot be written.
+    """
+    _write(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_npz(path: Path, matrix: Any) -> None:
+    """Write a sparse matrix of SciPy's whole, or leave what was there.
+
+    Args:
+        path: a ``.npz`` file.
+        matrix: what ``scipy.sparse.load_npz`` shall read.
+
+    Raises:
+        FileError: if the file cannot be written.
+    """
+    import scipy.sparse
+
+    _write(path, lambda file: scipy.sparse.save_npz(file, matrix))
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     try:
         # A link keeps pointing where it did, so it is its target that is replaced.
         with _replacing(path.resolve()) as file:

@@ -109,6 +109,24 @@ class Axis:
                 if j is not None:
                     yield i, j, t
 
+    def taps_between(self, output: int, source: int) -> tuple[int, ...]:
+        """The taps t with j = stride * i + dilation * t - low, for one output i and input j.
+
+        Args:
+            output: i, below ``out_size``.
+            source: j, below ``in_size``.
+
+        Returns:
+            None or one of them; more where the border copies the element.
+        """
+        if self.mode == "zeros":
+            tap, rest = divmod(source + self.low - self.stride * output, self.dilation)
+            return (tap,) if rest == 0 and 0 <= tap < self.kernel_size else ()
+        first = self.stride * output - self.low
+        return tuple(
+            t for t in range(self.kernel_size) if self.source(first + self.dilation * t) == source
+        )
+
     @property
     def bordered(self) -> bool:
         """Whether the padding holds copies of input elements."""

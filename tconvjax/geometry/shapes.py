@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, overload
 
 from tconvjax.geometry import spelling
 from tconvjax.geometry.axis import Axis, PaddingMode, fail
+from tconvjax.geometry.notebook import Shown
 from tconvjax.geometry.spelling import Ints, Padding, frozen
 
 
@@ -22,7 +23,7 @@ class Link(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(Shown):
     """A convolution without its numbers: the static argument of every function of the package.
 
     Args:
@@ -95,6 +96,29 @@ class Geometry:
     def kernel_shape(self) -> tuple[int, ...]:
         """(O, C / groups, *kernel_size): the kernel, as PyTorch and ONNX lay it out."""
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+
+    def taps_between(
+        self, output: tuple[int, ...], source: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], ...]:
+        """The kernel entries that tie an output to an input: one entry of the matrix C.
+
+        Args:
+            output: (o, *i), an index of ``out_shape``.
+            source: (c, *j), an index of ``in_shape``.
+
+        Returns:
+            Indices (o, c within its group, *t) of ``kernel_shape``, in order.
+
+        Examples:
+            >>> Geometry.of_conv((1, 5), (1, 1, 3), stride=2).taps_between((0, 1), (0, 3))
+            ((0, 0, 1),)
+        """
+        group, within = divmod(source[0], self.kernel_shape[1])
+        if output[0] // (self.out_channels // self.groups) != group:
+            return ()
+        taps = [a.taps_between(i, j) for a, i, j in zip(self.axes, output[1:], source[1:],
+                                                        strict=True)]  # fmt: skip
+        return tuple((output[0], within, *t) for t in itertools.product(*taps))
 
     @property
     def bordered(self) -> bool:

@@ -1,0 +1,9 @@
+"""One transposed convolution seen four ways, step by step, with a check that all four agree.
+
+`explain` gives data: words and documents in order. How they look is up to `tconvjax.rendering`.
+"""
+
+from tconvjax.explaining.explanation import VIEWS, Explanation, Seen, Step, View
+from tconvjax.explaining.front import MOST_PRODUCTS, explain
+
+__all__ = ["MOST_PRODUCTS", "VIEWS", "Explanation", "Seen", "Step", "View", "explain"]

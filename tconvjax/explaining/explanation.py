@@ -1,0 +1,135 @@
+"""An explanation as data, and its way to every printer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import sympy
+
+from tconvjax.explaining.arrays import Values, title
+from tconvjax.geometry import Geometry, fail
+from tconvjax.rendering import (
+    Document,
+    Words,
+    stack,
+    to_animation,
+    to_html,
+    to_svg,
+    to_text,
+)
+
+View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
+VIEWS: tuple[View, ...] = get_args(View)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what happens, in words, and what it looks like."""
+
+    words: str
+    document: Document
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One view of a transposed convolution.
+
+    Args:
+        view: which.
+        title: in a few words.
+        steps: in order.
+        result: (C, *in_size), as this view works it out.
+    """
+
+    view: View
+    title: str
+    steps: tuple[Step, ...]
+    result: Values
+
+    @property
+    def document(self) -> Document:
+        """The whole view."""
+        parts: list[Document] = [Words(self.title, level=2)]
+        for step in self.steps:
+            parts += [Words(step.words), step.document]
+        return stack(parts)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A transposed convolution, explained.
+
+    Args:
+        geometry: what is explained.
+        views: in order.
+        note: what was left out for want of room; "" for nothing.
+    """
+
+    geometry: Geometry
+    views: tuple[Seen, ...]
+    note: str = ""
+
+    @property
+    def agree(self) -> bool:
+        """Whether all views have the same result, worked out by SymPy."""
+        first, *others = self.views
+        return all(
+            first.result.shape == other.result.shape
+            and all(
+                sympy.expand(a - b) == 0
+                for a, b in zip(first.result.flat, other.result.flat, strict=True)
+            )
+            for other in others
+        )
+
+    @property
+    def document(self) -> Document:
+        """Everything, one view after the other."""
+        head: list[Document] = [Words(title(self.geometry), level=1)]
+        if self.note:
+            head.append(Words(self.note))
+        words = "All views give the same result." if self.agree else "The views do not agree."
+        tail = [Words(words)] if len(self.views) > 1 else []
+        return stack([*head, *(view.document for view in self.views), *tail])
+
+    def to_text(self, width: int = 80) -> str:
+        """For a terminal of so many columns."""
+        return to_text(self.document, width=width)
+
+    def to_markdown(self) -> str:
+        """Headings, paragraphs, and tables as blocks of text."""
+        return "\n\n".join(map(_markdown, self.document.parts)) + "\n"  # type: ignore[union-attr]
+
+    def to_html(self, *, style: bool = True) -> str:
+        """A block of HTML, its tables coloured by tap; pointing at a tap lights it everywhere."""
+        return to_html(self.document, style=style)
+
+    def to_svg(self) -> str:
+        """One picture of everything."""
+        return to_svg(self.document, alt=title(self.geometry))
+
+    def to_animation(self, seconds: float = 1.2) -> str:
+        """The stamps one after another as a moving picture, each shown for so long.
+
+        Raises:
+            GeometryError: if the stamps are not among the views.
+        """
+        for seen in self.views:
+            if seen.view == "stamps":
+                frames = [stack([Words(step.words), step.document]) for step in seen.steps]
+                return to_animation(frames, seconds=seconds, alt=f"{title(self.geometry)}: stamps")
+        return fail("views", [seen.view for seen in self.views], "the moving picture shows the "
+                    "stamps", "explain with views=('stamps',)")  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+
+def _markdown(part: Document) -> str:
+    if isinstance(part, Words):
+        return f"{'#' * part.level} {part.text}".strip()
+    return f"```text\n{to_text(part, width=100)}\n```"

@@ -1,0 +1,155 @@
+"""What is shown, before anybody prints it: words, equations, tables, and links between them.
+
+A document is a value. Each printer (`text`, `latex`, `mathml`, `html`, `svg`, `csv`) walks it and
+writes all of it, so whatever is put together here can be read on a terminal, in a paper and on a
+page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+DOTS_ACROSS, DOTS_DOWN, DOTS_DIAGONAL = "⋯", "⋮", "⋱"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table.
+
+    Args:
+        entry: a number, a SymPy expression, or text such as dots; 0 is a cell that nothing meets.
+        tap: the colour that ties it to all that came through the same kernel entry, if any.
+        title: what a reader who points at the cell is told; "" for nothing.
+        faint: whether it is there for orientation only, as what a padding cuts off.
+    """
+
+    entry: Any
+    tap: int | None = None
+    title: str = ""
+    faint: bool = False
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph of plain words; ``level`` above 0 makes it a heading."""
+
+    text: str
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Equation:
+    """SymPy expressions, matrices or tables, with signs such as "=" between them.
+
+    Args:
+        parts: an entry is an expression, a `Table`, or a sign as text.
+    """
+
+    parts: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A grid of cells: a matrix, or an array as squares.
+
+    Args:
+        cells: row by row.
+        name: what it is called, "C" for example; "" for nothing.
+        row_cuts: numbers of rows after which a block ends.
+        column_cuts: numbers of columns after which a block ends.
+        brackets: whether it is a matrix rather than squares.
+        taps: how many colours there are in all.
+        alt: what it shows, in words.
+    """
+
+    cells: tuple[tuple[Cell, ...], ...]
+    name: str = ""
+    row_cuts: tuple[int, ...] = ()
+    column_cuts: tuple[int, ...] = ()
+    brackets: bool = True
+    taps: int = 0
+    alt: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns that are shown."""
+        return len(self.cells), len(self.cells[0]) if self.cells else 0
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """Where a matrix is not zero, each entry as a dot: for matrices too large to read.
+
+    Args:
+        shape: rows and columns.
+        places: (row, column, tap) of each entry that is not zero.
+        name: what it is called.
+        taps: how many colours there are in all.
+        alt: what it shows, in words.
+    """
+
+    shape: tuple[int, int]
+    places: tuple[tuple[int, int, int], ...]
+    name: str = ""
+    taps: int = 0
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line between two cells of a `Linked`: (table, row, column) at each end, and its colour."""
+
+    start: tuple[int, int, int]
+    end: tuple[int, int, int]
+    tap: int | None = None
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Tables side by side, with lines between their cells.
+
+    Args:
+        tables: from left to right.
+        links: the lines.
+        alt: what it shows, in words.
+    """
+
+    tables: tuple[Table, ...]
+    links: tuple[Link, ...]
+    alt: str = ""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Parts side by side, with signs such as "→" or "=" as text between them."""
+
+    parts: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Parts one below the other."""
+
+    parts: tuple[Document, ...] = field(default=())
+
+
+Document: TypeAlias = Words | Equation | Table | Sparsity | Linked | Beside | Stack
+
+
+def stack(parts: Sequence[Document]) -> Stack:
+    """Parts one below the other, stacks among them taken apart."""
+    flat: list[Document] = []
+    for part in parts:
+        flat += part.parts if isinstance(part, Stack) else [part]
+    return Stack(tuple(flat))
+
+
+def kept(count: int, room: int) -> list[int]:
+    """Which of many rows or columns are shown: -1 stands for those left out."""
+    if count <= room:
+        return list(range(count))
+    head = (room - 1 + 1) // 2
+    tail = room - 1 - head
+    return [*range(head), -1, *range(count - tail, count)]

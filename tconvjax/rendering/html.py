@@ -1,0 +1,170 @@
+"""Documents as HTML, in which pointing at a tap lights it wherever it stands."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+from xml.etree import ElementTree as ET
+
+import sympy
+
+from tconvjax.rendering.document import (
+    Beside,
+    Cell,
+    Document,
+    Equation,
+    Linked,
+    Sparsity,
+    Stack,
+    Table,
+    Words,
+)
+from tconvjax.rendering.mathml import expression_mathml, to_mathml
+from tconvjax.rendering.palette import colour, ink
+from tconvjax.rendering.svg import to_svg
+from tconvjax.rendering.tables import matrix_table
+from tconvjax.rendering.text import label
+
+STYLE = (
+    ".tconv{overflow-x:auto}"
+    ".tconv .row{display:flex;flex-wrap:wrap;align-items:center;gap:.8em;margin:.6em 0}"
+    ".tconv table{display:inline-table;border-collapse:collapse;width:auto;margin:0;"
+    "font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}"
+    ".tconv table caption{caption-side:top;padding:0 0 .3em;font:inherit;color:inherit}"
+    ".tconv table td{min-width:2em;padding:.25em .4em;border:0;text-align:center;line-height:1.4}"
+    ".tconv table.squares td{border:1px solid rgba(128,128,128,.6)}"
+    ".tconv table.brackets{border-left:2px solid;border-right:2px solid;border-radius:5px}"
+    ".tconv td.cut-left{border-left:1px solid!important}"
+    ".tconv td.cut-top{border-top:1px solid!important}"
+    ".tconv .faint{opacity:.45}"
+    ".tconv .zero{opacity:.5}"
+    ".tconv svg text{pointer-events:none}"
+)
+
+
+def to_html(document: Document, *, style: bool = True) -> str:
+    """A document as a block of HTML for any page, light or dark.
+
+    Args:
+        document: any.
+        style: whether the style sheet comes with it; once on a page is enough.
+
+    Returns:
+        A ``div``: tables with their cells coloured by tap, equations as MathML, pictures as SVG. No
+        script and nothing from elsewhere.
+
+    Raises:
+        GeometryError: if a part is too large to show.
+
+    Examples:
+        >>> from tconvjax.rendering import array_table
+        >>> to_html(array_table([[1, 2]]), style=False).count("<td")
+        2
+    """
+    block = ET.Element("div", {"class": "tconv"})
+    if style:
+        ET.SubElement(block, "style").text = STYLE + _lit(_most_taps(document))
+    block.append(_element(document))
+    return ET.tostring(block, encoding="unicode", method="html")
+
+
+def _lit(taps: int) -> str:
+    """Rules that light every cell of a tap while the pointer is on one of them."""
+    return "".join(
+        f'.tconv:has([data-tap="{n}"]:hover) [data-tap="{n}"]'
+        "{outline:3px solid;outline-offset:-3px;stroke-width:3}"
+        for n in range(min(taps, 64))
+    )
+
+
+def _most_taps(document: Any) -> int:
+    match document:
+        case Table(taps=taps) | Sparsity(taps=taps):
+            return taps
+        case Linked(tables):
+            return max(map(_most_taps, tables), default=0)
+        case Stack(parts) | Beside(parts) | Equation(parts):
+            return max(map(_most_taps, parts), default=0)
+        case _:
+            return 0
+
+
+def _element(document: Document) -> ET.Element:
+    match document:
+        case Words(text, level):
+            element = ET.Element(f"h{level + 2}" if level else "p")
+            element.text = text
+            return element
+        case Equation(parts) | Beside(parts):
+            row = ET.Element("div", {"class": "row"})
+            row.extend([_part(part) for part in parts])
+            return row
+        case Table():
+            return _table(document)
+        case Sparsity() | Linked():
+            return _raw(to_svg(document))
+        case Stack(parts):
+            block = ET.Element("div")
+            block.extend([_element(part) for part in parts])
+            return block
+        case _:
+            assert_never(document)
+
+
+def _part(part: Any) -> ET.Element:
+    if isinstance(part, str):
+        sign = ET.Element("span")
+        sign.text = part
+        return sign
+    if isinstance(part, Words | Equation | Beside | Table | Sparsity | Linked | Stack):
+        return _element(part)
+    if isinstance(part, sympy.MatrixBase):
+        return _table(matrix_table(part))
+    return _raw(to_mathml(Equation((part,))).replace(' display="block"', ""))
+
+
+def _raw(text: str) -> ET.Element:
+    """What another printer has written, as an element; prefixes of its namespace are left out."""
+    element = ET.fromstring(text)  # noqa: S314 - it has just been written here
+    for one in element.iter():
+        namespace, _, name = one.tag.rpartition("}")
+        one.tag = name
+        if one is element and namespace:
+            one.set("xmlns", namespace[1:])
+    return element
+
+
+def _table(table: Table) -> ET.Element:
+    kind = "brackets" if table.brackets else "squares"
+    element = ET.Element("table", {"class": kind})
+    if table.alt:
+        element.set("aria-label", table.alt)
+    if table.name:
+        ET.SubElement(element, "caption").text = table.name
+    body = ET.SubElement(element, "tbody")
+    for n, row in enumerate(table.cells):
+        line = ET.SubElement(body, "tr")
+        for m, cell in enumerate(row):
+            line.append(_cell(cell, table, n, m))
+    return element
+
+
+def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
+    element = ET.Element("td")
+    kinds = [name for name, wanted in (
+        ("cut-top", row in table.row_cuts), ("cut-left", column in table.column_cuts),
+        ("faint", cell.faint), ("zero", not isinstance(cell.entry, str) and cell.entry == 0),
+    ) if wanted]  # fmt: skip
+    if kinds:
+        element.set("class", " ".join(kinds))
+    if cell.title:
+        element.set("title", cell.title)
+    if cell.tap is not None:
+        back = colour(cell.tap, table.taps)
+        element.set("style", f"background:{back};color:{ink(back)}")
+        element.set("data-tap", str(cell.tap))
+    if isinstance(cell.entry, str) or not getattr(cell.entry, "free_symbols", None):
+        element.text = label(cell.entry)
+    else:
+        math = ET.SubElement(element, "math")
+        math.append(expression_mathml(cell.entry))
+    return element

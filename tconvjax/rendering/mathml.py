@@ -1,0 +1,163 @@
+"""Documents as MathML, which browsers show without a script."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import sympy
+from sympy.printing.mathml import MathMLPresentationPrinter
+
+from tconvjax.rendering.document import Beside, Cell, Document, Equation, Stack, Table, Words
+from tconvjax.rendering.latex import check_entries
+from tconvjax.rendering.palette import colour, ink
+from tconvjax.rendering.tables import matrix_table
+
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+_LINE = "1px solid currentColor"
+
+
+def to_mathml(document: Document) -> str:
+    """A document as one displayed formula of presentation MathML.
+
+    Args:
+        document: any; pictures become the words that describe them.
+
+    Returns:
+        A ``math`` element with everything that a browser needs.
+
+    Raises:
+        GeometryError: if a table has more than 4096 entries, which no page shows.
+
+    Examples:
+        >>> from tconvjax.rendering import array_table
+        >>> to_mathml(array_table([[1]])).count("<mn>1</mn>")
+        1
+    """
+    math = ET.Element("math", {"xmlns": NAMESPACE, "display": "block"})
+    if isinstance(document, Table) and document.alt:
+        math.set("aria-label", document.alt)
+    math.append(_element(document))
+    return ET.tostring(math, encoding="unicode")
+
+
+def expression_mathml(entry: Any) -> ET.Element:
+    """A number or an expression."""
+    if isinstance(entry, str):
+        sign = ET.Element("mn" if entry.isdigit() else "mo")
+        sign.text = entry
+        return sign
+    if isinstance(entry, sympy.Symbol):
+        return _name(*entry.name.split("_"))
+    if isinstance(entry, sympy.Indexed):
+        return _name(entry.base.name, *map(str, entry.indices))
+    if isinstance(entry, sympy.Basic):
+        return _printed(entry)
+    number = ET.Element("mn")
+    number.text = f"{entry:g}" if isinstance(entry, float) else str(entry)
+    return number
+
+
+def _element(document: Any) -> ET.Element:
+    match document:
+        case Words(text):
+            element = ET.Element("mtext")
+            element.text = text
+            return element
+        case Table():
+            return _table(document)
+        case Equation(parts) | Beside(parts):
+            row = ET.Element("mrow")
+            row.extend([_element(part) for part in parts])
+            return row
+        case Stack(parts):
+            table = ET.Element("mtable")
+            for part in parts:
+                cell = ET.SubElement(ET.SubElement(table, "mtr"), "mtd")
+                cell.append(_element(part))
+            return table
+        case _ if hasattr(document, "alt"):
+            return _element(Words(document.alt))
+        case sympy.MatrixBase():
+            return _table(matrix_table(document))
+        case _:
+            return expression_mathml(document)
+
+
+def _table(table: Table) -> ET.Element:
+    check_entries(*table.shape)
+    grid = ET.Element("mtable")
+    for n, row in enumerate(table.cells):
+        line = ET.SubElement(grid, "mtr")
+        for m, cell in enumerate(row):
+            # MathML Core has no lines of its own; browsers take them from CSS.
+            edges = {"top": n in table.row_cuts, "left": m in table.column_cuts}
+            style = [f"border-{edge}:{_LINE}" for edge, wanted in edges.items() if wanted]
+            if not table.brackets:
+                style = [f"border:{_LINE}"]
+            line.append(_cell(cell, table, style))
+    if not table.brackets:
+        return grid
+    row_ = ET.Element("mrow")
+    for part in ("[", grid, "]"):
+        row_.append(_fence(part) if isinstance(part, str) else part)
+    return row_
+
+
+def _fence(sign: str) -> ET.Element:
+    fence = ET.Element("mo", {"fence": "true", "stretchy": "true"})
+    fence.text = sign
+    return fence
+
+
+def _cell(cell: Cell, table: Table, style: list[str]) -> ET.Element:
+    element = ET.Element("mtd")
+    if cell.tap is not None:
+        back = colour(cell.tap, table.taps)
+        style = [*style, f"background:{back}", f"color:{ink(back)}"]
+        element.set("data-tap", str(cell.tap))
+    if style:
+        element.set("style", ";".join(style))
+    element.append(expression_mathml(cell.entry))
+    return element
+
+
+def _name(letter: str, *index: str) -> ET.Element:
+    plain = ET.Element("mi")
+    plain.text = letter
+    if not index:
+        return plain
+    scripted = ET.Element("msub")
+    scripted.append(plain)
+    row = ET.SubElement(scripted, "mrow")
+    for n, part in enumerate(index):
+        if n:
+            ET.SubElement(row, "mo", {"separator": "true"}).text = ","
+        ET.SubElement(row, "mn" if part.isdigit() else "mi").text = part
+    return scripted
+
+
+class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no types
+    """SymPy's printer, with the names of this package."""
+
+    def _print_Symbol(self, symbol: Any, style: str = "plain") -> Any:
+        from xml.dom import minidom
+
+        text = ET.tostring(_name(*symbol.name.split("_")), encoding="unicode")
+        return minidom.parseString(text).documentElement  # noqa: S318
+
+    def _print_Indexed(self, entry: Any) -> Any:
+        indices = "_".join(map(str, entry.indices))
+        return self._print_Symbol(sympy.Symbol(f"{entry.base.name}_{indices}"))
+
+
+def _printed(entry: sympy.Basic) -> ET.Element:
+    # It names operators by HTML's entities, of which XML knows five.
+    text = re.sub(
+        r"&(?!amp;|lt;|gt;|quot;|apos;)\w+;",
+        lambda m: html.unescape(m[0]),
+        _Printer().doprint(entry),
+    )
+    return ET.fromstring(f"<mrow>{text}</mrow>")  # noqa: S314 - SymPy has just written it

@@ -1,0 +1,46 @@
+"""Colours for the taps of a kernel, which a colour-blind reader can tell apart.
+
+Up to eight taps get the colours of Okabe and Ito ("Color universal design", 2008), in an order in
+which neighbours differ in lightness too; more of them a scale from dark to light (viridis, by Smith
+and van der Walt, 2015) on which equal steps look equal. Each colour is a background with its own
+black or white on top, so it reads on a light page and on a dark one; and no colour stands alone:
+the entry itself is always written, or told in words.
+"""
+
+from __future__ import annotations
+
+EIGHT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")
+SCALE = (
+    "#440154", "#482878", "#3e4a89", "#31688e", "#26828e",
+    "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
+)  # fmt: skip
+
+
+def colour(tap: int, taps: int) -> str:
+    """The background of a tap among so many, as "#rrggbb"."""
+    if taps <= len(EIGHT):
+        return EIGHT[tap % len(EIGHT)]
+    place = (tap % taps) / (taps - 1) * (len(SCALE) - 1)
+    first = min(int(place), len(SCALE) - 2)
+    low, high = (rgb(SCALE[n]) for n in (first, first + 1))
+    mixed = (round(a + (b - a) * (place - first)) for a, b in zip(low, high, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def ink(background: str) -> str:
+    """Black or white, whichever stands out more from a background.
+
+    The relative luminance of WCAG 2.2, whose contrast is 4.5 to 1 or more with one of the two.
+    """
+    red, green, blue = (_linear(part / 255) for part in rgb(background))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def rgb(code: str) -> tuple[int, int, int]:
+    """The three parts of "#rrggbb", 0 to 255."""
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else float(((part + 0.055) / 1.055) ** 2.4)

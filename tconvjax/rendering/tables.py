@@ -1,0 +1,311 @@
+"""Matrices and arrays as tables of coloured cells, abbreviated where they are large."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy
+
+from tconvjax.geometry import Geometry, Words, fail, links
+from tconvjax.rendering.document import (
+    DOTS_ACROSS,
+    DOTS_DIAGONAL,
+    DOTS_DOWN,
+    Cell,
+    Link,
+    Linked,
+    Sparsity,
+    Table,
+    kept,
+)
+from tconvjax.symbolic.names import kernel_symbols, symbol, taps_of
+
+MOST_SHOWN = 32
+"""Rows or columns of a table; the middle ones of more are left out."""
+
+MOST_DOTS = 20_000
+"""Dots of a picture of where a matrix is not zero."""
+
+MOST_LINKS = 400
+"""Lines of a picture of links."""
+
+
+def conv_table(
+    geometry: Geometry, kernel: Any = None, *, transpose: bool = False, most: int = MOST_SHOWN
+) -> Table:
+    """C, or C.T, as a table: a colour for each entry of the kernel, lines between its blocks.
+
+    Only what is shown is worked out, so a matrix of any size costs the same.
+
+    Args:
+        geometry: any geometry.
+        kernel: as in `symbolic.conv_matrix`; None for symbols.
+        transpose: C.T in place of C.
+        most: rows and columns that are shown; the middle of more becomes dots.
+
+    Returns:
+        A table of at most ``most`` rows and columns, one of them dots if something is left out.
+
+    Raises:
+        GeometryError: if the kernel has another shape.
+
+    Examples:
+        >>> conv_table(Geometry.of_conv((1, 4, 4), (1, 1, 3, 3))).shape
+        (4, 16)
+        >>> conv_table(Geometry.of_conv((1, 512, 512), (1, 1, 3, 3))).shape
+        (32, 32)
+    """
+    taps = taps_of(kernel, geometry)
+    colours = {index: n for n, index in enumerate(taps)}
+    names = kernel_symbols(geometry)
+    sides = [geometry.out_shape, geometry.in_shape]
+    counts = [math.prod(side) for side in sides]
+    rows, columns = (kept(count, most) for count in counts)
+    blocks = [math.prod(side[2:]) if len(side) > 2 else side[1] for side in sides]
+
+    def cell(row: int, column: int) -> Cell:
+        if row < 0 or column < 0:
+            return _dots(row, column)
+        output, source = (_index(n, side) for n, side in zip((row, column), sides, strict=True))
+        met = geometry.taps_between(output, source)
+        if not met:
+            return Cell(sympy.Integer(0))
+        entry = sympy.Add(*(taps[index] for index in met))
+        through = " + ".join(_plain(names[index]) for index in met)
+        title = f"{through}: output {_told(output)}, input {_told(source)}"
+        return Cell(entry, colours[met[0]], title)
+
+    cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
+    cuts = [_cuts(shown, block) for shown, block in zip((rows, columns), blocks, strict=True)]
+    sizes = f"{counts[0]} x {counts[1]}"
+    what = f"C, the {sizes} matrix of the convolution"
+    if transpose:
+        cells, cuts = tuple(zip(*cells, strict=True)), cuts[::-1]
+        what = f"C.T, the {counts[1]} x {counts[0]} matrix of the transposed convolution"
+    return Table(cells, "C.T" if transpose else "C", cuts[0], cuts[1], True, len(taps),
+                 f"{what} of {_by(geometry.in_size)} to {_by(geometry.out_size)}")  # fmt: skip
+
+
+def matrix_table(
+    matrix: Any, *, name: str = "", taps: Sequence[Any] = (), most: int = MOST_SHOWN
+) -> Table:
+    """Any SymPy matrix as a table.
+
+    Args:
+        matrix: anything with ``shape`` and ``matrix[row, column]``.
+        name: what it is called.
+        taps: expressions that have colours of their own, in order.
+        most: rows and columns that are shown; the middle of more becomes dots.
+
+    Returns:
+        A table of at most ``most`` rows and columns.
+
+    Examples:
+        >>> matrix_table(sympy.eye(2)).shape
+        (2, 2)
+    """
+    rows, columns = (kept(int(count), most) for count in matrix.shape)
+    colours = {tap: n for n, tap in enumerate(taps)}
+
+    def cell(row: int, column: int) -> Cell:
+        if row < 0 or column < 0:
+            return _dots(row, column)
+        entry = matrix[row, column]
+        return Cell(entry, colours.get(entry))
+
+    cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
+    sizes = " x ".join(map(str, matrix.shape))
+    return Table(cells, name, taps=len(colours), alt=f"{name or 'a matrix'} of shape {sizes}")
+
+
+def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
+    """Where C, or C.T, is not zero: a dot for each entry, in the colour of its tap.
+
+    Args:
+        geometry: with at most 20,000 products.
+        transpose: C.T in place of C.
+
+    Returns:
+        The picture's places.
+
+    Raises:
+        GeometryError: if there are more products than a picture shows.
+
+    Examples:
+        >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
+        1764
+    """
+    products = geometry.out_channels * geometry.kernel_shape[1] * math.prod(
+        size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
+    )  # fmt: skip
+    if products > MOST_DOTS:
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+             f"its matrix has up to {products} entries that are not zero, and a picture shows "
+             f"{MOST_DOTS}", "take a smaller input, or conv_table, which is short")  # fmt: skip
+    colours = {index: n for n, index in enumerate(kernel_symbols(geometry))}
+    found = sorted(
+        {(_place(output, geometry.out_shape), _place(source, geometry.in_shape)): colours[tap]
+         for output, source, tap in links(geometry)}.items()
+    )  # fmt: skip
+    places = tuple((c, r, n) if transpose else (r, c, n) for (r, c), n in found)
+    rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
+    name, shape = ("C.T", (columns, rows)) if transpose else ("C", (rows, columns))
+    alt = f"where the {shape[0]} x {shape[1]} matrix {name} is not zero: {len(places)} places"
+    return Sparsity(shape, places, name, len(colours), alt)
+
+
+def array_table(
+    values: Any, *, name: str = "", shown: Mapping[tuple[int, ...], int] | None = None,
+    taps: int = 0, faint: frozenset[tuple[int, int]] = frozenset(), most: int = MOST_SHOWN,
+) -> Table:  # fmt: skip
+    """An array of one or two axes as squares.
+
+    Args:
+        values: nested lists, or an array, of numbers or expressions.
+        name: what it is called.
+        shown: a colour for some of its elements, by their index.
+        taps: how many colours there are in all.
+        faint: (row, column) of elements that are there for orientation only.
+        most: rows and columns that are shown.
+
+    Returns:
+        A table without brackets; an array of one axis is its only row.
+
+    Examples:
+        >>> array_table([1, 2, 3]).shape
+        (1, 3)
+    """
+    plain = values.tolist() if hasattr(values, "tolist") else list(values)
+    grid = plain if plain and isinstance(plain[0], list | tuple) else [plain]
+    one = grid is not plain
+    rows = kept(len(grid), most)
+    columns = kept(len(grid[0]) if grid else 0, most)
+    colours = shown or {}
+
+    def cell(row: int, column: int) -> Cell:
+        if row < 0 or column < 0:
+            return _dots(row, column)
+        index = (column,) if one else (row, column)
+        title, entry = f"{name} {_told(index)}".strip(), grid[row][column]
+        # A zero of an array is written as one; the dot is for what a matrix has no entry for.
+        entry = "0" if not isinstance(entry, str) and entry == 0 else entry
+        return Cell(entry, colours.get(index), title, (row, column) in faint)
+
+    cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
+    size = f"{len(grid)} x {len(grid[0]) if grid else 0}"
+    return Table(cells, name, brackets=False, taps=taps, alt=f"{name or 'an array'}, {size}")
+
+
+def links_picture(geometry: Geometry) -> Linked:
+    """Input, kernel and output side by side, with a line for each product of the convolution.
+
+    Args:
+        geometry: one channel each way, one or two axes, and at most 400 products.
+
+    Returns:
+        Three tables; each output element is tied to each input element that it meets, in the colour
+        of the tap.
+
+    Raises:
+        GeometryError: if it has channels, more axes or more products.
+
+    Examples:
+        >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
+        6
+    """
+    if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+             "links are drawn between arrays of one channel and of one or two axes",
+             "draw one channel alone, or take conv_table")  # fmt: skip
+    found = list(itertools.islice(links(geometry), MOST_LINKS + 1))
+    if len(found) > MOST_LINKS:
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+             f"it has more than {MOST_LINKS} products, which make no picture",
+             "take a smaller input")  # fmt: skip
+    kernel = kernel_symbols(geometry)
+    colours = {index[2:]: n for n, index in enumerate(kernel)}
+    names = {index[2:]: name for index, name in kernel.items()}
+    middle = _named(geometry.kernel_size, "w", names, colours)
+    tables = (
+        _named(geometry.in_size, "x", {}, {}), middle, _named(geometry.out_size, "y", {}, {}),
+    )  # fmt: skip
+    lines = tuple(
+        Link((0, *_square(j[1:])), (2, *_square(i[1:])), colours[t[2:]]) for i, j, t in found
+    )
+    alt = (f"{len(lines)} products of the convolution of {_by(geometry.in_size)} with "
+           f"{_by(geometry.kernel_size)} taps, each a line from an input element to an output "
+           "element in the colour of its tap")  # fmt: skip
+    return Linked(tables, lines, alt)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _named(
+    sizes: tuple[int, ...], letter: str, names: Mapping[tuple[int, ...], Any],
+    colours: Mapping[tuple[int, ...], int],
+) -> Table:  # fmt: skip
+    rows, columns = (1, *sizes)[-2:]
+    cells = tuple(
+        tuple(
+            Cell(
+                names.get(index, symbol(letter, index)),
+                colours.get(index),
+                f"{letter} {_told(index)}",
+            )
+            for index in (
+                (column,) if len(sizes) == 1 else (row, column) for column in range(columns)
+            )
+        )
+        for row in range(rows)
+    )
+    return Table(cells, letter, brackets=False, taps=len(colours), alt=f"{letter}, {_by(sizes)}")
+
+
+def _square(index: tuple[int, ...]) -> tuple[int, int]:
+    return (0, index[0]) if len(index) == 1 else (index[0], index[1])
+
+
+def _dots(row: int, column: int) -> Cell:
+    if row < 0 and column < 0:
+        return Cell(DOTS_DIAGONAL)
+    return Cell(DOTS_DOWN if row < 0 else DOTS_ACROSS)
+
+
+def _cuts(shown: Sequence[int], block: int) -> tuple[int, ...]:
+    """Where a block ends among the indices that are shown."""
+    return tuple(
+        n + 1 for n, (a, b) in enumerate(itertools.pairwise(shown))
+        if min(a, b) >= 0 and block and a // block != b // block
+    )  # fmt: skip
+
+
+def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The index of an element from its place when the array is read row by row."""
+    index = []
+    for size in reversed(shape):
+        place, n = divmod(place, size)
+        index.append(n)
+    return tuple(reversed(index))
+
+
+def _place(index: Sequence[int], shape: Sequence[int]) -> int:
+    place = 0
+    for n, size in zip(index, shape, strict=True):
+        place = place * size + n
+    return place
+
+
+def _told(index: Sequence[int]) -> str:
+    return f"({', '.join(map(str, index))})"
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
+def _plain(name: Any) -> str:
+    return str(name).replace("_", " ")

@@ -1,0 +1,213 @@
+"""From the sum to C to C.T: a chain of equations, each checked by SymPy when it is made."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from tconvjax.geometry import Geometry, links
+from tconvjax.symbolic.explicit import check_size, conv_matrix
+from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
+
+MOST_ENTRIES = 1_000
+"""Products of a convolution up to which its derivation is checked and shown."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An equation of a derivation.
+
+    Args:
+        title: what it is, in a few words.
+        words: why it holds, and what it says.
+        equation: left and right side, scalars or matrices.
+        claim: "equal", or "unequal" where the point is that the two sides differ.
+    """
+
+    title: str
+    words: str
+    equation: tuple[Any, Any]
+    claim: str = "equal"
+
+    @property
+    def holds(self) -> bool:
+        """Whether SymPy finds what the step claims, worked out anew."""
+        left, right = self.equation
+        if hasattr(left, "shape"):
+            same = left.shape == right.shape and all(
+                sympy.expand(a - b) == 0 for a, b in zip(left, right, strict=True)
+            )
+        else:
+            same = sympy.expand(left - right) == 0
+        return bool(same) == (self.claim == "equal")
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The chain of steps for one geometry.
+
+    Args:
+        geometry: of the convolution.
+        steps: in order.
+    """
+
+    geometry: Geometry
+    steps: tuple[Step, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every step does."""
+        return all(step.holds for step in self.steps)
+
+
+def convolution_sums(geometry: Geometry) -> list[Any]:
+    """Every output of the convolution as a sum of products of symbols, straight from its links.
+
+    y[o, i] = sum over c, t of w[o, c, t] * x[c, stride*i + dilation*t - low]
+
+    Args:
+        geometry: any geometry of at most 1,000,000 products.
+
+    Returns:
+        Expressions in the order of ``vec_output``.
+
+    Raises:
+        GeometryError: if there are more products.
+
+    Examples:
+        >>> convolution_sums(Geometry.of_conv((1, 5), (1, 1, 3), stride=2))
+        [w_0*x_0 + w_1*x_1 + w_2*x_2, w_0*x_2 + w_1*x_3 + w_2*x_4]
+    """
+    check_size(geometry)
+    x, w = vec_input(geometry), kernel_symbols(geometry)
+    rows, columns = places(geometry.out_shape), places(geometry.in_shape)
+    terms: list[list[Any]] = [[] for _ in rows]
+    for output, source, tap in links(geometry):
+        terms[rows[output]].append(w[tap] * x[columns[source]])
+    return [sympy.Add(*some) for some in terms]
+
+
+def jacobian(geometry: Geometry) -> sympy.SparseMatrix:
+    """C as the derivative of the convolution's outputs in its inputs.
+
+    C[o i, c j] = d y[o, i] / d x[c, j]
+
+    `conv_matrix` writes the same matrix without any calculus; the two are made apart so that one
+    can be held against the other.
+
+    Args:
+        geometry: any geometry of at most 1,000,000 products.
+
+    Returns:
+        A sparse matrix with a row for each output and a column for each input.
+
+    Raises:
+        GeometryError: if there are more products.
+
+    Examples:
+        >>> jacobian(Geometry.of_conv((1, 3), (1, 1, 2)))
+        Matrix([
+        [w_0, w_1,   0],
+        [  0, w_0, w_1]])
+    """
+    inputs = {symbol: n for n, symbol in enumerate(vec_input(geometry))}
+    entries = {}
+    sums = convolution_sums(geometry)
+    for row, y in enumerate(sums):
+        for symbol in y.free_symbols & inputs.keys():
+            entries[row, inputs[symbol]] = sympy.diff(y, symbol)
+    return sympy.SparseMatrix(len(sums), len(inputs), entries)
+
+
+def derivation(geometry: Geometry) -> Derivation:
+    """Why the operation is called transposed: the steps from the sum to C and to C.T.
+
+    Args:
+        geometry: any geometry of at most 1,000 products; a small one shows all there is to see.
+
+    Returns:
+        Seven equations, each verified by SymPy before this returns.
+
+    Raises:
+        GeometryError: if there are more products.
+
+    Examples:
+        >>> chain = derivation(Geometry.of_conv((1, 3), (1, 1, 2)))
+        >>> [step.title for step in chain.steps][:3]
+        ['The sum', 'The matrix', 'The same by calculus']
+        >>> chain.holds
+        True
+    """
+    check_size(geometry, MOST_ENTRIES)
+    found = Derivation(geometry, tuple(_steps(geometry)))
+    for step in found.steps:
+        assert step.holds, f"{step.title} does not hold for {geometry}"  # noqa: S101 - a proof
+    return found
+
+
+def _steps(geometry: Geometry) -> Iterator[Step]:
+    matrix = conv_matrix(geometry)
+    x, y = vec_input(geometry), vec_output(geometry)
+    sums = sympy.Matrix(len(y), 1, convolution_sums(geometry))
+    form = _trilinear_form(geometry)
+    yield Step(
+        "The sum", "Each output is a sum of products of taps with the elements that they meet: the "
+        "derivative in y of the sum T of all products y w x.",
+        (_derivatives(form, y), sums),
+    )  # fmt: skip
+    yield Step(
+        "The matrix", "The sums are linear in x, so a matrix C gives them all: the taps of an "
+        "output stand in its row, each in the column of the element that it meets.",
+        (matrix * x, sums),
+    )  # fmt: skip
+    yield Step(
+        "The same by calculus", "C holds the derivatives of the outputs in the inputs.",
+        (jacobian(geometry), matrix),
+    )  # fmt: skip
+    yield Step(
+        "The transpose", "For all x and y the product of C x with y is that of x with C.T y. C.T "
+        "is the one matrix of which this is true.",
+        ((matrix * x).dot(y), x.dot(matrix.T * y)),
+    )  # fmt: skip
+    yield Step(
+        "The sum, read backwards", "Row j of C.T gathers every output that element j went into, "
+        "with the tap that it went through: the derivative of T in x.",
+        (matrix.T * y, _derivatives(form, x)),
+    )  # fmt: skip
+    yield Step(
+        "One element to many", "C.T y is also the sum of the rows of C, each times its element of "
+        "y: every element stamps a kernel onto the result.",
+        (matrix.T * y, _stamped(matrix, y)),
+    )  # fmt: skip
+    size = math.prod(geometry.in_shape)
+    product = (matrix.T * matrix).applyfunc(sympy.expand)
+    yield Step(
+        "No inverse", "C.T takes y back to the shape of x. It does not take C x back to x, since "
+        "C.T C is not 1.",
+        (product, sympy.eye(size)),
+        "unequal" if product != sympy.eye(size) else "equal",
+    )  # fmt: skip
+
+
+def _trilinear_form(geometry: Geometry) -> Any:
+    """T(x, w, y), the sum of y w x over everything that meets."""
+    x, y, w = vec_input(geometry), vec_output(geometry), kernel_symbols(geometry)
+    rows, columns = places(geometry.out_shape), places(geometry.in_shape)
+    return sympy.Add(*(
+        y[rows[output]] * w[tap] * x[columns[source]] for output, source, tap in links(geometry)
+    ))  # fmt: skip
+
+
+def _derivatives(form: Any, column: sympy.Matrix) -> sympy.Matrix:
+    return sympy.Matrix(len(column), 1, [sympy.diff(form, symbol) for symbol in column])
+
+
+def _stamped(matrix: sympy.SparseMatrix, y: sympy.Matrix) -> sympy.Matrix:
+    stamps = (matrix[n, :].T * y[n] for n in range(matrix.rows))
+    return functools.reduce(operator.add, stamps, sympy.zeros(matrix.cols, 1))

@@ -1,0 +1,271 @@
+"""C as one object whose sizes may be symbols: a rule for its entries in place of the entries."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import sympy
+from sympy.core.symbol import Str
+
+from tconvjax.geometry import PADDING_MODES, Axis, Geometry, GeometryError, fail
+from tconvjax.geometry.notebook import Shown
+from tconvjax.symbolic.explicit import conv_matrix
+from tconvjax.symbolic.names import places
+
+Size: TypeAlias = int | sympy.Expr
+"""A whole number or an expression that stands for one."""
+Sizes: TypeAlias = Size | Sequence[Size]
+"""One for every axis, or one an axis."""
+
+
+class _Axis(NamedTuple):
+    """What `tconvjax.Axis` holds, each number an expression."""
+
+    in_size: Any
+    out_size: Any
+    kernel_size: Any
+    stride: Any
+    dilation: Any
+    low: Any
+    mode: Any
+
+
+class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy has no types
+    """The matrix of a convolution whose sizes, stride, dilation and padding may be symbols.
+
+    C[o i, c j] = w[o, c, t] where t = (j + low - stride*i) / dilation is a tap, and 0 elsewhere
+
+    A SymPy matrix expression: it has a ``shape``, ``C[i, j]`` in closed form, ``C.T``,
+    ``subs``, and with numbers for all sizes ``as_explicit()``. Made by `of` or `of_geometry`. Its
+    entries are ``w[t]``, or ``w[o, c, t]`` where there are several channels, indexed since t may be
+    an expression.
+
+    Examples:
+        >>> n, k, s, p = sympy.symbols("n k s p", integer=True, positive=True)
+        >>> C = ConvolutionMatrix.of(n, k, stride=s, padding=p)
+        >>> C.shape
+        (floor((-k + n + 2*p)/s) + 1, n)
+        >>> C.subs({n: 5, k: 3, s: 2, p: 1}).as_explicit()
+        Matrix([
+        [w[1], w[2],    0,    0,    0],
+        [   0, w[0], w[1], w[2],    0],
+        [   0,    0,    0, w[0], w[1]]])
+    """
+
+    def __new__(
+        cls, axes: Any, in_channels: Any = 1, out_channels: Any = 1, groups: Any = 1,
+        kernel: Any = None,
+    ) -> ConvolutionMatrix:  # fmt: skip
+        """As SymPy rebuilds it; use `of` or `of_geometry`."""
+        axes = sympy.Tuple(*(sympy.Tuple(*axis) for axis in axes))
+        numbers = [sympy.sympify(n) for n in (in_channels, out_channels, groups)]
+        kernel = sympy.IndexedBase("w") if kernel is None else kernel
+        made: ConvolutionMatrix = super().__new__(cls, axes, *numbers, kernel)
+        if made.is_numeric:
+            _ = made.geometry  # refuses what is no convolution
+        return made
+
+    @classmethod
+    def of(
+        cls, in_size: Sizes, kernel_size: Sizes, *, stride: Sizes = 1, padding: Any = 0,
+        dilation: Sizes = 1, in_channels: Size = 1, out_channels: Size = 1, groups: Size = 1,
+        padding_mode: str = "zeros", kernel: str = "w",
+    ) -> ConvolutionMatrix:  # fmt: skip
+        """The matrix of ``conv`` with these arguments, each a whole number or an expression.
+
+        out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
+
+        Args:
+            in_size: one for each axis, or one size for a single axis.
+            kernel_size: taps, one an axis or one for all.
+            stride: one an axis or one for all.
+            padding: one for all, one an axis, or (low, high) an axis.
+            dilation: one an axis or one for all.
+            in_channels: C.
+            out_channels: O.
+            groups: divides both.
+            padding_mode: "zeros", "circular", "reflect" or "replicate".
+            kernel: the letter of the entries.
+
+        Returns:
+            The matrix, nothing of it written out.
+
+        Raises:
+            GeometryError: if the arguments do not fit together.
+        """
+        sizes = tuple(in_size) if isinstance(in_size, Sequence) else (in_size,)
+        rank = len(sizes)
+        if padding_mode not in PADDING_MODES:
+            fail("padding_mode", padding_mode, f"the modes are {', '.join(PADDING_MODES)}",
+                 "use one of them")  # fmt: skip
+        pads = _each("padding", padding, rank)
+        axes = []
+        for n, k, s, d, pad in zip(
+            sizes, _each("kernel_size", kernel_size, rank), _each("stride", stride, rank),
+            _each("dilation", dilation, rank), pads, strict=True,
+        ):  # fmt: skip
+            low, high = _each("padding", pad, 2)
+            n, k, s, d, low, high = map(_size, (n, k, s, d, low, high))
+            out = sympy.floor((n + low + high - d * (k - 1) - 1) / s) + 1
+            axes.append((n, out, k, s, d, low, Str(padding_mode)))
+        channels = _size(in_channels), _size(out_channels)
+        return cls(axes, *channels, _size(groups), sympy.IndexedBase(kernel))
+
+    @classmethod
+    def of_geometry(cls, geometry: Geometry, kernel: str = "w") -> ConvolutionMatrix:
+        """The matrix of a geometry.
+
+        Args:
+            geometry: any geometry.
+            kernel: the letter of the entries.
+
+        Returns:
+            The matrix, nothing of it written out.
+        """
+        axes = [
+            (a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low, Str(a.mode))
+            for a in geometry.axes
+        ]
+        numbers = geometry.in_channels, geometry.out_channels, geometry.groups
+        return cls(axes, *numbers, sympy.IndexedBase(kernel))
+
+    @property
+    def axes(self) -> tuple[_Axis, ...]:
+        """Sizes, steps and mode of each axis, as expressions."""
+        return tuple(_Axis(*axis) for axis in self.args[0])
+
+    @property
+    def shape(self) -> tuple[Any, Any]:
+        """(O * prod(out_size), C * prod(in_size))."""
+        _, inputs, outputs, _, _ = self.args
+        return (
+            functools.reduce(operator.mul, (a.out_size for a in self.axes), outputs),
+            functools.reduce(operator.mul, (a.in_size for a in self.axes), inputs),
+        )
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every size is a number."""
+        numbers = [*self.args[1:4], *(size for axis in self.axes for size in axis[:6])]
+        return all(number.is_Integer for number in numbers)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The geometry, if every size is a number.
+
+        Raises:
+            GeometryError: if a size is still a symbol.
+        """
+        free = sorted(map(str, self.free_symbols - {self.args[4], *self.args[4].free_symbols}))
+        if not self.is_numeric:
+            fail("sizes", ", ".join(free), "they must be numbers",
+                 "put numbers in their places with .subs")  # fmt: skip
+        axes = []
+        for axis in self.axes:
+            in_size, out_size, kernel_size, stride, dilation, low = map(int, axis[:6])
+            mode: Any = axis.mode.name
+            axes.append(Axis(in_size, out_size, kernel_size, stride, dilation, low, mode))
+        return Geometry(tuple(axes), *map(int, self.args[1:4]))
+
+    def as_explicit(self) -> sympy.ImmutableSparseMatrix:
+        """Every entry written out.
+
+        Raises:
+            GeometryError: if a size is still a symbol, or the matrix would not fit.
+        """
+        geometry = self.geometry
+        kernel = [self._tap(index) for index in places(geometry.kernel_shape)]
+        shaped: Any = sympy.Array(kernel, geometry.kernel_shape) if kernel else None
+        return conv_matrix(geometry, shaped).as_immutable()
+
+    def entry_rule(self) -> sympy.Eq:
+        """The equation of one entry, ``C[i, j]`` with symbols i and j."""
+        i, j = sympy.symbols("i j", integer=True, nonnegative=True)
+        matrix = sympy.MatrixSymbol("C", *self.shape)
+        return sympy.Eq(matrix[i, j], self._entry(i, j), evaluate=False)
+
+    def _entry(self, i: Any, j: Any, **_: Any) -> Any:
+        """The tap that ties output i to input j: a case distinction where sizes are symbols."""
+        _, inputs, outputs, groups, _ = self.args
+        o, *outs = _unravelled(sympy.sympify(i), [outputs, *(a.out_size for a in self.axes)])
+        c, *ins = _unravelled(sympy.sympify(j), [inputs, *(a.in_size for a in self.axes)])
+        conditions, within = [], c
+        if groups != 1:
+            width, group = inputs / groups, sympy.floor(c * groups / inputs)
+            conditions.append(sympy.Eq(sympy.floor(o * groups / outputs), group))
+            within = c - width * group
+        taps: list[Any] = []
+        sums, factors = [], []
+        for axis, out, source in zip(self.axes, outs, ins, strict=True):
+            if axis.mode.name == "zeros":
+                reached = source + axis.low - axis.stride * out
+                tap = reached / axis.dilation
+                conditions += [sympy.Eq(sympy.Mod(reached, axis.dilation), 0), tap >= 0,
+                               tap <= axis.kernel_size - 1]  # fmt: skip
+            else:
+                tap = sympy.Dummy(f"t{len(taps)}", integer=True, nonnegative=True)
+                place = axis.stride * out + axis.dilation * tap - axis.low
+                factors.append(sympy.KroneckerDelta(source, _source(axis, place)))
+                sums.append((tap, 0, axis.kernel_size - 1))
+            taps.append(tap)
+        value = functools.reduce(operator.mul, factors, self._tap((o, within, *taps)))
+        if sums:
+            value = sympy.Sum(value, *sums).doit()
+        holds = sympy.And(*conditions)
+        if holds in (sympy.true, sympy.false):
+            return value if holds == sympy.true else sympy.Integer(0)
+        return sympy.Piecewise((value, holds), (0, True))
+
+    def _tap(self, index: Sequence[Any]) -> Any:
+        _, inputs, outputs, groups, kernel = self.args
+        return kernel[tuple(index if (outputs, inputs / groups) != (1, 1) else index[2:])]
+
+    def _latex(self, *_: Any, **__: Any) -> str:
+        return r"\mathbf{C}"
+
+    def _sympystr(self, *_: Any) -> str:
+        return "C"
+
+
+def _source(axis: _Axis, place: Any) -> Any:
+    """Where a place of the padded line is copied from; 0 is the first input element."""
+    size, mode = axis.in_size, axis.mode.name
+    if mode == "circular":
+        return sympy.Mod(place, size)
+    if mode == "replicate" or size == 1:
+        return sympy.Min(sympy.Max(place, 0), size - 1)
+    folded = sympy.Mod(place, 2 * size - 2)
+    return sympy.Min(folded, 2 * size - 2 - folded)
+
+
+def _unravelled(place: Any, sizes: Sequence[Any]) -> list[Any]:
+    """The index of an array's element from its place when the array is read row by row."""
+    longer = [n for n, size in enumerate(sizes) if size != 1]
+    index: list[Any] = [sympy.Integer(0)] * len(sizes)
+    for n in reversed(longer[1:]):
+        index[n], place = sympy.Mod(place, sizes[n]), sympy.floor(place / sizes[n])
+    if longer:
+        index[longer[0]] = place
+    return index
+
+
+def _each(argument: str, value: Any, count: int) -> tuple[Any, ...]:
+    """One value an axis."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != count:
+            fail(argument, value, f"it has {len(value)} entries, and {count} are needed",
+                 "give one for all or one for each")  # fmt: skip
+        return tuple(value)
+    return (value,) * count
+
+
+def _size(value: Any) -> Any:
+    """A size as SymPy's; text is never read as code."""
+    if not isinstance(value, int | sympy.Expr) or isinstance(value, bool):
+        raise GeometryError(
+            f"size={value!r}: a size must be an int or a SymPy expression; convert text yourself"
+        )
+    return sympy.sympify(value)

@@ -1,0 +1,230 @@
+"""What transposing undoes, and what it does not: C.T has the shape of an inverse, rarely more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sympy
+from sympy.polys.matrices import DomainMatrix
+
+from tconvjax.geometry import Geometry, Words, fail
+from tconvjax.symbolic.explicit import check_size, conv_matrix
+
+MOST_ENTRIES = 10_000
+"""Entries of C, zeros included, up to which it is multiplied and solved: some seconds."""
+
+
+class Gram(NamedTuple):
+    """Both products of C with its transpose.
+
+    Args:
+        outputs: C C.T, which the outputs see: how much the stamps of two outputs overlap.
+        inputs: C.T C, which the inputs see: what a convolution and its transpose make of an input.
+    """
+
+    outputs: sympy.SparseMatrix
+    inputs: sympy.SparseMatrix
+
+
+@dataclass(frozen=True)
+class Orthonormality:
+    """What the kernel's entries must satisfy for C.T to undo C.
+
+    Args:
+        after: expressions that must all be 0 for C C.T = 1: the convolution undoes its transpose.
+        before: expressions that must all be 0 for C.T C = 1: the transpose undoes the convolution.
+    """
+
+    after: tuple[Any, ...]
+    before: tuple[Any, ...]
+
+
+def gram(geometry: Geometry, kernel: Any = None) -> Gram:
+    """C C.T and C.T C.
+
+    Args:
+        geometry: any geometry with at most 10,000 entries in its matrix.
+        kernel: as in `conv_matrix`.
+
+    Returns:
+        Both products, each entry expanded.
+
+    Raises:
+        GeometryError: if the kernel has another shape, or the matrix is too large to multiply.
+
+    Examples:
+        >>> gram(Geometry.of_conv((1, 4), (1, 1, 2), stride=2)).outputs
+        Matrix([
+        [w_0**2 + w_1**2,               0],
+        [              0, w_0**2 + w_1**2]])
+        >>> gram(Geometry.of_conv((1, 4), (1, 1, 2), stride=2)).inputs[:2, :2]
+        Matrix([
+        [ w_0**2, w_0*w_1],
+        [w_0*w_1,  w_1**2]])
+    """
+    matrix = _small(geometry, kernel)
+    return Gram(_expanded(matrix * matrix.T), _expanded(matrix.T * matrix))
+
+
+def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
+    """When C.T is an inverse of C, as conditions on the kernel.
+
+    C C.T = 1 asks that the stamps have length 1 and do not overlap or are orthogonal where they do;
+    with kernel = stride only the first is left. C.T C = 1 asks besides for as many outputs as
+    inputs.
+
+    Args:
+        geometry: any geometry with at most 10,000 entries in its matrix.
+        kernel: as in `conv_matrix`; with numbers the conditions are numbers.
+
+    Returns:
+        The conditions; none are left where they hold for every kernel, and a number other than 0
+        stands among those that hold for none.
+
+    Raises:
+        GeometryError: if the kernel has another shape, or the matrix is too large to multiply.
+
+    Examples:
+        >>> tiles = orthonormality(Geometry.of_conv((1, 4), (1, 1, 2), stride=2))
+        >>> tiles.after
+        (w_0**2 + w_1**2 - 1,)
+        >>> orthonormality(Geometry.of_conv((1, 4), (1, 1, 2))).after
+        (w_0**2 + w_1**2 - 1, w_0*w_1)
+    """
+    both = gram(geometry, kernel)
+    return Orthonormality(*(_conditions(product) for product in both))
+
+
+def rank(geometry: Geometry, kernel: Any = None) -> int:
+    """The rank of C: how many numbers about x its convolution keeps.
+
+    Args:
+        geometry: any geometry with at most 10,000 entries in its matrix.
+        kernel: rational numbers, as in `conv_matrix`; None for the rank that almost all kernels
+            give.
+
+    Returns:
+        The exact rank of the given kernel. For None, that of a kernel of large primes, which no
+        rank exceeds and which falls short of the largest for a negligible share of kernels only.
+
+    Raises:
+        GeometryError: if an entry is no rational number, the kernel has another shape, or the
+            matrix is too large.
+
+    Examples:
+        >>> there = Geometry.of_conv((1, 4), (1, 1, 2))
+        >>> rank(there), rank(there, [[[1, -1]]]), there.in_size
+        (3, 3, (4,))
+    """
+    return int(_rational(geometry, kernel).rank())
+
+
+def null_space(geometry: Geometry, kernel: Any) -> list[sympy.SparseMatrix]:
+    """A basis of the inputs that the convolution sends to zero, which nothing can bring back.
+
+    Args:
+        geometry: any geometry with at most 10,000 entries in its matrix.
+        kernel: rational numbers, as in `conv_matrix`.
+
+    Returns:
+        Columns like ``vec_input``, ``prod(in_shape) - rank`` of them.
+
+    Raises:
+        GeometryError: if an entry is no rational number, the kernel has another shape, or the
+            matrix is too large.
+
+    Examples:
+        >>> (lost,) = null_space(Geometry.of_conv((1, 3), (1, 1, 2)), [[[1, -1]]])
+        >>> list(lost)
+        [1, 1, 1]
+    """
+    basis = _rational(geometry, kernel).nullspace().to_Matrix()
+    return [sympy.SparseMatrix(_whole(basis[n, :]).T) for n in range(basis.rows)]
+
+
+def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix:
+    """The matrix that comes closest to undoing C: its Moore-Penrose inverse, to hold beside C.T.
+
+    Of all x whose convolution is as close to y as can be, ``inverse * vec(y)`` is the shortest.
+
+    Args:
+        geometry: any geometry with at most 10,000 entries in its matrix.
+        kernel: rational numbers, as in `conv_matrix`.
+
+    Returns:
+        An exact matrix of the shape of C.T; equal to C.T only where the kernel is orthonormal.
+
+    Raises:
+        GeometryError: if an entry is no rational number, the kernel has another shape, or the
+            matrix is too large.
+
+    Examples:
+        >>> tiles = Geometry.of_conv((1, 4), (1, 1, 2), stride=2)
+        >>> least_squares_inverse(tiles, [[[1, 1]]]).T
+        Matrix([
+        [1/2, 1/2,   0,   0],
+        [  0,   0, 1/2, 1/2]])
+
+    Ben-Israel and Greville, Generalized Inverses, chapter 1, theorem 5: with C = F G of full rank,
+    the inverse is G.T (F.T C G.T)^-1 F.T.
+    """
+    matrix = _rational(geometry, kernel)
+    reduced, pivots = matrix.rref()
+    if not pivots:
+        return sympy.SparseMatrix(*reversed(matrix.shape), {})
+    rows, columns = matrix.shape
+    left = matrix.extract(list(range(rows)), list(pivots))
+    right = reduced.extract(list(range(len(pivots))), list(range(columns)))
+    middle = (left.transpose() * matrix * right.transpose()).inv()
+    inverse = right.transpose() * middle * left.transpose()
+    return sympy.SparseMatrix(inverse.to_Matrix())
+
+
+def _small(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix:
+    check_size(geometry)
+    rows, columns = (_product(shape) for shape in (geometry.out_shape, geometry.in_shape))
+    if rows * columns > MOST_ENTRIES:
+        fail("geometry", Words(f"matrix of {rows} x {columns}"),
+             f"it is multiplied or solved up to {MOST_ENTRIES} entries, zeros included",
+             "take a smaller input, or numbers: tconvjax.matrices and NumPy's linalg")  # fmt: skip
+    return conv_matrix(geometry, kernel)
+
+
+def _product(shape: Sequence[int]) -> int:
+    return int(sympy.prod(shape))
+
+
+def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
+    matrix = _small(geometry, kernel)
+    if kernel is None:
+        symbols = sorted(matrix.free_symbols, key=str)
+        primes = {s: sympy.nextprime(10**6 + 7919 * n) for n, s in enumerate(symbols)}
+        matrix = matrix.xreplace(primes)
+    for value in matrix.todok().values():
+        if not value.is_Rational:
+            fail("kernel", value, "its entries must be rational numbers for an exact answer",
+                 "give ints or sympy.Rational, or take NumPy's linalg of "
+                 "tconvjax.matrices.conv_matrix")  # fmt: skip
+    return DomainMatrix.from_Matrix(matrix).convert_to(sympy.QQ).to_sparse()
+
+
+def _expanded(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:
+    return matrix.applyfunc(sympy.expand)
+
+
+def _conditions(product: sympy.SparseMatrix) -> tuple[Any, ...]:
+    """What must vanish for a product to be the identity, each once, the shortest last."""
+    found: dict[Any, None] = {}
+    for m in range(product.rows):
+        for n in range(m + 1):  # it is symmetric
+            wanted = sympy.expand(product[m, n] - int(m == n))
+            if wanted != 0 and -wanted not in found:
+                found[wanted] = None
+    return tuple(found)
+
+
+def _whole(row: Any) -> Any:
+    """A rational row times its common denominator."""
+    return row * sympy.ilcm(*(value.q for value in row))

@@ -1,0 +1,188 @@
+"""Four views of a transposed convolution, each worked out alone, give what the library gives."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+
+import tconvjax as tc
+from tconvjax import Geometry, GeometryError
+from tconvjax.command import tutorial
+from tconvjax.explaining import MOST_PRODUCTS, VIEWS, explain
+from tconvjax.rendering import Beside, Table
+from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
+
+
+def table(document: Any, name: str) -> Table:
+    """The last table of this name in a document."""
+    found = [document] if isinstance(document, Table) and document.name == name else []
+    for part in getattr(document, "parts", ()):
+        if not isinstance(part, str):
+            found += [table(part, name)] if _holds(part, name) else []
+    return found[-1]
+
+
+def _holds(document: Any, name: str) -> bool:
+    if isinstance(document, Table):
+        return document.name == name
+    return any(_holds(part, name) for part in getattr(document, "parts", ()))
+
+
+def numbers(shown: Table) -> list[list[Any]]:
+    return [[int(str(cell.entry)) for cell in row] for row in shown.cells]
+
+
+@settings(max_examples=25)
+@given(arguments(ranks=(1, 2), modes=ANY_MODE, most_groups=2))
+def test_all_views_give_conv_transpose(a: Arguments) -> None:
+    g = a.geometry
+    _, w, y = a.arrays(np.int64)
+    told = explain(g, y[0], w)
+    if told.note:
+        return
+    wanted = tc.conv_transpose(y[0], w, output_size=a.in_size, **a.keywords)
+    for seen in told.views:
+        np.testing.assert_array_equal(seen.result.astype(int), wanted, err_msg=seen.view)
+    assert told.agree
+
+
+@pytest.mark.parametrize("a", FIXED)
+def test_all_views_agree_with_symbols(a: Arguments) -> None:
+    told = explain(a.geometry)
+    assert [seen.view for seen in told.views] == list(VIEWS)
+    assert told.agree
+    assert all(seen.steps for seen in told.views)
+
+
+def test_views_that_differ_do_not_agree() -> None:
+    told = explain(Geometry.of_conv((1, 4), (1, 1, 2)))
+    told.views[1].result[0, 0] += sympy.Symbol("x")
+    assert not told.agree
+    assert "The views do not agree." in told.to_text()
+
+
+def test_the_first_picture_of_the_tutorial_is_one_element_to_many() -> None:
+    g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
+    stamps = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0]
+    so_far = [numbers(table(step.document, "so far")) for step in stamps.steps]
+    assert so_far == [
+        [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+        [[0, 4, 7], [0, 2, 2], [0, 0, 0]],
+        [[0, 4, 7], [8, 16, 2], [4, 4, 0]],
+        [[0, 4, 7], [8, 28, 23], [4, 10, 6]],
+    ]
+    coloured = [cell.tap for row in table(stamps.steps[1].document, "so far").cells for cell in row]
+    assert coloured == [None, 0, 1, None, 2, 3, None, None, None]
+
+
+@pytest.mark.parametrize("name", tutorial.EXAMPLES)
+def test_the_worked_examples_of_the_tutorial_come_out(name: str) -> None:
+    one = tutorial.EXAMPLES[name]
+    y, w, wanted = (np.array(value) for value in (one.y, one.w, one.result))
+    g = Geometry.of_conv_transpose(y.shape[1:], w.shape, stride=one.stride, padding=one.padding)
+    for seen in explain(g, y[0], w).views:
+        np.testing.assert_array_equal(seen.result.astype(int), wanted[0], err_msg=seen.view)
+
+
+def test_padding_cuts_the_rim_off() -> None:
+    g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2), padding=1)
+    last = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0].steps[-1]
+    assert isinstance(last.document, Beside)
+    faint = [[cell.faint for cell in row] for row in table(last.document, "so far").cells]
+    assert faint == [[True] * 3, [True, False, True], [True] * 3]
+    assert numbers(table(last.document, "z")) == [[28]]
+
+
+def test_zeros_go_between_and_around() -> None:
+    g = Geometry.of_conv_transpose((1, 2), (1, 1, 2), stride=3)
+    steps = explain(g, [5, 6], [1, 2], views=["zeros"]).views[0].steps
+    assert numbers(table(steps[0].document, "spread")) == [[5, 0, 0, 6]]
+    assert numbers(table(steps[1].document, "padded")) == [[0, 5, 0, 0, 6, 0]]
+    assert numbers(table(steps[2].document, "flipped")) == [[2, 1]]
+
+
+def test_a_large_layer_is_explained_by_a_part_of_it_at_once() -> None:
+    g = Geometry.of_conv_transpose((512, 512, 512), (512, 256, 16, 16), stride=8, padding=4)
+    start = time.perf_counter()
+    told = explain(g)
+    texts = told.to_text(), told.to_markdown(), told.to_html(), told.to_svg(), told.to_animation()
+    assert time.perf_counter() - start < 60
+    assert told.agree
+    assert told.note.startswith(
+        "Of 512 channels of 512 x 512 to 256 channels of 4096 x 4096 a part"
+    )
+    assert all(len(text) < 3_000_000 for text in texts)
+    small = explain(Geometry.of_conv((1, 40), (1, 1, 4)), list(range(37)), [1, 2, 3, 4])
+    assert not small.note
+    assert any("more" in step.words for step in small.views[0].steps)
+
+
+def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
+    g = Geometry.of_conv_transpose((1, 400), (1, 1, 3), stride=2)
+    told = explain(g, np.arange(400), [1, 10, 100])
+    assert MOST_PRODUCTS < 400 * 3
+    assert told.note
+    assert told.views[0].result.tolist() == [[0, 0, 1, 10, 102, 20, 200]]
+    with pytest.raises(GeometryError, match=r"y=array of shape \(3,\): the geometry asks for"):
+        explain(g, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("arguments_", "message"),
+    [
+        (
+            {"views": ["stamp"]},
+            "views='stamp': the views are stamps, zeros, matrix, polyphase; use",
+        ),
+        ({"y": [1, 2]}, r"y=array of shape \(2,\): the geometry asks for \(1, 3\); reshape it"),
+        ({"w": [["a", "b"]]}, r"w=array of shape \(1, 2\): the geometry asks for \(1, 1, 2\)"),
+        (
+            {"w": ["a", "b"]},
+            "w='a': its entries must be numbers or SymPy expressions; convert text",
+        ),
+    ],
+)
+def test_what_cannot_be_explained_is_said(arguments_: dict[str, Any], message: str) -> None:
+    with pytest.raises(GeometryError, match=message):
+        explain(Geometry.of_conv((1, 4), (1, 1, 2)), **arguments_)
+
+
+def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
+    g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2), padding=1)
+    told = explain(g, views=["stamps"])
+    svg = told.to_animation(seconds=2)
+    frames = [e for e in ET.fromstring(svg).iter() if e.get("class") == "s"]
+    assert len(frames) == len(told.views[0].steps) == 5
+    assert "prefers-reduced-motion" in svg
+    with pytest.raises(GeometryError, match="the moving picture shows the stamps"):
+        explain(g, views=["matrix"]).to_animation()
+
+
+@pytest.mark.parametrize("a", [FIXED[0], FIXED[3]])
+def test_every_format_holds_every_step(a: Arguments) -> None:
+    told = explain(a.geometry)
+    texts = [told.to_text(10_000), told.to_markdown(), told.to_html()]
+    for step in (step for seen in told.views for step in seen.steps):
+        assert all(step.words in text for text in texts)
+
+
+def test_a_notebook_shows_it() -> None:
+    told = explain(Geometry.of_conv((1, 3), (1, 1, 2)))
+    assert told._repr_html_() == told.to_html()
+    assert told._repr_markdown_() == told.to_markdown()
+    assert json.dumps(told.to_markdown())
+
+
+def test_nothing_but_words_reaches_the_page() -> None:
+    """A symbol with a hostile name is escaped by every printer of markup."""
+    evil = sympy.Symbol("<script>alert(1)</script>")
+    told = explain(Geometry.of_conv((1, 2), (1, 1, 2)), [evil])
+    for text in (told.to_html(), told.to_svg(), told.to_animation()):
+        assert "<script" not in text

@@ -1,0 +1,114 @@
+"""C.T takes back the shape, and the values only where the kernel is orthonormal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+
+from tconvjax import Geometry, GeometryError, in_sizes, symbolic
+from tests.strategies import Arguments, arguments
+
+SMALL = arguments(ranks=(1,), most_groups=2)
+
+
+def matrix(a: Arguments) -> tuple[Any, np.ndarray]:
+    """A kernel of whole numbers, and C by NumPy."""
+    _, w, _ = a.arrays(np.int64)
+    found = symbolic.conv_matrix(a.geometry, w)
+    return w, np.array(found.tolist(), float).reshape(found.shape)
+
+
+@settings(max_examples=25)
+@given(SMALL)
+def test_rank_and_null_space_are_those_of_numpy(a: Arguments) -> None:
+    w, c = matrix(a)
+    rank = np.linalg.matrix_rank(c) if c.size else 0
+    assert symbolic.rank(a.geometry, w) == rank
+    lost = symbolic.null_space(a.geometry, w)
+    assert len(lost) == c.shape[1] - rank
+    for column in lost:
+        assert any(column)
+        assert not (c @ np.array(list(column), float)).any()
+
+
+@settings(max_examples=15)
+@given(SMALL)
+def test_the_least_squares_inverse_is_that_of_numpy(a: Arguments) -> None:
+    w, c = matrix(a)
+    inverse = symbolic.least_squares_inverse(a.geometry, w)
+    found = np.array(inverse.tolist(), float).reshape(inverse.shape)
+    np.testing.assert_allclose(found, np.linalg.pinv(c), atol=1e-9)
+    exact = symbolic.conv_matrix(a.geometry, w)
+    assert (exact * inverse * exact - exact).applyfunc(sympy.simplify).todok() == {}
+
+
+@settings(max_examples=15)
+@given(SMALL)
+def test_gram_matrices_are_the_products(a: Arguments) -> None:
+    w, c = matrix(a)
+    both = symbolic.gram(a.geometry, w)
+    for product, wanted in zip(both, (c @ c.T, c.T @ c), strict=True):
+        np.testing.assert_array_equal(
+            np.array(product.tolist(), float).reshape(wanted.shape), wanted
+        )
+
+
+def test_the_transpose_undoes_where_the_kernel_is_orthonormal() -> None:
+    """Tiles: kernel = stride. The convolution undoes its transpose for taps of length 1."""
+    tiles = Geometry.of_conv((1, 6), (1, 1, 3), stride=3)
+    taps = [sympy.Rational(n, 3) for n in (2, -1, 2)]
+    conditions = symbolic.orthonormality(tiles)
+    values = dict(zip(symbolic.kernel_symbols(tiles).values(), taps, strict=True))
+    assert [c.subs(values) for c in conditions.after] == [0]
+    assert symbolic.orthonormality(tiles, [[taps]]).after == ()
+    assert any(c.subs(values) for c in conditions.before)
+    assert symbolic.gram(tiles, [[taps]]).outputs == sympy.eye(2)
+    assert (
+        symbolic.least_squares_inverse(tiles, [[taps]]) == symbolic.conv_matrix(tiles, [[taps]]).T
+    )
+
+
+def test_an_orthogonal_transform_undoes_itself_both_ways() -> None:
+    """A Haar step: two outputs for two inputs, with stride 2."""
+    haar = Geometry.of_conv((1, 8), (2, 1, 2), stride=2)
+    h = 1 / sympy.sqrt(2)
+    assert symbolic.orthonormality(haar, [[[h, h]], [[h, -h]]]) == symbolic.Orthonormality((), ())
+
+
+def test_no_kernel_that_overlaps_is_undone() -> None:
+    """With stride 1 the conditions leave a lone tap, which does nothing but shift."""
+    g = Geometry.of_conv((1, 4), (1, 1, 2))
+    after = symbolic.orthonormality(g).after
+    w = list(symbolic.kernel_symbols(g).values())
+    assert set(sympy.solve(after, w)) == {(1, 0), (-1, 0), (0, 1), (0, -1)}
+    assert -1 in symbolic.orthonormality(g, [[[1, 0]]]).before  # one input is never seen
+
+
+def test_the_shape_comes_back_and_the_values_do_not() -> None:
+    g = Geometry.of_conv((1, 7), (1, 1, 3), stride=2)
+    c = symbolic.conv_matrix(g)
+    x = symbolic.vec_input(g)
+    back = c.T * (c * x)
+    assert back.shape == x.shape
+    assert (back - x).applyfunc(sympy.expand) != sympy.zeros(*x.shape)
+    # Several sizes share one output size, so no rule could know which one to take back.
+    assert in_sizes(3, 3, stride=2) == (7, 8)
+    assert symbolic.rank(g) == 3 < math.prod(g.in_shape)
+
+
+@pytest.mark.parametrize("ask", [symbolic.gram, symbolic.rank, symbolic.orthonormality])
+def test_what_is_too_large_to_solve_is_said(ask: Any) -> None:
+    with pytest.raises(GeometryError, match=r"geometry=matrix of 9604 x 10000: it is multiplied or "
+                       "solved up to 10000 entries"):  # fmt: skip
+        ask(Geometry.of_conv((1, 100, 100), (1, 1, 3, 3)))
+
+
+@pytest.mark.parametrize("ask", [symbolic.null_space, symbolic.least_squares_inverse])
+def test_exact_answers_want_exact_numbers(ask: Any) -> None:
+    with pytest.raises(GeometryError, match=r"kernel=0\.5.*: its entries must be rational numbers"):
+        ask(Geometry.of_conv((1, 4), (1, 1, 2)), [[[0.5, 1.0]]])
