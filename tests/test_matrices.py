@@ -131,3 +131,16 @@ def test_a_matrix_serves_inside_jit() -> None:
     C = matrices.conv_matrix(g, w, "bcoo")
     x = jax.jit(lambda C, y: C.T @ y.ravel())(C, y).reshape(1, *g.in_shape)
     np.testing.assert_array_equal(x, tc.conv_transpose(y, w, stride=2, padding=1))
+
+
+@pytest.mark.parametrize("form", ["csr", "bcoo"])
+def test_a_million_pixels_are_no_matter(form: Any) -> None:
+    """C of a 1024x1024 image, and C.T y beside conv_transpose; some seconds in all."""
+    g = tc.Geometry.of_conv((1, 1024, 1024), (1, 1, 3, 3), padding=1)
+    rng = np.random.default_rng(0)
+    w, y = (
+        rng.integers(-4, 5, shape).astype(np.float32) for shape in (g.kernel_shape, g.out_shape)
+    )
+    c = matrices.conv_matrix(g, w, form)
+    back = np.asarray(c.T @ y.ravel()).reshape(g.in_shape)
+    np.testing.assert_array_equal(back, tc.conv_transpose(y, w, padding=1))

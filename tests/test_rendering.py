@@ -75,7 +75,7 @@ def test_lines_stand_between_blocks() -> None:
     assert line[2].count("┼") == 3
     assert rendering.to_latex(TABLE).count(r"\hline") == 1
     assert "cccc|cccc|cccc|cccc" in rendering.to_latex(TABLE)
-    assert rendering.to_mathml(TABLE).count("border-left") == 4 * 3
+    assert rendering.to_mathml(TABLE).count("border-left:2px solid #888") == 4 * 3
     assert rendering.to_html(TABLE, style=False).count("cut-left") == 4 * 3
 
 

@@ -40,7 +40,7 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
     whole = (geometry.in_channels, *(axis.in_size for axis in axes))
     total, steps = nothing(whole), []
     elements = list(places(geometry.out_shape))
-    colours = {index: n for n, index in enumerate(kernel_symbols(geometry))}
+    colours = _colours(geometry)
     shown = some(len(elements))
     for n, (o, *i) in enumerate(elements):
         stamp: dict[tuple[int, ...], int] = {}
@@ -79,49 +79,57 @@ def _stamp(
 def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     """Zeros between the elements, a border, and a convolution with the flipped kernel."""
     there = geometry.filled()
-    axes = there.axes
-    spread = nothing((there.out_channels, *(max(a.stride * (a.out_size - 1) + 1, 0) for a in axes)))
-    steps_of_y = tuple(slice(None, None, axis.stride) for axis in axes)
-    spread[slice(None), *steps_of_y] = y
-    steps = []
+    spread = _spread(there, y)
+    padded = spread
+    for n, axis in enumerate(there.axes):
+        padded = _bordered(padded, 1 + n, axis.span - 1 - axis.low, axis.span - 1 - axis.high)
+    steps, name = [], "y"
     if spread.shape != y.shape:
         words = "Zeros go between the elements, one less than the stride."
-        steps.append(Step(words, Beside((grid(y, "y"), "→", grid(spread, "spread")))))
-    padded = spread
-    for n, axis in enumerate(axes):
-        padded = _bordered(padded, 1 + n, axis.span - 1 - axis.low, axis.span - 1 - axis.high)
+        steps.append(Step(words, Beside((grid(y, "y"), "→", grid(spread, name := "spread")))))
     words = "A border of as many zeros as the kernel reaches over the rim, less the padding."
-    steps.append(Step(words, Beside((grid(spread, "spread"), "→", grid(padded, "padded")))))
-    flipped = _flipped(there, w)
-    colours = {index: n for n, index in enumerate(kernel_symbols(there))}
-    steps.append(Step("The kernel is turned around" + (
-        ", with zeros between its taps." if max(there.dilation) > 1 else "."),
-        Beside((grid(w.reshape(-1, *w.shape[2:]), "w", _drop(colours), len(colours)), "→",
-                grid(flipped, "flipped")))))  # fmt: skip
-    total = nothing(there.in_shape)
-    seen: dict[tuple[int, ...], int] = {}
-    middle = tuple(size // 2 for size in there.in_size)
-    width = there.kernel_shape[1]
-    for o, c in itertools.product(range(there.out_channels), range(width)):
-        channel = o // (there.out_channels // there.groups) * width + c
-        for j in places(there.in_size):
-            for t in places(there.kernel_size):
-                at = tuple(
-                    n + a.span - 1 - a.dilation * tap for n, a, tap in zip(j, axes, t, strict=True)
-                )
-                total[channel, *j] = total[channel, *j] + w[o, c, *t] * padded[o, *at]
-                if channel == 0 and j == middle:
-                    seen[o, *at] = colours[o, c, *t]
+    steps.append(Step(words, Beside((grid(spread, name), "→", grid(padded, "padded")))))
+    words = "The kernel is turned around"
+    words += ", with zeros between its taps." if max(there.dilation) > 1 else "."
+    steps.append(Step(words, Beside((_kernel(there, w), "→", _flipped(there, w)))))
+    total, middle, seen = _slid(there, padded, w)
+    result = folded(geometry, there, total)
     if total.size:
         words = f"It slides one element at a time. Here it stands at {told(middle)} of the result."
-        steps.append(Step(words, Beside((
-            grid(padded, "padded", seen, len(colours)), "→",
-            grid(total, "z" if total.shape == geometry.in_shape else "so far",
-                  {(0, *middle): 0}, 1)))))  # fmt: skip
-    result = folded(geometry, there, total)
+        done = grid(total, "so far" if geometry.bordered else "z", {(0, *middle): 0}, 1)
+        window = grid(padded, "padded", seen, w.size)
+        steps.append(Step(words, Beside((window, "→", done))))
     if geometry.bordered:
         steps.append(Step(ending(geometry), grid(result, "z")))
     return Seen("zeros", "Zeros between, and a convolution", tuple(steps), result)
+
+
+def _spread(geometry: Geometry, y: Values) -> Values:
+    """The elements a stride apart, zeros between them."""
+    sizes = (max(a.stride * (a.out_size - 1) + 1, 0) for a in geometry.axes)
+    spread = nothing((geometry.out_channels, *sizes))
+    spread[slice(None), *(slice(None, None, axis.stride) for axis in geometry.axes)] = y
+    return spread
+
+
+def _slid(
+    geometry: Geometry, padded: Values, w: Values
+) -> tuple[Values, tuple[int, ...], dict[tuple[int, ...], int]]:
+    """The convolution of stride 1; a place in its middle, and the taps of what meets there."""
+    total, width = nothing(geometry.in_shape), geometry.kernel_shape[1]
+    middle, colours = tuple(size // 2 for size in geometry.in_size), _colours(geometry)
+    seen: dict[tuple[int, ...], int] = {}
+    for o, c in itertools.product(range(geometry.out_channels), range(width)):
+        channel = o // (geometry.out_channels // geometry.groups) * width + c
+        for j, t in itertools.product(places(geometry.in_size), places(geometry.kernel_size)):
+            at = tuple(
+                n + a.span - 1 - a.dilation * tap
+                for n, a, tap in zip(j, geometry.axes, t, strict=True)
+            )
+            total[channel, *j] = total[channel, *j] + w[o, c, *t] * padded[o, *at]
+            if channel == 0 and j == middle:
+                seen[o, *at] = colours[o, c, *t]
+    return total, middle, seen
 
 
 def _bordered(values: Values, position: int, low: int, high: int) -> Values:
@@ -134,19 +142,28 @@ def _bordered(values: Values, position: int, low: int, high: int) -> Values:
     return values[tuple(cut)]
 
 
-def _flipped(geometry: Geometry, w: Values) -> Values:
+def _colours(geometry: Geometry) -> dict[tuple[int, ...], int]:
+    """A colour for each entry of the kernel, by (o, c, *t)."""
+    return {index: n for n, index in enumerate(kernel_symbols(geometry))}
+
+
+def _kernel(geometry: Geometry, w: Values) -> Table:
+    """The kernel as squares, each pair of channels below the one before."""
+    width = geometry.kernel_shape[1]
+    shown = {(o * width + c, *t): n for (o, c, *t), n in _colours(geometry).items()}
+    return grid(w.reshape(-1, *w.shape[2:]), "w", shown, w.size)
+
+
+def _flipped(geometry: Geometry, w: Values) -> Table:
     """The kernel turned around, with zeros between its taps where there is a dilation."""
-    flat = w.reshape(-1, *w.shape[2:])
-    spans = tuple(axis.span for axis in geometry.axes)
-    wide = nothing((flat.shape[0], *spans))
-    wide[slice(None), *(slice(None, None, axis.dilation) for axis in geometry.axes)] = flat
-    return wide[slice(None), *(slice(None, None, -1) for _ in spans)]
-
-
-def _drop(colours: dict[tuple[int, ...], int]) -> dict[tuple[int, ...], int]:
-    """Colours of (o, c, *t) as those of (place of o and c, *t)."""
-    pairs = {pair: n for n, pair in enumerate(dict.fromkeys(index[:2] for index in colours))}
-    return {(pairs[index[:2]], *index[2:]): n for index, n in colours.items()}
+    width, axes = geometry.kernel_shape[1], geometry.axes
+    flipped = nothing((w.shape[0] * width, *(axis.span for axis in axes)))
+    shown = {}
+    for (o, c, *t), n in _colours(geometry).items():
+        at = (a.span - 1 - a.dilation * tap for a, tap in zip(axes, t, strict=True))
+        place = (o * width + c, *at)
+        flipped[place], shown[place] = w[o, c, *t], n
+    return grid(flipped, "flipped", shown, w.size)
 
 
 def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
@@ -170,35 +187,40 @@ def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
 def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
     """A convolution of stride 1 for each phase of the result, and a pixel shuffle."""
     there = geometry.filled()
-    form = polyphase(there, w)
-    column = sympy.Matrix(y.size, 1, list(y.flat))
-    total = nothing(there.in_shape)
+    form, column = polyphase(there, w), sympy.Matrix(y.size, 1, list(y.flat))
+    count, kernel, total = len(form.phases), _kernel(there, w), nothing(there.in_shape)
     colours: dict[tuple[int, ...], int] = {}
-    taps = {index: n for n, index in enumerate(kernel_symbols(there))}
     steps = []
     for n, phase in enumerate(form.phases):
         part = array(list(phase.matrix * column), (there.in_channels, *phase.rows))
         for index in places(part.shape):
-            place = (index[0], *(
-                a.stride * q + r
-                for a, q, r in zip(there.axes, index[1:], phase.residue, strict=True)
-            ))  # fmt: skip
-            total[place], colours[place] = part[index], n
-        if n in some(len(form.phases)):
-            name = f"phase {told(phase.residue)}"
-            kernel = _used(grid(w.reshape(-1, *w.shape[2:]), "w", _drop(taps), len(taps)),
-                           {k for index, k in taps.items() if index[2:] in phase.taps})  # fmt: skip
-            shown = dict.fromkeys(places(part.shape), n)
-            done = grid(part, name, shown, len(form.phases))
-            steps.append(Step(_phase_words(there, phase), Beside(
-                (kernel, "∗", grid(y, "y"), "→", done))))  # fmt: skip
+            place = _woven(there, phase, index)
+            total[place] = part[index]
+            if count > 1:
+                colours[place] = n
+        if n in some(count):
+            shown = dict.fromkeys(places(part.shape), n) if count > 1 else {}
+            done = grid(part, f"phase {told(phase.residue)}", shown, count)
+            parts = (_used(kernel, _taps_of(there, phase)), "∗", grid(y, "y"), "→", done)
+            steps.append(Step(_phase_words(there, phase), Beside(parts)))
     result = folded(geometry, there, total)
     words = "The phases are woven into one another: the pixel shuffle."
-    steps.append(Step(words, grid(total, "z" if total.shape == result.shape else "so far",
-                                   colours, len(form.phases))))  # fmt: skip
+    steps.append(Step(words, grid(total, "so far" if geometry.bordered else "z", colours, count)))
     if geometry.bordered:
         steps.append(Step(ending(geometry), grid(result, "z")))
     return Seen("polyphase", "Phases, and a pixel shuffle", tuple(steps), result)
+
+
+def _woven(geometry: Geometry, phase: Phase, index: tuple[int, ...]) -> tuple[int, ...]:
+    """Where an element (c, *q) of a phase stands in the result."""
+    c, *qs = index
+    where = zip(geometry.axes, qs, phase.residue, strict=True)
+    return (c, *(axis.stride * q + r for axis, q, r in where))
+
+
+def _taps_of(geometry: Geometry, phase: Phase) -> set[int]:
+    """The colours of the taps that write into a phase."""
+    return {n for index, n in _colours(geometry).items() if index[2:] in phase.taps}
 
 
 def _phase_words(geometry: Geometry, phase: Phase) -> str:

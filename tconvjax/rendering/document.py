@@ -99,7 +99,13 @@ class Sparsity:
 
 @dataclass(frozen=True)
 class Link:
-    """A line between two cells of a `Linked`: (table, row, column) at each end, and its colour."""
+    """A line between cells of the first and of the last table of a `Linked`.
+
+    Args:
+        start: (table, row, column) of one end.
+        end: of the other.
+        tap: its colour.
+    """
 
     start: tuple[int, int, int]
     end: tuple[int, int, int]
@@ -108,7 +114,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Linked:
-    """Tables side by side, with lines between their cells.
+    """Tables, with lines from the cells of the first to those of the last.
 
     Args:
         tables: from left to right.

@@ -32,9 +32,15 @@ STYLE = (
     ".tconv table caption{caption-side:top;padding:0 0 .3em;font:inherit;color:inherit}"
     ".tconv table td{min-width:2em;padding:.25em .4em;border:0;text-align:center;line-height:1.4}"
     ".tconv table.squares td{border:1px solid rgba(128,128,128,.6)}"
-    ".tconv table.brackets{border-left:2px solid;border-right:2px solid;border-radius:5px}"
-    ".tconv td.cut-left{border-left:1px solid!important}"
-    ".tconv td.cut-top{border-top:1px solid!important}"
+    ".tconv table.brackets{border-collapse:separate;border-spacing:0;padding:0 5px;"
+    "border-left:2px solid;border-right:2px solid;background:"
+    "linear-gradient(currentColor,currentColor) 0 0/5px 2px no-repeat,"
+    "linear-gradient(currentColor,currentColor) 100% 0/5px 2px no-repeat,"
+    "linear-gradient(currentColor,currentColor) 0 100%/5px 2px no-repeat,"
+    "linear-gradient(currentColor,currentColor) 100% 100%/5px 2px no-repeat}"
+    ".tconv td.cut-left{border-left:2px solid #888!important}"
+    ".tconv td.cut-top{border-top:2px solid #888!important}"
+    ".tconv table.squares td.cut-top{border-top-width:4px!important}"
     ".tconv .faint{opacity:.45}"
     ".tconv .zero{opacity:.5}"
     ".tconv svg text{pointer-events:none}"
@@ -104,7 +110,11 @@ def _element(document: Document) -> ET.Element:
             return _raw(to_svg(document))
         case Stack(parts):
             block = ET.Element("div")
-            block.extend([_element(part) for part in parts])
+            for part in parts:
+                element = _element(part)
+                inline = element.tag in ("table", "svg")
+                holder = ET.SubElement(block, "div", {"class": "row"}) if inline else block
+                holder.append(element)
             return block
         case _:
             assert_never(document)

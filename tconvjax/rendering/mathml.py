@@ -16,7 +16,9 @@ from tconvjax.rendering.palette import colour, ink
 from tconvjax.rendering.tables import matrix_table
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
-_LINE = "1px solid currentColor"
+_LINE = "2px solid #888"
+_BRACKETS = "border-left:2px solid;border-right:2px solid;border-radius:.4em"
+"""Brackets that grow with their matrix, which those of many fonts do not."""
 
 
 def to_mathml(document: Document) -> str:
@@ -88,7 +90,7 @@ def _element(document: Any) -> ET.Element:
 
 def _table(table: Table) -> ET.Element:
     check_entries(*table.shape)
-    grid = ET.Element("mtable")
+    grid = ET.Element("mtable", {"style": _BRACKETS} if table.brackets else {})
     for n, row in enumerate(table.cells):
         line = ET.SubElement(grid, "mtr")
         for m, cell in enumerate(row):
@@ -98,18 +100,7 @@ def _table(table: Table) -> ET.Element:
             if not table.brackets:
                 style = [f"border:{_LINE}"]
             line.append(_cell(cell, table, style))
-    if not table.brackets:
-        return grid
-    row_ = ET.Element("mrow")
-    for part in ("[", grid, "]"):
-        row_.append(_fence(part) if isinstance(part, str) else part)
-    return row_
-
-
-def _fence(sign: str) -> ET.Element:
-    fence = ET.Element("mo", {"fence": "true", "stretchy": "true"})
-    fence.text = sign
-    return fence
+    return grid
 
 
 def _cell(cell: Cell, table: Table, style: list[str]) -> ET.Element:

@@ -324,39 +324,42 @@ def _brackets(top: int, width: int, height: int) -> list[ET.Element]:
 
 
 def _linked(picture: Linked) -> _Drawn:
+    """The first and the last table level with each other, those between above the lines."""
     drawn = [_table(table) for table in picture.tables]
-    apart = 4 * GAP
-    height = max(part.height for part in drawn)
-    lefts, x = [], 0
-    for part in drawn:
-        lefts.append(x)
-        x += part.width + apart
-    tops = [(height - part.height) // 2 for part in drawn]
-    corners = list(zip(lefts, tops, strict=True))
+    first, *between, last = drawn
+    middle = _across(between)
+    apart = max(middle.width + 2 * GAP, 8 * GAP)
+    top = middle.height + GAP if between else 0
+    height = max(first.height, last.height)
+    right = first.width + apart
+    corners = [(0, top + (height - first.height) // 2), (right, top + (height - last.height) // 2)]
+    ends = {0: (picture.tables[0], corners[0]), len(drawn) - 1: (picture.tables[-1], corners[1])}
     taps = max(table.taps for table in picture.tables)
-    shapes = [_curve(link, picture.tables, corners, taps) for link in picture.links]
-    # Lines first, so that the cells cover their ends.
-    shapes += [_moved(part, *corner) for part, corner in zip(drawn, corners, strict=True)]
-    return _Drawn(x - apart, height, tuple(shapes))
+    shapes = [shape for link in picture.links for shape in _curve(link, ends, taps)]
+    shapes += [_moved(first, *corners[0]), _moved(last, *corners[1])]
+    shapes.append(_moved(middle, first.width + (apart - middle.width) // 2, 0))
+    return _Drawn(right + last.width, top + height, tuple(shapes))
 
 
 def _curve(
-    link: Link, tables: Sequence[Table], corners: Sequence[tuple[int, int]], taps: int
-) -> ET.Element:
+    link: Link, tables: dict[int, tuple[Table, tuple[int, int]]], taps: int
+) -> list[ET.Element]:
+    """A line from the rim of one cell to that of another, below their text, dots at its ends."""
     ends = []
     for (n, row, column), side in ((link.start, 1), (link.end, 0)):
-        frame = _frame(tables[n])
+        table, (left, top) = tables[n]
+        frame = _frame(table)
         x, y = frame.corner(row, column)
-        left, top = corners[n]
-        ends.append((left + x + side * frame.cell, top + y + HEIGHT // 2))
+        ends.append((left + x + side * frame.cell, top + y + HEIGHT - 5))
     (x1, y1), (x2, y2) = ends
     middle = (x1 + x2) // 2
     stroke = "currentColor" if link.tap is None else colour(link.tap, taps)
-    return ET.Element("path", {
-        "d": f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}", "fill": "none",
-        "stroke": stroke, "stroke-width": "1.5", "stroke-opacity": ".8",
-        **({} if link.tap is None else {"data-tap": str(link.tap)}),
-    })  # fmt: skip
+    tied = {} if link.tap is None else {"data-tap": str(link.tap)}
+    path = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+    line = {"fill": "none", "stroke": stroke, "stroke-width": "1.5", "stroke-opacity": ".7"}
+    dots = f"M{x1} {y1}h0M{x2} {y2}h0"
+    ink_ = {"stroke": stroke, "stroke-width": "6", "stroke-linecap": "round"}
+    return [ET.Element("path", {"d": path} | line | tied), ET.Element("path", {"d": dots} | ink_)]
 
 
 def _sparsity(picture: Sparsity) -> _Drawn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy
 from sympy.polys.matrices import DomainMatrix
@@ -16,7 +16,8 @@ MOST_ENTRIES = 10_000
 """Entries of C, zeros included, up to which it is multiplied and solved: some seconds."""
 
 
-class Gram(NamedTuple):
+@dataclass(frozen=True)
+class Gram:
     """Both products of C with its transpose.
 
     Args:
@@ -94,7 +95,7 @@ def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
         (w_0**2 + w_1**2 - 1, w_0*w_1)
     """
     both = gram(geometry, kernel)
-    return Orthonormality(*(_conditions(product) for product in both))
+    return Orthonormality(_conditions(both.outputs), _conditions(both.inputs))
 
 
 def rank(geometry: Geometry, kernel: Any = None) -> int:
