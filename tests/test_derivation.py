@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 import sympy
 from hypothesis import given, settings
 
-from tconvjax import Geometry, GeometryError, symbolic
+from tconvjax import Geometry, GeometryError, out_size, symbolic
 from tests.strategies import ANY_MODE, Arguments, arguments
 
 
@@ -16,8 +17,20 @@ from tests.strategies import ANY_MODE, Arguments, arguments
 @given(arguments(ranks=(1,), modes=ANY_MODE, most_groups=2))
 def test_every_step_holds(a: Arguments) -> None:
     chain = symbolic.derivation(a.geometry)
-    assert len(chain.steps) == 7
+    choice = max(a.stride) > 1 and a.padding_mode == "zeros"
+    assert len(chain.steps) == 7 + choice
     assert chain.holds
+
+
+def test_every_shape_that_is_said_to_share_an_output_does() -> None:
+    g = Geometry.of_conv((1, 7, 9), (1, 1, 3, 2), stride=(2, 3), padding=1)
+    (step,) = (s for s in symbolic.derivation(g).steps if s.title == "Shape is a choice")
+    assert step.words.startswith("Inputs of up to 8 x 11 have as many outputs")
+    for extra in itertools.product(range(2), range(3)):
+        sizes = tuple(n + e for n, e in zip(g.in_size, extra, strict=True))
+        assert out_size(sizes, (3, 2), stride=(2, 3), padding=g.padding) == g.out_size
+    past = out_size((9, 12), (3, 2), stride=(2, 3), padding=g.padding)
+    assert past != g.out_size
 
 
 def test_the_tutorials_example_is_derived() -> None:

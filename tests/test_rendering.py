@@ -209,3 +209,24 @@ def test_wide_parts_go_one_below_the_other() -> None:
     beside = rendering.Beside((TABLE, "→", TABLE))
     assert max(map(len, rendering.to_text(beside, width=100).splitlines())) <= 100
     assert "→" in rendering.to_text(beside, width=100).splitlines()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        G,
+        Geometry.of_conv((1, 40, 40), (1, 1, 3, 3)),
+        Geometry.of_conv((64, 4096, 4096), (64, 64, 3, 3)),
+        symbolic.ConvolutionMatrix.of_geometry(G),
+        symbolic.ConvolutionMatrix.of(sympy.Symbol("n", integer=True, positive=True), 3),
+    ],
+    ids=["small", "dots", "huge", "matrix", "rule"],
+)
+def test_a_notebook_shows_a_geometry_and_its_matrix(value: Any) -> None:
+    html, latex, svg = value._repr_html_(), value._repr_latex_(), value._repr_svg_()
+    assert html.startswith('<div class="tconv">')
+    assert latex.startswith("$\\displaystyle ")
+    assert latex.endswith("$")
+    assert ET.fromstring(svg).tag.endswith("svg")
+    if isinstance(value, Geometry):
+        assert "matrix of the convolution of" in html or "is not zero" in html

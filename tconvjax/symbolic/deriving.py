@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -132,7 +132,7 @@ def derivation(geometry: Geometry) -> Derivation:
         geometry: any geometry of at most 1,000 products; a small one shows all there is to see.
 
     Returns:
-        Seven equations, each verified by SymPy before this returns.
+        Seven equations, or eight with a stride, each verified by SymPy before this returns.
 
     Raises:
         GeometryError: if there are more products.
@@ -193,6 +193,29 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         (product, sympy.eye(size)),
         "unequal" if product != sympy.eye(size) else "equal",
     )  # fmt: skip
+    if max(geometry.stride) > 1 and not geometry.bordered:
+        larger = _largest_alike(geometry)
+        sizes = " x ".join(map(str, larger.in_size))
+        yield Step(
+            "Shape is a choice", f"Inputs of up to {sizes} have as many outputs with the same "
+            "padding: their matrix has more columns, and C is some of them. So C.T y may have any "
+            "of these shapes, and output_padding or output_size says which.",
+            (_some_columns(conv_matrix(larger), geometry, larger), matrix),
+        )  # fmt: skip
+
+
+def _largest_alike(geometry: Geometry) -> Geometry:
+    """The largest input that has the same output size with the same padding."""
+    axes = tuple(replace(a, in_size=a.in_size + a.stride - 1) for a in geometry.axes)
+    return replace(geometry, axes=axes)
+
+
+def _some_columns(
+    matrix: sympy.SparseMatrix, geometry: Geometry, larger: Geometry
+) -> sympy.SparseMatrix:
+    """The columns of the larger input's matrix that belong to elements of the smaller one."""
+    where = places(larger.in_shape)
+    return matrix[:, [where[index] for index in places(geometry.in_shape)]]
 
 
 def _trilinear_form(geometry: Geometry) -> Any:
