@@ -1,5 +1,6 @@
 """Transposed convolution for JAX: the exact transpose of a convolution, and why it is one."""
 
+from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
 from tconvjax.algorithms import ALGORITHMS, Candidate, Plan, plan, select_algorithm
 from tconvjax.geometry import Axis, Geometry, GeometryError, in_sizes, links, out_size
@@ -14,6 +15,7 @@ __all__ = [
     "Geometry",
     "GeometryError",
     "Plan",
+    "accelerate",
     "assert_adjoint",
     "conv",
     "conv_transpose",

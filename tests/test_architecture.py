@@ -21,6 +21,7 @@ FLOORS = [
     {"partials", "explaining"},
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
+    {"acceleration"},
     {"command"},
     {"__init__"},
     {"__main__"},

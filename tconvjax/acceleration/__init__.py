@@ -49,7 +49,7 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         >>> import jax.numpy as jnp
         >>> @accelerate
         ... def up(y, w):
-        ...     return jax.lax.conv_transpose(y, w, (2,), "SAME", dimension_numbers=("NHC", "HIO", "NHC"))
+        ...     return jax.lax.conv_transpose(y, w, (2,), "SAME")
         >>> up(jnp.ones((1, 4, 1)), jnp.ones((3, 1, 1))).ravel().tolist()
         [1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 1.0]
     """

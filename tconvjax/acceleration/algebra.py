@@ -4,7 +4,7 @@ Along one axis a convolution joins lhs element u, rhs element t and output eleme
 
     stride * m + rhs_dilation * t - low = lhs_dilation * u
 
-and an `tconvjax.Axis` joins j of x, i of y and t of w where ``j = stride * i + dilation * t - low``.
+and an `tconvjax.Axis` joins j of x, i of y, t of w where ``j = stride * i + dilation * t - low``.
 In both, one array has the coefficient 1 and each two arrays share one axis of channels or batch, so
 each of lhs, rhs and out can play x, wherever its coefficient is 1 along every axis; the other two
 then play w and y in either order. Where a coefficient is negative, an array is read backwards.

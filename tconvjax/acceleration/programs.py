@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import jax
 
 from tconvjax.acceleration.algebra import Assignment, Convolution, computed
-from tconvjax.acceleration.decision import Decision, decide
+from tconvjax.acceleration.decision import decide
 
 HOLDERS = frozenset(
     {"jit", "pjit", "scan", "while", "cond", "remat2", "checkpoint", "custom_jvp_call",
@@ -61,7 +61,9 @@ def _equation(equation: Any) -> Any:
     name = equation.primitive.name
     if name == "conv_general_dilated":
         decision = decide(equation)
-        return equation if decision.assignment is None else _replaced(equation, decision)
+        if decision.convolution is None or decision.assignment is None:
+            return equation
+        return _replaced(equation, decision.convolution, decision.assignment)
     if name not in HOLDERS:
         return equation
     changed = {k: _parameter(k, v) for k, v in equation.params.items()}
@@ -92,13 +94,10 @@ def is_program(value: Any) -> bool:
 # -- one convolution -------------------------------------------------------------------------------
 
 
-def _replaced(equation: Any, decision: Decision) -> Any:
+def _replaced(equation: Any, c: Convolution, a: Assignment) -> Any:
     """The equation as a call of `_call`, which keeps its place, its name and its context."""
-    assert decision.convolution is not None and decision.assignment is not None
     with equation.ctx.manager:
-        program = jax.make_jaxpr(_call(decision.convolution, decision.assignment))(
-            *(v.aval for v in equation.invars)
-        )
+        program = jax.make_jaxpr(_call(c, a))(*(v.aval for v in equation.invars))
     (call,) = program.eqns
     (new,), (old,) = program.out_avals, (v.aval for v in equation.outvars)
     if new.str_short() != old.str_short():

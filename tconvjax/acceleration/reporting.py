@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from tconvjax.acceleration.algebra import Convolution
 from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.programs import HOLDERS, found, traced
 from tconvjax.forward import Partial
