@@ -51,7 +51,7 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         ... def up(y, w):
         ...     return jax.lax.conv_transpose(y, w, (2,), "SAME")
         >>> up(jnp.ones((1, 4, 1)), jnp.ones((3, 1, 1))).ravel().tolist()
-        [1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 1.0]
+        [1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0]
     """
     if not callable(fn):
         fail("fn", Words(type(fn).__name__), "it must be a function", "give the function itself")

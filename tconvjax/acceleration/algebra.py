@@ -225,7 +225,9 @@ def elements_rearranged(a: Assignment, c: Convolution) -> int:
     return sum(math.prod(c.shape(array)) for array in touched if array)
 
 
-def computed(lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment) -> jax.Array:
+def computed(
+    lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment, algorithm: str = "auto"
+) -> jax.Array:
     """The convolution, by the operation of this package.
 
     out[n, o, m] = sum over c, u, t with stride * m + rhs_dilation * t - low = lhs_dilation * u
@@ -236,6 +238,7 @@ def computed(lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment) -> j
         rhs: as in ``lax.conv_general_dilated``.
         c: what is convolved.
         a: how.
+        algorithm: of the partial and of its derivatives.
 
     Returns:
         What ``lax.conv_general_dilated`` returns, to rounding.
@@ -244,7 +247,7 @@ def computed(lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment) -> j
     first, second = (_arranged(given[array], array, c, a) for array in a.operands)
     out = trilinear(
         a.partial, first, second, geometry=a.geometry, specs=a.specs, precision=c.precision,
-        dtype=jnp.dtype(c.out_dtype), algorithm="auto",
+        dtype=jnp.dtype(c.out_dtype), algorithm=algorithm,
     )  # fmt: skip
     if "out" in a.regrouped:
         held = _other_letter("out", c.grouped("out"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from tconvjax import operands
 from tconvjax.acceleration.algebra import (
@@ -15,13 +16,18 @@ from tconvjax.acceleration.algebra import (
     assignments,
     elements_rearranged,
 )
-from tconvjax.algorithms import Plan, plan
-from tconvjax.algorithms.costs import estimate
-from tconvjax.algorithms.selection import MARGIN
+from tconvjax.algorithms import plan
+from tconvjax.algorithms.costs import estimate, line
+from tconvjax.algorithms.selection import MARGIN, unfit
 from tconvjax.forward import ROLES, Partial
 
 SECONDS_AN_ELEMENT = 1.5e-9
 """To reverse an array or to move its groups: what a copy takes per element."""
+
+SECONDS_A_TAP = 2.6e-9
+"""Of each output, in the plain loops of XLA on a CPU, beside the products: between 2.6e-9 and 4e-8
+for kernels of 2 to 3 taps along three axes and 1 to 32 channels. The table of costs knows only
+products, which are few where the channels are."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Decision:
         before: seconds it is expected to take as it is, on a CPU; None without an estimate.
         after: seconds it is expected to take then.
         reason: why, in words.
+        bound: the algorithm that the operation and its derivatives are asked for.
     """
 
     convolution: Convolution | None
@@ -43,6 +50,7 @@ class Decision:
     before: float | None
     after: float | None
     reason: str
+    bound: str = "auto"
 
 
 def decide(equation: Any) -> Decision:
@@ -57,7 +65,7 @@ def decide(equation: Any) -> Decision:
     objection = _objection(equation)
     if objection:
         return Decision(None, None, "", None, None, objection)
-    convolution = _read(equation)
+    convolution = read(equation)
     ways = list(assignments(convolution))
     if not ways:
         reason = "stride, lhs_dilation and rhs_dilation are all above 1"
@@ -89,14 +97,13 @@ def _objection(equation: Any) -> str:
         return f"it adds up in {out.dtype}, narrower than its operands"
     if isinstance(precision, tuple) and precision[0] != precision[1]:
         return "its operands have two precisions"
-    if equation.params.get("out_sharding") is not None or any(
-        a.sharding.mesh.explicit_axes for a in (lhs, rhs, out)
-    ):
-        return "its arrays lie on a mesh with explicit axes"
+    if any(entry is not None for array in (lhs, rhs, out) for entry in array.sharding.spec):
+        return "its arrays are split over explicit axes of a mesh"
     return ""
 
 
-def _read(equation: Any) -> Convolution:
+def read(equation: Any) -> Convolution:
+    """The convolution of an equation that there is no objection to."""
     params = equation.params
     lhs, rhs = (v.aval for v in equation.invars)
     out = equation.outvars[0].aval
@@ -128,47 +135,70 @@ def natural(c: Convolution, ways: list[Assignment]) -> Assignment:
 
 
 def _on_a_cpu(c: Convolution, ways: list[Assignment]) -> Decision:
-    way, chosen = _least(c, ways)
-    usual = natural(c, ways)
-    before, after = _direct(c, usual, usual.partial), _seconds(chosen, c, way)
-    if after is None or (way is usual and chosen.algorithm == "direct" and not _worth(c, way)):
-        return Decision(c, None, "", before, after, "XLA's own convolution is expected to be best")
-    decided = Decision(c, way, chosen.algorithm, before, after, "")
+    way = natural(c, ways)
+    before = _direct(c, way, way.partial)
+    if _in_fast_form(c):
+        return Decision(c, None, "", before, None, "XLA's fast convolution takes it as it is")
+    bound = _bound(c, way)
+    chosen = {partial: _chosen(c, way, partial, bound) for partial in ROLES}
+    algorithm, after = chosen[way.partial]
+    reason = "it is expected to be faster"
+    decided = Decision(c, way, algorithm, before, after, reason, bound)
     if after < MARGIN * before:
-        return replace(decided, reason="it is expected to be faster")
-    if after <= before / MARGIN and _worth(c, way):
+        return decided
+    all_before = sum(_direct(c, way, partial) for partial in ROLES)
+    all_after = sum(seconds for _, seconds in chosen.values())
+    if after < before / MARGIN and all_after < MARGIN * all_before:
         return replace(decided, reason="its derivatives are expected to be faster")
     return Decision(c, None, "", before, after, "it is not expected to be faster")
 
 
-def _least(c: Convolution, ways: list[Assignment]) -> tuple[Assignment, Plan]:
-    """The way with the least estimate among those of the smallest kernel, and its plan.
+def _in_fast_form(c: Convolution) -> bool:
+    """Whether XLA has a convolution for it that is no plain loop, and is given no zeros.
 
-    Another way than the natural one has to be clearly faster, and by something else than XLA's
-    convolution, which would be the same one again. Kernels as large as the data are not looked at:
-    the estimates were measured on kernels of layers.
+    The estimates of "patches" come within their error of it there, and what an operation gains
+    alone, a model loses where XLA fuses less.
     """
-    usual = natural(c, ways)
-    best = usual, _plan(c, usual, usual.partial)
-    least = _seconds(best[1], c, usual)
-    taps = math.prod(c.spatial(usual.roles[1]))
-    for way in ways:
-        if way is usual or math.prod(c.spatial(way.roles[1])) > taps:
-            continue
-        found = _plan(c, way, way.partial)
-        seconds = _seconds(found, c, way)
-        if found.algorithm == "direct" or seconds is None:
-            continue
-        if least is None or seconds < MARGIN * least:
-            best, least = (way, found), seconds
-    return best
+    spread = max(n for _, _, n in c.steps()) > 1
+    return len(c.stride) <= 2 and c.dtype == jnp.float32 and c.groups == 1 and not spread
 
 
-def _worth(c: Convolution, way: Assignment) -> bool:
-    """Whether the three partials together are clearly faster than as autodiff writes them."""
-    before = sum(_direct(c, way, partial) for partial in ROLES)
-    after = [_seconds(_plan(c, way, partial), c, way) for partial in ROLES]
-    return None not in after and sum(s for s in after if s is not None) < MARGIN * before
+def _bound(c: Convolution, way: Assignment) -> str:
+    """The algorithm to ask for: "auto", but "patches" where that would mean a plain loop of XLA."""
+    given = (c.dtype, "cpu", _batch(c, way))
+    loops = any(
+        plan(way.geometry, partial, *given).algorithm == "direct"
+        and line("direct", partial, way.geometry, c.dtype).endswith("looped")
+        for partial in ROLES
+    )
+    fits = not any(unfit("patches", partial, way.geometry) for partial in ROLES)
+    return "patches" if loops and fits else "auto"
+
+
+def _chosen(c: Convolution, way: Assignment, partial: Partial, bound: str) -> tuple[str, float]:
+    """(algorithm, seconds) of a partial of a way, with what has to be done to the arrays."""
+    geometry, batch = way.geometry, _batch(c, way)
+    found = plan(geometry, partial, c.dtype, "cpu", batch)
+    name = found.algorithm if bound == "auto" else bound
+    own = next(s.seconds for s in found.candidates if s.algorithm == name)
+    seconds = _direct(c, way, partial) if own is None else own
+    return name, seconds + SECONDS_AN_ELEMENT * elements_rearranged(way, c)
+
+
+def _direct(c: Convolution, way: Assignment, partial: Partial) -> float:
+    """The estimate of XLA's convolution."""
+    geometry, batch = way.geometry, _batch(c, way)
+    seconds = estimate("direct", partial, geometry, c.dtype, batch)
+    looped = line("direct", partial, geometry, c.dtype).endswith("looped")
+    if looped and partial != "kernel_gradient":
+        result = geometry.out_shape if partial == "conv" else geometry.in_shape
+        seconds += SECONDS_A_TAP * batch * math.prod(result) * math.prod(geometry.kernel_size)
+    return seconds
+
+
+def _batch(c: Convolution, way: Assignment) -> int:
+    array, position = way.batch_entry
+    return c.shape(array)[position]
 
 
 def _on_an_accelerator(c: Convolution, ways: list[Assignment]) -> Decision:
@@ -178,7 +208,8 @@ def _on_an_accelerator(c: Convolution, ways: list[Assignment]) -> Decision:
     makes of it.
     """
     way = natural(c, ways)
-    found = {partial: _plan(c, way, partial) for partial in ROLES}
+    batch, platform = _batch(c, way), jax.default_backend()
+    found = {p: plan(way.geometry, p, c.dtype, platform, batch) for p in ROLES}
     own = found[way.partial]
     if max(n for _, _, n in c.steps()) > 1:
         reason = "autodiff would spread the lhs of its kernel gradient"
@@ -187,23 +218,3 @@ def _on_an_accelerator(c: Convolution, ways: list[Assignment]) -> Decision:
         if plan_.algorithm != "direct":
             return Decision(c, way, own.algorithm, None, None, plan_.reason)
     return Decision(c, None, "", None, None, own.reason)
-
-
-def _plan(c: Convolution, way: Assignment, partial: Partial) -> Plan:
-    return plan(way.geometry, partial, c.dtype, jax.default_backend(), _batch(c, way))
-
-
-def _seconds(found: Plan, c: Convolution, way: Assignment) -> float | None:
-    """The estimate of a plan's choice, and of what has to be done to the arrays."""
-    (own,) = (s.seconds for s in found.candidates if s.algorithm == found.algorithm)
-    return None if own is None else own + SECONDS_AN_ELEMENT * elements_rearranged(way, c)
-
-
-def _direct(c: Convolution, way: Assignment, partial: Partial) -> float:
-    """The estimate of XLA's convolution."""
-    return estimate("direct", partial, way.geometry, c.dtype, _batch(c, way))
-
-
-def _batch(c: Convolution, way: Assignment) -> int:
-    array, position = way.batch_entry
-    return c.shape(array)[position]

@@ -63,7 +63,7 @@ def _equation(equation: Any) -> Any:
         decision = decide(equation)
         if decision.convolution is None or decision.assignment is None:
             return equation
-        return _replaced(equation, decision.convolution, decision.assignment)
+        return _replaced(equation, decision.convolution, decision.assignment, decision.bound)
     if name not in HOLDERS:
         return equation
     changed = {k: _parameter(k, v) for k, v in equation.params.items()}
@@ -94,10 +94,10 @@ def is_program(value: Any) -> bool:
 # -- one convolution -------------------------------------------------------------------------------
 
 
-def _replaced(equation: Any, c: Convolution, a: Assignment) -> Any:
+def _replaced(equation: Any, c: Convolution, a: Assignment, algorithm: str) -> Any:
     """The equation as a call of `_call`, which keeps its place, its name and its context."""
-    with equation.ctx.manager:
-        program = jax.make_jaxpr(_call(c, a))(*(v.aval for v in equation.invars))
+    with equation.ctx.manager, jax.disable_jit(False):  # a call even where calls are inlined
+        program = jax.make_jaxpr(_call(c, a, algorithm))(*(v.aval for v in equation.invars))
     (call,) = program.eqns
     (new,), (old,) = program.out_avals, (v.aval for v in equation.outvars)
     if new.str_short() != old.str_short():
@@ -106,12 +106,14 @@ def _replaced(equation: Any, c: Convolution, a: Assignment) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def _call(c: Convolution, a: Assignment) -> Callable[[jax.Array, jax.Array], jax.Array]:
+def _call(
+    c: Convolution, a: Assignment, algorithm: str
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """A jitted function of two arrays; the same one for the same convolution."""
     name = f"tconvjax_{a.partial}"
 
     def called(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
-        return computed(lhs, rhs, c, a)
+        return computed(lhs, rhs, c, a, algorithm)
 
     called.__name__ = called.__qualname__ = name
     return jax.jit(called)
@@ -124,7 +126,7 @@ def _wrapped(transformation: Callable[..., Any], rule: Any) -> Any:
     """A rule that JAX holds as a function with transformations: one more of them."""
     import jax.extend.linear_util as lu  # it loads Pallas, which an import of ours must not
 
-    return lu.transformation2(transformation, rule)
+    return lu.transformation2(transformation)(rule)
 
 
 def _program_first(rule: Callable[..., Any], *args: Any) -> Any:
