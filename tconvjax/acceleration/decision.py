@@ -148,7 +148,8 @@ def _on_a_cpu(c: Convolution, ways: list[Assignment]) -> Decision:
         return decided
     all_before = sum(_direct(c, way, partial) for partial in ROLES)
     all_after = sum(seconds for _, seconds in chosen.values())
-    if after < before / MARGIN and all_after < MARGIN * all_before:
+    # Of a spread lhs the kernel gradient is what costs most, and its own estimate errs most.
+    if (_spread(c) or after < before / MARGIN) and all_after < MARGIN * all_before:
         return replace(decided, reason="its derivatives are expected to be faster")
     return Decision(c, None, "", before, after, "it is not expected to be faster")
 
@@ -159,8 +160,12 @@ def _in_fast_form(c: Convolution) -> bool:
     The estimates of "patches" come within their error of it there, and what an operation gains
     alone, a model loses where XLA fuses less.
     """
-    spread = max(n for _, _, n in c.steps()) > 1
-    return len(c.stride) <= 2 and c.dtype == jnp.float32 and c.groups == 1 and not spread
+    return len(c.stride) <= 2 and c.dtype == jnp.float32 and c.groups == 1 and not _spread(c)
+
+
+def _spread(c: Convolution) -> bool:
+    """Whether there are zeros between the elements of lhs."""
+    return max(n for _, _, n in c.steps()) > 1
 
 
 def _bound(c: Convolution, way: Assignment) -> str:
@@ -211,7 +216,7 @@ def _on_an_accelerator(c: Convolution, ways: list[Assignment]) -> Decision:
     batch, platform = _batch(c, way), jax.default_backend()
     found = {p: plan(way.geometry, p, c.dtype, platform, batch) for p in ROLES}
     own = found[way.partial]
-    if max(n for _, _, n in c.steps()) > 1:
+    if _spread(c):
         reason = "autodiff would spread the lhs of its kernel gradient"
         return Decision(c, way, own.algorithm, None, None, reason)
     for plan_ in found.values():
