@@ -88,7 +88,11 @@ def vocoder(frames: int = 32, channels: int = 64, batch: int = 2) -> Model:
 
 
 def unet(size: int = 32, channels: int = 8, depth: int = 3) -> Model:
-    """A 3-D U-Net (arXiv:1606.06650): two convolutions a level, halved by stride, raised by 2."""
+    """A 3-D U-Net (arXiv:1606.06650): two convolutions a level, halved by stride, raised by 2.
+
+    SiLU stands for ReLU, at whose kink one rounding of the plain model decides on a whole voxel of
+    a small level: gradients of float32 are then 0.6 % away from those of float64.
+    """
     layers, width = [], 1
     widths = [channels * 2**n for n in range(depth + 1)]
     for n, wide in enumerate(widths):
@@ -105,12 +109,12 @@ def unet(size: int = 32, channels: int = 8, depth: int = 3) -> Model:
         levels = []
         for _ in widths:
             for _ in range(2):
-                x = jax.nn.relu(next(following)(x))
+                x = jax.nn.silu(next(following)(x))
             levels.append(x)
         for skip in reversed(levels[:-1]):
             x = jnp.concatenate([next(following)(x), skip], axis=-1)
             for _ in range(2):
-                x = jax.nn.relu(next(following)(x))
+                x = jax.nn.silu(next(following)(x))
         return next(following)(x)
 
     return Model(3, (1, size, size, size, 1), layers, apply)
