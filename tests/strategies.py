@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tconvjax import Geometry
+from tconvjax.conventions import KernelLayout
 from tconvjax.geometry import PADDING_MODES, PaddingMode
 
 
@@ -114,3 +115,60 @@ FIXED: tuple[Arguments, ...] = (
     Arguments(2, 3, 3, (6, 5), (4, 2), (1, 2), ((2, 1), (0, 0)), (1, 3), 3),
     Arguments(1, 2, 2, (4, 5, 4), (2, 3, 1), (2, 1, 3), ((1, 0), (1, 1), (0, 0)), (1, 2, 1), 1),
 )
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A transposed layer's steps and channels, which every framework has, before any padding."""
+
+    batch: int
+    size: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    c: int
+    m: int
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes."""
+        return len(self.size)
+
+    def arrays(self, layout: KernelLayout, last: bool = True, seed: int = 0) -> list[np.ndarray]:
+        """Data, kernel and bias of small whole numbers, laid out as a framework wants them."""
+        rng = np.random.default_rng(seed)
+        sizes = {"C": self.c, "M": self.m}
+        sizes["M" if not layout.backwards else "C"] //= self.groups
+        kernel = [n for a in layout.axes for n in (self.kernel_size if a == "*" else (sizes[a],))]
+        data = (*self.size, self.c) if last else (self.c, *self.size)
+        shapes = ((self.batch, *data), tuple(kernel), (self.m,))
+        return [_numbers(rng, shape, np.float64) for shape in shapes]
+
+
+@st.composite
+def transposed(
+    draw: st.DrawFn, ranks: tuple[int, ...] = (1, 2, 3), groups: bool = False, dilated: bool = True
+) -> Transposed:
+    """Any steps, kernels shorter than their stride among them."""
+    rank = draw(st.sampled_from(ranks))
+
+    def each(least: int, most: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(least, most)) for _ in range(rank))
+
+    blocks = draw(st.integers(1, 3)) if groups else 1
+    return Transposed(
+        draw(st.integers(1, 2)), each(1, 5 if rank < 3 else 3), each(1, 5 if rank < 3 else 3),
+        each(1, 4), each(1, 3) if dilated else (1,) * rank, blocks,
+        blocks * draw(st.integers(1, 2)), blocks * draw(st.integers(1, 2)),
+    )  # fmt: skip
+
+
+def numbers(least: int, most: int, rank: int) -> st.SearchStrategy[Any]:
+    """One int, or one int an axis."""
+    return st.integers(least, most) | st.tuples(*[st.integers(least, most)] * rank)
+
+
+def ends(least: int, most: int, rank: int) -> st.SearchStrategy[tuple[tuple[int, int], ...]]:
+    """A (low, high) pair for each axis."""
+    return st.tuples(*[st.tuples(*[st.integers(least, most)] * 2)] * rank)

@@ -21,7 +21,7 @@ FLOORS = [
     {"partials", "explaining"},
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
-    {"acceleration"},
+    {"conventions", "acceleration"},
     {"command"},
     {"__init__"},
     {"__main__"},

@@ -1,0 +1,161 @@
+"""Equinox: the arguments of ``equinox.nn.ConvTranspose``, as one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jax.typing import ArrayLike
+
+from tconvjax.conventions.calling import Call, groups_of
+from tconvjax.conventions.flax import circular
+from tconvjax.conventions.kernels import KERNELS
+from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, pairs, unsaid
+from tconvjax.geometry import Ints, fail
+
+NAMES = ("SAME", "SAME_LOWER", "VALID")
+
+
+def read(reader: Reader) -> Layer:
+    """What `equinox_conv_transpose`'s arguments come to."""
+    axes = reader.steps()
+    extra = reader.ints("output_padding", 0, 0)
+    for axis, more in zip(axes, extra, strict=True):
+        if more >= axis.stride:
+            fail("output_padding", more, f"it must be smaller than the stride ({axis.stride})",
+                 f"give at most {axis.stride - 1}")  # fmt: skip
+    padding = reader.value("padding", 0)
+    name = padding.upper() if isinstance(padding, str) else ""
+    if isinstance(padding, str) and name not in NAMES:
+        fail("padding", padding, f"the names are {', '.join(NAMES)}", "use one of them, or numbers")
+    groups = groups_of("groups", reader.value("groups", 1))
+    mode = str(reader.value("mode", "ZEROS")).upper()
+    if mode == "CIRCULAR":
+        return _circular(reader, axes, name, extra, groups)
+    if mode != "ZEROS":
+        fail("padding_mode", mode, "the modes are ZEROS and CIRCULAR",
+             "use one of them, or tconvjax.conv_transpose(padding_mode=...)")  # fmt: skip
+    if name in ("SAME", "SAME_LOWER"):
+        ends = [_same(axis, more, name) for axis, more in zip(axes, extra, strict=True)]
+        return Layer(cut(axes, ends), groups)
+    numbers = ((0, 0),) * len(axes) if name else pairs("padding", padding, len(axes))
+    ends = [(low, high - more) for (low, high), more in zip(numbers, extra, strict=True)]
+    return Layer(cut(axes, ends), groups)
+
+
+def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
+    """Stride * n elements, less the output padding where the span leaves room for it."""
+    total = axis.span - axis.stride + extra
+    if total < 0:
+        return 0, total
+    low = (total + (name == "SAME_LOWER")) // 2
+    return low, total - low
+
+
+def _circular(
+    reader: Reader, axes: list[Crop], name: str, extra: tuple[int, ...], groups: int
+) -> Layer:
+    if any(extra) or name not in ("SAME", "SAME_LOWER"):
+        fail("padding_mode", "CIRCULAR", "Equinox has it with padding 'SAME' or 'SAME_LOWER' and "
+             "without output_padding", "use these, or tconvjax.conv_transpose")  # fmt: skip
+    del reader
+    lows = [_same(axis, 0, name)[0] for axis in axes]
+    layer = circular(axes, lows)
+    return Layer(layer.axes, groups, "circular")
+
+
+def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
+    """A layer in the arguments of ``equinox.nn.ConvTranspose``."""
+    del data_size
+    said = {
+        "num_spatial_dims": layer.rank,
+        "kernel_size": layer.each("kernel_size"),
+        "stride": layer.each("stride"),
+        "padding": layer.crops,
+        "dilation": layer.each("dilation"),
+        "groups": layer.groups,
+    }
+    if layer.mode == "zeros":
+        return said
+    for name in ("SAME", "SAME_LOWER"):
+        if all(axis.low == _same(axis, 0, name)[0] for axis in layer.axes):
+            return {**said, "padding": name, "padding_mode": "CIRCULAR"}
+    return unsaid("Equinox", "padding_mode", "circular", "its CIRCULAR starts elsewhere",
+                  "use tconvjax.layers.equinox.ConvTranspose")  # fmt: skip
+
+
+EQUINOX = Framework(
+    name="equinox",
+    call="equinox.nn.ConvTranspose",
+    names={
+        "kernel_size": "kernel_size",
+        "stride": "stride",
+        "padding": "padding",
+        "output_padding": "output_padding",
+        "dilation": "dilation",
+        "groups": "groups",
+        "mode": "padding_mode",
+        "rank": "num_spatial_dims",
+        "bias": "use_bias",
+        "in_channels": "in_channels",
+        "out_channels": "out_channels",
+    },
+    data="(C, *size), the batch by jax.vmap",
+    kernel=KERNELS["equinox"],
+    padding="cut off the result: an int, one an axis, (low, high) pairs, or a name",
+    read=read,
+    write=write,
+)
+
+
+def equinox_conv_transpose(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: Ints = 1,
+    padding: str | int | Sequence[int] | Sequence[tuple[int, int]] = 0,
+    output_padding: Ints = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    padding_mode: str = "ZEROS",
+) -> Any:
+    """What ``equinox.nn.ConvTranspose``, ``1d``, ``2d`` and ``3d`` compute.
+
+    size = stride * (n - 1) + dilation * (k - 1) + 1 - low - high + output_padding
+
+    Args:
+        x: (C, *size), without a batch axis, as in Equinox.
+        weight: (M, C / groups, *k), its taps in the order of a convolution of the dilated input.
+        bias: (M, 1, ...) as Equinox keeps it, or (M,); None for none.
+        stride: an int or one an axis.
+        padding: elements cut off the result: an int, one an axis, (low, high) pairs; "VALID" for
+            none; "SAME" or "SAME_LOWER" for stride * n elements.
+        output_padding: elements given back after the last, fewer than the stride; with "SAME" it
+            makes the result shorter, as in Equinox.
+        dilation: an int or one an axis.
+        groups: blocks of channels.
+        padding_mode: "ZEROS", or "CIRCULAR" with "SAME" or "SAME_LOWER".
+
+    Returns:
+        (M, *size).
+
+    Raises:
+        GeometryError: if Equinox would refuse the arguments.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> y, w = jnp.ones((2, 5)), jnp.ones((3, 2, 4))
+        >>> equinox_conv_transpose(y, w, stride=2, padding=1).shape
+        (3, 10)
+    """
+    call = Call.of(EQUINOX, {"x": x, "weight": weight, "bias": bias}, batch=(0,))
+    return call.run(
+        {
+            "stride": stride,
+            "padding": padding,
+            "output_padding": output_padding,
+            "dilation": dilation,
+            "groups": groups,
+            "padding_mode": padding_mode,
+        }
+    )

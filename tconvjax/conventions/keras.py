@@ -1,0 +1,155 @@
+"""Keras: ``keras.ops.conv_transpose`` and the layers on it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from jax.typing import ArrayLike
+
+from tconvjax.conventions.calling import Call
+from tconvjax.conventions.kernels import KERNELS
+from tconvjax.conventions.lax import without_circles, without_groups
+from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, unsaid
+from tconvjax.geometry import Ints, fail
+
+DATA_FORMATS = {"channels_last": True, "channels_first": False}
+
+
+def read(reader: Reader) -> Layer:
+    """What `keras_conv_transpose`'s arguments come to."""
+    axes = reader.steps()
+    padding = reader.value("padding", "valid")
+    if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
+        fail("padding", padding, "the names are valid and same", "use one of them")
+    extra: tuple[int | None, ...] = (None,) * len(axes)
+    if reader.value("output_padding") is not None:
+        extra = reader.ints("output_padding", 0)
+    columns = zip(axes, extra, strict=True)
+    return Layer(cut(axes, [_ends(*column, padding.lower()) for column in columns]))
+
+
+def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:
+    """What is cut off.
+
+    "valid" gives stride * (n - 1) + max(span, stride) elements, "same" stride * n; with an output
+    padding a they give stride * (n - 1) + span + a, and stride * (n - 1) + span % 2 + a.
+    """
+    span, stride = axis.span, axis.stride
+    if padding == "valid":
+        return 0, -(max(span, stride) - span if extra is None else extra)
+    around = stride + span - 2 if extra is None else span + span % 2 - 2 + extra
+    low = min(around // 2 + around % 2, span - 1)
+    return span - 1 - low, span - 1 - (around - low)
+
+
+def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
+    """A layer in the arguments of ``keras.layers.Conv2DTranspose`` and its like."""
+    del data_size
+    without_groups("Keras", layer)
+    without_circles("Keras", layer)
+    if max(layer.each("stride")) > 1 and max(layer.each("dilation")) > 1:
+        unsaid("Keras", "dilation_rate", layer.each("dilation"), "its layers refuse a stride with "
+               "a dilation", "use keras.ops.conv_transpose, or tconvjax")  # fmt: skip
+    said = {
+        "kernel_size": layer.each("kernel_size"),
+        "strides": layer.each("stride"),
+        "dilation_rate": layer.each("dilation"),
+    }
+    for padding in ("valid", "same"):
+        found = [_extra_for(axis, padding) for axis in layer.axes]
+        choice = _common(found)
+        if choice is not None:
+            return {**said, "padding": padding, "output_padding": choice[0]}
+    return unsaid("Keras", "padding", layer.crops, "it has 'valid' and 'same' with an "
+                  "output_padding below the stride", "use padding='valid' and crop the result with "
+                  "keras.layers.Cropping1D, 2D or 3D")  # fmt: skip
+
+
+def _extra_for(axis: Crop, padding: str) -> list[int | None]:
+    """The output paddings, None among them, that leave the ends of an axis."""
+    choices = (None, *range(axis.stride))
+    return [extra for extra in choices if _ends(axis, extra, padding) == (axis.low, axis.high)]
+
+
+def _common(found: list[list[int | None]]) -> tuple[tuple[int, ...] | None] | None:
+    """One choice for all axes, in a tuple: None for all, or a number for each."""
+    if all(None in choices for choices in found):
+        return (None,)
+    numbers = [[n for n in choices if n is not None] for choices in found]
+    for choice in itertools.product(*numbers):
+        return (choice,)
+    return None
+
+
+KERAS = Framework(
+    name="keras",
+    call="keras.layers.Conv1DTranspose, 2D, 3D; keras.ops.conv_transpose",
+    names={
+        "kernel_size": "kernel_size",
+        "stride": "strides",
+        "padding": "padding",
+        "output_padding": "output_padding",
+        "dilation": "dilation_rate",
+        "bias": "use_bias",
+        "out_channels": "filters",
+    },
+    data="(N, *size, C); with data_format='channels_first' (N, C, *size)",
+    kernel=KERNELS["keras"],
+    padding="'valid' or 'same', of the forward convolution",
+    read=read,
+    write=write,
+)
+
+
+def keras_conv_transpose(
+    inputs: ArrayLike,
+    kernel: ArrayLike,
+    strides: Ints = 1,
+    padding: str = "valid",
+    output_padding: Ints | None = None,
+    data_format: str | None = None,
+    dilation_rate: Ints = 1,
+) -> Any:
+    """``keras.ops.conv_transpose``, as it computes with JAX underneath.
+
+    size = stride * (n - 1) + max(span, stride) for "valid", stride * n for "same"
+
+    Args:
+        inputs: (N, *size, C), or (N, C, *size) with ``data_format="channels_first"``.
+        kernel: (*k, M, C), the forward convolution's.
+        strides: an int or one an axis.
+        padding: "valid" or "same".
+        output_padding: None for the sizes above; a number a for stride * (n - 1) + span + a with
+            "valid" and stride * (n - 1) + span % 2 + a with "same".
+        data_format: "channels_last", which None means, or "channels_first".
+        dilation_rate: an int or one an axis.
+
+    Returns:
+        The result, laid out as the inputs.
+
+    Raises:
+        GeometryError: if the arguments do not fit together.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> y, w = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 5, 2))
+        >>> keras_conv_transpose(y, w, strides=2, padding="same").shape
+        (1, 8, 8, 5)
+        >>> keras_conv_transpose(y, w, strides=2, padding="same", output_padding=0).shape
+        (1, 7, 7, 5)
+    """
+    data_format = "channels_last" if data_format is None else data_format
+    if data_format not in DATA_FORMATS:
+        fail("data_format", data_format, f"the names are {', '.join(DATA_FORMATS)}",
+             "use one of them")  # fmt: skip
+    arrays = {"inputs": inputs, "kernel": kernel, "bias": None}
+    call = Call.of(KERAS, arrays, last=DATA_FORMATS[data_format])
+    return call.run(
+        {
+            "strides": strides,
+            "padding": padding,
+            "output_padding": output_padding,
+            "dilation_rate": dilation_rate,
+        }
+    )

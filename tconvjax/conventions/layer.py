@@ -1,0 +1,201 @@
+"""A transposed layer in neutral terms: what every framework's arguments come to.
+
+A transposed convolution of n elements along an axis has a natural result of
+
+    stride * (n - 1) + span    elements,    span = dilation * (kernel_size - 1) + 1
+
+and all that the frameworks call padding, output padding, output shape, "same" or "valid" only says
+how many of them are cut off before the first and after the last; a negative number adds zeros. So
+one `Crop` an axis, the groups and whether the rims wrap around is the whole layer. Each framework
+reads its own arguments into this form and, where it can, writes it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from tconvjax.conventions.kernels import KernelLayout
+from tconvjax.geometry import fail, frozen, ints
+
+Arguments: TypeAlias = Mapping[str, Any]
+"""A layer's arguments, by the names that a framework gives them."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One axis of a transposed layer: its steps, and what it cuts off its natural result.
+
+    Args:
+        kernel_size: taps.
+        stride: result elements between neighbouring stamps.
+        dilation: result elements between neighbouring taps.
+        low: natural elements that are cut off before the first; negative adds zeros.
+        high: natural elements that are cut off after the last; negative adds zeros.
+    """
+
+    kernel_size: int
+    stride: int
+    dilation: int
+    low: int = 0
+    high: int = 0
+
+    @property
+    def span(self) -> int:
+        """Result elements that one stamp covers, from its first tap to its last."""
+        return self.dilation * (self.kernel_size - 1) + 1
+
+    @property
+    def around_dilated(self) -> tuple[int, int]:
+        """What a convolution of the dilated input pads it with, to give the same result."""
+        return self.span - 1 - self.low, self.span - 1 - self.high
+
+    def size(self, n: int) -> int:
+        """The elements of the result of n elements."""
+        return self.stride * (n - 1) + self.span - self.low - self.high
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A transposed layer without its weights.
+
+    Args:
+        axes: one `Crop` for each spatial axis.
+        groups: blocks of channels that do not see one another.
+        mode: "zeros", or "circular" where the result is ``stride * n`` elements long and what lies
+            beyond them is added at the other end.
+        about: what does not decide the values: ``in_channels``, ``out_channels``, ``bias``.
+    """
+
+    axes: tuple[Crop, ...]
+    groups: int = 1
+    mode: Literal["zeros", "circular"] = "zeros"
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes."""
+        return len(self.axes)
+
+    def each(self, name: str) -> tuple[Any, ...]:
+        """One attribute of every axis."""
+        return tuple(getattr(axis, name) for axis in self.axes)
+
+    @property
+    def crops(self) -> tuple[tuple[int, int], ...]:
+        """(low, high) of every axis."""
+        return tuple((axis.low, axis.high) for axis in self.axes)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A framework's arguments, read by the names of concepts.
+
+    Args:
+        given: the arguments.
+        names: for each concept the framework's name of it.
+        rank: the number of spatial axes.
+        data_size: the spatial sizes of the layer's input, where they are known.
+    """
+
+    given: Arguments
+    names: Mapping[str, str]
+    rank: int
+    data_size: tuple[int, ...] | None = None
+
+    def value(self, concept: str, default: Any = None) -> Any:
+        """What was given, None and absence both meaning the default."""
+        found = self.given.get(self.names.get(concept, ""), default)
+        return default if found is None else found
+
+    def ints(self, concept: str, least: int, default: int = 1) -> tuple[int, ...]:
+        """One int an axis."""
+        name = self.names.get(concept, concept)
+        return ints(name, frozen(name, self.value(concept, default)), self.rank, least)
+
+    def steps(self) -> list[Crop]:
+        """The axes with nothing cut off yet."""
+        columns = zip(
+            self.ints("kernel_size", 1),
+            self.ints("stride", 1),
+            self.ints("dilation", 1),
+            strict=True,
+        )
+        return [Crop(*column) for column in columns]
+
+    def sizes(self, why: str) -> tuple[int, ...]:
+        """The spatial sizes of the input, which some arguments cannot be read without."""
+        if self.data_size is None:
+            fail("input_size", None, f"{why} means a different padding for every input size",
+                 "say for which: input_size=(...)")  # fmt: skip
+        return self.data_size
+
+
+@dataclass(frozen=True)
+class Framework:
+    """How one framework says a transposed layer.
+
+    Args:
+        name: the key that `translate` and the converters take.
+        call: what is called there, for people.
+        names: for each concept (kernel_size, stride, padding, ...) its argument's name there; what
+            is not in it cannot be said.
+        data: where the channels of the data stand, for people.
+        kernel: where the axes of the kernel stand.
+        padding: what the padding argument means and takes, for people.
+        read: from arguments to the neutral form.
+        write: back, with the input's spatial sizes where they are known.
+    """
+
+    name: str
+    call: str
+    names: Mapping[str, str]
+    data: str
+    kernel: KernelLayout
+    padding: str
+    read: Callable[[Reader], Layer]
+    write: Callable[[Layer, tuple[int, ...] | None], dict[str, Any]]
+
+
+def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tuple[int, int], ...]:
+    """(low, high) an axis from pairs, and from single numbers where a framework takes those.
+
+    Args:
+        argument: its name, for messages.
+        value: an int, one int an axis, or one (low, high) pair an axis.
+        rank: the number of axes.
+        single: whether a number may stand for both ends.
+    """
+    read = frozen(argument, value)
+    entries = read if isinstance(read, tuple) else (read,) * rank
+    numbers = single and not isinstance(read, str)
+    ends = [(entry, entry) if numbers and isinstance(entry, int) else entry for entry in entries]
+    wanted = "one (low, high) pair an axis" + (", one int an axis or one int" if single else "")
+    if len(ends) != rank or not all(
+        isinstance(end, tuple) and len(end) == 2 and all(isinstance(n, int) for n in end)
+        for end in ends
+    ):
+        fail(argument, value, f"it must be {wanted}", f"give {((1, 2),) * rank}, say")
+    return tuple(ends)
+
+
+def cut(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
+    """The axes, with so many elements cut off."""
+    return tuple(
+        Crop(axis.kernel_size, axis.stride, axis.dilation, low, high)
+        for axis, (low, high) in zip(axes, ends, strict=True)
+    )
+
+
+def cut_around_dilated(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
+    """The axes, where a framework says what is padded around the dilated input."""
+    return cut(axes, [
+        (axis.span - 1 - low, axis.span - 1 - high)
+        for axis, (low, high) in zip(axes, ends, strict=True)
+    ])  # fmt: skip
+
+
+def unsaid(framework: str, concept: str, value: Any, why: str, remedy: str) -> Any:
+    """Raise GeometryError: this framework cannot say that."""
+    return fail(concept, value, f"{framework} cannot say it: {why}", remedy)

@@ -1,0 +1,381 @@
+"""Whole models' weights from one framework's names, shapes and trees to another's.
+
+A tree is read into layers (a dotted path, a kind, arrays under PyTorch's leaf names and in its
+layouts) and written from them. What decides how an array is laid out is the kind of its layer; a
+dictionary of arrays cannot tell a transposed kernel from another, so a model or patterns must.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+
+from tconvjax.conventions.kernels import as_numpy, convert_kernel
+from tconvjax.conventions.models import KINDS, LayerKind, layer_kinds
+from tconvjax.geometry import GeometryError, Words, fail
+
+Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
+"""Kinds by glob patterns of layer paths, or a model that tells them."""
+Rename: TypeAlias = Mapping[str, str] | Callable[[str], str] | None
+
+TREES = ("torch", "flax", "equinox", "keras", "haiku")
+"""The frameworks whose trees are read and written."""
+
+_WEIGHTED = {"torch": "weight", "flax": "kernel", "equinox": "weight", "keras": "kernel",
+             "haiku": "w"}  # fmt: skip
+_BIASED = {"torch": "bias", "flax": "bias", "equinox": "bias", "keras": "bias", "haiku": "b"}
+LEAVES: Mapping[str, Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "conv_transpose": {"weight": _WEIGHTED, "bias": _BIASED},
+        "conv": {"weight": _WEIGHTED, "bias": _BIASED},
+        "linear": {"weight": _WEIGHTED, "bias": _BIASED},
+        "embedding": {
+            "weight": {"torch": "weight", "flax": "embedding", "equinox": "weight",
+                       "keras": "embeddings", "haiku": "embeddings"},
+        },
+        "norm": {
+            "weight": {"torch": "weight", "flax": "scale", "equinox": "weight", "keras": "gamma",
+                       "haiku": "scale"},
+            "bias": {"torch": "bias", "flax": "bias", "equinox": "bias", "keras": "beta",
+                     "haiku": "offset"},
+            "running_mean": {"torch": "running_mean", "flax": "mean", "equinox": "running_mean",
+                             "keras": "moving_mean"},
+            "running_var": {"torch": "running_var", "flax": "var", "equinox": "running_var",
+                            "keras": "moving_variance"},
+        },
+        "other": {},
+    }
+)  # fmt: skip
+"""For each kind of layer, what PyTorch's names are called elsewhere."""
+
+
+@dataclass
+class _Layer:
+    kind: LayerKind
+    arrays: dict[str, Any] = field(default_factory=dict)
+
+
+def convert_state_dict(
+    state: Any, source: str, target: str, *, kinds: Kinds | None = None, rename: Rename = None
+) -> dict[str, Any]:
+    """The weights of a whole model, as another framework keeps them.
+
+    Convolutions, transposed convolutions, linear layers, embeddings and norms get the target's
+    leaf names and layouts; any other array stays as it is under its own name. PyTorch's weight
+    norms are multiplied out.
+
+    Args:
+        state: PyTorch's ``state_dict()``; Flax NNX's state or pure dict; an Equinox module, or
+            arrays by dotted path; a Keras model, or arrays by variable path; Haiku's parameters.
+            Tensors are read through NumPy.
+        source: whose it is: "torch", "flax", "equinox", "keras" or "haiku".
+        target: one of these.
+        kinds: what the layers are: a model of either framework that tells it, or glob patterns of
+            layer paths with a kind ("conv_transpose", "conv", "linear", "embedding", "norm",
+            "other") or a `LayerKind` that knows groups too, such as ``{"ups.*":
+            "conv_transpose"}``. Without, arrays named like weights are taken by their axes: three
+            and more for a convolution, two for a linear layer, one for a norm.
+        rename: from the source's layer paths to the target's, a mapping of those that differ or a
+            function of all; paths are dotted, "ups.0" for example.
+
+    Returns:
+        PyTorch: arrays by name; Flax: nested dictionaries for ``nnx.update``; Equinox: arrays by
+        dotted path for `replace_leaves`; Keras: arrays by variable path; Haiku: parameters.
+
+    Raises:
+        GeometryError: if a layer cannot be said in the target, or two layers get one path.
+
+    Examples:
+        >>> state = {"up.weight": np.zeros((2, 3, 4)), "up.bias": np.zeros(3)}
+        >>> tree = convert_state_dict(state, "torch", "flax", kinds={"up": "conv_transpose"})
+        >>> {name: array.shape for name, array in tree["up"].items()}
+        {'kernel': (4, 2, 3), 'bias': (3,)}
+
+    With ``nnx.ConvTranspose(..., transpose_kernel=True)`` use `LayerKind` ("conv_transpose",
+    layout="flax_transpose_kernel"), or give the model.
+    """
+    for argument, name in (("source", source), ("target", target)):
+        if name not in TREES:
+            fail(argument, name, f"the trees are {', '.join(TREES)}", "use one of them")
+    known = _by_path(kinds)
+    layers = _read(_flat(state), source, known, _renamed(rename))
+    if source == "torch":
+        for layer in layers.values():
+            _multiply_out(layer)
+    return _WRITERS[target](
+        {
+            (path, name): array
+            for path, layer in layers.items()
+            for name, array in _written(path, layer, target).items()
+        }
+    )
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _flat(state: Any) -> dict[tuple[str, str], Any]:
+    """(layer path, leaf name) to array, from any tree."""
+    if hasattr(state, "weights") and hasattr(state, "get_weights"):  # a Keras model
+        state = {variable.path: variable for variable in state.weights}
+    if isinstance(state, Mapping):
+        leaves = list(_mapped(state, ()))
+    else:
+        leaves = [
+            (tuple(_key(entry) for entry in path), leaf)
+            for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
+        ]
+    flat = {}
+    for path, leaf in leaves:
+        *layer, name = ".".join(path).replace("/", ".").split(".")
+        if layer[-2:] == ["parametrizations", "weight"]:  # PyTorch's weight norm since 2.0
+            layer = layer[:-2]
+        if "rngs" not in layer and (hasattr(leaf, "shape") or isinstance(leaf, int | float)):
+            flat[".".join(layer), name] = as_numpy(leaf)
+    return flat
+
+
+def _mapped(tree: Any, path: tuple[str, ...]) -> Any:
+    """The leaves of nested mappings, which jax.tree would sort and NNX's variables hide."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _mapped(value, (*path, str(key)))
+        else:
+            yield (*path, str(key)), value
+
+
+def _key(entry: Any) -> str:
+    """One step of a path of jax.tree_util."""
+    for attribute in ("name", "key", "idx"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
+
+
+def _by_path(kinds: Kinds | None) -> Mapping[str, LayerKind]:
+    """Kinds by pattern, whichever way they were given."""
+    if kinds is None:
+        return {}
+    if not isinstance(kinds, Mapping):
+        return layer_kinds(kinds)
+    read = {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
+    for pattern, kind in read.items():
+        if not isinstance(kind, LayerKind) or kind.kind not in KINDS:
+            fail(f"kinds[{pattern!r}]", kinds[pattern], f"the kinds are {', '.join(KINDS)}",
+                 "use one of them, or a LayerKind")  # fmt: skip
+    return read
+
+
+def _renamed(rename: Rename) -> Callable[[str], str]:
+    if rename is None:
+        return lambda path: path
+    if isinstance(rename, Mapping):
+        return lambda path: rename.get(path, path)
+    return rename
+
+
+def _read(
+    flat: Mapping[tuple[str, str], Any], source: str, kinds: Mapping[str, LayerKind],
+    rename: Callable[[str], str],
+) -> dict[str, _Layer]:  # fmt: skip
+    """Layers by their new paths, their arrays in PyTorch's names and layouts."""
+    by_layer: dict[str, dict[str, Any]] = {}
+    for (path, name), array in flat.items():
+        by_layer.setdefault(path, {})[name] = array
+    layers: dict[str, _Layer] = {}
+    for path, arrays in by_layer.items():
+        new = rename(path)
+        if new in layers:
+            fail("rename", Words(f"{path!r} to {new!r}"), "another layer has that path",
+                 "give every layer its own")  # fmt: skip
+        kind = _kind(path, new, arrays, source, kinds)
+        back = {names[source]: name for name, names in LEAVES[kind.kind].items() if source in names}
+        layers[new] = _Layer(kind)
+        for name, array in arrays.items():
+            with _named(path, name):
+                layers[new].arrays[back.get(name, name)] = (
+                    _to_torch(array, back[name], kind, source) if name in back else array
+                )
+    return layers
+
+
+def _kind(
+    path: str, new: str, arrays: Mapping[str, Any], source: str, kinds: Mapping[str, LayerKind]
+) -> LayerKind:
+    """What was said of a layer, or what its arrays look like."""
+    for pattern, kind in kinds.items():
+        if pattern in (path, new) or _matches(pattern, path) or _matches(pattern, new):
+            return kind
+    axes = {name: array.ndim for name, array in arrays.items()}
+    for sort in ("norm", "embedding"):
+        telling = {names.get(source) for names in LEAVES[sort].values()}
+        if (telling - {_WEIGHTED[source], _BIASED[source]}) & axes.keys():
+            return LayerKind(sort)
+    weight = axes.get(_WEIGHTED[source], axes.get("weight_v", axes.get("original1", 0)))
+    guess = {0: "other", 1: "norm" if source in ("torch", "equinox") else "other", 2: "linear"}
+    return LayerKind(guess.get(weight, "conv"))
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """A glob whose * stays within one step of a path, and whose ** does not."""
+    steps = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
+    return re.fullmatch(steps, path) is not None
+
+
+def _multiply_out(layer: _Layer) -> None:
+    """PyTorch's weight norm, old and new: w = g * v / |v|, |v| over the axes along which g is 1."""
+    for g, v in (("weight_g", "weight_v"), ("original0", "original1")):
+        if g in layer.arrays and v in layer.arrays:
+            size, direction = layer.arrays.pop(g), layer.arrays.pop(v)
+            axes = tuple(n for n, length in enumerate(size.shape) if length == 1)
+            norm = np.sqrt(np.sum(np.square(direction), axis=axes, keepdims=True))
+            layer.arrays["weight"] = size * direction / norm
+
+
+@contextlib.contextmanager
+def _named(path: str, name: str) -> Iterator[None]:
+    """Say of which array an error speaks."""
+    try:
+        yield
+    except GeometryError as error:
+        raise GeometryError(f"{path}.{name}: {error}") from None
+
+
+# -- layouts ---------------------------------------------------------------------------------------
+
+
+def _layout(kind: LayerKind, framework: str) -> str:
+    """Whose transposed kernel: a layer may keep it in a layout of its own."""
+    own = kind.layout
+    if own and (own == framework or own.startswith(framework + "_") or own == "tconvjax"):
+        return own
+    return framework
+
+
+def _to_torch(array: Any, name: str, kind: LayerKind, source: str) -> Any:
+    """An array in PyTorch's layout."""
+    if name == "weight" and kind.kind == "conv_transpose":
+        return convert_kernel(array, _layout(kind, source), "torch", groups=kind.groups)
+    if name == "weight" and source in ("flax", "keras", "haiku"):
+        if kind.kind == "conv":
+            return array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
+        if kind.kind == "linear":
+            return array.T
+    return array.reshape(-1) if name == "bias" and kind.kind != "other" else array
+
+
+def _written(path: str, layer: _Layer, target: str) -> dict[str, Any]:
+    """The arrays of a layer under the target's names and in its layouts."""
+    names = LEAVES[layer.kind.kind]
+    written = {}
+    for name, array in layer.arrays.items():
+        if name == "num_batches_tracked":
+            continue
+        if name in names and target not in names[name]:
+            fail(path, Words(name), f"{target} keeps it outside its parameters",
+                 "set it in the model's state by hand")  # fmt: skip
+        found = names.get(name, {}).get(target, name)
+        rank = layer.arrays["weight"].ndim - 2 if "weight" in layer.arrays else 0
+        with _named(path, name):
+            written[found] = _from_torch(array, name, layer.kind, target, rank)
+    if target == "torch" and "running_mean" in written:
+        written["num_batches_tracked"] = np.zeros((), np.int64)
+    return written
+
+
+def _from_torch(array: Any, name: str, kind: LayerKind, target: str, rank: int) -> Any:
+    if name == "weight" and kind.kind == "conv_transpose":
+        return convert_kernel(array, "torch", _layout(kind, target), groups=kind.groups)
+    if name == "weight" and target in ("flax", "keras", "haiku"):
+        if kind.kind == "conv":
+            return np.ascontiguousarray(array.transpose(*range(2, array.ndim), 1, 0))
+        if kind.kind == "linear":
+            return np.ascontiguousarray(array.T)
+    if name == "bias" and target == "equinox" and kind.kind in ("conv", "conv_transpose"):
+        return array.reshape(-1, *[1] * rank)
+    return array
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def _nested(flat: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """Nested dictionaries, with ints for the steps that are numbers, as Flax NNX has them."""
+    tree: dict[Any, Any] = {}
+    for (path, name), array in flat.items():
+        node = tree
+        for step in path.split(".") if path else []:
+            node = node.setdefault(int(step) if step.isdigit() else step, {})
+        node[name] = array
+    return tree
+
+
+def _joined(mark: str) -> Callable[[Mapping[tuple[str, str], Any]], dict[str, Any]]:
+    def join(flat: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+        return {
+            mark.join([*filter(None, path.split(".")), name]): array
+            for (path, name), array in flat.items()
+        }
+
+    return join
+
+
+def _by_module(flat: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """Two levels, as Haiku has them."""
+    tree: dict[str, Any] = {}
+    for (path, name), array in flat.items():
+        tree.setdefault(path.replace(".", "/"), {})[name] = array
+    return tree
+
+
+_WRITERS: Mapping[str, Callable[[Mapping[tuple[str, str], Any]], dict[str, Any]]] = (
+    MappingProxyType(
+        {
+            "torch": _joined("."),
+            "flax": _nested,
+            "equinox": _joined("."),
+            "keras": _joined("/"),
+            "haiku": _by_module,
+        }
+    )
+)
+
+
+def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
+    """A pytree with some of its arrays replaced, by dotted path: an Equinox module's weights.
+
+    Args:
+        module: any pytree whose paths `jax.tree_util` knows.
+        arrays: arrays by dotted path, as `convert_state_dict` gives them for "equinox"; cast to
+            the dtypes of those that they replace.
+
+    Returns:
+        A new pytree of the same structure.
+
+    Raises:
+        GeometryError: if a path or a shape does not fit.
+
+    Examples:
+        >>> replace_leaves({"up": {"bias": np.zeros(2)}}, {"up.bias": np.ones(2)})["up"]["bias"]
+        Array([1., 1.], dtype=...)
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(module)
+    places = {".".join(map(_key, path)): n for n, (path, _) in enumerate(leaves)}
+    values = [leaf for _, leaf in leaves]
+    for path, array in arrays.items():
+        if path not in places:
+            fail(path, Words(f"array of shape {array.shape}"), "the module has no such leaf",
+                 f"its leaves are {', '.join(list(places)[:8])}, ...")  # fmt: skip
+        old = values[places[path]]
+        if np.shape(old) != array.shape:
+            fail(path, Words(f"array of shape {array.shape}"), f"the module's has shape "
+                 f"{np.shape(old)}", "convert the weights of the same model")  # fmt: skip
+        values[places[path]] = jax.numpy.asarray(array, old.dtype)
+    return jax.tree_util.tree_unflatten(tree, values)

@@ -1,0 +1,260 @@
+"""The call-alikes against the peers themselves, on arguments that Hypothesis draws.
+
+Each peer that is not installed is a loud skip; ``pip install -e '.[peers]'`` brings all of them.
+``HYPOTHESIS_PROFILE=long`` draws a thousand examples for each test.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tconvjax import GeometryError, assert_adjoint
+from tconvjax import conventions as conv
+from tests.strategies import Transposed, ends, numbers, transposed
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
+def peer(module: str) -> Any:
+    return pytest.importorskip(
+        module,
+        reason=f"{module} is not installed, so its call-alike was not compared with it; "
+        "\"pip install -e '.[peers]'\" and 'pytest tests/conformance' compare all of them",
+    )
+
+
+def agree(theirs: Any, ours: Any) -> None:
+    """The same values, or a refusal by both. What is empty says nothing."""
+    try:
+        expected = np.asarray(theirs())
+    except Exception:  # noqa: BLE001 - peers refuse by any exception
+        with pytest.raises(GeometryError):
+            ours()
+        return
+    if expected.size:
+        result = np.asarray(ours())
+        assert result.shape == expected.shape
+        np.testing.assert_array_equal(result, expected)
+
+
+# -- PyTorch ---------------------------------------------------------------------------------------
+
+
+@given(st.data(), transposed(groups=True))
+def test_torch(data: st.DataObject, there: Transposed) -> None:
+    torch = peer("torch")
+    y, w, b = there.arrays(conv.KERNELS["torch"], last=False)
+    if data.draw(st.booleans(), "unbatched"):
+        y = y[0]
+    given = {
+        "stride": data.draw(numbers(1, 4, there.rank), "stride"),
+        "padding": data.draw(numbers(-1, 3, there.rank), "padding"),
+        "dilation": there.dilation,
+        "groups": there.groups,
+    }
+    size = data.draw(st.none() | numbers(1, 12, there.rank), "output_size")
+    if size is None:
+        given["output_padding"] = data.draw(numbers(-1, 4, there.rank), "output_padding")
+        function = getattr(torch.nn.functional, f"conv_transpose{there.rank}d")
+        agree(
+            lambda: function(*map(torch.tensor, (y, w, b)), **given),
+            lambda: conv.torch_conv_transpose(y, w, b, **given),
+        )
+        return
+    size = (size,) * there.rank if isinstance(size, int) else size
+    layer = getattr(torch.nn, f"ConvTranspose{there.rank}d")
+
+    def module() -> Any:
+        made = layer(there.c, there.m, there.kernel_size, dtype=torch.float64, **given)
+        made.load_state_dict({"weight": torch.tensor(w), "bias": torch.tensor(b)})
+        return made(torch.tensor(y), output_size=list(size)).detach()
+
+    agree(module, lambda: conv.torch_conv_transpose(y, w, b, **given, output_size=size))
+
+
+# -- Keras -----------------------------------------------------------------------------------------
+
+
+@given(st.data(), transposed())
+def test_keras(data: st.DataObject, there: Transposed) -> None:
+    keras = peer("keras")
+    last = data.draw(st.booleans(), "channels last")
+    y, w, _ = there.arrays(conv.KERNELS["keras"], last=last)
+    given = {
+        "strides": data.draw(numbers(1, 4, there.rank), "strides"),
+        "padding": data.draw(st.sampled_from(["valid", "same", "SAME", "causal"]), "padding"),
+        "output_padding": data.draw(st.none() | numbers(0, 3, there.rank), "output_padding"),
+        "data_format": "channels_last" if last else "channels_first",
+        "dilation_rate": data.draw(numbers(1, 3, there.rank), "dilation_rate"),
+    }
+    agree(
+        lambda: keras.ops.conv_transpose(y, w, **given),
+        lambda: conv.keras_conv_transpose(y, w, **given),
+    )
+
+
+# -- Flax ------------------------------------------------------------------------------------------
+
+
+def flax_arguments(data: st.DataObject, there: Transposed) -> dict[str, Any]:
+    rank = there.rank
+    names = st.sampled_from(["SAME", "VALID", "CIRCULAR", "CAUSAL", "SAME_LOWER"])
+    return {
+        "strides": data.draw(st.none() | numbers(1, 4, rank), "strides"),
+        "padding": data.draw(names | numbers(-1, 4, rank) | ends(-1, 4, rank), "padding"),
+        "kernel_dilation": data.draw(st.none() | numbers(1, 3, rank), "kernel_dilation"),
+        "transpose_kernel": data.draw(st.booleans(), "transpose_kernel"),
+    }
+
+
+def flax_is_wrong(there: Transposed, given: dict[str, Any]) -> bool:
+    """Where its CIRCULAR with transpose_kernel starts one element beside the transpose's start."""
+    if given["padding"] != "CIRCULAR" or not given["transpose_kernel"]:
+        return False
+    steps = [
+        given[name] if isinstance(given[name], tuple) else (given[name] or 1,) * there.rank
+        for name in ("strides", "kernel_dilation")
+    ]
+    spans = [d * (k - 1) + 1 for k, d in zip(there.kernel_size, steps[1], strict=True)]
+    periods = [s * n for s, n in zip(steps[0], there.size, strict=True)]
+    return any(
+        ((max(span - s, 0) + 1) // 2 - (span - 1) // 2) % period != 0
+        for span, s, period in zip(spans, steps[0], periods, strict=True)
+    )
+
+
+def flax_arrays(data: st.DataObject, there: Transposed, given: dict[str, Any]) -> list[Any]:
+    name = "flax_transpose_kernel" if given["transpose_kernel"] else "flax"
+    y, w, b = there.arrays(conv.KERNELS[name])
+    batch = data.draw(st.sampled_from([(), (2,), (1, 2)]), "batch")
+    y = np.broadcast_to(y[0], (*batch, *y.shape[1:]))
+    mask = np.arange(w.size).reshape(w.shape) % 2.0 if data.draw(st.booleans(), "masked") else None
+    return [y, w, b, mask]
+
+
+@given(st.data(), transposed())
+def test_flax_nnx(data: st.DataObject, there: Transposed) -> None:
+    peer("flax")
+    from flax import nnx
+
+    given = flax_arguments(data, there)
+    y, w, b, mask = flax_arrays(data, there, given)
+
+    def theirs() -> Any:
+        layer = nnx.ConvTranspose(there.c, there.m, there.kernel_size, mask=mask, **given,
+                                  param_dtype=y.dtype, rngs=nnx.Rngs(0))  # fmt: skip
+        layer.kernel[...], layer.bias[...] = w, b
+        return layer(y)
+
+    def ours() -> Any:
+        return conv.flax_conv_transpose(y, w, b, mask=mask, **given)
+
+    if flax_is_wrong(there, given):
+        ours()
+    elif given["padding"] == "CIRCULAR" and not isinstance(given["strides"], tuple | None):
+        pass  # Flax zips the strides that it was given, so an int fails there; it is taken here
+    else:
+        agree(theirs, ours)
+
+
+@given(st.data(), transposed())
+def test_flax_linen(data: st.DataObject, there: Transposed) -> None:
+    peer("flax")
+    from flax import linen
+
+    given = flax_arguments(data, there)
+    y, w, b, mask = flax_arrays(data, there, given)
+
+    def theirs() -> Any:
+        layer = linen.ConvTranspose(there.m, there.kernel_size, mask=mask, **given)
+        return layer.apply({"params": {"kernel": w, "bias": b}}, y)
+
+    if not flax_is_wrong(there, given):
+        agree(theirs, lambda: conv.flax_conv_transpose(y, w, b, mask=mask, **given))
+
+
+@given(transposed())
+def test_circular_with_a_forward_kernel_is_the_transpose_of_flax_conv(there: Transposed) -> None:
+    """What Flax says of its own layer, and what does not hold for it with even spans."""
+    peer("flax")
+    from flax import nnx
+
+    y, w, _ = there.arrays(conv.KERNELS["flax_transpose_kernel"])
+    forward = nnx.Conv(there.m, there.c, there.kernel_size, there.stride, padding="CIRCULAR",
+                       kernel_dilation=there.dilation, use_bias=False, param_dtype=y.dtype,
+                       rngs=nnx.Rngs(0))  # fmt: skip
+    forward.kernel[...] = w
+    size = [s * n for s, n in zip(there.stride, there.size, strict=True)]
+    x = np.arange(float(there.batch * np.prod(size) * there.m))
+    x = x.reshape(there.batch, *size, there.m)
+    assert_adjoint(
+        forward,
+        lambda y: conv.flax_conv_transpose(y, w, strides=there.stride, padding="CIRCULAR",
+                                           kernel_dilation=there.dilation, transpose_kernel=True),
+        jnp.asarray(x), jnp.asarray(y),
+    )  # fmt: skip
+
+
+# -- Haiku -----------------------------------------------------------------------------------------
+
+
+@given(st.data(), transposed(dilated=False))
+def test_haiku(data: st.DataObject, there: Transposed) -> None:
+    haiku = peer("haiku")
+    name = data.draw(st.sampled_from(["channels_last", "channels_first", "N...C", "NC..."]))
+    last = name in ("channels_last", "N...C")
+    y, w, b = there.arrays(conv.KERNELS["haiku"], last=last)
+    b = b if last else b.reshape(-1, *[1] * there.rank)
+    if data.draw(st.booleans(), "unbatched"):
+        y = y[0]
+    given = {
+        "stride": data.draw(numbers(1, 4, there.rank), "stride"),
+        "padding": data.draw(st.sampled_from(["SAME", "VALID"]) | ends(-1, 4, there.rank)),
+        "output_shape": data.draw(st.none() | numbers(1, 12, there.rank), "output_shape"),
+        "data_format": name,
+    }
+
+    def theirs() -> Any:
+        module = haiku.without_apply_rng(haiku.transform(lambda y: haiku.ConvNDTranspose(
+            there.rank, there.m, there.kernel_size, **given)(y)))  # fmt: skip
+        return module.apply({"conv_nd_transpose": {"w": jnp.asarray(w), "b": jnp.asarray(b)}}, y)
+
+    agree(theirs, lambda: conv.haiku_conv_transpose(y, w, b, **given))
+
+
+# -- Equinox ---------------------------------------------------------------------------------------
+
+
+@given(st.data(), transposed(groups=True))
+def test_equinox(data: st.DataObject, there: Transposed) -> None:
+    equinox = peer("equinox")
+    import jax
+
+    y, w, b = there.arrays(conv.KERNELS["equinox"], last=False)
+    b = b.reshape(-1, *[1] * there.rank)
+    rank = there.rank
+    names = st.sampled_from(["SAME", "same_lower", "VALID", "FULL"])
+    given = {
+        "stride": data.draw(numbers(1, 4, rank), "stride"),
+        "padding": data.draw(names | numbers(-1, 3, rank) | ends(-1, 3, rank), "padding"),
+        "output_padding": data.draw(numbers(0, 2, rank), "output_padding"),
+        "dilation": there.dilation,
+        "groups": there.groups,
+        "padding_mode": data.draw(st.sampled_from(["ZEROS", "CIRCULAR", "zeros"]), "mode"),
+    }
+
+    def theirs() -> Any:
+        layer = equinox.nn.ConvTranspose(
+            rank, there.c, there.m, there.kernel_size, key=jax.random.key(0), **given
+        )
+        layer = equinox.tree_at(lambda layer: (layer.weight, layer.bias), layer, (w, b))
+        return layer(y[0])
+
+    agree(theirs, lambda: conv.equinox_conv_transpose(y[0], w, b, **given))
