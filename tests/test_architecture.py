@@ -22,6 +22,7 @@ FLOORS = [
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
     {"conventions", "acceleration"},
+    {"layers"},
     {"command"},
     {"__init__"},
     {"__main__"},

@@ -11,7 +11,7 @@ from tconvjax.conventions.files import load_state, save_state
 from tconvjax.conventions.flax import flax_conv_transpose
 from tconvjax.conventions.haiku import haiku_conv_transpose
 from tconvjax.conventions.keras import keras_conv_transpose
-from tconvjax.conventions.kernels import KERNELS, KernelLayout, convert_kernel
+from tconvjax.conventions.kernels import KERNELS, KernelLayout, convert_kernel, relaid
 from tconvjax.conventions.lax import lax_conv_transpose
 from tconvjax.conventions.layer import Crop, Layer
 from tconvjax.conventions.models import KINDS, LayerKind, layer_kinds
@@ -49,6 +49,7 @@ __all__ = [
     "onnx_conv_transpose",
     "padding_table",
     "read_layer",
+    "relaid",
     "replace_leaves",
     "save_state",
     "tf_conv_transpose",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jax.lax import ConvDimensionNumbers
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call
@@ -12,7 +13,7 @@ from tconvjax.conventions.kernels import KERNELS
 from tconvjax.conventions.lax import padded, without_groups
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, unsaid
 from tconvjax.forward import Precision
-from tconvjax.geometry import Ints, Words, fail
+from tconvjax.geometry import PADDING_MODES, Ints, Words, fail
 from tconvjax.operands import arrays
 
 
@@ -42,6 +43,30 @@ def circular_low(axis: Crop, transposed: bool) -> int:
     off; so its result is no transpose there. Its own convention holds for its own kernel.
     """
     return (axis.span - 1) // 2 if transposed else max(axis.span - axis.stride, 0) // 2
+
+
+def forward_arguments(layer: Any) -> dict[str, Any]:
+    """`tconvjax.conv`'s keyword arguments of a layer with the attributes of Flax's ``Conv``.
+
+    Its CIRCULAR and REFLECT are paddings in Flax, of span - 1 elements in all.
+    """
+    rank, padding, mode = len(layer.kernel_size), layer.padding, "zeros"
+    if isinstance(padding, str) and padding.lower() in PADDING_MODES[1:]:
+        steps = layer.kernel_dilation
+        steps = (steps,) * rank if isinstance(steps, int) else steps
+        totals = [d * (k - 1) for d, k in zip(steps, layer.kernel_size, strict=True)]
+        mode, padding = padding.lower(), [(n // 2, n - n // 2) for n in totals]
+    data = (0, rank + 1, *range(1, rank + 1))
+    return {
+        "stride": layer.strides,
+        "padding": padding,
+        "padding_mode": mode,
+        "dilation": layer.kernel_dilation,
+        "groups": layer.feature_group_count,
+        "dimension_numbers": ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data),
+        "precision": layer.precision,
+        "preferred_element_type": layer.preferred_element_type,
+    }
 
 
 def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:

@@ -114,19 +114,23 @@ def convert_kernel(kernel: Any, source: str, target: str, *, groups: int = 1) ->
         >>> convert_kernel(w, "torch", "flax")[:, 0, 0].tolist()  # the taps run backwards
         [1, 0]
     """
-    there, wanted = kernel_layout("source", source), kernel_layout("target", target)
     w = as_numpy(kernel)
     if w.ndim < 3:
         fail("kernel", Words(f"array of shape {w.shape}"), "a kernel has two channel axes and at "
              "least one axis of taps", "give a convolution's kernel")  # fmt: skip
-    groups = group_count(groups)
-    check_kernel_groups(w, there.spec(w.ndim - 2), there.backwards, groups)
+    return np.ascontiguousarray(relaid(w, source, target, group_count(groups)))
+
+
+def relaid(w: Any, source: str, target: str, groups: int) -> Any:
+    """`convert_kernel` for NumPy and JAX arrays alike, under ``jit`` too."""
+    there, wanted = kernel_layout("source", source), kernel_layout("target", target)
     came, go = there.spec(w.ndim - 2), wanted.spec(w.ndim - 2)
+    check_kernel_groups(w, came, there.backwards, groups)
     if there.backwards == wanted.backwards:
-        return np.ascontiguousarray(w.transpose([came[go.index(n)] for n in range(w.ndim)]))
+        return w.transpose([came[go.index(n)] for n in range(w.ndim)])
     if there.backwards:
         came, go = _exchanged(came), _exchanged(go)
-    return np.ascontiguousarray(turned(w, groups, came, go))
+    return turned(w, groups, came, go)
 
 
 def _exchanged(spec: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""Layers for Flax NNX (`tconvjax.layers.nnx`) and Equinox (`tconvjax.layers.equinox`)."""
