@@ -162,6 +162,8 @@ def as_numpy(value: Any) -> Any:
 
             return value.float().numpy().astype(ml_dtypes.bfloat16)
         return value.resolve_conj().numpy() if value.is_complex() else value.numpy()
-    if hasattr(value, "numpy") and not isinstance(value, np.ndarray):  # TensorFlow, Keras
+    if hasattr(value, "path") and hasattr(value, "value"):  # a variable of Keras
+        return as_numpy(value.value)
+    if hasattr(value, "numpy") and not isinstance(value, np.ndarray):  # TensorFlow
         return np.asarray(value.numpy())
     return np.asarray(value)

@@ -62,7 +62,10 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
     if hasattr(model, "named_modules"):  # PyTorch
         found = dict(model.named_modules())
     elif hasattr(model, "_flatten_layers"):  # Keras
-        found = {_keras_path(layer): layer for layer in model._flatten_layers(include_self=False)}
+        layers = model._flatten_layers(include_self=False)
+        start = f"{model.name}/"
+        paths = [str(layer.path or "").removeprefix(start).replace("/", ".") for layer in layers]
+        found = dict(zip(paths, layers, strict=True))
     else:
         found = dict(_walk(model, "", set()))
     kinds = {path: kind for path, part in found.items() if (kind := _kind_of(part)) is not None}
@@ -72,13 +75,9 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
     return kinds
 
 
-def _keras_path(layer: Any) -> str:
-    return str(layer.path).replace("/", ".")
-
-
 def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """The parts of a model that keeps them as attributes and in lists."""
-    if id(part) in seen or isinstance(part, str | bytes | int | float) or hasattr(part, "dtype"):
+    if id(part) in seen or isinstance(part, str | bytes | int | float) or hasattr(part, "shape"):
         return
     seen.add(id(part))
     if path and _kind_of(part) is not None:

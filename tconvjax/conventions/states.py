@@ -124,7 +124,8 @@ def convert_state_dict(
 def _flat(state: Any) -> dict[tuple[str, str], Any]:
     """(layer path, leaf name) to array, from any tree."""
     if hasattr(state, "weights") and hasattr(state, "get_weights"):  # a Keras model
-        state = {variable.path: variable for variable in state.weights}
+        start = f"{state.name}/"
+        state = {variable.path.removeprefix(start): variable for variable in state.weights}
     if isinstance(state, Mapping):
         leaves = list(_mapped(state, ()))
     else:
