@@ -6,14 +6,30 @@ Padding is done by ``np.pad``; the sums run over output positions and taps one b
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
+from tconvjax import GeometryError
 from tests.strategies import Arguments
 
 NUMPY_MODES = {"zeros": "constant", "circular": "wrap", "reflect": "reflect", "replicate": "edge"}
+
+
+def agree(theirs: Callable[[], Any], ours: Callable[[], Any], atol: float = 0) -> None:
+    """The same values, or a refusal by both. What is empty says nothing."""
+    try:
+        expected = np.asarray(theirs())
+    except Exception:  # noqa: BLE001 - peers refuse by any exception
+        with pytest.raises(GeometryError):
+            ours()
+        return
+    if expected.size:
+        result = np.asarray(ours())
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, rtol=0, atol=atol)
 
 
 def padded_index(size: int, low: int, high: int, mode: str) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tconvjax
-from tconvjax import explaining, matrices, rendering, symbolic
+from tconvjax import conventions, explaining, matrices, rendering, symbolic
 from tests import docs_examples
 
 ROOT = docs_examples.ROOT
@@ -84,7 +84,7 @@ def test_readme_has_the_two_commands_verbatim(command: str) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     names = {f"tconvjax.{name}" for name in tconvjax.__all__}
-    for module in (symbolic, rendering, explaining):
+    for module in (conventions, symbolic, rendering, explaining):
         names |= {f"{module.__name__}.{name}" for name in module.__all__
                   if inspect.isroutine(getattr(module, name)) or
                   inspect.isclass(getattr(module, name))}  # fmt: skip
@@ -117,6 +117,12 @@ def test_a_link_to_read_is_no_foreign_asset() -> None:
 @pytest.mark.parametrize("path", [*WRITTEN, ROOT / "mkdocs.yml"], ids=named)
 def test_nothing_is_left_to_do(path: Path) -> None:
     assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text("utf-8"))
+
+
+def test_the_tables_of_arguments_are_what_translate_reads() -> None:
+    text = (ROOT / "docs/use/porting.md").read_text("utf-8")
+    assert conventions.argument_table() in text
+    assert conventions.padding_table() in text
 
 
 def test_the_figures_are_those_that_were_measured() -> None:

@@ -34,6 +34,8 @@ _BESIDE = {
     "lax": ("transpose_kernel", "use_consistent_padding"),
 }
 """Arguments that decide how others are read, and stand for no concept of their own."""
+_READ_OFF = ("tconvjax", "tf", "lax")
+"""Who reads the kernel's size off the kernel; `translate` calls it kernel_size."""
 _ABOUT = ("in_channels", "out_channels", "bias")
 
 
@@ -167,6 +169,8 @@ def argument_table() -> str:
     ]
     for there in FRAMEWORKS.values():
         cells = [f"`{there.names[c]}`" if c in there.names else "—" for c in heads]
+        if there.name in _READ_OFF:
+            cells[0] = "the kernel's"
         if there.name == "lax":  # it is the call-alike here that has them
             cells[list(heads).index("groups")] = "—"
         turned = ", taps backwards" if there.kernel.backwards else ""
@@ -186,7 +190,7 @@ def padding_table() -> str:
         True
     """
     rows = [
-        f"| `{there.name}` | {there.call} | {there.data} | {there.padding} |"
+        f"| `{there.name}` | {there.call} | {there.data} | {there.padding} |".replace("*", "\\*")
         for there in FRAMEWORKS.values()
     ]
     return "\n".join(["| | call | data | padding |", "|---|---|---|---|", *rows])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tconvjax import GeometryError, assert_adjoint
 from tests.conformance.test_peers import flax_arguments, flax_is_wrong, peer
+from tests.oracles import agree
 from tests.strategies import Transposed, ends, numbers, transposed
 
 # -- Flax NNX --------------------------------------------------------------------------------------
@@ -68,19 +69,7 @@ def test_an_original_nnx_layer_is_flax_own(data: st.DataObject, there: Transpose
              rngs=nnx.Rngs(3), **more)
         for kind, more in ((nnx.ConvTranspose, {}), (ConvTranspose, {"original": True}))
     ]  # fmt: skip
-    close(lambda: layers[0](y), lambda: layers[1](y))
-
-
-def close(theirs: Any, ours: Any) -> None:
-    """The same values, or a refusal by both. What is empty says nothing."""
-    try:
-        expected = theirs()
-    except Exception:  # noqa: BLE001 - peers refuse by any exception
-        with pytest.raises(GeometryError):
-            ours()
-        return
-    if expected.size:
-        np.testing.assert_allclose(ours(), expected, atol=1e-12)
+    agree(lambda: layers[0](y), lambda: layers[1](y), atol=1e-12)
 
 
 def _layout(given: dict[str, Any]) -> Any:
@@ -203,7 +192,7 @@ def test_an_equinox_layer_with_the_same_key_is_the_same_function(
     )
     if original:
         np.testing.assert_array_equal(ours.weight, theirs.weight)
-    close(lambda: theirs(y), lambda: ours(y))
+    agree(lambda: theirs(y), lambda: ours(y), atol=1e-12)
 
 
 @given(st.data(), transposed(groups=True))

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tconvjax import GeometryError, assert_adjoint
+from tconvjax import assert_adjoint
 from tconvjax import conventions as conv
+from tests.oracles import agree
 from tests.strategies import Transposed, ends, numbers, transposed
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -28,20 +29,6 @@ def peer(module: str) -> Any:
         reason=f"{module} is not installed, so its call-alike was not compared with it; "
         "\"pip install -e '.[peers]'\" and 'pytest tests/conformance' compare all of them",
     )
-
-
-def agree(theirs: Any, ours: Any) -> None:
-    """The same values, or a refusal by both. What is empty says nothing."""
-    try:
-        expected = np.asarray(theirs())
-    except Exception:  # noqa: BLE001 - peers refuse by any exception
-        with pytest.raises(GeometryError):
-            ours()
-        return
-    if expected.size:
-        result = np.asarray(ours())
-        assert result.shape == expected.shape
-        np.testing.assert_array_equal(result, expected)
 
 
 # -- PyTorch ---------------------------------------------------------------------------------------
