@@ -157,8 +157,8 @@ def _on_a_cpu(c: Convolution, ways: list[Assignment]) -> Decision:
 def _in_fast_form(c: Convolution) -> bool:
     """Whether XLA has a convolution for it that is no plain loop, and is given no zeros.
 
-    The estimates of "patches" come within their error of it there, and what an operation gains
-    alone, a model loses where XLA fuses less.
+    "patches" is up to four times faster there alone, where channels are few, but no faster in a
+    model: a step of a HiFi-GAN took as long or longer (``benchmarks/acceleration.py``).
     """
     return len(c.stride) <= 2 and c.dtype == jnp.float32 and c.groups == 1 and not _spread(c)
 

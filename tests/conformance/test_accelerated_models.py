@@ -80,6 +80,12 @@ def equinox_model(rank: int) -> tuple[Any, Callable[..., Any]]:
     return arrays, forward
 
 
+def assert_close(one: Any, other: Any) -> None:
+    assert one.dtype == other.dtype
+    scale = float(abs(np.asarray(other)).max())
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * scale)
+
+
 MODELS = {"flax": flax_model, "haiku": haiku_model, "equinox": equinox_model}
 
 
@@ -96,11 +102,7 @@ def test_a_model_has_the_same_gradients(name: str, rank: int) -> None:
     expected = jax.jit(gradients)(weights, x)
     for fast in (jax.grad(accelerate(loss), (0, 1)), accelerate(gradients)):
         result = jax.jit(fast)(weights, x)
-        assert jax.tree.structure(result) == jax.tree.structure(expected)
-        for one, other in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
-            assert one.dtype == other.dtype
-            scale = float(abs(np.asarray(other)).max())
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * scale)
+        jax.tree.map(assert_close, result, expected)  # it raises where the trees differ
     first = report(loss, weights, x).convolutions[0]
     assert first.partial == "conv_transpose"
 
