@@ -21,7 +21,7 @@ FLOORS = [
     {"partials", "explaining"},
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
-    {"conventions", "acceleration"},
+    {"conventions", "acceleration", "upsampling"},
     {"layers"},
     {"command"},
     {"__init__"},

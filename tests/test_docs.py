@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tconvjax
-from tconvjax import conventions, explaining, matrices, rendering, symbolic
+from tconvjax import conventions, explaining, matrices, rendering, symbolic, upsampling
 from tests import docs_examples
 
 ROOT = docs_examples.ROOT
@@ -84,7 +84,7 @@ def test_readme_has_the_two_commands_verbatim(command: str) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     names = {f"tconvjax.{name}" for name in tconvjax.__all__}
-    for module in (conventions, symbolic, rendering, explaining):
+    for module in (conventions, symbolic, rendering, explaining, upsampling):
         names |= {f"{module.__name__}.{name}" for name in module.__all__
                   if inspect.isroutine(getattr(module, name)) or
                   inspect.isclass(getattr(module, name))}  # fmt: skip

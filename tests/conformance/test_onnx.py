@@ -14,6 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 import tconvjax as tc
+from tconvjax import upsampling
 
 
 @functools.cache
@@ -27,6 +28,19 @@ def node_cases() -> dict[str, Any]:
     return {
         case.name: case for case in found if case.model.graph.node[0].op_type == "ConvTranspose"
     }
+
+
+@functools.cache
+def upsampling_cases() -> dict[str, Any]:
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = collect_testcases(None)
+    return {case.name: case for case in found if case.model.graph.node[0].op_type in COUNTS}
+
+
+COUNTS = {"MaxUnpool": 2, "Col2Im": 5, "DepthToSpace": 2, "SpaceToDepth": 4}
 
 
 def converted_models() -> list[Path]:
@@ -98,3 +112,44 @@ def test_a_shipped_model_agrees(folder: Path) -> None:
     (node,) = graph.node
     expected = numpy_helper.to_array(onnx.load_tensor(data / "output_0.pb"))
     assert_agrees(node, [arrays[name] for name in node.input], expected)
+
+
+def rearranged(node: Any, arrays: list[np.ndarray]) -> Any:
+    """A node of ONNX that upsamples, by this package."""
+    given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if node.op_type == "MaxUnpool":
+        y, indices, *shape = arrays
+        assert "pads" not in given
+        plain = upsampling.max_unpool(y, indices, given["kernel_shape"], given["strides"])
+        if not shape:
+            return plain
+        # ONNX's indices are those of the natural plane, which its output_shape makes larger.
+        more = [(0, wanted - n) for wanted, n in zip(shape[0], plain.shape, strict=True)]
+        return np.pad(plain, more)
+    if node.op_type == "Col2Im":
+        columns, size, block = arrays
+        rank = len(size)
+        pads = given.get("pads", [0] * 2 * rank)
+        assert pads[:rank] == pads[rank:]
+        return upsampling.fold(
+            columns, size.tolist(), block.tolist(), padding=pads[:rank],
+            dilation=given.get("dilations", [1] * rank),
+            stride=given.get("strides", [1] * rank),
+        )  # fmt: skip
+    order = given.get("mode", b"DCR").decode()
+    name = {"DepthToSpace": "pixel_shuffle", "SpaceToDepth": "pixel_unshuffle"}[node.op_type]
+    return getattr(upsampling, name)(arrays[0], (given["blocksize"],) * 2, order=order)
+
+
+def test_all_upsampling_cases_are_there() -> None:
+    found = [case.model.graph.node[0].op_type for case in upsampling_cases().values()]
+    assert {name: found.count(name) for name in COUNTS} == COUNTS
+
+
+@pytest.mark.parametrize("number", range(sum(COUNTS.values())))
+def test_an_upsampling_case_agrees(number: int) -> None:
+    case = list(upsampling_cases().values())[number]
+    (node,) = case.model.graph.node
+    for inputs, outputs in case.data_sets:
+        result = np.asarray(rearranged(node, list(inputs)))
+        np.testing.assert_array_equal(result, outputs[0])

@@ -1,0 +1,131 @@
+"""How many stamps land on each pixel: the checkerboard of a transposed convolution, in numbers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from tconvjax.geometry import Axis, Geometry, Words, fail
+
+
+def overlap(geometry: Geometry) -> NDArray[np.int64]:
+    """How many products each element of a transposed convolution's result adds up, in one channel.
+
+    overlap[j] = number of (i, t) with stride * i + dilation * t - low = j, over all axes
+
+    Args:
+        geometry: of the forward convolution, as `Geometry.of_conv_transpose` makes it.
+
+    Returns:
+        Whole numbers of shape ``in_size``.
+
+    Examples:
+        >>> overlap(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2)).tolist()
+        [1, 1, 2, 1, 2, 1, 2, 1, 1]
+    """
+    lines = [_overlap(axis) for axis in geometry.axes]
+    return functools.reduce(np.multiply.outer, lines)
+
+
+def _overlap(axis: Axis) -> NDArray[np.int64]:
+    counts = np.zeros(axis.in_size, np.int64)
+    for _, j, _ in axis.links():
+        counts[j] += 1
+    return counts
+
+
+@dataclass(frozen=True)
+class Checkerboard:
+    """How unevenly a transposed convolution treats the elements of its result.
+
+    Args:
+        unevenness: the standard deviation of what the phases add up, over its mean size; 0 for
+            none. Of several channels the largest.
+        phases: what each phase adds up of a constant input, away from the border: its taps, or the
+            sum of its weights, (*stride).
+        advice: what to change, in a sentence.
+    """
+
+    unevenness: float
+    phases: NDArray[np.float64]
+    advice: str
+
+    def __str__(self) -> str:
+        """The number and the advice."""
+        return f"unevenness {self.unevenness:.3g}: {self.advice}"
+
+
+def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checkerboard:
+    """Whether the result of a transposed convolution has a checkerboard, and what to change.
+
+    Away from the border the result of a constant input repeats with the stride: element j adds up
+    the taps t with dilation * t = j + low modulo the stride. Where these sums differ from phase to
+    phase, so does the brightness of neighbouring pixels.
+
+    Args:
+        geometry: of the forward convolution.
+        kernel: (O, C / groups, *k), to add up its weights; None to count taps, as for a kernel
+            whose weights are all 1, which is what a random kernel is on average.
+
+    Returns:
+        The unevenness, the phases' sums and a sentence.
+
+    Raises:
+        GeometryError: if the kernel has another shape.
+
+    Examples:
+        >>> there = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2, padding=1)
+        >>> checkerboard(there).phases.tolist()
+        [[1.0, 2.0], [2.0, 4.0]]
+        >>> checkerboard(Geometry.of_conv_transpose((1, 8), (1, 1, 4), stride=2)).unevenness
+        0.0
+
+    A. Odena et al., doi:10.23915/distill.00003.
+    """
+    weights = np.ones((1, 1, *geometry.kernel_size)) if kernel is None else np.asarray(kernel)
+    if kernel is not None and weights.shape != geometry.kernel_shape:
+        fail("kernel", Words(f"array of shape {weights.shape}"), "the geometry's kernel has shape "
+             f"{geometry.kernel_shape}", "give the layer's kernel")  # fmt: skip
+    groups = 1 if kernel is None else geometry.groups
+    sums = _sums(weights.reshape(groups, -1, *weights.shape[1:]), geometry.axes)
+    means = np.abs(sums).mean(axis=tuple(range(1, sums.ndim)))
+    deviations = sums.std(axis=tuple(range(1, sums.ndim)))
+    uneven = np.divide(deviations, means, out=np.zeros_like(means), where=means > 0)
+    worst = int(np.argmax(uneven))
+    number = float(uneven[worst]) if uneven[worst] > 1e-6 else 0.0
+    return Checkerboard(number, sums[worst], _advice(geometry, kernel is None, number))
+
+
+def _sums(weights: NDArray[np.float64], axes: Sequence[Axis]) -> NDArray[np.float64]:
+    """(channels of the result, *stride): what each phase adds up, over the input's channels too."""
+    sums = weights.sum(1).reshape(-1, *weights.shape[3:]).astype(np.float64)
+    for n, axis in enumerate(axes):
+        phases = (axis.dilation * np.arange(axis.kernel_size) - axis.low) % axis.stride
+        hits = (phases[:, None] == np.arange(axis.stride)).astype(np.float64)
+        sums = np.moveaxis(np.tensordot(sums, hits, ((n + 1,), (0,))), -1, n + 1)
+    return sums
+
+
+def _advice(geometry: Geometry, counted: bool, unevenness: float) -> str:
+    if max(geometry.stride) == 1:
+        return "with stride 1 there is one phase only, and no checkerboard"
+    uneven = [axis for axis in geometry.axes if axis.kernel_size % axis.stride]
+    if not uneven and counted:
+        return ("the kernel is a multiple of the stride, so every phase adds up as many taps; "
+                "start with icnr_init(transposed=True) for equal weights too")  # fmt: skip
+    if not uneven:
+        if unevenness == 0:
+            return "all phases have the same weight"
+        return ("the kernel is a multiple of the stride, so training can even it out; start with "
+                "icnr_init(transposed=True), or use resize_conv")  # fmt: skip
+    axis = uneven[0]
+    nearest = sorted({max(axis.kernel_size // axis.stride, 1) * axis.stride,
+                      -(-axis.kernel_size // axis.stride) * axis.stride})  # fmt: skip
+    return (f"make the kernel a multiple of the stride ({' or '.join(map(str, nearest))} taps in "
+            f"place of {axis.kernel_size}), start with icnr_init(transposed=True), or use "
+            "resize_conv")  # fmt: skip

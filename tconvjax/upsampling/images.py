@@ -1,0 +1,111 @@
+"""Which axes of an array are spatial, for functions that treat each channel by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from tconvjax import operands
+from tconvjax.geometry import Words, fail, frozen, ints
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the axes of an array stand.
+
+    Args:
+        spatial: positions of the spatial axes, in order.
+        channel: position of the channel axis.
+    """
+
+    spatial: tuple[int, ...]
+    channel: int
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes."""
+        return len(self.spatial)
+
+    def sizes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The spatial sizes of an array of that shape."""
+        return tuple(shape[position] for position in self.spatial)
+
+    def resized(self, shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape with other spatial sizes."""
+        new = list(shape)
+        for position, size in zip(self.spatial, sizes, strict=True):
+            new[position] = size
+        return tuple(new)
+
+
+def array(name: str, value: Any) -> jax.Array:
+    """An argument as an array of numbers."""
+    (read,) = operands.arrays(**{name: value})
+    return read
+
+
+def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
+    """Where the axes of x stand.
+
+    Args:
+        name: of the argument, for messages.
+        x: an array with or without a batch axis, or with several that lead.
+        layout: letters, such as "NHWC": N and C are batch and channel, all others spatial; None
+            for channels first.
+        *arguments: given one value an axis or one for all; a tuple tells the number of axes where
+            the layout does not. Without, all axes but two are spatial.
+
+    Returns:
+        Positions in x.
+
+    Raises:
+        GeometryError: if the layout does not fit x.
+    """
+    if layout is not None:
+        return _named(name, x, layout)
+    lengths = {len(a) for a in map(_read, arguments) if isinstance(a, tuple)}
+    rank = max(lengths, default=x.ndim - 2)
+    if len(lengths) > 1 or rank < 1 or x.ndim < rank + 1:
+        fail(name, Words(f"array of shape {x.shape}"), "it has a channel axis and one spatial axis "
+             f"at least, after any batch axes, and the arguments name {sorted(lengths) or 'no'} "
+             "spatial axes", "give one value an axis, or a layout such as 'NCHW'")  # fmt: skip
+    return Places(tuple(range(x.ndim - rank, x.ndim)), x.ndim - rank - 1)
+
+
+def _read(value: Any) -> Any:
+    return frozen("arguments", value) if not isinstance(value, float) else value
+
+
+def _named(name: str, x: Any, layout: str) -> Places:
+    """Positions by the letters of a layout, whose N may be missing in x or stand for several."""
+    if not isinstance(layout, str) or len(set(layout)) != len(layout) or "C" not in layout:
+        fail("layout", layout, "it has a letter for each axis, C among them",
+             "give 'NCHW' or 'NHWC', say")  # fmt: skip
+    extra = x.ndim - len(layout)
+    letters = layout.replace("N", "") if extra == -1 else layout
+    extra = x.ndim - len(letters)
+    spatial = [n for n, letter in enumerate(letters) if letter not in "NC"]
+    if not spatial or extra < 0 or (extra > 0 and letters[0] != "N"):
+        fail(name, Words(f"array of shape {x.shape}"), f"layout={layout!r} has {len(layout)} axes; "
+             "the batch axis may be missing, or be several where it leads",
+             "give the layout of this array")  # fmt: skip
+    return Places(tuple(n + extra for n in spatial), letters.index("C") + extra)
+
+
+def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
+    """One int an axis."""
+    return ints(name, frozen(name, value), rank, least)
+
+
+def conv_numbers(layout: str | None) -> tuple[str, str, str] | None:
+    """The layouts of x, w and y for `tconvjax.conv`; the kernel's is (O, I, *k)."""
+    if layout is None:
+        return None
+    letters = layout if "N" in layout else "N" + layout
+    spatial = "".join(letter for letter in letters if letter not in "NC")
+    swapped = str.maketrans("OI", "XY")  # where a spatial axis has the name of a kernel's
+    names = spatial.translate(swapped)
+    data = letters.translate(swapped)
+    return data, f"OI{names}", data

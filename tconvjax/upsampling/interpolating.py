@@ -1,0 +1,350 @@
+"""Nearest, linear and cubic interpolation, a transposed convolution where it is one.
+
+For a whole factor f an interpolation spreads each element over its neighbourhood with one stamp,
+the same for all: it is a transposed convolution of stride f, channel by channel, whose kernel is
+the interpolating function sampled at the f phases. Only the border differs. For other sizes no two
+elements have the same stamp, and the interpolation is a small matrix along each axis.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from tconvjax.algorithms import check_choice
+from tconvjax.geometry import Ints, fail
+from tconvjax.operations import conv, conv_transpose
+from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
+
+Method = Literal["nearest", "linear", "cubic", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """How an element spreads over its neighbours.
+
+    Args:
+        function: the weight at a distance, in elements of the input.
+        reach: the distance beyond which it is 0.
+        clamps: whether elements beyond the border repeat the last one (PyTorch's bicubic); else
+            the weights that fall outside are left out and the rest are scaled to add up to 1,
+            which for "linear" is the same.
+    """
+
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    reach: int
+    clamps: bool = False
+
+
+def _box(d: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 up to half an element, the left end counted."""
+    return ((d > -0.5) & (d <= 0.5)).astype(np.float64)
+
+
+def _triangle(d: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(1 - abs(d), 0)
+
+
+def _keys(d: NDArray[np.float64], a: float) -> NDArray[np.float64]:
+    """The cubic convolution of R. Keys, doi:10.1109/TASSP.1981.1163711, with its parameter a."""
+    d = abs(d)
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+
+METHODS: dict[str, Interpolation] = {
+    "nearest": Interpolation(_box, 1),
+    "linear": Interpolation(_triangle, 1),
+    "cubic": Interpolation(functools.partial(_keys, a=-0.5), 2),
+    "bicubic": Interpolation(functools.partial(_keys, a=-0.75), 2, clamps=True),
+}
+"""What `upsample` interpolates with: "nearest", "linear" and "cubic" as ``jax.image.resize`` means
+them, and "bicubic" as PyTorch does, with another cubic function and another border."""
+
+
+def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.float32) -> jax.Array:
+    """The kernel of linear interpolation by a whole factor: a tent along each axis.
+
+    w[t] = 1 - |t - (k - 1) / 2| / factor, with k = 2 * factor taps for even factors and
+    2 * factor - 1 for odd ones, so that a transposed convolution with stride ``factor`` and padding
+    (k - factor) // 2 (and ``factor // 2`` for both) gives factor * n elements from n.
+
+    Args:
+        factor: an int for all axes, or one an axis, at least 1.
+        rank: the number of axes, where factor is one int; 1 without.
+        dtype: of the result.
+
+    Returns:
+        (*k): linear for one axis, bilinear for two, trilinear for three.
+
+    Raises:
+        GeometryError: if a factor is below 1.
+
+    Examples:
+        >>> bilinear_kernel(2).tolist()
+        [0.25, 0.75, 0.75, 0.25]
+        >>> bilinear_kernel((3, 1)).shape
+        (5, 1)
+
+    The filler of J. Long et al., arXiv:1411.4038, for every channel by itself.
+    """
+    factors = each("factor", factor, rank or (1 if isinstance(factor, int) else len(factor)), 1)
+    return jnp.asarray(_outer([_stamp(METHODS["linear"], f) for f in factors]), dtype)
+
+
+def _stamp(method: Interpolation, factor: int) -> NDArray[np.float64]:
+    """The weights with which one element reaches the results around it.
+
+    Result j lies at (j + 1/2) / factor - 1/2 of the input. The stamp of an element starts at its
+    first result of weight other than 0, `_before` results before factor times its index.
+    """
+    places = np.arange(-_before(method, factor), (method.reach + 1) * factor)
+    weights = method.function((places + 0.5) / factor - 0.5)
+    return np.trim_zeros(weights, "b")
+
+
+def _before(method: Interpolation, factor: int) -> int:
+    """Results before factor * i that element i reaches."""
+    places = np.arange(-(method.reach + 1) * factor, 1)
+    weights = method.function((places + 0.5) / factor - 0.5)
+    return -int(places[np.nonzero(weights)[0][0]])
+
+
+def _outer(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return functools.reduce(np.multiply.outer, columns)
+
+
+def upsample(
+    x: ArrayLike,
+    factor: Ints | None = None,
+    *,
+    size: Ints | None = None,
+    method: Method = "linear",
+    align_corners: bool = False,
+    layout: str | None = None,
+) -> jax.Array:
+    """Interpolate to a larger size, or any other.
+
+    z[j] = sum over i of h(place(j) - i) * x[i], with place(j) = (j + 1/2) * n / m - 1/2
+
+    Args:
+        x: (N, C, *n), or as layout says; also without a batch axis or with several. Of any dtype
+            that the package takes; integers become floats, but for "nearest".
+        factor: m / n, a whole number for all axes or one an axis, at least 1.
+        size: m in place of a factor, at least 1; smaller than n too, without a filter against
+            aliases, which `downsample` has.
+        method: "nearest", "linear" or "cubic" as ``jax.image.resize`` (antialias=False) and, but
+            for cubic, PyTorch's "nearest-exact", "linear", "bilinear" and "trilinear"; "bicubic"
+            as PyTorch.
+        align_corners: whether the first and last elements of both lie on each other, so that
+            place(j) = j * (n - 1) / (m - 1), as in PyTorch; not for "nearest".
+        layout: letters of x's axes such as "NHWC"; None for channels first.
+
+    Returns:
+        The array with spatial sizes m.
+
+    Raises:
+        GeometryError: if the arguments do not fit together.
+
+    Examples:
+        >>> x = jnp.array([[[0.0, 4.0]]])
+        >>> upsample(x, 2).tolist()
+        [[[0.0, 1.0, 3.0, 4.0]]]
+        >>> upsample(x, size=3, align_corners=True).tolist()
+        [[[0.0, 2.0, 4.0]]]
+    """
+    value, there, sizes = _read(x, factor, size, method, align_corners, layout)
+    dtype = value.dtype
+    if not jnp.issubdtype(dtype, jnp.inexact) and method != "nearest":
+        dtype = jnp.result_type(float)
+    wide = jnp.float32 if dtype in (jnp.float16, jnp.bfloat16) else dtype
+    value = value.astype(wide)
+    old = there.sizes(value.shape)
+    if all(m % n == 0 for n, m in zip(old, sizes, strict=True)) and not align_corners:
+        factors = tuple(m // n for n, m in zip(old, sizes, strict=True))
+        return _stamped(value, there, factors, METHODS[method], layout).astype(dtype)
+    for position, m in zip(there.spatial, sizes, strict=True):
+        n = value.shape[position]
+        matrix = _matrix(n, m, method, align_corners)
+        value = _along(value, position, jnp.asarray(matrix, wide)) if n != m else value
+    return value.astype(dtype)
+
+
+def _read(
+    x: ArrayLike, factor: Any, size: Any, method: str, align_corners: bool, layout: str | None
+) -> tuple[jax.Array, Places, tuple[int, ...]]:
+    """(x, where its axes stand, the wanted sizes)."""
+    check_choice("method", method, METHODS)
+    value = array("x", x)
+    if (factor is None) == (size is None):
+        fail("factor", factor, f"one of factor and size={size!r} says how large the result is",
+             "give one of the two")  # fmt: skip
+    there = places("x", value, layout, factor if size is None else size)
+    old = there.sizes(value.shape)
+    if size is not None:
+        sizes = each("size", size, there.rank, 1)
+    else:
+        factors = each("factor", factor, there.rank, 1)
+        sizes = tuple(f * n for f, n in zip(factors, old, strict=True))
+    if 0 in old:
+        fail("x", value.shape, "an axis without elements has nothing to interpolate",
+             "give one element at least")  # fmt: skip
+    if align_corners and method == "nearest":
+        fail("align_corners", True, "there is nothing to align for 'nearest'", "leave it out")
+    return value, there, sizes
+
+
+def _stamped(
+    x: jax.Array, there: Places, factors: tuple[int, ...], method: Interpolation,
+    layout: str | None,
+) -> jax.Array:  # fmt: skip
+    """A transposed convolution of each channel, its border as the method wants it.
+
+    By "taps", which mixes no NaN of one channel into another.
+    """
+    old, margin = there.sizes(x.shape), method.reach if method.clamps else 0
+    if margin:
+        ends = [(margin,) * 2 if n in there.spatial else (0, 0) for n in range(x.ndim)]
+        x = jnp.pad(x, ends, mode="edge")
+    stamps = [_stamp(method, f) for f in factors]
+    channels = x.shape[there.channel]
+    w = jnp.broadcast_to(jnp.asarray(_outer(stamps), x.dtype), (channels, 1, *map(len, stamps)))
+    cuts = [
+        (_before(method, f) + margin * f, _after(method, f) + margin * f) for f in factors
+    ]  # fmt: skip
+    z = conv_transpose(
+        x, w, stride=factors, padding=cuts, groups=channels, algorithm="taps",
+        dimension_numbers=conv_numbers(layout),
+    )  # fmt: skip
+    if method.clamps or method.function is _box:
+        return z
+    for position, n, f in zip(there.spatial, old, factors, strict=True):
+        totals = _matrix_of_weights(n, n * f, method, align_corners=False).sum(0)
+        shape = [1] * z.ndim
+        shape[position] = n * f
+        z = z * jnp.asarray(1 / totals, z.dtype).reshape(shape)
+    return z
+
+
+def _after(method: Interpolation, factor: int) -> int:
+    """Results from factor * (i + 1) on that element i reaches."""
+    return len(_stamp(method, factor)) - factor - _before(method, factor)
+
+
+def _matrix(n: int, m: int, method: str, align_corners: bool) -> NDArray[np.float64]:
+    """(n, m): the weights of n elements in m results."""
+    how = METHODS[method]
+    weights = _matrix_of_weights(n, m, how, align_corners)
+    return weights if how.clamps else weights / weights.sum(0)
+
+
+def _matrix_of_weights(
+    n: int, m: int, method: Interpolation, align_corners: bool
+) -> NDArray[np.float64]:
+    j = np.arange(m)
+    if method is METHODS["nearest"]:
+        chosen = (2 * j + 1) * n // (2 * m)  # in whole numbers: half an element is no rounding
+        return (np.arange(n)[:, None] == chosen).astype(np.float64)
+    place = j * ((n - 1) / (m - 1) if m > 1 else 0) if align_corners else (j + 0.5) * n / m - 0.5
+    weights = np.zeros((n, m))
+    first = np.floor(place).astype(int)
+    for shift in range(1 - method.reach, method.reach + 1):
+        i = first + shift
+        weight = method.function(place - i)
+        inside = (i >= 0) & (i < n)
+        kept = np.full(m, True) if method.clamps else inside
+        np.add.at(weights, (np.clip(i, 0, n - 1)[kept], j[kept]), weight[kept])
+    return weights
+
+
+def _along(x: jax.Array, position: int, matrix: jax.Array) -> jax.Array:
+    """A matrix applied along one axis."""
+    z = jnp.tensordot(x, matrix, ((position,), (0,)), precision="highest")
+    return jnp.moveaxis(z, -1, position)
+
+
+def downsample(
+    x: ArrayLike, factor: Ints, *, method: Method = "linear", layout: str | None = None
+) -> jax.Array:
+    """The adjoint of `upsample`, scaled: averages with the same weights, which prevent aliases.
+
+    z[i] = sum over j of h(place(j) - i) * x[j] / factor, over all axes
+
+    Args:
+        x: as in `upsample`; sizes divisible by the factor.
+        factor: a whole number for all axes or one an axis, at least 1.
+        method: as in `upsample`.
+        layout: as in `upsample`.
+
+    Returns:
+        The array with spatial sizes n / factor.
+
+    Raises:
+        GeometryError: if the factor does not divide the sizes.
+
+    Examples:
+        >>> downsample(jnp.array([[[0.0, 1.0, 3.0, 4.0]]]), 2, method="nearest").tolist()
+        [[[0.5, 3.5]]]
+    """
+    value = array("x", x)
+    there = places("x", value, layout, factor)
+    factors = each("factor", factor, there.rank, 1)
+    old = there.sizes(value.shape)
+    if any(n % f for n, f in zip(old, factors, strict=True)):
+        fail("factor", factor, f"it must divide the sizes {old}", "crop or pad x first")
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        value = value.astype(jnp.result_type(float))
+    small = there.resized(value.shape, tuple(n // f for n, f in zip(old, factors, strict=True)))
+    like = jax.ShapeDtypeStruct(small, value.dtype)
+    back = jax.linear_transpose(
+        lambda z: upsample(z, factors, method=method, layout=layout), like
+    )  # fmt: skip
+    (z,) = back(value)
+    return z / math.prod(factors)
+
+
+def resize_conv(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    factor: Ints,
+    method: Method = "nearest",
+    layout: str | None = None,
+) -> jax.Array:
+    """Resize, then convolve: the layer that has no checkerboard, in place of a transposed one.
+
+    Args:
+        x: (N, C, *n), or as layout says.
+        w: (M, C, *k), a convolution's kernel.
+        bias: (M,) or None.
+        factor: of `upsample`.
+        method: of `upsample`.
+        layout: as in `upsample`.
+
+    Returns:
+        (N, M, *(factor * n)).
+
+    Raises:
+        GeometryError: if the arguments do not fit together.
+
+    Examples:
+        >>> resize_conv(jnp.ones((1, 2, 4)), jnp.ones((3, 2, 3)), factor=2).shape
+        (1, 3, 8)
+
+    A. Odena et al., doi:10.23915/distill.00003.
+    """
+    raised = upsample(x, factor, method=method, layout=layout)
+    return conv(
+        raised, w, bias, padding="SAME", dimension_numbers=conv_numbers(layout)
+    )  # fmt: skip

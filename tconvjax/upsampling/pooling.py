@@ -1,0 +1,342 @@
+"""Pooling that remembers where its maxima were, and unpooling that puts them back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from tconvjax.geometry import Ints, Words, fail
+from tconvjax.operations import conv
+from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
+from tconvjax.upsampling.windows import Window, windows_of
+
+MOST_TERMS = 128
+"""Elements of a window that are added up one by one; more would take seconds to compile."""
+
+
+# -- the largest of each window --------------------------------------------------------------------
+
+
+@overload
+def max_pool(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = ..., padding: Ints = ...,
+    dilation: Ints = ..., *, ceil_mode: bool = ..., return_indices: Literal[False] = ...,
+    layout: str | None = ...,
+) -> jax.Array: ...  # fmt: skip
+@overload
+def max_pool(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = ..., padding: Ints = ...,
+    dilation: Ints = ..., *, ceil_mode: bool = ..., return_indices: Literal[True],
+    layout: str | None = ...,
+) -> tuple[jax.Array, jax.Array]: ...  # fmt: skip
+def max_pool(
+    x: ArrayLike,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    *,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    layout: str | None = None,
+) -> jax.Array | tuple[jax.Array, jax.Array]:
+    """The largest element of each window, and where it was.
+
+    y[i] = max over t of x[stride * i + dilation * t - padding]
+
+    Args:
+        x: (N, C, *n), or as layout says; also without a batch axis or with several. Real numbers.
+        kernel_size: elements of a window: an int or one an axis.
+        stride: elements from one window to the next; the kernel's size without.
+        padding: elements around x that are never the largest, at most half a kernel.
+        dilation: elements from one of a window to the next.
+        ceil_mode: whether a last window that x fills in part counts, as in PyTorch.
+        return_indices: whether to return where the maxima were too.
+        layout: letters of x's axes such as "NHWC"; None for channels first.
+
+    Returns:
+        y, and with ``return_indices`` the indices: int32, each that of an element of the input's
+        spatial axes, counted through in order. Of equal elements it is the first; NaN is largest.
+        A dilated window that meets padding only has the dtype's least value, and the index -1.
+
+    Raises:
+        GeometryError: if the arguments do not fit together.
+
+    Examples:
+        >>> y, indices = max_pool(jnp.array([[[1, 5, 2, 7]]]), 2, return_indices=True)
+        >>> y.tolist(), indices.tolist()
+        ([[[5, 7]]], [[[1, 3]]])
+
+    Arguments and results are those of ``torch.nn.functional.max_pool2d`` and its like.
+    """
+    value = array("x", x)
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        fail("x", Words(f"array of dtype {value.dtype}"), "complex numbers have no largest one",
+             "pool its real part, or its size")  # fmt: skip
+    there = places("x", value, layout, kernel_size, stride, padding, dilation)
+    windows = windows_of(
+        there.sizes(value.shape), kernel_size, stride, padding, dilation, ceil_mode
+    )  # fmt: skip
+    index = _counted(value.shape, there)
+    for window, position in reversed(list(zip(windows, there.spatial, strict=True))):
+        value, index = _pooled(value, index, window, position)
+    value = jnp.where(index < 0, _least(value.dtype), value)
+    return (value, index) if return_indices else value
+
+
+def _least(dtype: Any) -> Any:
+    """The least value of a dtype."""
+    if jnp.issubdtype(dtype, jnp.inexact):
+        return jnp.array(-jnp.inf, dtype)
+    return jnp.array(jnp.iinfo(dtype).min, dtype)
+
+
+def _counted(shape: tuple[int, ...], there: Places) -> jax.Array:
+    """Each element's place among those of the spatial axes."""
+    sizes = there.sizes(shape)
+    if math.prod(sizes) > np.iinfo(np.int32).max:
+        fail("x", Words(f"array of shape {shape}"), "an index of its spatial axes does not fit 32 "
+             "bits", "pool it in parts")  # fmt: skip
+    index = np.arange(math.prod(sizes), dtype=np.int32).reshape(sizes)
+    ones = [1] * len(shape)
+    for position, size in zip(there.spatial, sizes, strict=True):
+        ones[position] = size
+    return jnp.broadcast_to(jnp.asarray(index).reshape(ones), shape)
+
+
+def _pooled(
+    value: jax.Array, index: jax.Array, window: Window, position: int
+) -> tuple[jax.Array, jax.Array]:
+    """Pool one axis; an index of -1 is a place outside x."""
+    ends = [(0, 0, 0)] * value.ndim
+    ends[position] = (window.padding, window.high, 0)
+    value = lax.pad(value, jnp.zeros((), value.dtype), ends)
+    index = lax.pad(index, jnp.int32(-1), ends)
+    best, where = _taken(value, window, position, 0), _taken(index, window, position, 0)
+    for tap in range(1, window.kernel):
+        other, place = (_taken(v, window, position, tap) for v in (value, index))
+        # As PyTorch compares: a NaN always wins.
+        larger = (place >= 0) & ((where < 0) | (other > best) | (other != other))
+        best, where = jnp.where(larger, other, best), jnp.where(larger, place, where)
+    return best, where
+
+
+def _taken(v: jax.Array, window: Window, position: int, tap: int) -> jax.Array:
+    """One element of every window."""
+    first = window.dilation * tap
+    last = first + window.stride * (window.count - 1) + 1
+    return lax.slice_in_dim(v, first, last, window.stride, axis=position)
+
+
+def max_unpool(
+    y: ArrayLike,
+    indices: ArrayLike,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    *,
+    output_size: Ints | None = None,
+    layout: str | None = None,
+) -> jax.Array:
+    """Put the maxima back where they were, and zeros elsewhere.
+
+    x[indices[i]] = y[i]
+
+    Args:
+        y: (N, C, *m), or as layout says; also without a batch axis or with several.
+        indices: of y's shape, whole numbers, as `max_pool` gives them. An index outside of the
+            result's spatial axes puts nothing; where one is there twice, either may win.
+        kernel_size: of the pooling: an int or one an axis.
+        stride: of the pooling; the kernel's size without.
+        padding: of the pooling.
+        output_size: the wanted spatial sizes, fewer than a stride from
+            (m - 1) * stride + kernel_size - 2 * padding, which is meant without.
+        layout: letters of y's axes such as "NHWC"; None for channels first.
+
+    Returns:
+        The array with spatial sizes ``output_size``.
+
+    Raises:
+        GeometryError: if the arguments do not fit together.
+
+    Examples:
+        >>> max_unpool(jnp.array([[[5, 7]]]), jnp.array([[[1, 3]]]), 2).tolist()
+        [[[0, 5, 0, 7]]]
+
+    Arguments and results are those of ``torch.nn.functional.max_unpool2d`` and its like.
+    """
+    value, index = array("y", y), array("indices", indices)
+    if index.shape != value.shape or not jnp.issubdtype(index.dtype, jnp.integer):
+        fail("indices", Words(f"array of shape {index.shape} and dtype {index.dtype}"),
+             f"it has a whole number for each element of y, of shape {value.shape}",
+             "give max_pool's, with return_indices=True")  # fmt: skip
+    there = places("y", value, layout, kernel_size, stride, padding, output_size)
+    sizes = _unpooled_sizes(there.sizes(value.shape), kernel_size, stride, padding, output_size)
+    spatial = tuple(range(value.ndim - there.rank, value.ndim))
+    value, index = (jnp.moveaxis(v, there.spatial, spatial) for v in (value, index))
+    lead = value.shape[: value.ndim - there.rank]
+    rows = jnp.arange(math.prod(lead))[:, None]
+    flat, at = value.reshape(rows.size, -1), index.reshape(rows.size, -1)
+    at = jnp.where(at < 0, math.prod(sizes), at)  # JAX counts negative indices from the end
+    empty = jnp.zeros((rows.size, math.prod(sizes)), value.dtype)
+    result = empty.at[rows, at].set(flat, mode="drop").reshape(*lead, *sizes)
+    return jnp.moveaxis(result, spatial, there.spatial)
+
+
+def _unpooled_sizes(
+    given: Sequence[int], kernel_size: Ints, stride: Ints | None, padding: Ints,
+    output_size: Ints | None,
+) -> tuple[int, ...]:  # fmt: skip
+    rank = len(given)
+    kernels = each("kernel_size", kernel_size, rank, 1)
+    strides = kernels if stride is None else each("stride", stride, rank, 1)
+    pads = each("padding", padding, rank, 0)
+    steps = list(zip(given, kernels, strides, pads, strict=True))
+    sizes = tuple((n - 1) * s + k - 2 * p for n, k, s, p in steps)
+    if output_size is not None:
+        wanted = each("output_size", output_size, rank, 1)
+        for size, asked, s in zip(sizes, wanted, strides, strict=True):
+            if abs(asked - size) >= s:
+                fail("output_size", output_size, f"an axis has {size} elements, and fewer than "
+                     f"{s} more or less", f"give {max(size - s + 1, 1)} to "
+                     f"{size + s - 1}")  # fmt: skip
+        return wanted
+    if min(sizes) < 1:
+        fail("padding", padding, f"it leaves sizes {sizes}", "give the pooling's padding")
+    return sizes
+
+
+# -- the mean of each window -----------------------------------------------------------------------
+
+
+def avg_pool(
+    x: ArrayLike,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    *,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    layout: str | None = None,
+) -> jax.Array:
+    """The mean of each window: a convolution with equal weights, channel by channel.
+
+    y[i] = sum over t of x[stride * i + t - padding] / divisor
+
+    Args:
+        x: (N, C, *n), or as layout says; also without a batch axis or with several. Integers
+            become floats.
+        kernel_size: elements of a window: an int or one an axis.
+        stride: elements from one window to the next; the kernel's size without.
+        padding: zeros around x, at most half a kernel.
+        ceil_mode: whether a last window that x fills in part counts, as in PyTorch.
+        count_include_pad: whether the divisor counts the zeros of the padding.
+        divisor_override: the divisor, in place of a count; not 0.
+        layout: letters of x's axes such as "NHWC"; None for channels first.
+
+    Returns:
+        y.
+
+    Raises:
+        GeometryError: if the arguments do not fit together.
+
+    Examples:
+        >>> avg_pool(jnp.array([[[1.0, 5.0, 2.0, 6.0]]]), 2).tolist()
+        [[[3.0, 4.0]]]
+
+    Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its like.
+    """
+    value = array("x", x)
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        value = value.astype(jnp.result_type(float))
+    there = places("x", value, layout, kernel_size, stride, padding)
+    windows = windows_of(there.sizes(value.shape), kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override == 0:
+        fail("divisor_override", 0, "nothing is divided by 0", "give another number")
+    channels = value.shape[there.channel]
+    total = conv(
+        value, jnp.ones((channels, 1, *(w.kernel for w in windows)), value.dtype),
+        stride=[w.stride for w in windows], padding=[(w.padding, w.high) for w in windows],
+        groups=max(channels, 1), algorithm=_algorithm(windows),
+        dimension_numbers=conv_numbers(layout),
+    )  # fmt: skip
+    if divisor_override is not None:
+        return total / divisor_override
+    for window, position in zip(windows, there.spatial, strict=True):
+        shape = [1] * total.ndim
+        shape[position] = window.count
+        divisor = jnp.asarray(_divisors(window, count_include_pad), total.dtype)
+        total = total / divisor.reshape(shape)
+    return total
+
+
+def _algorithm(windows: Sequence[Window]) -> str:
+    """XLA's own grouped convolutions on a CPU mix a NaN into other channels; a sum does not."""
+    return "taps" if math.prod(w.kernel for w in windows) <= MOST_TERMS else "auto"
+
+
+def _divisors(window: Window, with_padding: bool) -> NDArray[np.int64]:
+    """The elements of each window, those beyond the padding never among them."""
+    start = window.stride * np.arange(window.count) - window.padding
+    end = np.minimum(start + window.kernel, window.size + window.padding)
+    if with_padding:
+        return end - start
+    return np.minimum(end, window.size) - np.maximum(start, 0)
+
+
+def avg_unpool(
+    y: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, *,
+    output_size: Ints, ceil_mode: bool = False, count_include_pad: bool = True,
+    divisor_override: int | None = None, layout: str | None = None,
+) -> jax.Array:  # fmt: skip
+    """The adjoint of `avg_pool`: each mean spread evenly over its window.
+
+    Args:
+        y: what the pooling of an array of spatial sizes ``output_size`` gives.
+        kernel_size: of the pooling, as all the rest.
+        stride: of the pooling.
+        padding: of the pooling.
+        output_size: an int or one an axis.
+        ceil_mode: of the pooling.
+        count_include_pad: of the pooling.
+        divisor_override: of the pooling.
+        layout: letters of y's axes such as "NHWC"; None for channels first.
+
+    Returns:
+        The array with spatial sizes ``output_size``.
+
+    Raises:
+        GeometryError: if the pooling of that size does not give y's shape.
+
+    Examples:
+        >>> avg_unpool(jnp.array([[[3.0, 4.0]]]), 2, output_size=4).tolist()
+        [[[1.5, 1.5, 2.0, 2.0]]]
+    """
+    value = array("y", y)
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        value = value.astype(jnp.result_type(float))
+    there = places("y", value, layout, kernel_size, stride, padding, output_size)
+    sizes = each("output_size", output_size, there.rank, 1)
+    like = jax.ShapeDtypeStruct(there.resized(value.shape, sizes), value.dtype)
+
+    def pooled(x: Any) -> jax.Array:
+        return avg_pool(
+            x, kernel_size, stride, padding, ceil_mode=ceil_mode,
+            count_include_pad=count_include_pad, divisor_override=divisor_override, layout=layout,
+        )  # fmt: skip
+
+    shape = jax.eval_shape(pooled, like).shape
+    if shape != value.shape:
+        fail("y", Words(f"array of shape {value.shape}"), f"the pooling of {sizes} gives {shape}",
+             "give another output_size")  # fmt: skip
+    (x,) = jax.linear_transpose(pooled, like)(value)
+    return x

@@ -1,0 +1,391 @@
+"""Upsampling: interpolation, pooling, rearrangement, initialisers, checkerboards, deconvolution."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tconvjax as tc
+from tconvjax import Geometry, GeometryError
+from tconvjax import upsampling as up
+from tests.strategies import arguments
+
+METHODS = tuple(up.METHODS)
+
+
+def drawn(data: st.DataObject, least: int = 1, most: int = 7) -> tuple[Any, tuple[int, ...]]:
+    """(x of 1 to 3 axes, as many sizes)."""
+    rank = data.draw(st.integers(1, 3), "rank")
+    sizes = [
+        tuple(data.draw(st.integers(least, most), name) for _ in range(rank))
+        for name in ("size", "wanted")
+    ]
+    return np.random.default_rng(0).normal(size=(2, 3, *sizes[0])), sizes[1]
+
+
+# -- interpolation ---------------------------------------------------------------------------------
+
+
+@given(st.data(), st.sampled_from(["nearest", "linear", "cubic"]))
+def test_upsampling_is_jax_image_resize(data: st.DataObject, method: Any) -> None:
+    x, size = drawn(data)
+    shape = (*x.shape[:2], *size)
+    for dtype, atol in ((np.float64, 1e-12), (np.float32, 1e-6)):
+        expected = jax.image.resize(jnp.asarray(x), shape, method, antialias=False)
+        result = up.upsample(x.astype(dtype), size=size, method=method)
+        assert result.dtype == dtype
+        np.testing.assert_allclose(result, expected, rtol=0, atol=4 * atol)
+
+
+@given(st.data(), st.sampled_from(METHODS))
+def test_a_factor_means_the_size_that_it_gives(data: st.DataObject, method: Any) -> None:
+    x, factor = drawn(data, most=4)
+    size = tuple(f * n for f, n in zip(factor, x.shape[2:], strict=True))
+    by_factor = up.upsample(x, factor, method=method)
+    for position, n in enumerate(size):  # the last axis by itself never divides evenly
+        matrix = up.interpolating._matrix(x.shape[position + 2], n, method, False)
+        x = np.moveaxis(np.tensordot(x, matrix, (position + 2, 0)), -1, position + 2)
+    np.testing.assert_allclose(by_factor, x, atol=1e-12)
+
+
+@given(st.data(), st.sampled_from(METHODS), st.booleans())
+def test_its_gradient_is_the_exact_adjoint(data: st.DataObject, method: Any, corners: bool) -> None:
+    x, size = drawn(data)
+    corners = corners and method != "nearest"
+
+    def raised(x: Any) -> jax.Array:
+        return up.upsample(x, size=size, method=method, align_corners=corners)
+
+    z = raised(x)
+    y = np.random.default_rng(1).normal(size=z.shape)
+    tc.assert_adjoint(raised, lambda y: jax.vjp(raised, jnp.asarray(x))[1](y)[0], jnp.asarray(x),
+                      jnp.asarray(y))  # fmt: skip
+
+
+@given(st.data(), st.sampled_from(["nearest", "linear", "cubic"]))
+def test_downsampling_is_the_scaled_adjoint_and_keeps_the_mean_inside(
+    data: st.DataObject, method: Any
+) -> None:
+    x, factor = drawn(data, most=3)
+    large = up.upsample(x, factor, method=method)
+    y = jnp.asarray(np.random.default_rng(1).normal(size=large.shape))
+    small = up.downsample(y, factor, method=method)
+    left, right = (large * y).sum(), (jnp.asarray(x) * small).sum() * float(np.prod(factor))
+    np.testing.assert_allclose(left, right, rtol=1e-10)
+    np.testing.assert_allclose(small.sum() * float(np.prod(factor)), y.sum(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_layouts_batches_dtypes_and_transformations(method: Any) -> None:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 4, 5)))
+    expected = up.upsample(x, 2, method=method)
+    last = up.upsample(jnp.moveaxis(x, 1, -1), 2, method=method, layout="NHWC")
+    np.testing.assert_allclose(jnp.moveaxis(np.asarray(last), -1, 1), expected, atol=1e-12)
+    np.testing.assert_allclose(up.upsample(x[0], (2, 2), method=method), expected[0], atol=1e-12)
+    many = up.upsample(x[None], (2, 2), method=method)
+    np.testing.assert_allclose(many[0], expected, atol=1e-12)
+    one = up.upsample(jnp.moveaxis(x[0], 0, -1), 2, method=method, layout="NHWC")
+    np.testing.assert_allclose(jnp.moveaxis(one, -1, 0), expected[0], atol=1e-12)
+    batched = jax.vmap(jax.jit(lambda x: up.upsample(x, (2, 2), method=method)))(x)
+    np.testing.assert_allclose(batched, expected, atol=1e-12)
+    for dtype in (jnp.float16, jnp.bfloat16, jnp.complex64):
+        narrow = up.upsample(x.astype(dtype), 2, method=method)
+        assert narrow.dtype == dtype
+        np.testing.assert_allclose(narrow.astype(jnp.complex64), expected, atol=0.05)
+    whole = up.upsample(jnp.arange(6).reshape(1, 1, 6), 2, method=method)
+    assert jnp.issubdtype(whole.dtype, jnp.integer) == (method == "nearest")
+
+
+def test_a_nan_stays_in_its_channel() -> None:
+    x = jnp.ones((1, 2, 4, 4)).at[0, 0, 1, 1].set(jnp.nan)
+    for method in up.METHODS:
+        raised = up.upsample(x, 2, method=method)  # type: ignore[arg-type]  # its own keys
+        assert not jnp.isnan(raised[0, 1]).any()
+    assert not jnp.isnan(up.avg_pool(x, 2)[0, 1]).any()
+
+
+def test_a_resized_convolution_has_no_checkerboard() -> None:
+    z = up.resize_conv(jnp.ones((1, 1, 6)), jnp.array([[[1.0, 2.0, 3.0]]]), factor=2)
+    assert len(set(np.asarray(z[0, 0, 2:-2]).tolist())) == 1
+
+
+# -- pooling ---------------------------------------------------------------------------------------
+
+
+def test_what_was_pooled_is_put_back() -> None:
+    x = np.random.default_rng(0).permutation(2 * 3 * 36).reshape(2, 3, 6, 6).astype(np.float64)
+    y, indices = up.max_pool(x, 2, return_indices=True)
+    back = np.asarray(up.max_unpool(y, indices, 2))
+    np.testing.assert_array_equal(back[back != 0], x[back != 0])
+    np.testing.assert_array_equal(up.max_pool(back, 2), y)
+    last, at = up.max_pool(np.moveaxis(x, 1, -1), 2, return_indices=True, layout="NHWC")
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(last), -1, 1), y)
+    np.testing.assert_array_equal(
+        np.moveaxis(np.asarray(up.max_unpool(last, at, 2, layout="NHWC")), -1, 1), back
+    )
+
+
+def test_gradients_go_to_the_maxima_and_come_from_them() -> None:
+    x = jnp.asarray(np.random.default_rng(0).permutation(16).reshape(1, 1, 4, 4).astype(float))
+    y, indices = up.max_pool(x, 2, return_indices=True)
+    grad = jax.grad(lambda x: (up.max_pool(x, 2) * jnp.arange(4.0).reshape(y.shape)).sum())(x)
+    expected = up.max_unpool(jnp.arange(4.0).reshape(y.shape), indices, 2)
+    np.testing.assert_array_equal(grad, expected)
+    seen = jax.grad(lambda y: (up.max_unpool(y, indices, 2) * x).sum())(y)
+    np.testing.assert_array_equal(seen, y)
+
+
+@given(st.data())
+def test_the_mean_and_its_adjoint(data: st.DataObject) -> None:
+    x, kernel = drawn(data, most=4)
+    steps: dict[str, Any] = {
+        "stride": data.draw(st.integers(1, 3)), "ceil_mode": data.draw(st.booleans()),
+        "count_include_pad": data.draw(st.booleans()),
+        "padding": data.draw(st.integers(0, min(kernel) // 2)),
+    }  # fmt: skip
+    try:
+        y = up.avg_pool(x, kernel, **steps)
+    except GeometryError:
+        return
+    v = jnp.asarray(np.random.default_rng(1).normal(size=y.shape))
+    tc.assert_adjoint(
+        lambda x: up.avg_pool(x, kernel, **steps),
+        lambda y: up.avg_unpool(y, kernel, output_size=x.shape[2:], **steps), jnp.asarray(x), v,
+    )  # fmt: skip
+
+
+# -- rearrangement ---------------------------------------------------------------------------------
+
+
+@given(st.data(), st.sampled_from(["CRD", "DCR"]))
+def test_shuffled_pixels_follow_their_equation(data: st.DataObject, order: Any) -> None:
+    rank = data.draw(st.integers(1, 3))
+    factor = tuple(data.draw(st.integers(1, 3)) for _ in range(rank))
+    sizes = tuple(data.draw(st.integers(1, 3)) for _ in range(rank))
+    phases, c = int(np.prod(factor)), 2
+    x = np.arange(c * phases * np.prod(sizes)).reshape(1, c * phases, *sizes)
+    z = np.asarray(up.pixel_shuffle(x, factor, order=order))
+    for channel in range(c):
+        for n, p in enumerate(itertools.product(*map(range, factor))):
+            source = channel * phases + n if order == "CRD" else n * c + channel
+            window = tuple(slice(a, None, f) for a, f in zip(p, factor, strict=True))
+            np.testing.assert_array_equal(z[0, channel][window], x[0, source])
+    np.testing.assert_array_equal(up.pixel_unshuffle(z, factor, order=order), x)
+    last = up.pixel_shuffle(
+        np.moveaxis(x, 1, -1), factor, order=order, layout="NDHW"[: rank + 1] + "C"
+    )
+    np.testing.assert_array_equal(np.moveaxis(np.asarray(last), -1, 1), z)
+
+
+@given(arguments(ranks=(1, 2), most_groups=1))
+def test_a_convolution_is_a_matrix_times_the_columns(a: Any) -> None:
+    if any(lo != hi or lo < 0 for lo, hi in a.padding):
+        return
+    x, w, y = a.arrays()
+    steps = {"dilation": a.dilation, "padding": tuple(lo for lo, _ in a.padding),
+             "stride": a.stride}  # fmt: skip
+    columns = up.unfold(x, a.kernel_size, **steps)
+    product = w.reshape(a.out_channels, -1) @ np.asarray(columns)
+    np.testing.assert_array_equal(product.reshape(y.shape), tc.conv(x, w, **a.keywords))
+    v = jnp.asarray(np.random.default_rng(1).normal(size=columns.shape))
+    tc.assert_adjoint(
+        lambda x: up.unfold(x, a.kernel_size, **steps),
+        lambda v: up.fold(v, a.in_size, a.kernel_size, **steps), jnp.asarray(x), v,
+    )  # fmt: skip
+
+
+def test_a_subpixel_convolution_is_a_transposed_one() -> None:
+    """W. Shi et al., arXiv:1609.07009: the kernels of the phases are the transposed one's taps."""
+    rng = np.random.default_rng(0)
+    y, w = rng.normal(size=(1, 2, 5)), rng.normal(size=(2, 3, 4))
+    phases = w.reshape(2, 3, 2, 2)[:, :, ::-1]  # (o, c, shift, phase), shifts backwards
+    kernel = phases.transpose(1, 3, 0, 2).reshape(6, 2, 2)
+    shuffled = up.pixel_shuffle(tc.conv(y, kernel, padding=1), 2)
+    np.testing.assert_allclose(shuffled, tc.conv_transpose(y, w, stride=2), atol=1e-12)
+
+
+# -- initialisers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [4, 5, 8, 9])
+def test_a_bilinear_start_is_linear_interpolation(k: int) -> None:
+    factor = -(-k // 2)
+    x = np.random.default_rng(0).normal(size=(1, 3, 7))
+    for groups in (1, 3):
+        w = up.bilinear_init(None, (3, 3 // groups, k), jnp.float64)
+        cut = (k - factor) // 2
+        z = tc.conv_transpose(
+            x, w, stride=factor, padding=((cut, k - factor - cut),), groups=groups
+        )
+        expected = up.upsample(x, factor)
+        np.testing.assert_allclose(
+            z[..., factor:-factor], expected[..., factor:-factor], atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("order", ["CRD", "DCR"])
+def test_an_icnr_start_is_a_convolution_and_nearest_neighbours(order: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(1, 3, 5, 5))
+    normal = jax.nn.initializers.normal()
+    w = up.icnr_init(normal, (2, 3), order=order)(jax.random.key(0), (12, 3, 3, 3), jnp.float64)
+    z = up.pixel_shuffle(tc.conv(x, w, padding=1), (2, 3), order=order)
+    one = normal(jax.random.key(0), (2, 3, 3, 3), jnp.float64)
+    expected = up.upsample(tc.conv(x, one, padding=1), (2, 3), method="nearest")
+    np.testing.assert_allclose(z, expected, atol=1e-12)
+    v = up.icnr_init(normal, 2, transposed=True)(jax.random.key(0), (3, 4, 4, 4), jnp.float64)
+    assert up.checkerboard(
+        Geometry.of_conv_transpose((3, 9, 9), v.shape, stride=2), v
+    ).unevenness == 0  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "scale"), [(up.lecun_normal, 1), (up.he_uniform, 2)])
+@pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (3, 4)])
+def test_the_fans_keep_the_variance(start: Any, scale: int, stride: int, groups: int) -> None:
+    key = jax.random.key(0)
+    w = start(stride=stride, groups=groups)(key, (64, 32, 6, 6), jnp.float32)
+    y = jax.random.normal(jax.random.key(1), (4, 64, 12, 12), jnp.float32)
+    z = tc.conv_transpose(y, w, stride=stride, groups=groups)[..., 6:-6, 6:-6]
+    assert abs(float(z.var()) / scale - 1) < 0.15
+
+
+# -- checkerboards ---------------------------------------------------------------------------------
+
+
+@given(arguments(modes=("zeros", "circular")))
+def test_overlap_counts_the_products(a: Any) -> None:
+    ones = np.ones((1, 1, *a.geometry.out_size)), np.ones((1, 1, *a.kernel_size))
+    plain = Geometry(a.geometry.axes)
+    counted = tc.conv_transpose(*ones, stride=a.stride, padding=a.geometry.padding,
+                                output_size=a.in_size, dilation=a.dilation,
+                                padding_mode=a.padding_mode)[0, 0]  # fmt: skip
+    np.testing.assert_array_equal(up.overlap(plain), counted)
+
+
+@given(arguments(ranks=(1, 2), most_groups=2), st.integers(0, 3))
+def test_the_phases_are_what_a_constant_input_shows(a: Any, seed: int) -> None:
+    w = np.random.default_rng(seed).normal(size=a.w_shape)
+    long = Geometry.of_conv_transpose(
+        (a.out_channels, *[12 * max(a.kernel_size)] * len(a.stride)), a.w_shape, stride=a.stride,
+        dilation=a.dilation, groups=a.groups,
+    )  # fmt: skip
+    found = up.checkerboard(long, w)
+    z = np.asarray(tc.conv_transpose(np.ones(long.out_shape), w, stride=a.stride,
+                                     dilation=a.dilation, groups=a.groups))  # fmt: skip
+    inside = [slice(6 * n * s, 6 * n * s + s) for n, s in
+              zip(a.kernel_size, a.stride, strict=True)]  # fmt: skip
+    inside = [slice(-(-(n // 2) // s) * s, -(-(n // 2) // s) * s + s) for n, s in
+              zip(z.shape[1:], a.stride, strict=True)]  # fmt: skip
+    shown = z[:, *inside]
+    assert any(np.allclose(channel, found.phases) for channel in shown)
+
+
+def test_the_advice_says_what_to_change() -> None:
+    there = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2)
+    found = up.checkerboard(there)
+    assert "2 or 4 taps in place of 3" in str(found)
+    assert found.unevenness > 0.4
+    even = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 4, 4), stride=2)
+    assert up.checkerboard(even).unevenness == 0
+    assert "icnr_init" in up.checkerboard(even).advice
+    lone = Geometry.of_conv_transpose((1, 8), (1, 1, 3))
+    assert "one phase only" in up.checkerboard(lone).advice
+    uneven = up.checkerboard(even, np.arange(16.0).reshape(1, 1, 4, 4))
+    assert uneven.unevenness > 0
+    assert "training can even it out" in uneven.advice
+
+
+# -- deconvolution ---------------------------------------------------------------------------------
+
+
+@given(arguments(ranks=(1, 2), modes=("zeros", "circular")))
+def test_deconvolution_is_least_squares(a: Any) -> None:
+    rng = np.random.default_rng(0)
+    w, y = rng.normal(size=a.w_shape), rng.normal(size=a.y_shape)
+    given = {"stride": a.stride, "dilation": a.dilation, "groups": a.groups,
+             "padding_mode": a.padding_mode}  # fmt: skip
+    x = up.deconvolve(y, w, padding=a.padding, output_size=a.in_size, damping=0.1,
+                      tolerance=1e-12, **given)  # fmt: skip
+    from tconvjax import matrices
+
+    c = matrices.conv_matrix(a.geometry, w, "dense")
+    expected = np.linalg.solve(c.T @ c + 0.1 * np.eye(c.shape[1]),
+                               c.T @ y.reshape(a.batch, -1).T).T  # fmt: skip
+    np.testing.assert_allclose(np.asarray(x).reshape(a.batch, -1), expected, atol=1e-6)
+
+
+@given(st.data())
+def test_frequencies_give_the_smallest_of_the_nearest(data: st.DataObject) -> None:
+    rank = data.draw(st.integers(1, 2))
+    sizes = tuple(data.draw(st.integers(3, 6)) for _ in range(rank))
+    o, c, k = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3)), 3
+    rng = np.random.default_rng(0)
+    w, y = rng.normal(size=(o, c, *[k] * rank)), rng.normal(size=(2, o, *sizes))
+    given: dict[str, Any] = {"padding": ((0, 2),) * rank, "padding_mode": "circular"}
+    x = up.deconvolve(y, w, method="fft", **given)
+    from tconvjax import matrices
+
+    matrix = matrices.conv_matrix(Geometry.of_conv((c, *sizes), w.shape, **given), w, "dense")
+    expected = (np.linalg.pinv(matrix, rcond=1e-6) @ y.reshape(2, -1).T).T
+    np.testing.assert_allclose(np.asarray(x).reshape(2, -1), expected, atol=1e-6)
+
+
+def test_complex_kernels_are_conjugated_in_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=s) + 1j * rng.normal(size=s) for s in ((1, 1, 6), (1, 1, 3)))
+    y = tc.conv(x, w, padding=2)
+    np.testing.assert_allclose(up.deconvolve(y, w, padding=2, tolerance=1e-12), x, atol=1e-8)
+    ring: dict[str, Any] = {"padding": 1, "padding_mode": "circular"}
+    back = up.deconvolve(tc.conv(x, w, **ring), w, method="fft", **ring)
+    np.testing.assert_allclose(back, x, atol=1e-8)
+
+
+# -- refusals --------------------------------------------------------------------------------------
+
+up_any: Any = up  # wrong types are the point
+X = jnp.ones((1, 4, 6, 6))
+REFUSED: list[tuple[Any, str]] = [
+    (lambda: up_any.upsample(X), "factor=None: one of factor and size=None says how large the result is"),
+    (lambda: up_any.upsample(X, 2, size=3), "one of factor and size=3"),
+    (lambda: up_any.upsample(X, 0), "factor=0: it must be at least 1"),
+    (lambda: up_any.upsample(X, 1.5), "factor=1.5: it must be a whole number"),
+    (lambda: up_any.upsample(X, 2, method="lanczos"), "method='lanczos': the choices are nearest, linear, cubic, bicubic"),
+    (lambda: up_any.upsample(X, 2, method="nearest", align_corners=True), "align_corners=True: there is nothing to align"),
+    (lambda: up_any.upsample(X, 2, layout="NHW"), "layout='NHW': it has a letter for each axis, C among them"),
+    (lambda: up_any.upsample(X[0, 0], 2, layout="NCHW"), "x=array of shape (6, 6): layout='NCHW' has 4 axes"),
+    (lambda: up_any.upsample(jnp.ones((1, 1, 0)), 2), "an axis without elements has nothing to interpolate"),
+    (lambda: up_any.upsample("picture", 2), "x=str: it must be an array of numbers"),
+    (lambda: up.downsample(X, 4), "factor=4: it must divide the sizes (6, 6)"),
+    (lambda: up.max_pool(X, 2, padding=2), "padding=2: it is at most half of the window's 2 elements; give 1 or less"),
+    (lambda: up.max_pool(X, 7), "x=6 elements along an axis: a window spans 7"),
+    (lambda: up.max_pool(X.astype(complex), 2), "complex numbers have no largest one"),
+    (lambda: up.max_unpool(X, X, 2), "indices=array of shape (1, 4, 6, 6) and dtype float64: it has a whole number"),
+    (lambda: up.max_unpool(X, X.astype(int), 2, output_size=15), "output_size=15: an axis has 12 elements, and fewer than 2 more or less; give 11 to 13"),
+    (lambda: up.avg_pool(X, 2, divisor_override=0), "divisor_override=0: nothing is divided by 0"),
+    (lambda: up.avg_unpool(X, 2, output_size=13, padding=1), "y=array of shape (1, 4, 6, 6): the pooling of (13, 13) gives (1, 4, 7, 7)"),
+    (lambda: up_any.pixel_shuffle(X, 3), "factor=3: its 9 phases must divide the 4 channels"),
+    (lambda: up.pixel_unshuffle(X, 4), "factor=4: it must divide the sizes (6, 6)"),
+    (lambda: up_any.pixel_shuffle(X, 2, order="RCD"), "order='RCD': the choices are CRD, DCR"),
+    (lambda: up.fold(jnp.ones((1, 4, 7)), (4, 4), 2), "columns=array of shape (1, 4, 7): it has a multiple of 4 rows, the taps, and 9 columns"),
+    (lambda: up.bilinear_init(None, (2, 3, 4)), "shape=(2, 3, 4): it is (C, C, *k)"),
+    (lambda: up.icnr_init(jax.nn.initializers.zeros, 2)(None, (6, 1, 3, 3)), "shape=(6, 1, 3, 3): (4,) must divide (6,)"),
+    (lambda: up.checkerboard(Geometry.of_conv((1, 5), (1, 1, 2)), np.ones(3)), "kernel=array of shape (3,): the geometry's kernel has shape (1, 1, 2)"),
+    (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2), int)), "w=array of dtype int64: least squares need floats"),
+    (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), method="fft"), "method='fft': it wants padding_mode='circular'"),
+    (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping=-1.0), "damping=-1.0: it is at least 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)))
+def test_what_does_not_fit_is_refused_in_four_parts(number: int) -> None:
+    call, message = REFUSED[number]
+    with pytest.raises(GeometryError) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "; " in str(caught.value)
