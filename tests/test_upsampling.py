@@ -132,6 +132,33 @@ def test_what_was_pooled_is_put_back() -> None:
     )
 
 
+@given(st.data())
+def test_maxima_go_wherever_their_indices_say(data: st.DataObject) -> None:
+    """In their own windows or not, some of them outside of the plane."""
+    rank = data.draw(st.integers(1, 2))
+    sizes = tuple(data.draw(st.integers(1, 3)) for _ in range(rank))
+    kernel = tuple(data.draw(st.integers(1, 3)) for _ in range(rank))
+    plane = [n * k for n, k in zip(sizes, kernel, strict=True)]
+    rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+    count = int(np.prod(plane))
+    if data.draw(st.booleans(), "own windows"):
+        full = rng.permutation(2 * count).reshape(2, 1, *plane)
+        y, indices = map(np.asarray, up.max_pool(full, kernel, return_indices=True))
+    else:
+        y = rng.integers(1, 9, (2, 1, *sizes))
+        chosen = [rng.permutation(np.arange(-2, count + 2))[: y[0].size] for _ in range(2)]
+        indices = np.stack(chosen).reshape(y.shape)
+    expected = np.zeros((2, 1, count), y.dtype)
+    for n in range(2):
+        for value, at in zip(y[n].ravel(), indices[n].ravel(), strict=True):
+            if 0 <= at < count:
+                expected[n, 0, at] = value
+    result = up.max_unpool(y, indices, kernel)
+    np.testing.assert_array_equal(result, expected.reshape(2, 1, *plane))
+    batched = jax.vmap(lambda y, i: up.max_unpool(y, i, kernel))(y, indices)
+    np.testing.assert_array_equal(batched, result)
+
+
 def test_gradients_go_to_the_maxima_and_come_from_them() -> None:
     x = jnp.asarray(np.random.default_rng(0).permutation(16).reshape(1, 1, 4, 4).astype(float))
     y, indices = up.max_pool(x, 2, return_indices=True)

@@ -25,6 +25,9 @@ from tconvjax.geometry import Ints, fail
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
 
+MOST_TAPS = 64
+"""Of a stamp that is spread along all axes at once: a larger one costs less axis by axis."""
+
 Method = Literal["nearest", "linear", "cubic", "bicubic"]
 
 
@@ -217,15 +220,12 @@ def _stamped(
         ends = [(margin,) * 2 if n in there.spatial else (0, 0) for n in range(x.ndim)]
         x = jnp.pad(x, ends, mode="edge")
     stamps = [_stamp(method, f) for f in factors]
-    channels = x.shape[there.channel]
-    w = jnp.broadcast_to(jnp.asarray(_outer(stamps), x.dtype), (channels, 1, *map(len, stamps)))
     cuts = [
         (_before(method, f) + margin * f, _after(method, f) + margin * f) for f in factors
     ]  # fmt: skip
-    z = conv_transpose(
-        x, w, stride=factors, padding=cuts, groups=channels, algorithm="taps",
-        dimension_numbers=conv_numbers(layout),
-    )  # fmt: skip
+    z = x
+    for axes in _passes(stamps):
+        z = _spread(z, there.channel, stamps, factors, cuts, axes, layout)
     if method.clamps or method.function is _box:
         return z
     for position, n, f in zip(there.spatial, old, factors, strict=True):
@@ -234,6 +234,29 @@ def _stamped(
         shape[position] = n * f
         z = z * jnp.asarray(1 / totals, z.dtype).reshape(shape)
     return z
+
+
+def _passes(stamps: Sequence[NDArray[np.float64]]) -> list[set[int]]:
+    """Which axes are enlarged together: all, or one by one where a stamp is large."""
+    rank = len(stamps)
+    if math.prod(map(len, stamps)) <= MOST_TAPS:
+        return [set(range(rank))]
+    return [{n} for n in range(rank) if len(stamps[n]) > 1]
+
+
+def _spread(
+    x: jax.Array, channel: int, stamps: Sequence[NDArray[np.float64]], factors: Sequence[int],
+    cuts: Sequence[tuple[int, int]], axes: set[int], layout: str | None,
+) -> jax.Array:  # fmt: skip
+    """Enlarge some axes and leave the others as they are."""
+    rank, channels, one = len(stamps), x.shape[channel], np.ones(1)
+    taps = _outer([stamps[n] if n in axes else one for n in range(rank)])
+    w = jnp.broadcast_to(jnp.asarray(taps, x.dtype), (channels, 1, *taps.shape))
+    return conv_transpose(
+        x, w, stride=[factors[n] if n in axes else 1 for n in range(rank)],
+        padding=[cuts[n] if n in axes else (0, 0) for n in range(rank)], groups=channels,
+        algorithm="taps", dimension_numbers=conv_numbers(layout),
+    )  # fmt: skip
 
 
 def _after(method: Interpolation, factor: int) -> int:
