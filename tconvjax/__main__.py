@@ -10,12 +10,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from tconvjax.command.arguments import (
     CommandError,
     by,
+    file,
     for_axes,
     number,
     numbers,
@@ -49,6 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return 141
+    except OSError as error:  # files have an error of their own, so this is the output
+        _drop_output()
+        print(f"tconvjax: error: the output cannot be written ({error.strerror or error}); make "
+              "room, or send it elsewhere", file=sys.stderr)  # fmt: skip
+        return 2
     except KeyboardInterrupt:
         return 130
     except (CommandError, FileError, GeometryError) as error:
@@ -204,11 +209,11 @@ def _apply_arguments(parser: argparse.ArgumentParser) -> None:
         "picture (.png .jpg .webp ...) is read as float32 in 0..255, channels first, and needs "
         "Pillow."
     )
-    add("--input", type=Path, required=True, help=".npy file or picture")
-    add("--kernel", type=Path, required=True,
+    add("--input", type=file, required=True, help=".npy file or picture")
+    add("--kernel", type=file, required=True,
         help="(O, C/groups, *sizes); with 1 or 2 axes, for every channel alone")  # fmt: skip
-    add("--bias", type=Path, help="one number for each channel of the result")
-    add("--output", type=Path, required=True, help=".npy file or picture; replaced if it exists")
+    add("--bias", type=file, help="one number for each channel of the result")
+    add("--output", type=file, required=True, help=".npy file or picture; replaced if it exists")
     add("--forward", action="store_true", help="the convolution in place of its transpose")
     _add_steps(parser)
     add("--output-padding", type=numbers(0), default=0, help="elements more at the end")
@@ -244,7 +249,7 @@ def _matrix_arguments(parser: argparse.ArgumentParser) -> None:
     add("--values", type=values, metavar="NUMBERS", help="the kernel, row by row: 4,7,-2,0.5,1/3")
     add("--format", choices=("text", "latex", "mathml", "html", "svg", "csv", "npz"),
         default="text")  # fmt: skip
-    add("--output", type=Path, help="file; replaced if it exists")
+    add("--output", type=file, help="file; replaced if it exists")
 
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -263,7 +268,7 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     add("--w", type=values, metavar="NUMBERS", help="the kernel, row by row: 4,7,2,2")
     add("--view", choices=("stamps", "zeros", "matrix", "polyphase", "all"), default="all")
     add("--format", choices=("text", "markdown", "html", "svg", "animation"), default="text")
-    add("--output", type=Path, help="file; replaced if it exists")
+    add("--output", type=file, help="file; replaced if it exists")
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -291,7 +296,7 @@ def _bench_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--case", nargs="+", metavar="NAME", help="layers such as dcgan_rgb; all if left out")
     add("--rounds", type=number, default=5, help="turns of each contestant; 5 if left out")
-    add("--json", type=Path, help="file for everything that was measured; replaced if it exists")
+    add("--json", type=file, help="file for everything that was measured; replaced if it exists")
 
 
 def _add_steps(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -550,6 +553,80 @@ def test_wrong_words_are_one_line(
 ) -> None:
     assert run(*words.split()) == 2
     assert remedy in one_error(capsys)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes that are files")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "matrix --size 3 --kernel 2",
+        "matrix --size 3 --kernel 2 --format npz --values 1,2",
+        "matrix --lazy",
+        "explain --size 2 --kernel 2",
+    ],
+)
+def test_what_is_no_file_is_never_replaced(
+    kind: str, words: str, short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = given = short_folder / "p"
+    if kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(target))
+    else:
+        os.mkfifo(target)
+    if kind == "link":
+        given = short_folder / "link"
+        given.symlink_to(target)
+    before = target.stat().st_mode
+    assert run(*words.split(), "--output", given) == 2
+    assert "exists and is not a file; choose another name" in one_error(capsys)
+    assert target.stat().st_mode == before
+    assert given.is_symlink() == (kind == "link")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes that are files")
+def test_a_report_replaces_no_pipe(short_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(short_folder / "p")
+    assert run("bench", "--case", "tiny_latency", "--json", short_folder / "p") == 2
+    assert "exists and is not a file; choose another name" in one_error(capsys)
+
+
+def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert not run("matrix", "--size", 3, "--kernel", 2, "--output", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert "w0 w1" in (tmp_path / "file").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("", "the name is empty"), ("/", "is a folder")])
+@pytest.mark.parametrize("words", ["matrix --size 3 --kernel 2", "explain --size 2 --kernel 2"])
+def test_what_names_no_file_is_said_so(
+    name: str, remedy: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words.split(), "--output", name) == 2
+    assert remedy in one_error(capsys)
+
+
+@pytest.mark.parametrize("words", ["matrix --size 3 --kernel 2", "explain --size 2 --kernel 2"])
+def test_a_full_disk_is_one_line(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sys.stdout, "write", full)
+    monkeypatch.setattr("tconvjax.__main__._drop_output", lambda: None)
+    assert run(*words.split()) == 2
+    assert "the output cannot be written (No space left on device); make room" in one_error(capsys)
 
 
 def make_inputs(folder: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from tconvjax.geometry import Padding
@@ -69,6 +70,13 @@ def values(text: str) -> tuple[Fraction, ...]:
         return tuple(map(Fraction, parts))
     except ZeroDivisionError:
         raise argparse.ArgumentTypeError(f"{text[:20]!r} divides by zero") from None
+
+
+def file(text: str) -> Path:
+    """A file's name, which pathlib would read as this folder if it were empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; name a file")
+    return Path(text)
 
 
 def padding(text: str) -> Padding:

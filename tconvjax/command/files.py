@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -107,12 +108,37 @@ def check_output(path: Path, inputs: list[Path]) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise FileError(f"{path}: the folder {folder} does not exist; create it first")
-    if path.exists() and not path.is_file():
-        raise FileError(f"{path}: exists and is not a file; choose another name")
+    check_target(path)
     if any(path.resolve() == other.resolve() or _same_file(path, other) for other in inputs):
         raise FileError(f"{path}: is one of the inputs; choose another name for the output")
     if not os.access(folder, os.W_OK):
         raise FileError(f"{path}: the folder {folder} cannot be written to; choose another one")
+
+
+def check_target(path: Path) -> None:
+    """Check that what a result would replace is a file, or nothing.
+
+    Args:
+        path: of the result; where it is a link, what the link leads to.
+
+    Raises:
+        FileError: if there is a folder, a pipe, a device or a socket, which must stay what it is.
+    """
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return
+    except (OSError, RuntimeError) as error:  # such as a name too long, or links in a circle
+        raise FileError(
+            f"{path}: cannot be written ({_reason(error)}); choose another name"
+        ) from error
+    if stat.S_ISDIR(there.st_mode):
+        raise FileError(f"{path}: is a folder, not a file; choose another name")
+    if not stat.S_ISREG(there.st_mode):
+        raise FileError(
+            f"{path}: exists and is not a file; choose another name, or leave --output out and "
+            "send the text there with > or |"
+        )
 
 
 def write_array(path: Path, array: Numbers) -> None:
@@ -164,6 +190,7 @@ def write_npz(path: Path, matrix: Any) -> None:
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    check_target(path)
     try:
         # A link keeps pointing where it did, so it is its target that is replaced.
         with _replacing(path.resolve()) as file:

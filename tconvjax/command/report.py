@@ -159,6 +159,8 @@ def check_path(option: str, path: Path | None) -> None:
         return
     if path.is_dir():
         raise CommandError(f"{option}: {path} is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise CommandError(f"{option}: {path} exists and is not a file; choose another name")
     if not path.parent.is_dir():
         raise CommandError(
             f"{option}: {path}: the folder {path.parent} does not exist; create it first"

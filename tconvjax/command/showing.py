@@ -19,7 +19,7 @@ import sympy
 
 from tconvjax import rendering, symbolic
 from tconvjax.command.arguments import CommandError, by, for_axes
-from tconvjax.command.files import write_npz, write_text
+from tconvjax.command.files import check_target, write_npz, write_text
 from tconvjax.explaining import VIEWS, explain
 from tconvjax.geometry import Geometry, ints
 from tconvjax.rendering import notebook
@@ -38,6 +38,7 @@ _PAGE = (
 
 def run_matrix(arguments: argparse.Namespace) -> int:
     """Show the matrix of a convolution, or of its transpose."""
+    _check_output(arguments)
     if arguments.lazy:
         return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
     if arguments.size is None or arguments.kernel is None:
@@ -57,6 +58,7 @@ def run_matrix(arguments: argparse.Namespace) -> int:
 
 def run_explain(arguments: argparse.Namespace) -> int:
     """Explain a transposed convolution step by step, seen four ways."""
+    _check_output(arguments)
     rank = len(arguments.size)
     kernel = ints("kernel", arguments.kernel, rank, 1)
     outs, ins, groups = arguments.in_channels, arguments.out_channels, arguments.groups
@@ -81,6 +83,12 @@ def run_explain(arguments: argparse.Namespace) -> int:
         "animation": lambda: told.to_animation() + "\n",
     }[arguments.format]()
     return _give(arguments, text)
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    """Refuse what must not be replaced before any work."""
+    if arguments.output is not None:
+        check_target(arguments.output)
 
 
 # -- what is shown ---------------------------------------------------------------------------------
