@@ -113,6 +113,37 @@ def wrong_calls() -> dict[str, Any]:
         "the matrix of its derivative": lambda: matrices.matrix_of(lambda x: x**2, (3,)),
         "must be one array": lambda: matrices.matrix_of(lambda x: (x, x), (3,)),  # type: ignore[arg-type, return-value]
         "is the limit": lambda: matrices.matrix_of(lambda x: x, (10**5,)),
+        "jax.linear_transpose(fn, x) themselves": lambda: matrices.matrix_of(
+            lambda x: x.sum(), (10**6,)
+        ),
+        "give an array": lambda: matrices.conv_matrix(g, [[[1, 2], [3]]]),
+        "geometry=NoneType: it must be a Geometry": lambda: matrices.conv_matrix(None, w),  # type: ignore[call-overload]
+        "geometry=int: it must be a Geometry": lambda: matrices.places(5),  # type: ignore[arg-type]
+        "as in kernel.filled(0)": lambda: matrices.conv_matrix(
+            g, np.ma.masked_array(w, [[[True, False, False]]])
+        ),
+        "kernel=array of bool": lambda: matrices.conv_matrix(g, w > 0),
+        "no sparse matrices of float16": lambda: matrices.conv_matrix(g, w.astype(np.float16)),
+        "no sparse matrices of bfloat16": lambda: matrices.matrix_of(
+            lambda x: x, (3,), jnp.bfloat16, "csr"
+        ),
+        "give a function or a layer": lambda: matrices.matrix_of(None, (3,)),  # type: ignore[arg-type]
+        "shape=3: it must be one whole number an axis": lambda: matrices.matrix_of(jnp.sin, 3),  # type: ignore[arg-type]
+        "shape=None": lambda: matrices.matrix_of(jnp.sin, None),  # type: ignore[arg-type]
+        "shape=(-1,): it must be at least 0": lambda: matrices.matrix_of(jnp.sin, (-1,)),
+        "it must be a whole number": lambda: matrices.matrix_of(jnp.sin, (2.5,)),  # type: ignore[arg-type]
+        "dtype='float99'": lambda: matrices.matrix_of(jnp.sin, (3,), "float99"),
+        "dtype=None": lambda: matrices.matrix_of(jnp.sin, (3,), None),
+        "a linear function takes numbers": lambda: matrices.matrix_of(jnp.sin, (3,), str),
+        "rows are the limit": lambda: matrices.conv_matrix(
+            tc.Geometry.of_conv((1, 1), (1, 1, 1), padding=10**9), w[..., :1]
+        ),
+        "no room in 64 bits": lambda: matrices.places(
+            tc.Geometry.of_conv((1, 10**30), (1, 1, 1), stride=10**29)
+        ),
+        "239999994 entries": lambda: matrices.conv_matrix(
+            tc.Geometry.of_conv((1, 8 * 10**7), (1, 1, 3)), w
+        ),
     }
 
 
@@ -121,6 +152,92 @@ def test_what_cannot_be_is_refused(words: str) -> None:
     with pytest.raises(tc.GeometryError) as error:
         wrong_calls()[words]()
     assert words in str(error.value)
+
+
+NOT_LINEAR: dict[str, Any] = {
+    "sort": jnp.sort,
+    "max": lambda x: jnp.max(x, keepdims=True),
+    "round": jnp.round,
+    "trunc": jnp.trunc,
+    "clip": lambda x: jnp.clip(x, -50, 50),
+    "clip far out": lambda x: jnp.clip(x, -1e5, 1e5),
+    "abs": jnp.abs,
+    "almost the identity": lambda x: jnp.where(x > 0, x, 0.999 * x),
+    "a weak square": lambda x: x + 1e-3 * x**2,
+    "sqrt": jnp.sqrt,
+    "sinh": jnp.sinh,
+    "sin": jnp.sin,
+}
+
+
+@pytest.mark.parametrize("name", NOT_LINEAR)
+def test_a_function_that_is_not_linear_has_no_matrix(name: str) -> None:
+    with pytest.raises(tc.GeometryError, match="it must be linear; take the matrix of its deriv"):
+        matrices.matrix_of(NOT_LINEAR[name], (3,))
+
+
+def test_linear_means_for_integers_and_complex_numbers_too() -> None:
+    for function, dtype in ((jnp.conj, jnp.complex64), (jnp.real, jnp.complex64),
+                            (lambda x: x // 2, jnp.int32), (lambda x: x // 2, jnp.uint8),
+                            (lambda x: jnp.clip(x, -50, 50), jnp.int32)):  # fmt: skip
+        with pytest.raises(tc.GeometryError, match="it must be linear"):
+            matrices.matrix_of(function, (3,), dtype)
+    assert matrices.matrix_of(lambda x: 100 * x, (2,), jnp.int8).tolist() == [[100, 0], [0, 100]]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: jnp.fft.irfft(jnp.fft.rfft(x) * jnp.fft.rfft(jnp.arange(64, dtype=jnp.float32))),
+        lambda x: jnp.cumsum(x - x.mean()),
+        lambda x: x * np.float32(1e-35),
+        lambda x: x * np.float32(1e35),
+        lambda x: jnp.cumsum(x.astype(jnp.bfloat16)).astype(jnp.float32),
+    ],
+    ids=["a Fourier transform", "a running sum", "tiny", "huge", "mixed precision"],
+)
+def test_rounding_makes_no_function_less_linear(function: Any) -> None:
+    assert matrices.matrix_of(function, (64,)).shape == (64, 64)
+
+
+def test_bcoo_keeps_the_numbers_or_says_why_not() -> None:
+    g = tc.Geometry.of_conv((1, 5), (1, 1, 3))
+    with jax.enable_x64(False):
+        for kernel in ([[[2**40, 1, 1]]], [[[1e308, 1, 1]]], [[[1 / 3, 1, 1]]]):
+            with pytest.raises(tc.GeometryError, match="64-bit numbers are switched off in JAX"):
+                matrices.conv_matrix(g, np.array(kernel), "bcoo")
+            assert matrices.conv_matrix(g, np.array(kernel))[0, 0] == kernel[0][0][0]
+        assert matrices.conv_matrix(g, np.ones((1, 1, 3)), "bcoo").dtype == np.float32
+        with pytest.raises(tc.GeometryError, match="dtype='float64': 64-bit numbers are switched"):
+            matrices.matrix_of(lambda x: x, (3,), np.float64)
+        assert matrices.matrix_of(lambda x: x, (3,), float).dtype == np.float32
+    with jax.enable_x64(True):
+        found = matrices.conv_matrix(g, np.array([[[2**40, 1, 1]]]), "bcoo")
+        assert found.dtype == np.int64
+        assert int(found.todense()[0, 0]) == 2**40
+
+
+def test_half_precision_has_the_matrices_that_can_hold_it() -> None:
+    g = tc.Geometry.of_conv((1, 2), (1, 1, 3), padding=1, padding_mode="replicate")
+    kernel = np.array([[[1, 0.1, 2]]], np.float16)
+    wanted = dense(matrices.conv_matrix(g, kernel.astype(np.float32))).astype(np.float16)
+    for name in ("bcoo", "dense"):
+        found = matrices.conv_matrix(g, kernel, name)  # type: ignore[call-overload]
+        assert found.dtype == np.float16
+        np.testing.assert_array_equal(dense(found), wanted)
+
+
+def test_products_are_counted_before_they_are_made() -> None:
+    """A size costs nothing that no product meets."""
+    for keywords in ({"in": 10**12, "stride": 10**10}, {"in": 1, "padding": 10**9}):
+        g = tc.Geometry.of_conv((1, keywords.pop("in")), (1, 1, 1), **keywords)
+        found = np.stack(matrices.places(g), axis=1).tolist()
+        assert len(found) == (100 if g.in_size[0] > 1 else 1)
+    wide = tc.Geometry.of_conv((1, 7), (1, 1, 10**6), padding=10**6, stride=10**5)
+    places = {tuple(map(int, place)) for place in zip(*matrices.places(wide), strict=True)}
+    wanted = {(i, j, t) for i in range(wide.out_size[0]) for j in range(7)
+              for t in wide.axes[0].taps_between(i, j)}  # fmt: skip
+    assert places == wanted
 
 
 def test_a_matrix_serves_inside_jit() -> None:
