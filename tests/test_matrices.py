@@ -221,16 +221,17 @@ def test_half_precision_has_the_matrices_that_can_hold_it() -> None:
     g = tc.Geometry.of_conv((1, 2), (1, 1, 3), padding=1, padding_mode="replicate")
     kernel = np.array([[[1, 0.1, 2]]], np.float16)
     wanted = dense(matrices.conv_matrix(g, kernel.astype(np.float32))).astype(np.float16)
-    for name in ("bcoo", "dense"):
-        found = matrices.conv_matrix(g, kernel, name)  # type: ignore[call-overload]
+    names: tuple[Any, ...] = ("bcoo", "dense")
+    for name in names:
+        found = matrices.conv_matrix(g, kernel, name)
         assert found.dtype == np.float16
         np.testing.assert_array_equal(dense(found), wanted)
 
 
 def test_products_are_counted_before_they_are_made() -> None:
     """A size costs nothing that no product meets."""
-    for keywords in ({"in": 10**12, "stride": 10**10}, {"in": 1, "padding": 10**9}):
-        g = tc.Geometry.of_conv((1, keywords.pop("in")), (1, 1, 1), **keywords)
+    for size, stride, padding in ((10**12, 10**10, 0), (1, 1, 10**9)):
+        g = tc.Geometry.of_conv((1, size), (1, 1, 1), stride=stride, padding=padding)
         found = np.stack(matrices.places(g), axis=1).tolist()
         assert len(found) == (100 if g.in_size[0] > 1 else 1)
     wide = tc.Geometry.of_conv((1, 7), (1, 1, 10**6), padding=10**6, stride=10**5)

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 import sympy
 from hypothesis import given, settings
 
-from tconvjax import Geometry, GeometryError, rendering, symbolic
-from tconvjax.rendering import palette
+from tconvjax import Geometry, GeometryError, matrices, rendering, symbolic
+from tconvjax.rendering import entries, palette
 from tests.strategies import ANY_MODE, Arguments, arguments
 
 PRINTERS: dict[str, Callable[..., str]] = {
@@ -137,6 +139,145 @@ def test_large_matrices_are_abbreviated_at_once() -> None:
     assert max(map(len, lines)) <= 60
 
 
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+@pytest.mark.parametrize("taps", [300, 10**6])
+def test_large_entries_are_abbreviated_at_once(mode: Any, taps: int) -> None:
+    """A border can bring a million taps to one input element."""
+    start = time.perf_counter()
+    table = rendering.conv_table(
+        Geometry.of_conv((1, 2), (1, 1, taps), padding=taps, padding_mode=mode)
+    )
+    for printer in PRINTERS.values():
+        assert len(printer(table)) < 100_000
+    width = ET.fromstring(rendering.to_svg(table)).get("width")
+    assert int(width or 0) <= 12_020
+    assert f" + ⋯ + w{taps - 1}" in rendering.to_text(table)
+    assert time.perf_counter() - start < 10
+
+
+def test_a_sum_of_many_terms_is_abbreviated() -> None:
+    terms = sympy.symbols("x:1000")
+    table = rendering.matrix_table(sympy.Matrix([[sympy.Add(*terms), 1]]))
+    assert rendering.to_text(table).count(" + ") == 4
+    assert rendering.to_latex(table).count(r" + \cdots + ") == 1
+    for printer in PRINTERS.values():
+        assert len(printer(table)) < 3000
+
+
+@pytest.mark.parametrize("kernel", [None, "numbers"])
+def test_wide_channels_cost_nothing(kernel: str | None) -> None:
+    """Only the symbols that are shown are made."""
+    geometry = Geometry.of_conv((512, 32, 32), (512, 512, 3, 3))
+    numbers = None if kernel is None else np.ones(geometry.kernel_shape)
+    start = time.perf_counter()
+    assert rendering.conv_table(geometry, numbers).taps == 512 * 512 * 9
+    assert time.perf_counter() - start < 3
+
+
+@settings(max_examples=50)
+@given(arguments(ranks=(1, 2), modes=ANY_MODE, most_groups=2))
+def test_the_taps_of_an_entry_are_those_of_the_geometry(a: Arguments) -> None:
+    g = a.geometry
+    outputs, sources = symbolic.names.places(g.out_shape), symbolic.names.places(g.in_shape)
+    for output, source in itertools.product(outputs, sources):
+        found, wanted = entries.met(g, output, source), g.taps_between(output, source)
+        assert found.size == len(wanted)
+        assert wanted[: len(found.first)] == found.first
+        assert len(found.first) == min(found.size, 3 if found.size > 32 else 32)
+        assert found.last == (wanted[-1:] if found.size > 32 else ())
+
+
+@pytest.mark.parametrize("width", range(7, 40))
+def test_no_line_is_wider_than_asked(width: int) -> None:
+    x = sympy.Symbol("x")
+    for matrix in (symbolic.conv_matrix(Geometry.of_conv((1, 30), (1, 1, 3))),
+                   sympy.Matrix(2, 3, lambda r, c: 10 ** (200 * r) + c),
+                   sympy.Matrix([[1, x + x**2 + 1, 3]])):  # fmt: skip
+        matrix_lines = rendering.matrix_text(matrix, width=width).splitlines()
+        array = rendering.to_text(rendering.array_table(matrix), width=width).splitlines()
+        assert max(map(len, matrix_lines + array)) <= width
+    long = rendering.Equation((x ** sympy.Symbol("a" * 99), "=", x, "and a word"))
+    assert max(map(len, rendering.to_text(long, width=width).splitlines())) <= width
+
+
+NO_DOCUMENTS = (None, 5, "words", G, symbolic.ConvolutionMatrix.of(5, 3), [TABLE])
+ONE = rendering.array_table([[1]])
+
+
+@pytest.mark.parametrize("printer", PRINTERS)
+def test_a_printer_prints_documents_only(printer: str) -> None:
+    for value in NO_DOCUMENTS:
+        with pytest.raises(GeometryError, match="it must be a document of tconvjax"):
+            PRINTERS[printer](value)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [rendering.matrix_text, rendering.matrix_table, rendering.matrix_latex, rendering.to_csv],
+)
+def test_a_matrix_has_two_sizes_that_are_numbers(reader: Any) -> None:
+    n = sympy.Symbol("n", integer=True, positive=True)
+    for matrix in (sympy.MatrixSymbol("A", n, n), symbolic.ConvolutionMatrix.of(n, 3)):
+        with pytest.raises(GeometryError, match="its sizes must be numbers; put numbers in their"):
+            reader(matrix)
+    for value in ([[1]], None, 5, np.ones(3), np.ones((2, 2, 2)), jnp.ones(3)):
+        with pytest.raises(GeometryError, match="it must have a shape of two sizes; give a matrix"):
+            reader(value)
+    assert reader(np.eye(2)) == reader(jnp.eye(2, dtype=np.float64))
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda v: rendering.conv_table(v), "it must be a Geometry; make one with"),
+        (lambda v: rendering.sparsity(v), "it must be a Geometry; make one with"),
+        (lambda v: rendering.links_picture(v), "it must be a Geometry; make one with"),
+        (lambda v: rendering.conv_table(G, most=v), "at least 3; give an int"),
+        (lambda v: rendering.array_table([1], most=v), "at least 3; give an int"),
+        (lambda v: rendering.matrix_table(sympy.eye(2), most=v), "at least 3; give an int"),
+        (lambda v: rendering.to_text(TABLE, width=v), "width=.*at least 7; give an int"),
+        (lambda v: rendering.to_text(TABLE, height=v), "height=.*at least 1; give an int"),
+        (lambda v: rendering.matrix_text(sympy.eye(2), width=v), "at least 7; give an int"),
+        (lambda v: rendering.to_animation(v), "one document or more; give a list of documents"),
+        (lambda v: rendering.to_animation([ONE], seconds=v), "above 0; give one such as 1.2"),
+        (lambda v: rendering.array_table(v), "an array of one or two axes; give nested lists"),
+    ],
+)
+@pytest.mark.parametrize("value", [None, 0, -2.5, float("nan"), "80", True])
+def test_what_is_given_is_checked(ask: Any, message: str, value: Any) -> None:
+    with pytest.raises(GeometryError, match=message):
+        ask(value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: rendering.array_table([[1], [2, 3]]), "as many elements as the first; give them"),
+        (lambda: rendering.array_table(np.ones((2, 2, 2))), "or take one slice of it"),
+        (lambda: rendering.to_animation([]), "give a list of documents"),
+        (lambda: rendering.Linked((), ()), "links tie the first to the last; give two or more"),
+        (lambda: rendering.Linked((ONE, ONE), (rendering.Link((0, 0, 0), (5, 0, 0)),)), "count"),
+        (lambda: rendering.Linked((ONE, ONE), (rendering.Link((0, 0, 7), (1, 0, 0)),)), "count"),
+        (lambda: rendering.Sparsity((2, 2), ((5, 5, 0),)), "has 2 rows and 2 columns; count them"),
+        (lambda: rendering.Words("x", 99), "level=99: it must be 0 to 4"),
+        (lambda: rendering.Words(5), "text=5: it must be text"),  # type: ignore[arg-type]
+        (lambda: rendering.array_table([1], name=5), "name=5: it must be text"),  # type: ignore[arg-type]
+        (lambda: rendering.Table(((ONE.cells[0][0],), ())), "as many Cells as the first, 1"),
+        (lambda: rendering.conv_table(G, [[[1], [1, 2]]]), "the geometry asks for"),
+        (lambda: rendering.conv_table(G, [1, 2]), "the geometry asks for"),
+    ],
+)  # fmt: skip
+def test_a_document_is_checked_where_it_is_made(make: Any, message: str) -> None:
+    with pytest.raises(GeometryError, match=message):
+        make()
+
+
+def test_only_what_is_shown_is_read() -> None:
+    start = time.perf_counter()
+    assert rendering.array_table(np.zeros((10**4, 10**4))).shape == (32, 32)
+    assert time.perf_counter() - start < 1
+
+
 def diagonal(size: int) -> rendering.Table:
     """A square table that is not abbreviated."""
     return rendering.conv_table(Geometry.of_conv((1, size), (1, 1, 1)), most=size)
@@ -162,6 +303,19 @@ def diagonal(size: int) -> rendering.Table:
         (lambda: rendering.to_svg(diagonal(180)),
          "a picture has 30000 at most; show less of it"),
         (lambda: rendering.to_animation([TABLE] * 999), "a picture has 30000 shapes at most"),
+        (lambda: rendering.conv_table(Geometry.of_conv((1, 10**6), (1, 1, 3)), most=3000),
+         "a table has at most 65536 cells; give a smaller one"),
+        (lambda: rendering.conv_table(Geometry.of_conv((1, 10**6), (1, 1, 3)), most=10**6),
+         "a table has at most 65536 cells; give a smaller one"),
+        (lambda: rendering.to_svg(rendering.Sparsity((10**9, 10**9), ())),
+         "a picture has 12000 x 100000 at most; show less of it"),
+        (lambda: rendering.to_svg(rendering.array_table(range(1000), most=1000)),
+         "a picture has 12000 x 100000 at most; show less of it"),
+        (lambda: rendering.links_picture(Geometry.of_conv((1, 10**9), (1, 1, 3))),
+         "up to 1000 elements along an axis; take a smaller input"),
+        (lambda: rendering.to_csv(sympy.ones(600, 600)), "250000 entries of SymPy's"),
+        (lambda: rendering.to_csv(sympy.Matrix([[sympy.Integer(10) ** 5000]])),
+         "1000 digits are the limit; make it a float"),
     ],
 )  # fmt: skip
 def test_what_would_not_fit_is_refused_within_a_second(ask: Any, message: str) -> None:
@@ -177,6 +331,56 @@ def test_csv_holds_every_entry() -> None:
     assert [len(row) for row in rows] == [16] * 4
     names = {str(symbol).replace("_", ""): symbol for symbol in matrix.free_symbols} | {"0": 0}
     assert sympy.Matrix([[names[cell.replace("w", "w")] for cell in row] for row in rows]) == matrix
+
+
+@pytest.mark.parametrize("form", ["float64", "float32", "SymPy", "csr", "fractions"])
+def test_csv_holds_every_digit(form: str) -> None:
+    """What NumPy reads is what was written."""
+    numbers = [[1 / 3, 123456789.123456789, 12345678912345678.0], [0, -5e-324, 1e308]]
+    if form == "float32":
+        numbers[1] = [0, -1e-45, 3.4e38]
+    wanted = np.array(numbers, np.float32 if form == "float32" else np.float64)
+    matrix: Any = {"SymPy": sympy.Matrix(numbers), "csr": scipy.sparse.csr_array(wanted)}.get(
+        form, wanted
+    )
+    if form == "fractions":
+        matrix = sympy.Matrix(2, 3, [sympy.Rational(number) for number in wanted.flat])
+    text = rendering.to_csv(matrix)
+    np.testing.assert_array_equal(np.loadtxt(io.StringIO(text), delimiter=",", dtype=wanted.dtype),
+                                  wanted)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (sympy.Rational(1, 3), "0.3333333333333333"),
+        (sympy.Rational(-1, 8), "-0.125"),
+        (sympy.Rational(123456789, 10**9), "0.123456789"),
+        (sympy.Rational(10**400, 7), str(10**400 // 7)),
+        (sympy.Integer(10) ** 999, str(10**999)),
+        (sympy.Float(2, 30) ** -100, "7.88860905221011805411728565282786e-31"),
+        (sympy.oo, "inf"),
+        (sympy.nan, "nan"),
+        (1 + sympy.I / 2, "1+0.5j"),
+        (sympy.Symbol("x") / 3 + 0.1234567890123456, "x/3 + 0.1234567890123456"),
+        (sympy.Float(-0.5) ** sympy.Symbol("x"), "(-0.5)**x"),
+    ],
+)
+def test_csv_writes_a_number_so_that_it_loads(entry: Any, text: str) -> None:
+    assert rendering.to_csv(sympy.Matrix([[entry, 0]])) == f"{text},0\n"
+
+
+def test_csv_reads_the_matrices_of_other_libraries() -> None:
+    geometry, kernel = Geometry.of_conv((1, 3), (1, 1, 2)), np.array([[[0.1, 2]]], np.float32)
+    wanted = "0.1,2.0,0\n0,0.1,2.0\n"
+    names: tuple[Any, ...] = ("csr", "bcoo", "dense")
+    for name in names:
+        matrix = matrices.conv_matrix(geometry, kernel, name)
+        assert rendering.to_csv(matrix) == wanted
+        assert rendering.matrix_text(matrix).count("0.1") == 2
+        assert rendering.matrix_latex(matrix).count("0.1") == 2
+    assert rendering.to_csv(np.array([[True, False]])) == "1,0\n"
+    assert rendering.to_csv(np.array([[1 + 2j, 0]])) == "1.0+2.0j,0\n"
 
 
 def test_dots_show_where_a_matrix_is_not_zero() -> None:

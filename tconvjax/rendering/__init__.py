@@ -6,6 +6,7 @@ One small algebra of documents (`Words`, `Equation`, `Table`, `Sparsity`, `Linke
 
 from tconvjax.rendering.csv import to_csv
 from tconvjax.rendering.document import (
+    Abridged,
     Beside,
     Cell,
     Document,
@@ -32,6 +33,7 @@ from tconvjax.rendering.tables import (
 from tconvjax.rendering.text import matrix_text, to_text
 
 __all__ = [
+    "Abridged",
     "Beside",
     "Cell",
     "Document",

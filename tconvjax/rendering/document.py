@@ -11,6 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from tconvjax.geometry import Words as Told
+from tconvjax.geometry import fail
+
+MOST_TERMS = 32
+"""Terms of a sum that are all shown."""
+
+FIRST_TERMS = 3
+"""Terms of a longer one that are shown before the last."""
+
+MOST_LEVEL = 4
+"""Of a heading: HTML has six levels, and the first two are the page's."""
+
 DOTS_ACROSS, DOTS_DOWN, DOTS_DIAGONAL = "⋯", "⋮", "⋱"
 
 
@@ -19,7 +31,8 @@ class Cell:
     """One entry of a table.
 
     Args:
-        entry: a number, a SymPy expression, or text such as dots; 0 is a cell that nothing meets.
+        entry: a number, a SymPy expression, a sum that is `Abridged`, or text such as dots; 0 is a
+            cell that nothing meets.
         tap: the colour that ties it to all that came through the same kernel entry, if any.
         title: what a reader who points at the cell is told; "" for nothing.
         faint: whether it is there for orientation only, as what a padding cuts off.
@@ -32,11 +45,32 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Abridged:
+    """A sum of which the middle is left out; an entry of a table.
+
+    Args:
+        first: terms at its beginning.
+        last: terms at its end.
+        count: how many it has in all.
+    """
+
+    first: tuple[Any, ...]
+    last: tuple[Any, ...]
+    count: int
+
+
+@dataclass(frozen=True)
 class Words:
-    """A paragraph of plain words; ``level`` above 0 makes it a heading."""
+    """A paragraph of plain words; ``level`` above 0, and up to 4, makes it a heading."""
 
     text: str
     level: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no paragraph and no heading."""
+        _check_text("text", self.text)
+        if not isinstance(self.level, int) or not 0 <= self.level <= MOST_LEVEL:
+            fail("level", self.level, f"it must be 0 to {MOST_LEVEL}", "give 0 for a paragraph")
 
 
 @dataclass(frozen=True)
@@ -72,6 +106,16 @@ class Table:
     taps: int = 0
     alt: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what is no grid."""
+        _check_text("name", self.name)
+        _check_text("alt", self.alt)
+        for row in self.cells:
+            if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
+                fail("cells", Told(f"row of {len(row)}"), "each row of a table has as "
+                     f"many Cells as the first, {len(self.cells[0])}",
+                     "give a Cell for each place")  # fmt: skip
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns that are shown."""
@@ -95,6 +139,14 @@ class Sparsity:
     name: str = ""
     taps: int = 0
     alt: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse places that the matrix does not have."""
+        rows, columns = self.shape
+        for place in self.places:
+            if not (0 <= place[0] < rows and 0 <= place[1] < columns):
+                fail("places", place, f"the matrix has {rows} rows and {columns} columns",
+                     "count them from 0")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,6 +178,24 @@ class Linked:
     links: tuple[Link, ...]
     alt: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse links to cells that are not there."""
+        if len(self.tables) < 2:
+            fail("tables", Told(f"{len(self.tables)} tables"), "links tie the first to the last",
+                 "give two or more")  # fmt: skip
+        for link in self.links:
+            for end in (link.start, link.end):
+                self._check_end(end)
+
+    def _check_end(self, end: tuple[int, int, int]) -> None:
+        table, row, column = end
+        if table in (0, len(self.tables) - 1):
+            rows, columns = self.tables[table].shape
+            if 0 <= row < rows and 0 <= column < columns:
+                return
+        fail("links", end, "a link ends at (table, row, column) of the first or the last table",
+             "count from 0")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -142,6 +212,11 @@ class Stack:
 
 
 Document: TypeAlias = Words | Equation | Table | Sparsity | Linked | Beside | Stack
+
+
+def _check_text(argument: str, value: Any) -> None:
+    if not isinstance(value, str):
+        fail(argument, value, "it must be text", "give a str")
 
 
 def stack(parts: Sequence[Document]) -> Stack:

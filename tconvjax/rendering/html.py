@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import sympy
 
+from tconvjax.rendering.checks import no_document, xml
 from tconvjax.rendering.document import (
+    Abridged,
     Beside,
     Cell,
     Document,
@@ -18,11 +20,11 @@ from tconvjax.rendering.document import (
     Table,
     Words,
 )
+from tconvjax.rendering.labels import short
 from tconvjax.rendering.mathml import expression_mathml, to_mathml
 from tconvjax.rendering.palette import colour, ink
 from tconvjax.rendering.svg import to_svg
 from tconvjax.rendering.tables import matrix_table
-from tconvjax.rendering.text import label
 
 STYLE = (
     ".tconv{overflow-x:auto}"
@@ -56,7 +58,7 @@ def to_html(document: Document, *, style: bool = True) -> str:
 
     Returns:
         A ``div``: tables with their cells coloured by tap, equations as MathML, pictures as SVG. No
-        script and nothing from elsewhere.
+        script and nothing from elsewhere; well-formed XML too.
 
     Raises:
         GeometryError: if a part is too large to show.
@@ -70,7 +72,7 @@ def to_html(document: Document, *, style: bool = True) -> str:
     if style:
         ET.SubElement(block, "style").text = STYLE + _lit(_most_taps(document))
     block.append(_element(document))
-    return ET.tostring(block, encoding="unicode", method="html")
+    return xml(block)
 
 
 def _lit(taps: int) -> str:
@@ -117,7 +119,7 @@ def _element(document: Document) -> ET.Element:
                 holder.append(element)
             return block
         case _:
-            assert_never(document)
+            return no_document(document)
 
 
 def _part(part: Any) -> ET.Element:
@@ -172,8 +174,9 @@ def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
         back = colour(cell.tap, table.taps)
         element.set("style", f"background:{back};color:{ink(back)}")
         element.set("data-tap", str(cell.tap))
-    if isinstance(cell.entry, str) or not getattr(cell.entry, "free_symbols", None):
-        element.text = label(cell.entry)
+    plain = isinstance(cell.entry, str) or not getattr(cell.entry, "free_symbols", None)
+    if plain and not isinstance(cell.entry, Abridged):
+        element.text = short(cell.entry)
     else:
         math = ET.SubElement(element, "math")
         math.append(expression_mathml(cell.entry))

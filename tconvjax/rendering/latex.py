@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any
 
 import sympy
+from sympy.printing.latex import LatexPrinter
 
 from tconvjax.geometry import Words as Told
 from tconvjax.geometry import fail
+from tconvjax.rendering.checks import clean, no_document, readable, sides
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
     DOTS_DOWN,
+    Abridged,
     Beside,
     Cell,
     Document,
@@ -22,6 +25,7 @@ from tconvjax.rendering.document import (
     Table,
     Words,
 )
+from tconvjax.rendering.labels import abridged, label
 from tconvjax.rendering.palette import colour, rgb
 from tconvjax.rendering.tables import matrix_table
 
@@ -65,20 +69,20 @@ def to_latex(document: Document, *, colours: bool = True) -> str:
             lines = r"\\[1ex]".join(to_latex(part, colours=colours) for part in parts)
             return rf"\begin{{gathered}}{lines}\end{{gathered}}"
         case _:
-            assert_never(document)
+            return no_document(document)
 
 
 def matrix_latex(matrix: Any) -> str:
     r"""A matrix as LaTeX, with the subscripts of a kernel's entries set close: ``w_{0,1}``.
 
     Args:
-        matrix: a SymPy matrix.
+        matrix: a SymPy matrix, or anything with ``shape`` and ``matrix[row, column]``.
 
     Returns:
         A ``\left[\begin{matrix}...\end{matrix}\right]``, without dollar signs.
 
     Raises:
-        GeometryError: if the matrix has more than 4096 entries, which no page shows.
+        GeometryError: if it is no matrix, or has more than 4096 entries, which no page shows.
 
     Examples:
         >>> from tconvjax import Geometry, symbolic
@@ -86,24 +90,60 @@ def matrix_latex(matrix: Any) -> str:
         >>> print(matrix_latex(C))
         \left[\begin{matrix}w_{0,0} & w_{0,1} & 0 & 0\\0 & 0 & w_{0,0} & w_{0,1}\end{matrix}\right]
     """
-    check_entries(*matrix.shape)
-    names = {s: name_latex(s.name) for s in matrix.free_symbols}
-    return str(sympy.latex(matrix, mat_str="matrix", symbol_names=names))
+    rows, columns = sides(matrix)
+    check_entries(rows, columns)
+    held = readable(matrix)
+    body = r"\\".join(" & ".join(expression_latex(held[row, column]) for column in range(columns))
+                       for row in range(rows))  # fmt: skip
+    return rf"\left[\begin{{matrix}}{body}\end{{matrix}}\right]"
 
 
 def expression_latex(entry: Any) -> str:
     """A number or an expression, the index of a name set close: ``w_{0,1}``."""
     if isinstance(entry, str):
-        return _DOTS.get(entry, _SIGNS.get(entry, entry))
-    names = {s: name_latex(s.name) for s in getattr(entry, "free_symbols", ())
-             if isinstance(s, sympy.Symbol)}  # fmt: skip
-    return str(sympy.latex(entry, symbol_names=names))
+        return _DOTS.get(entry, _SIGNS.get(entry)) or _told(entry)
+    entry = abridged(entry)
+    if isinstance(entry, Abridged):
+        parts = [*entry.first, DOTS_ACROSS, *entry.last]
+        return " + ".join(map(expression_latex, parts))
+    if isinstance(entry, int | float | complex):
+        entry = sympy.sympify(entry)
+    if isinstance(entry, sympy.Basic | sympy.MatrixBase):
+        return str(_Printer({"mat_str": "matrix"}).doprint(entry))
+    return "0" if entry == 0 else _told(label(entry))
 
 
 def name_latex(name: str) -> str:
     """A name such as w_0_1 as ``w_{0,1}``."""
-    letter, *index = name.split("_")
+    letter, *index = map(_told, name.split("_"))
     return f"{letter}_{{{','.join(index)}}}" if index else letter
+
+
+class _Printer(LatexPrinter):  # type: ignore[misc]  # SymPy has no types
+    """SymPy's printer, with the names of this package and no name that TeX would run."""
+
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+        return name_latex(expr.name)
+
+    def _print_Dummy(self, expr: Any) -> str:
+        return name_latex(expr.name)
+
+    def _print_MatrixSymbol(self, expr: Any, style: str = "plain") -> str:
+        return name_latex(expr.name)
+
+    def _hprint_Function(self, func: str) -> str:
+        # SymPy writes a name that begins with a backslash as it is, and fills arguments in by %.
+        known = func.isidentifier()
+        return super()._hprint_Function(func) if known else _told(func).replace("%", "%%")
+
+    def _print_Str(self, expr: Any) -> str:
+        return _told(str(expr.name))
+
+
+def _told(text: str) -> str:
+    """Text as it is in a formula, or as words if TeX would take a letter of it for a command."""
+    text = clean(text)
+    return rf"\text{{{_escaped(text)}}}" if _ESCAPED.keys() & set(text) else text
 
 
 def _part(part: Any, colours: bool) -> str:
@@ -147,4 +187,4 @@ def check_entries(rows: int, columns: int) -> None:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_ESCAPED.get(letter, letter) for letter in text)
+    return "".join(_ESCAPED.get(letter, letter) for letter in clean(text))

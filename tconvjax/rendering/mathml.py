@@ -10,7 +10,21 @@ from xml.etree import ElementTree as ET
 import sympy
 from sympy.printing.mathml import MathMLPresentationPrinter
 
-from tconvjax.rendering.document import Beside, Cell, Document, Equation, Stack, Table, Words
+from tconvjax.rendering.checks import clean, no_document, xml
+from tconvjax.rendering.document import (
+    DOTS_ACROSS,
+    Abridged,
+    Beside,
+    Cell,
+    Document,
+    Equation,
+    Linked,
+    Sparsity,
+    Stack,
+    Table,
+    Words,
+)
+from tconvjax.rendering.labels import abridged, label
 from tconvjax.rendering.latex import check_entries
 from tconvjax.rendering.palette import colour, ink
 from tconvjax.rendering.tables import matrix_table
@@ -42,11 +56,14 @@ def to_mathml(document: Document) -> str:
     if isinstance(document, Table) and document.alt:
         math.set("aria-label", document.alt)
     math.append(_element(document))
-    return ET.tostring(math, encoding="unicode")
+    return xml(math)
 
 
 def expression_mathml(entry: Any) -> ET.Element:
-    """A number or an expression."""
+    """A number or an expression; of a sum of many terms the first and the last."""
+    entry = abridged(entry)
+    if isinstance(entry, Abridged):
+        return _sum(entry)
     if isinstance(entry, str):
         sign = ET.Element("mn" if entry.isdigit() else "mo")
         sign.text = entry
@@ -58,8 +75,17 @@ def expression_mathml(entry: Any) -> ET.Element:
     if isinstance(entry, sympy.Basic):
         return _printed(entry)
     number = ET.Element("mn")
-    number.text = f"{entry:g}" if isinstance(entry, float) else str(entry)
+    number.text = "0" if entry == 0 else label(entry)
     return number
+
+
+def _sum(entry: Abridged) -> ET.Element:
+    row = ET.Element("mrow")
+    for n, part in enumerate((*entry.first, DOTS_ACROSS, *entry.last)):
+        if n:
+            ET.SubElement(row, "mo").text = "+"
+        row.append(expression_mathml(part))
+    return row
 
 
 def _element(document: Any) -> ET.Element:
@@ -72,7 +98,7 @@ def _element(document: Any) -> ET.Element:
             return _table(document)
         case Equation(parts) | Beside(parts):
             row = ET.Element("mrow")
-            row.extend([_element(part) for part in parts])
+            row.extend([_part(part) for part in parts])
             return row
         case Stack(parts):
             table = ET.Element("mtable")
@@ -80,12 +106,18 @@ def _element(document: Any) -> ET.Element:
                 cell = ET.SubElement(ET.SubElement(table, "mtr"), "mtd")
                 cell.append(_element(part))
             return table
-        case _ if hasattr(document, "alt"):
+        case Sparsity() | Linked():
             return _element(Words(document.alt))
-        case sympy.MatrixBase():
-            return _table(matrix_table(document))
         case _:
-            return expression_mathml(document)
+            return no_document(document)
+
+
+def _part(part: Any) -> ET.Element:
+    if isinstance(part, Words | Equation | Beside | Table | Sparsity | Linked | Stack):
+        return _element(part)
+    if isinstance(part, sympy.MatrixBase):
+        return _table(matrix_table(part))
+    return expression_mathml(part)
 
 
 def _table(table: Table) -> ET.Element:
@@ -136,8 +168,15 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no
     def _print_Symbol(self, symbol: Any, style: str = "plain") -> Any:
         from xml.dom import minidom
 
-        text = ET.tostring(_name(*symbol.name.split("_")), encoding="unicode")
+        text = xml(_name(*symbol.name.split("_")))
         return minidom.parseString(text).documentElement  # noqa: S318
+
+    def _print_AppliedUndef(self, entry: Any) -> Any:
+        # SymPy writes the name of a function as if it were XML already.
+        row = self.dom.createElement("mrow")
+        row.appendChild(self._print_Symbol(sympy.Symbol(entry.func.__name__)))
+        row.appendChild(self._paren_comma_separated(*entry.args))
+        return row
 
     def _print_Indexed(self, entry: Any) -> Any:
         indices = "_".join(map(str, entry.indices))
@@ -149,6 +188,6 @@ def _printed(entry: sympy.Basic) -> ET.Element:
     text = re.sub(
         r"&(?!amp;|lt;|gt;|quot;|apos;)\w+;",
         lambda m: html.unescape(m[0]),
-        _Printer().doprint(entry),
+        clean(_Printer().doprint(entry)),
     )
     return ET.fromstring(f"<mrow>{text}</mrow>")  # noqa: S314 - SymPy has just written it

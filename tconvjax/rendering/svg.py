@@ -5,13 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import sympy
 
 from tconvjax.geometry import Words as Told
 from tconvjax.geometry import fail
+from tconvjax.rendering.checks import check_frames, no_document, xml
 from tconvjax.rendering.document import (
     Beside,
     Cell,
@@ -24,9 +25,9 @@ from tconvjax.rendering.document import (
     Table,
     Words,
 )
+from tconvjax.rendering.labels import MOST_LETTERS, label, short, shorten
 from tconvjax.rendering.palette import colour, ink
 from tconvjax.rendering.tables import matrix_table
-from tconvjax.rendering.text import label
 
 MOST_SHAPES = 30_000
 """Cells and lines of a picture; more make browsers slow."""
@@ -34,7 +35,9 @@ MOST_SHAPES = 30_000
 LETTER, HEIGHT, GAP, EDGE = 8, 30, 22, 10
 """Pixels: the width of a letter, the height of a cell, the space between parts and around all."""
 LINE = 92
-"""Letters of a line of words."""
+"""Letters of a line of words, and of an expression between tables."""
+MOST_WIDE, MOST_HIGH = 12_000, 100_000
+"""Pixels of a picture; the entries of a table are cut so that it is no wider."""
 STYLE = (
     "text{font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:currentColor;"
     "dominant-baseline:central}"
@@ -66,7 +69,8 @@ def to_svg(document: Document, *, alt: str = "") -> str:
         for those who cannot see it, no script and nothing from elsewhere.
 
     Raises:
-        GeometryError: if it has more than 30,000 cells and lines.
+        GeometryError: if it has more than 30,000 cells and lines, or is wider than 12,000 pixels or
+            higher than 100,000.
 
     Examples:
         >>> from tconvjax.rendering import array_table
@@ -78,6 +82,7 @@ def to_svg(document: Document, *, alt: str = "") -> str:
     if shapes > MOST_SHAPES:
         fail("document", Told(f"{shapes} shapes"), f"a picture has {MOST_SHAPES} at most",
              "show less of it: a smaller input, or an abbreviated table")  # fmt: skip
+    _check_pixels("document", drawn.width, drawn.height)
     return _picture(drawn.width, drawn.height, drawn.shapes, alt or spoken(document))
 
 
@@ -93,19 +98,21 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
         An ``svg`` element; with reduced motion asked for, the last frame stands still.
 
     Raises:
-        GeometryError: if the frames have more than 30,000 cells and lines in all.
+        GeometryError: if there are no frames, they have more than 30,000 cells and lines in all or
+            are larger than `to_svg` takes, or the seconds are no number above 0.
 
     Examples:
         >>> from tconvjax.rendering import array_table
         >>> to_animation([array_table([[1]]), array_table([[2]])]).count('class="s')
         2
     """
+    check_frames(frames, seconds)
     drawn = [_draw(frame) for frame in frames]
     count, total = len(drawn), len(drawn) * seconds
     if sum(1 for one in drawn for shape in one.shapes for _ in shape.iter()) > MOST_SHAPES:
         fail("frames", Told(f"{count} frames"), f"a picture has {MOST_SHAPES} shapes at most",
              "show a smaller input")  # fmt: skip
-    share = 100 / max(count, 1)
+    share = 100 / count
     style = (
         f"@keyframes s{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
         "{visibility:hidden}}"
@@ -119,9 +126,16 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
         group = ET.Element("g", {"class": "s", **delay})
         group.extend(one.shapes)
         groups.append(group)
-    width = max((one.width for one in drawn), default=0)
-    height = max((one.height for one in drawn), default=0)
+    width, height = max(one.width for one in drawn), max(one.height for one in drawn)
+    _check_pixels("frames", width, height)
     return _picture(width, height, groups, alt, style)
+
+
+def _check_pixels(argument: str, width: int, height: int) -> None:
+    if width > MOST_WIDE or height > MOST_HIGH:
+        fail(argument, Told(f"{width} x {height} pixels"), f"a picture has {MOST_WIDE} x "
+             f"{MOST_HIGH} at most", "show less of it, or take to_text, which shortens "
+             "it")  # fmt: skip
 
 
 def spoken(document: Any) -> str:
@@ -151,7 +165,7 @@ def _picture(
         ET.SubElement(svg, "title").text = alt
     ET.SubElement(svg, "style").text = STYLE + style
     svg.extend(shapes)
-    return ET.tostring(svg, encoding="unicode")
+    return xml(svg)
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -172,7 +186,7 @@ def _draw(document: Document) -> _Drawn:
         case Stack(parts):
             return _down([_draw(part) for part in parts])
         case _:
-            assert_never(document)
+            return no_document(document)
 
 
 def _drawn_part(part: Any) -> _Drawn:
@@ -180,7 +194,7 @@ def _drawn_part(part: Any) -> _Drawn:
         return _draw(part)
     if isinstance(part, sympy.MatrixBase):
         return _table(matrix_table(part))
-    text = part if isinstance(part, str) else label(part)
+    text = shorten(label(part), LINE)
     width = LETTER * len(text)
     return _Drawn(width, HEIGHT, (_text(text, width // 2, HEIGHT // 2),))
 
@@ -233,15 +247,19 @@ class _Frame:
     cell: int
     left: int
     top: int
+    letters: int
 
     def corner(self, row: int, column: int) -> tuple[int, int]:
         return self.left + self.cell * column, self.top + HEIGHT * row
 
 
 def _frame(table: Table) -> _Frame:
-    longest = max((len(label(cell.entry)) for row in table.cells for cell in row), default=1)
+    room = (MOST_WIDE // max(table.shape[1], 1) - 10) // LETTER
+    letters = max(min(room, MOST_LETTERS), 1)
+    longest = max((len(short(cell.entry, letters)) for row in table.cells for cell in row),
+                  default=1)  # fmt: skip
     return _Frame(max(HEIGHT, LETTER * longest + 10), 6 if table.brackets else 0,
-                  20 if table.name else 0)  # fmt: skip
+                  20 if table.name else 0, letters)  # fmt: skip
 
 
 def _table(table: Table) -> _Drawn:
@@ -262,7 +280,7 @@ def _table(table: Table) -> _Drawn:
 
 def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> list[ET.Element]:
     x, y = frame.corner(row, column)
-    text = label(cell.entry)
+    text = short(cell.entry, frame.letters)
     mark = _text(text, x + frame.cell // 2, y + HEIGHT // 2)
     if cell.tap is None:
         if table.brackets:
@@ -333,7 +351,8 @@ def _linked(picture: Linked) -> _Drawn:
     height = max(first.height, last.height)
     right = first.width + apart
     corners = [(0, top + (height - first.height) // 2), (right, top + (height - last.height) // 2)]
-    ends = {0: (picture.tables[0], corners[0]), len(drawn) - 1: (picture.tables[-1], corners[1])}
+    ends = {0: (_frame(picture.tables[0]), corners[0]),
+            len(drawn) - 1: (_frame(picture.tables[-1]), corners[1])}  # fmt: skip
     taps = max(table.taps for table in picture.tables)
     shapes = [shape for link in picture.links for shape in _curve(link, ends, taps)]
     shapes += [_moved(first, *corners[0]), _moved(last, *corners[1])]
@@ -342,13 +361,12 @@ def _linked(picture: Linked) -> _Drawn:
 
 
 def _curve(
-    link: Link, tables: dict[int, tuple[Table, tuple[int, int]]], taps: int
+    link: Link, tables: dict[int, tuple[_Frame, tuple[int, int]]], taps: int
 ) -> list[ET.Element]:
     """A line from the rim of one cell to that of another, below their text, dots at its ends."""
     ends = []
     for (n, row, column), side in ((link.start, 1), (link.end, 0)):
-        table, (left, top) = tables[n]
-        frame = _frame(table)
+        frame, (left, top) = tables[n]
         x, y = frame.corner(row, column)
         ends.append((left + x + side * frame.cell, top + y + HEIGHT - 5))
     (x1, y1), (x2, y2) = ends

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy
 
 from tconvjax.geometry import Geometry, Words, fail, links
+from tconvjax.rendering.checks import check_cells, check_count, check_geometry, readable, sides
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
@@ -21,7 +22,8 @@ from tconvjax.rendering.document import (
     Table,
     kept,
 )
-from tconvjax.symbolic.names import kernel_symbols, symbol, taps_of
+from tconvjax.rendering.entries import Kernel, met, total
+from tconvjax.symbolic.names import kernel_symbols, symbol
 
 MOST_SHOWN = 32
 """Rows or columns of a table; the middle ones of more are left out."""
@@ -31,6 +33,9 @@ MOST_DOTS = 20_000
 
 MOST_LINKS = 400
 """Lines of a picture of links."""
+
+MOST_LINKED = 1000
+"""Elements along an axis of an array in such a picture."""
 
 
 def conv_table(
@@ -44,13 +49,14 @@ def conv_table(
         geometry: any geometry.
         kernel: as in `symbolic.conv_matrix`; None for symbols.
         transpose: C.T in place of C.
-        most: rows and columns that are shown; the middle of more becomes dots.
+        most: rows and columns that are shown, at least 3; the middle of more becomes dots.
 
     Returns:
-        A table of at most ``most`` rows and columns, one of them dots if something is left out.
+        A table of at most ``most`` rows and columns, one of them dots if something is left out. An
+        entry that is a sum of more than 32 is `Abridged`.
 
     Raises:
-        GeometryError: if the kernel has another shape.
+        GeometryError: if the kernel has another shape, or more than 65,536 cells would be shown.
 
     Examples:
         >>> conv_table(Geometry.of_conv((1, 4, 4), (1, 1, 3, 3))).shape
@@ -58,25 +64,26 @@ def conv_table(
         >>> conv_table(Geometry.of_conv((1, 512, 512), (1, 1, 3, 3))).shape
         (32, 32)
     """
-    taps = taps_of(kernel, geometry)
-    colours = {index: n for n, index in enumerate(taps)}
-    names = kernel_symbols(geometry)
-    sides = [geometry.out_shape, geometry.in_shape]
-    counts = [math.prod(side) for side in sides]
+    check_geometry(geometry)
+    check_count("most", most, 3)
+    taps = Kernel(geometry, kernel)
+    shapes = [geometry.out_shape, geometry.in_shape]
+    counts = [math.prod(shape) for shape in shapes]
+    check_cells(*(min(count, most) for count in counts))
     rows, columns = (kept(count, most) for count in counts)
-    blocks = [math.prod(side[2:]) if len(side) > 2 else side[1] for side in sides]
+    blocks = [math.prod(shape[2:]) if len(shape) > 2 else shape[1] for shape in shapes]
 
     def cell(row: int, column: int) -> Cell:
         if row < 0 or column < 0:
             return _dots(row, column)
-        output, source = (_index(n, side) for n, side in zip((row, column), sides, strict=True))
-        met = geometry.taps_between(output, source)
-        if not met:
+        output, source = (_index(n, shape) for n, shape in zip((row, column), shapes, strict=True))
+        found = met(geometry, output, source)
+        if not found.size:
             return Cell(sympy.Integer(0))
-        entry = sympy.Add(*(taps[index] for index in met))
-        through = " + ".join(_plain(names[index]) for index in met)
-        title = f"{through}: output {_told(output)}, input {_told(source)}"
-        return Cell(entry, colours[met[0]], title)
+        through = [_plain(taps.name(index)) for index in found.first]
+        through += [part for index in found.last for part in ("...", _plain(taps.name(index)))]
+        title = f"{' + '.join(through)}: output {_told(output)}, input {_told(source)}"
+        return Cell(total(taps, found), taps.colour(found.first[0]), title)
 
     cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
     cuts = [_cuts(shown, block) for shown, block in zip((rows, columns), blocks, strict=True)]
@@ -85,7 +92,7 @@ def conv_table(
     if transpose:
         cells, cuts = tuple(zip(*cells, strict=True)), cuts[::-1]
         what = f"C.T, the {counts[1]} x {counts[0]} matrix of the transposed convolution"
-    return Table(cells, "C.T" if transpose else "C", cuts[0], cuts[1], True, len(taps),
+    return Table(cells, "C.T" if transpose else "C", cuts[0], cuts[1], True, taps.count,
                  f"{what} of {_by(geometry.in_size)} to {_by(geometry.out_size)}")  # fmt: skip
 
 
@@ -98,26 +105,34 @@ def matrix_table(
         matrix: anything with ``shape`` and ``matrix[row, column]``.
         name: what it is called.
         taps: expressions that have colours of their own, in order.
-        most: rows and columns that are shown; the middle of more becomes dots.
+        most: rows and columns that are shown, at least 3; the middle of more becomes dots.
 
     Returns:
         A table of at most ``most`` rows and columns.
+
+    Raises:
+        GeometryError: if it is no matrix, a size is a symbol, or more than 65,536 cells would be
+            shown.
 
     Examples:
         >>> matrix_table(sympy.eye(2)).shape
         (2, 2)
     """
-    rows, columns = (kept(int(count), most) for count in matrix.shape)
+    check_count("most", most, 3)
+    counts = sides(matrix)
+    check_cells(*(min(count, most) for count in counts))
+    matrix = readable(matrix)
+    rows, columns = (kept(count, most) for count in counts)
     colours = {tap: n for n, tap in enumerate(taps)}
 
     def cell(row: int, column: int) -> Cell:
         if row < 0 or column < 0:
             return _dots(row, column)
         entry = matrix[row, column]
-        return Cell(entry, colours.get(entry))
+        return Cell(entry, colours.get(entry) if colours else None)
 
     cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
-    sizes = " x ".join(map(str, matrix.shape))
+    sizes = _by(counts)
     return Table(cells, name, taps=len(colours), alt=f"{name or 'a matrix'} of shape {sizes}")
 
 
@@ -138,23 +153,22 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
         1764
     """
-    products = geometry.out_channels * geometry.kernel_shape[1] * math.prod(
-        size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
-    )  # fmt: skip
+    check_geometry(geometry)
+    products = _most_products(geometry)
     if products > MOST_DOTS:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              f"its matrix has up to {products} entries that are not zero, and a picture shows "
              f"{MOST_DOTS}", "take a smaller input, or conv_table, which is short")  # fmt: skip
-    colours = {index: n for n, index in enumerate(kernel_symbols(geometry))}
+    kernel = Kernel(geometry)
     found = sorted(
-        {(_place(output, geometry.out_shape), _place(source, geometry.in_shape)): colours[tap]
+        {(_place(output, geometry.out_shape), _place(source, geometry.in_shape)): kernel.colour(tap)
          for output, source, tap in links(geometry)}.items()
     )  # fmt: skip
     places = tuple((c, r, n) if transpose else (r, c, n) for (r, c), n in found)
     rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     name, shape = ("C.T", (columns, rows)) if transpose else ("C", (rows, columns))
     alt = f"where the {shape[0]} x {shape[1]} matrix {name} is not zero: {len(places)} places"
-    return Sparsity(shape, places, name, len(colours), alt)
+    return Sparsity(shape, places, name, kernel.count, alt)
 
 
 def array_table(
@@ -169,34 +183,37 @@ def array_table(
         shown: a colour for some of its elements, by their index.
         taps: how many colours there are in all.
         faint: (row, column) of elements that are there for orientation only.
-        most: rows and columns that are shown.
+        most: rows and columns that are shown, at least 3.
 
     Returns:
         A table without brackets; an array of one axis is its only row.
+
+    Raises:
+        GeometryError: if it is no array of one or two axes, or more than 65,536 cells would be
+            shown.
 
     Examples:
         >>> array_table([1, 2, 3]).shape
         (1, 3)
     """
-    plain = values.tolist() if hasattr(values, "tolist") else list(values)
-    grid = plain if plain and isinstance(plain[0], list | tuple) else [plain]
-    one = grid is not plain
-    rows = kept(len(grid), most)
-    columns = kept(len(grid[0]) if grid else 0, most)
+    check_count("most", most, 3)
+    grid, count, width, one = _grid(values)
+    check_cells(min(count, most), min(width, most))
+    rows, columns = kept(count, most), kept(width, most)
     colours = shown or {}
 
     def cell(row: int, column: int) -> Cell:
         if row < 0 or column < 0:
             return _dots(row, column)
         index = (column,) if one else (row, column)
-        title, entry = f"{name} {_told(index)}".strip(), grid[row][column]
+        title, entry = f"{name} {_told(index)}".strip(), grid(row, column)
         # A zero of an array is written as one; the dot is for what a matrix has no entry for.
         entry = "0" if not isinstance(entry, str) and entry == 0 else entry
         return Cell(entry, colours.get(index), title, (row, column) in faint)
 
     cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
-    size = f"{len(grid)} x {len(grid[0]) if grid else 0}"
-    return Table(cells, name, brackets=False, taps=taps, alt=f"{name or 'an array'}, {size}")
+    alt = f"{name or 'an array'}, {count} x {width}"
+    return Table(cells, name, brackets=False, taps=taps, alt=alt)
 
 
 def links_picture(geometry: Geometry) -> Linked:
@@ -216,12 +233,19 @@ def links_picture(geometry: Geometry) -> Linked:
         >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
         6
     """
+    check_geometry(geometry)
     if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              "links are drawn between arrays of one channel and of one or two axes",
              "draw one channel alone, or take conv_table")  # fmt: skip
-    found = list(itertools.islice(links(geometry), MOST_LINKS + 1))
-    if len(found) > MOST_LINKS:
+    sizes = (*geometry.in_size, *geometry.out_size, *geometry.kernel_size)
+    if max(sizes) > MOST_LINKED:
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+             f"an array in the picture has up to {MOST_LINKED} elements along an axis",
+             "take a smaller input")  # fmt: skip
+    many = _most_products(geometry) > MOST_LINKED**2
+    found = [] if many else list(itertools.islice(links(geometry), MOST_LINKS + 1))
+    if many or len(found) > MOST_LINKS:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              f"it has more than {MOST_LINKS} products, which make no picture",
              "take a smaller input")  # fmt: skip
@@ -263,6 +287,35 @@ def _named(
         for row in range(rows)
     )
     return Table(cells, letter, brackets=False, taps=len(colours), alt=f"{letter}, {_by(sizes)}")
+
+
+def _most_products(geometry: Geometry) -> int:
+    """As many products as a geometry has, or more where some meet the padding's zeros."""
+    return geometry.out_channels * geometry.kernel_shape[1] * math.prod(
+        size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
+    )  # fmt: skip
+
+
+def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
+    """Its entries by row and column, how many there are of each, and whether it has one axis."""
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        rows = values if values and isinstance(values[0], list | tuple) else [values]
+        if any(not isinstance(row, Sequence) or len(row) != len(rows[0]) for row in rows):
+            fail("values", Words("nested lists of several lengths"), "each row of an array has as "
+                 "many elements as the first", "give them all")  # fmt: skip
+        return lambda row, column: rows[row][column], len(rows), len(rows[0]), rows is not values
+    shape: tuple[Any, ...] = getattr(values, "shape", ())
+    if len(shape) not in (1, 2):
+        fail("values", Words(type(values).__name__), "it must be an array of one or two axes",
+             "give nested lists or an array, or take one slice of it")  # fmt: skip
+    array: Any = values.__array__() if hasattr(values, "device") else values  # JAX's are slow
+    count, width = sides(values) if len(shape) == 2 else (1, int(shape[0]))
+
+    def entry(row: int, column: int) -> Any:
+        found = array[column] if len(shape) == 1 else array[row, column]
+        return found.item() if hasattr(found, "item") else found
+
+    return entry, count, width, len(shape) == 1
 
 
 def _square(index: tuple[int, ...]) -> tuple[int, int]:

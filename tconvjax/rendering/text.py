@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any
 
 import sympy
 
+from tconvjax.rendering.checks import LEAST_WIDTH, check_count, clean, no_document
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
@@ -22,7 +23,11 @@ from tconvjax.rendering.document import (
     Words,
     kept,
 )
+from tconvjax.rendering.labels import label, short, shorten
 from tconvjax.rendering.tables import matrix_table
+
+MOST_SIDE = 250
+"""Rows or columns of a matrix that are looked at for a text of any width and height."""
 
 MOST_LINES = 12
 """Links of a `Linked` that are told; the middle ones of more are left out."""
@@ -33,11 +38,15 @@ def to_text(document: Document, *, width: int = 80, height: int = 40) -> str:
 
     Args:
         document: any.
-        width: columns of the terminal; the middle columns of a wider table become dots.
-        height: rows of a table; the middle ones of more become dots.
+        width: columns of the terminal, at least 7; the middle columns of a wider table become dots,
+            and so does what is left out of an entry without room.
+        height: rows of a table, at least 1; the middle ones of more than 3 become dots.
 
     Returns:
-        Lines joined by newlines.
+        Lines joined by newlines, each at most ``width`` characters, none a control character.
+
+    Raises:
+        GeometryError: if it is no document, or the width or the height is no such number.
 
     Examples:
         >>> from tconvjax.rendering import Beside, array_table
@@ -45,13 +54,15 @@ def to_text(document: Document, *, width: int = 80, height: int = 40) -> str:
         0 1 → 4 7
         2 3
     """
-    return "\n".join(line.rstrip() for line in _lines(document, width, height))
+    check_count("width", width, LEAST_WIDTH)
+    check_count("height", height, 1)
+    return "\n".join(clean(line).rstrip() for line in _lines(document, width, height))
 
 
 def _lines(document: Document, width: int, height: int) -> list[str]:
     match document:
         case Words(text, level):
-            lines = textwrap.wrap(text, width) or [""]
+            lines = textwrap.wrap(clean(text), width) or [""]
             return [*lines, "=" * len(lines[-1])] if level == 1 else lines
         case Equation(parts) | Beside(parts):
             return _side_by_side([_part(part, width, height) for part in parts], width)
@@ -67,19 +78,20 @@ def _lines(document: Document, width: int, height: int) -> list[str]:
                 found += [*([""] if n else []), *_lines(part, width, height)]
             return found
         case _:
-            assert_never(document)
+            return no_document(document)
 
 
 def _part(part: Any, width: int, height: int) -> list[str]:
     if isinstance(part, str):
-        return [part]
+        return textwrap.wrap(clean(part), width) or [""]
     if isinstance(part, Table | Linked | Sparsity | Stack | Words | Beside | Equation):
         return _lines(part, width, height)
     if isinstance(part, sympy.MatrixBase):
         return table_lines(matrix_table(part), width, height)
     if isinstance(part, sympy.Basic) and part.has(sympy.Piecewise):
-        return str(sympy.pretty(part, use_unicode=True, wrap_line=False)).splitlines()
-    return [label(part)]
+        # SymPy folds a formula that is wider between its terms.
+        return str(sympy.pretty(part, use_unicode=True, num_columns=width)).splitlines()
+    return textwrap.wrap(label(part), width)
 
 
 def _side_by_side(blocks: Sequence[list[str]], width: int) -> list[str]:
@@ -102,11 +114,16 @@ def matrix_text(matrix: Any, *, width: int = 80, height: int = 40) -> str:
 
     Args:
         matrix: a SymPy matrix, or anything with ``shape`` and ``matrix[row, column]``.
-        width: columns of the terminal; the middle columns of a wider matrix become dots.
-        height: rows; the middle rows of a higher matrix become dots.
+        width: columns of the terminal, at least 7; the middle columns of a wider matrix become
+            dots, and so does what is left out of an entry without room.
+        height: rows, at least 1; the middle rows of more than 3 become dots.
 
     Returns:
         Lines joined by newlines, each at most ``width`` characters.
+
+    Raises:
+        GeometryError: if it is no matrix, a size is a symbol, or the width or the height is no such
+            number.
 
     Examples:
         >>> from tconvjax import Geometry, symbolic
@@ -115,7 +132,10 @@ def matrix_text(matrix: Any, *, width: int = 80, height: int = 40) -> str:
         ⎢ · w0 w1  ·⎥
         ⎣ ·  · w0 w1⎦
     """
-    table = matrix_table(matrix, most=max(width, height, 3))
+    check_count("width", width, LEAST_WIDTH)
+    check_count("height", height, 1)
+    # More columns have no room, and more rows are not asked for.
+    table = matrix_table(matrix, most=min(max(width, height, 3), MOST_SIDE))
     return to_text(table, width=width, height=height)
 
 
@@ -126,25 +146,27 @@ def table_lines(table: Table, width: int, height: int) -> list[str]:
     """A table within a width and a height."""
     count, columns = table.shape
     kept_rows = kept(count, max(height, 3))
-    cells = [[label(cell.entry) for cell in row] for row in table.cells]
+    cells = [[short(cell.entry, width) for cell in row] for row in table.cells]
     sizes = [max((len(cells[r][c]) for r in kept_rows if r >= 0), default=1)
              for c in range(columns)]  # fmt: skip
+    # Sums have spaces of their own.
+    spaced = not table.brackets and any(" " in text for row in cells for text in row)
+    between = "  " if spaced else " "
     if table.brackets:  # a matrix is read by its diagonals, so its columns are equally wide
         sizes = [max(sizes, default=1)] * columns
-    kept_columns = _fitting(sizes, width - 2 * table.brackets)
+    inside = width - 2 * table.brackets
+    kept_columns = _fitting(sizes, inside, len(between))
+    sizes = _cut_to(sizes, kept_columns, inside, len(between))
     # A line between blocks takes a column, and is left out where there is no room for it.
     cuts = [c for c in table.column_cuts if c in kept_columns]
     wide = [1 if c < 0 else sizes[c] for c in kept_columns]
-    room = sum(wide) + len(wide) - 1 + 2 * len(cuts) + 2 * table.brackets <= width
-    # Sums have spaces of their own.
-    between = (
-        "  " if not table.brackets and any(" " in text for row in cells for text in row) else " "
-    )
+    room = _total(wide, len(between)) + (1 + len(between)) * len(cuts) <= inside
     rows = []
     for position in kept_rows:
         if room and position in table.row_cuts and position > 0:
-            rows.append(_rule(kept_columns, cuts, wide))
-        line = [_shown(cells, position, c) for c in kept_columns]
+            rows.append(_rule(kept_columns, cuts, wide, between))
+        line = [shorten(_shown(cells, position, c), size)
+                for c, size in zip(kept_columns, wide, strict=True)]  # fmt: skip
         rows.append(_row(line, kept_columns, cuts if room else (), wide, between))
     if not table.brackets:
         return rows
@@ -160,13 +182,33 @@ def _shown(cells: Sequence[Sequence[str]], row: int, column: int) -> str:
     return cells[row][column]
 
 
-def _fitting(sizes: Sequence[int], width: int) -> list[int]:
+def _fitting(sizes: Sequence[int], width: int, gap: int) -> list[int]:
     """The columns that fit a width: all of them, or the first and last with a gap between."""
-    for count in range(len(sizes), 2, -1):
+    # No more than have room for a letter each.
+    for count in range(min(len(sizes), max(width, 3)), 2, -1):
         found = kept(len(sizes), count)
-        if sum(1 if c < 0 else sizes[c] for c in found) + len(found) - 1 <= width:
+        if _total([1 if c < 0 else sizes[c] for c in found], gap) <= width:
             return found
     return kept(len(sizes), 3)
+
+
+def _cut_to(sizes: Sequence[int], columns: Sequence[int], width: int, gap: int) -> list[int]:
+    """Sizes of columns, the widest cut down until all of those that are kept fit."""
+    cut = list(sizes)
+    while _total([1 if c < 0 else cut[c] for c in columns], gap) > width:
+        widest = max((cut[c] for c in columns if c >= 0), default=1)
+        if widest == 1:
+            break
+        most = max((cut[c] for c in columns if c >= 0 and cut[c] < widest), default=widest - 1)
+        over = _total([1 if c < 0 else cut[c] for c in columns], gap) - width
+        alike = sum(c >= 0 and cut[c] == widest for c in columns)
+        least = max(most, widest - -(-over // alike), 1)
+        cut = [min(size, least) for size in cut]
+    return cut
+
+
+def _total(sizes: Sequence[int], gap: int) -> int:
+    return sum(sizes) + gap * (len(sizes) - 1)
 
 
 def _row(
@@ -179,8 +221,8 @@ def _row(
     return between.join(parts)
 
 
-def _rule(columns: Sequence[int], cuts: Sequence[int], wide: Sequence[int]) -> str:
-    row = _row(["─" * size for size in wide], columns, cuts, wide)
+def _rule(columns: Sequence[int], cuts: Sequence[int], wide: Sequence[int], between: str) -> str:
+    row = _row(["─" * size for size in wide], columns, cuts, wide, between)
     return row.replace(" ", "─").replace("│", "┼")
 
 
@@ -188,31 +230,6 @@ def _brackets(count: int) -> Sequence[tuple[str, str]]:
     if count == 1:
         return [("[", "]")]
     return [("⎡", "⎤"), *[("⎢", "⎥")] * (count - 2), ("⎣", "⎦")][:count]
-
-
-def label(entry: Any) -> str:
-    """An entry: a dot for zero, w01 for w_0_1 and for w[0, 1] (w1,10 where a digit is in doubt)."""
-    if isinstance(entry, str):
-        return entry
-    if entry == 0:
-        return "·"
-    if isinstance(entry, float | sympy.Float):
-        return f"{float(entry):g}"
-    if isinstance(entry, sympy.Symbol):
-        return _with_index(*entry.name.split("_"))
-    if isinstance(entry, sympy.Indexed):
-        if all(index.is_Integer for index in entry.indices):
-            return _with_index(entry.base.name, *map(str, entry.indices))
-        return f"{entry.base.name}[{', '.join(map(str, entry.indices))}]"
-    named = getattr(entry, "free_symbols", None)
-    if not named:
-        return str(entry)
-    atoms = entry.atoms(sympy.Symbol, sympy.Indexed)
-    return str(entry.xreplace({atom: sympy.Symbol(label(atom)) for atom in atoms}))
-
-
-def _with_index(letter: str, *index: str) -> str:
-    return letter + ("" if all(len(i) == 1 for i in index) else ",").join(index)
 
 
 # -- pictures in characters ------------------------------------------------------------------------
@@ -231,13 +248,13 @@ def _dots_picture(picture: Sparsity, width: int, height: int) -> list[str]:
         r, c = row // scale, column // scale
         grid[r // 4][c // 2] |= _DOT[r % 4][c % 2]
     note = f"{picture.alt}; a dot is {scale} x {scale}" if scale > 1 else picture.alt
-    return [*("".join(map(chr, line)) for line in grid), *textwrap.wrap(note, width)]
+    return [*("".join(map(chr, line)) for line in grid), *textwrap.wrap(clean(note), width)]
 
 
 def _told_links(picture: Linked, width: int) -> list[str]:
-    names = [[[label(cell.entry) for cell in row] for row in table.cells]
+    names = [[[short(cell.entry, width) for cell in row] for row in table.cells]
              for table in picture.tables]  # fmt: skip
-    middle = [label(cell.entry) for row in picture.tables[1].cells for cell in row]
+    middle = [name for row in names[1] for name in row]
     told = []
     for n in kept(len(picture.links), MOST_LINES):
         if n < 0:
@@ -245,6 +262,7 @@ def _told_links(picture: Linked, width: int) -> list[str]:
             continue
         link = picture.links[n]
         ends = [names[table][row][column] for table, row, column in (link.start, link.end)]
-        through = "" if link.tap is None else f" by {middle[link.tap]}"
-        told.append(f"{ends[0]} to {ends[1]}{through}")
-    return [*textwrap.wrap(picture.alt, width), *told]
+        tied = link.tap is not None and 0 <= link.tap < len(middle)
+        through = f" by {middle[link.tap or 0]}" if tied else ""
+        told.append(shorten(f"{ends[0]} to {ends[1]}{through}", width))
+    return [*textwrap.wrap(clean(picture.alt), width), *told]
