@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -541,6 +542,9 @@ def one_error(capsys: pytest.CaptureFixture[str]) -> str:
         ("matrix --size 5 --kernel 3 --output /no/folder/C", "cannot be written"),
         ("matrix --lazy --padding SAME", "give it as numbers"),
         ("matrix --lazy --format csv", "shows an equation"),
+        ("matrix --lazy --groups 2", "must divide --in-channels 1; give a divisor"),
+        ("matrix --lazy --groups 2 --in-channels 3 --out-channels 4", "give a divisor"),
+        ("matrix --lazy --size 5 --kernel 3 --values 1,2,3", "leave one of the two out"),
         ("explain --size 2x2", "see tconvjax explain --help"),
         ("explain --size 2x2 --kernel 2 --y 1,2,3", "asks for 4"),
         ("explain --size 2 --kernel 2 --view pixels", "choose from"),
@@ -627,6 +631,70 @@ def test_a_full_disk_is_one_line(
     monkeypatch.setattr("tconvjax.__main__._drop_output", lambda: None)
     assert run(*words.split()) == 2
     assert "the output cannot be written (No space left on device); make room" in one_error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("matrix --lazy --size 900 --kernel 900 --padding 1 --padding-mode replicate", "so that k"),
+        ("matrix --lazy --size 9x9x9 --kernel 9x9x9 --padding 1 --padding-mode reflect", "k sta"),
+        ("matrix --lazy --size 500000 --kernel 400000 --padding 1 --padding-mode circular", "k st"),
+        ("matrix --size 1000000 --kernel 1000000 --format csv", "give a smaller input, or take"),
+        ("matrix --size 1 --kernel 100000 --padding 50000 --padding-mode circular --format csv",
+         "give a smaller input, or take"),
+        ("matrix --size 1 --kernel 1 --padding 1000000 --format csv", "smaller input"),
+    ],
+)  # fmt: skip
+def test_what_would_take_minutes_is_refused_at_once(
+    words: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = time.perf_counter()
+    assert run(*words.split()) == 2
+    assert time.perf_counter() - start < 1
+    assert remedy in one_error(capsys)
+
+
+@pytest.mark.parametrize("kind", ["text", "latex", "mathml", "html", "svg"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--size 32x32 --kernel 3x3 --in-channels 512 --out-channels 512",
+        "--size 1000000 --kernel 3 --in-channels 1000000 --out-channels 1000000",
+        "--size 2 --kernel 3000 --padding 3000 --padding-mode circular",
+        "--size 1 --kernel 1000000 --padding 1000000 --padding-mode reflect",
+        "--size 3 --kernel 300 --padding 300 --padding-mode reflect",
+        "--size 1000000 --kernel 1000000",
+        "--size 1000000 --kernel 1 --stride 100",
+        "--lazy --size 64 --kernel 64 --padding 1 --padding-mode replicate",
+    ],
+)
+def test_no_size_is_too_large_to_show(
+    words: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = time.perf_counter()
+    assert not run("matrix", *words.split(), "--format", kind)
+    assert time.perf_counter() - start < 5
+    shown = capsys.readouterr().out
+    assert len(shown) < 500_000
+    if kind == "svg":
+        assert int(re.findall(r' width="(\d+)"', shown)[0]) <= 12_020
+
+
+def test_numbers_are_shown_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("matrix", "--size", 2, "--kernel", 2, "--values=0.123456789,-1/3")
+    assert capsys.readouterr().out.splitlines()[1] == "[0.123456789        -1/3]"
+    assert not run("matrix", "--size", 2, "--kernel", 2, "--values=0.1,1/3", "--format", "csv")
+    assert capsys.readouterr().out == "0.1,0.3333333333333333\n"
+
+
+@pytest.mark.parametrize("kind", ["text", "mathml"])
+def test_an_index_has_one_name_in_a_rule(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--padding", 1, "--padding-mode", "circular", "--format", kind)
+    assert not run("matrix", "--lazy", *words)
+    shown = capsys.readouterr().out
+    assert "t0" in shown
+    assert "_t0" not in shown
+    assert "<mi></mi>" not in shown
 
 
 def make_inputs(folder: Path) -> None:

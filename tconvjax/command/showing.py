@@ -23,10 +23,15 @@ from tconvjax.command.files import check_target, write_npz, write_text
 from tconvjax.explaining import VIEWS, explain
 from tconvjax.geometry import Geometry, ints
 from tconvjax.rendering import notebook
+from tconvjax.rendering.csv import MOST_ENTRIES as MOST_CSV
+from tconvjax.rendering.csv import MOST_SYMBOLS
 from tconvjax.rendering.tables import MOST_DOTS
 
 MOST_READ = 64
 """Rows or columns of a matrix that is drawn entry by entry."""
+
+MOST_RULED = 64
+"""Taps of a rule that has a term for each, as where the border copies elements."""
 
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -40,6 +45,7 @@ def run_matrix(arguments: argparse.Namespace) -> int:
     """Show the matrix of a convolution, or of its transpose."""
     _check_output(arguments)
     if arguments.lazy:
+        _check_lazy(arguments)
         return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
     if arguments.size is None or arguments.kernel is None:
         raise CommandError("--size and --kernel are needed; see tconvjax matrix --help")
@@ -51,6 +57,7 @@ def run_matrix(arguments: argparse.Namespace) -> int:
     if arguments.format == "npz":
         return _save(arguments, there, kernel)
     if arguments.format == "csv":
+        _check_csv(there)
         matrix = symbolic.conv_matrix(there, kernel)
         return _give(arguments, rendering.to_csv(matrix.T if arguments.transpose else matrix))
     return _show(arguments, _table(arguments, there, kernel), f"{name}, {what}")
@@ -89,6 +96,44 @@ def _check_output(arguments: argparse.Namespace) -> None:
     """Refuse what must not be replaced before any work."""
     if arguments.output is not None:
         check_target(arguments.output)
+
+
+def _check_lazy(arguments: argparse.Namespace) -> None:
+    """What the rule of one entry has no use for, or SymPy takes minutes over."""
+    if arguments.values is not None:
+        raise CommandError(
+            "--values: --lazy shows where a kernel's entries stand, not their numbers; leave one "
+            "of the two out"
+        )
+    if arguments.format in ("csv", "npz"):
+        raise CommandError(
+            f"--format {arguments.format}: --lazy shows an equation; take text, latex or mathml"
+        )
+    _check_groups(arguments)
+    if arguments.padding_mode == "zeros" or arguments.kernel is None:
+        return
+    rank = len(arguments.size or (1,))
+    taps = math.prod(ints("kernel", arguments.kernel, rank, 1))
+    if taps > MOST_RULED:
+        raise CommandError(
+            f"--kernel: with --padding-mode {arguments.padding_mode} the rule has a term for each "
+            f"of {taps} taps, and {MOST_RULED} are the limit; leave --kernel out, so that k stands "
+            "for it"
+        )
+
+
+def _check_csv(there: Geometry) -> None:
+    """Refuse before it is built what would take minutes, or what `to_csv` would refuse after it."""
+    rows, columns = math.prod(there.out_shape), math.prod(there.in_shape)
+    products = math.prod(there.out_shape) * math.prod(there.kernel_shape[1:])
+    # A border brings several taps to one entry, and SymPy sorts each sum anew.
+    terms = math.prod(1 + axis.kernel_size // max(axis.in_size, 1) for axis in there.axes
+                      if axis.bordered)  # fmt: skip
+    if rows * columns > MOST_CSV or products * terms > MOST_SYMBOLS:
+        raise CommandError(
+            f"--format csv: {rows} x {columns} with up to {products} entries that are not zero is "
+            f"too large for text; give a smaller input, or take --format npz with --values"
+        )
 
 
 # -- what is shown ---------------------------------------------------------------------------------
@@ -135,7 +180,8 @@ def _table(arguments: argparse.Namespace, there: Geometry, kernel: Any) -> rende
     if arguments.format in ("svg", "html"):
         large = max(math.prod(there.out_shape), math.prod(there.in_shape)) > MOST_READ
         products = math.prod(there.out_shape) * math.prod(there.kernel_shape[1:])
-        if large and products <= MOST_DOTS:
+        wide = max(math.prod(there.out_shape), math.prod(there.in_shape)) > notebook.MOST_SIDE
+        if large and not wide and products <= MOST_DOTS:
             return rendering.sparsity(there, transpose=arguments.transpose)
     shown = {"text": 200, "svg": MOST_READ, "html": MOST_READ}.get(arguments.format, 32)
     return rendering.conv_table(there, kernel, transpose=arguments.transpose, most=shown)
@@ -160,8 +206,6 @@ def _rule(arguments: argparse.Namespace) -> rendering.Document:
 def _show(arguments: argparse.Namespace, document: rendering.Document, title: str) -> int:
     width = max(shutil.get_terminal_size().columns, 20)
     kind = arguments.format
-    if kind in ("csv", "npz"):
-        raise CommandError(f"--format {kind}: --lazy shows an equation; take text, latex or mathml")
     if kind == "text":
         sizes = _sizes(document)
         return _give(arguments, f"{title}{sizes}\n{rendering.to_text(document, width=width)}\n")

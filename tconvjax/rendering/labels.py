@@ -12,6 +12,9 @@ from tconvjax.rendering.document import DOTS_ACROSS, FIRST_TERMS, MOST_TERMS, Ab
 MOST_LETTERS = 64
 """Letters of an entry; the middle of more is left out."""
 
+LEAST_DECIMAL, MOST_PLACES = 1000, 18
+"""Denominators from here on are written as decimals where these end after so many places."""
+
 MOST_BITS = 4096
 """Of a whole number that is written with all its digits."""
 
@@ -36,13 +39,20 @@ def label(entry: Any) -> str:
         return f"{float(entry):g}"
     if isinstance(entry, int | sympy.Integer):
         return _whole(int(entry))
+    if isinstance(entry, sympy.Rational):
+        return _fraction(entry)
     if isinstance(entry, sympy.Symbol):
         return _with_index(*entry.name.split("_"))
     if isinstance(entry, sympy.Indexed):
         if all(index.is_Integer for index in entry.indices):
             return _with_index(entry.base.name, *map(str, entry.indices))
-        return clean(f"{entry.base.name}[{', '.join(map(str, entry.indices))}]")
+        return clean(f"{entry.base.name}[{', '.join(map(label_of_index, entry.indices))}]")
     return clean(_written(entry))
+
+
+def label_of_index(index: Any) -> str:
+    """An index, a zero as one."""
+    return "0" if index == 0 else label(index)
 
 
 def short(entry: Any, most: int = MOST_LETTERS) -> str:
@@ -80,6 +90,19 @@ def abridged(entry: Any) -> Any:
 def _whole(number: int) -> str:
     """Python refuses to write thousands of digits, and nobody reads them."""
     return str(number) if number.bit_length() <= MOST_BITS else str(sympy.Float(number, 6))
+
+
+def _fraction(fraction: sympy.Rational) -> str:
+    """A fraction of long numbers as the decimal number that somebody wrote, if it is one."""
+    top, bottom = int(fraction.p), int(fraction.q)
+    if max(top.bit_length(), bottom.bit_length()) > MOST_BITS:
+        return str(sympy.Float(fraction, 6))
+    text = f"{top}/{bottom}"
+    if bottom < LEAST_DECIMAL or 10**MOST_PLACES % bottom:
+        return text
+    digits = str(abs(top) * (10**MOST_PLACES // bottom)).rjust(MOST_PLACES + 1, "0")
+    decimal = f"{'-' * (top < 0)}{digits[:-MOST_PLACES]}.{digits[-MOST_PLACES:].rstrip('0')}"
+    return min(decimal, text, key=len)
 
 
 def _written(entry: Any) -> str:

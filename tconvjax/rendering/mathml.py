@@ -24,7 +24,7 @@ from tconvjax.rendering.document import (
     Table,
     Words,
 )
-from tconvjax.rendering.labels import abridged, label
+from tconvjax.rendering.labels import abridged, label, label_of_index
 from tconvjax.rendering.latex import check_entries
 from tconvjax.rendering.palette import colour, ink
 from tconvjax.rendering.tables import matrix_table
@@ -71,7 +71,7 @@ def expression_mathml(entry: Any) -> ET.Element:
     if isinstance(entry, sympy.Symbol):
         return _name(*entry.name.split("_"))
     if isinstance(entry, sympy.Indexed):
-        return _name(entry.base.name, *map(str, entry.indices))
+        return _name(entry.base.name, *map(label_of_index, entry.indices))
     if isinstance(entry, sympy.Basic):
         return _printed(entry)
     number = ET.Element("mn")
@@ -179,7 +179,7 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no
         return row
 
     def _print_Indexed(self, entry: Any) -> Any:
-        indices = "_".join(map(str, entry.indices))
+        indices = "_".join(map(label_of_index, entry.indices))
         return self._print_Symbol(sympy.Symbol(f"{entry.base.name}_{indices}"))
 
 

@@ -35,7 +35,7 @@ MOST_LINKS = 400
 """Lines of a picture of links."""
 
 MOST_LINKED = 1000
-"""Elements along an axis of an array in such a picture."""
+"""Elements of an array in such a picture."""
 
 
 def conv_table(
@@ -238,16 +238,17 @@ def links_picture(geometry: Geometry) -> Linked:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              "links are drawn between arrays of one channel and of one or two axes",
              "draw one channel alone, or take conv_table")  # fmt: skip
-    sizes = (*geometry.in_size, *geometry.out_size, *geometry.kernel_size)
-    if max(sizes) > MOST_LINKED:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"an array in the picture has up to {MOST_LINKED} elements along an axis",
-             "take a smaller input")  # fmt: skip
+    # Counting them all takes time for each that there may be.
     many = _most_products(geometry) > MOST_LINKED**2
     found = [] if many else list(itertools.islice(links(geometry), MOST_LINKS + 1))
     if many or len(found) > MOST_LINKS:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              f"it has more than {MOST_LINKS} products, which make no picture",
+             "take a smaller input")  # fmt: skip
+    sizes = (geometry.in_size, geometry.out_size, geometry.kernel_size)
+    if max(map(math.prod, sizes)) > MOST_LINKED:
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+             f"an array in the picture has up to {MOST_LINKED} elements",
              "take a smaller input")  # fmt: skip
     kernel = kernel_symbols(geometry)
     colours = {index[2:]: n for n, index in enumerate(kernel)}
