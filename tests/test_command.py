@@ -677,7 +677,7 @@ def test_no_size_is_too_large_to_show(
     shown = capsys.readouterr().out
     assert len(shown) < 500_000
     if kind == "svg":
-        assert int(re.findall(r' width="(\d+)"', shown)[0]) <= 12_020
+        assert int(re.findall(r' width="(\d+)"', shown)[0]) <= 20_020
 
 
 def test_numbers_are_shown_as_they_were_given(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,9 @@ PICTURES = {
 }
 """Suffixes of pictures, and Pillow's names for their formats."""
 
+MOST_PRESSED = 1_000_000
+"""Entries of a sparse matrix that is written compressed."""
+
 _MODES = {"1": "L", "L": "L", "LA": "RGBA", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 _CONVERTED = ("CMYK", "YCbCr", "LAB", "HSV")
 _KINDS = {"i": 8, "u": 8, "f": 8, "c": 16}
@@ -186,7 +189,9 @@ def write_npz(path: Path, matrix: Any) -> None:
     """
     import scipy.sparse
 
-    _write(path, lambda file: scipy.sparse.save_npz(file, matrix))
+    # Pressing millions of entries takes far longer than writing them.
+    small = matrix.nnz <= MOST_PRESSED
+    _write(path, lambda file: scipy.sparse.save_npz(file, matrix, compressed=small))
 
 
 def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:

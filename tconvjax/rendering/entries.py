@@ -23,14 +23,17 @@ class Kernel:
 
     Args:
         geometry: any geometry.
-        given: numbers or expressions of shape (O, C / groups, *kernel_size); None for symbols.
+        given: numbers or expressions of shape (O, C / groups, *kernel_size); None for symbols, an
+            IndexedBase for symbols of its letter.
     """
 
     def __init__(self, geometry: Geometry, given: Any = None) -> None:
         self.shape = geometry.kernel_shape
         self.count = math.prod(self.shape)
         self._hidden = 0 if max(self.shape[:2]) > 1 else 2
-        self._given = None if given is None else _shaped(given, self.shape)
+        lettered = isinstance(given, sympy.IndexedBase)
+        self._letter = str(given.label) if lettered else "w"
+        self._given = None if given is None or lettered else _shaped(given, self.shape)
 
     def entry(self, index: tuple[int, ...]) -> Any:
         """The entry as SymPy's."""
@@ -40,7 +43,7 @@ class Kernel:
 
     def name(self, index: tuple[int, ...]) -> sympy.Symbol:
         """The symbol of an entry, as `symbolic.kernel_symbols` has it."""
-        return symbol("w", index[self._hidden :])
+        return symbol(self._letter, index[self._hidden :])
 
     def colour(self, index: tuple[int, ...]) -> int:
         """Its place when the kernel is read row by row."""

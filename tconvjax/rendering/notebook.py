@@ -39,21 +39,22 @@ def formula(value: Any) -> Document:
     if isinstance(value, Geometry):
         return conv_table(value, most=16)
     if value.is_numeric:
-        return conv_table(value.geometry, most=16)
+        return conv_table(value.geometry, value.args[-1], most=16)
     return rule(value)
 
 
 def shown(value: Any) -> Document:
     """The matrix if it can be read, where it is not zero if that can be seen, else its corners."""
+    kernel = None
     if isinstance(value, ConvolutionMatrix):
         if not value.is_numeric:
             return rule(value)
-        value = value.geometry
+        value, kernel = value.geometry, value.args[-1]
     sides = math.prod(value.out_shape), math.prod(value.in_shape)
     products = sides[0] * math.prod(value.kernel_shape[1:])
     large = max(sides) > MOST_SHOWN
     dots = large and max(sides) <= MOST_SIDE and products <= MOST_DOTS
-    table: Sparsity | Table = sparsity(value) if dots else conv_table(value)
+    table: Sparsity | Table = sparsity(value) if dots else conv_table(value, kernel)
     return stack([Words(f"{table.alt[0].upper()}{table.alt[1:]}"), table])
 
 

@@ -36,7 +36,7 @@ LETTER, HEIGHT, GAP, EDGE = 8, 30, 22, 10
 """Pixels: the width of a letter, the height of a cell, the space between parts and around all."""
 LINE = 92
 """Letters of a line of words, and of an expression between tables."""
-MOST_WIDE, MOST_HIGH = 12_000, 100_000
+MOST_WIDE, MOST_HIGH = 20_000, 100_000
 """Pixels of a picture; the entries of a table are cut so that it is no wider."""
 STYLE = (
     "text{font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:currentColor;"
@@ -69,7 +69,7 @@ def to_svg(document: Document, *, alt: str = "") -> str:
         for those who cannot see it, no script and nothing from elsewhere.
 
     Raises:
-        GeometryError: if it has more than 30,000 cells and lines, or is wider than 12,000 pixels or
+        GeometryError: if it has more than 30,000 cells and lines, or is wider than 20,000 pixels or
             higher than 100,000.
 
     Examples:
@@ -207,6 +207,8 @@ def _words(text: str, level: int) -> _Drawn:
 
 
 def _across(parts: Sequence[_Drawn]) -> _Drawn:
+    if sum(part.width + GAP for part in parts) > MOST_WIDE:
+        return _down(parts)
     height = max((part.height for part in parts), default=0)
     shapes, x = [], 0
     for part in parts:

@@ -47,7 +47,8 @@ def conv_table(
 
     Args:
         geometry: any geometry.
-        kernel: as in `symbolic.conv_matrix`; None for symbols.
+        kernel: as in `symbolic.conv_matrix`; None for symbols, an IndexedBase for symbols of its
+            letter.
         transpose: C.T in place of C.
         most: rows and columns that are shown, at least 3; the middle of more becomes dots.
 
