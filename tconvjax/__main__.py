@@ -321,6 +321,8 @@ def _add_mode(parser: argparse.ArgumentParser) -> None:
 
 def _print_what_the_terminal_can() -> None:
     """A bracket that the terminal's encoding lacks becomes a question mark, and no error."""
+    if sys.stdout is None:  # closed by whoever started this, and print takes that for nowhere
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")

@@ -697,6 +697,30 @@ def test_an_index_has_one_name_in_a_rule(kind: str, capsys: pytest.CaptureFixtur
     assert "<mi></mi>" not in shown
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
+def test_no_room_and_no_output_leave_no_traceback(tmp_path: Path) -> None:
+    command = f"'{sys.executable}' -m tconvjax matrix --size 4x4 --kernel 3x3"
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+        "sys.argv[1:] = 'matrix --size 4 --kernel 2'.split(); "
+        "runpy.run_module('tconvjax', run_name='__main__')"
+    )
+    with (tmp_path / "full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", limited], stdout=full, stderr=subprocess.PIPE, timeout=120,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        "tconvjax: error: the output cannot be written (File too large); make room, or send it "
+        "elsewhere\n"
+    )
+    closed = subprocess.run(
+        ["sh", "-c", f"{command} >&-"], capture_output=True, timeout=120, check=False
+    )
+    assert (closed.returncode, closed.stderr) == (0, b"")
+
+
 def make_inputs(folder: Path) -> None:
     """Files that are right, and files that are wrong."""
     save(folder / "y.npy", normal((1, 2, 4, 4)))

@@ -94,6 +94,7 @@ def test_batches_make_no_difference(chunk: int, monkeypatch: pytest.MonkeyPatch)
 def test_layers_of_any_shape_have_a_matrix() -> None:
     found = matrices.matrix_of(lambda x: x.sum(0)[None] * 2j, (2, 3), jnp.complex64)
     np.testing.assert_array_equal(found, 2j * np.tile(np.eye(3), 2))
+    assert matrices.matrix_of(lambda x: 1j * x, (), jnp.complex64).tolist() == [[1j]]
     assert matrices.matrix_of(lambda x: x[:0], (3,)).shape == (0, 3)
     assert matrices.matrix_of(lambda x: jnp.zeros(4), (0,)).shape == (4, 0)
 
@@ -135,6 +136,7 @@ def wrong_calls() -> dict[str, Any]:
         "dtype='float99'": lambda: matrices.matrix_of(jnp.sin, (3,), "float99"),
         "dtype=None": lambda: matrices.matrix_of(jnp.sin, (3,), None),
         "a linear function takes numbers": lambda: matrices.matrix_of(jnp.sin, (3,), str),
+        "dtype='int4'": lambda: matrices.matrix_of(lambda x: x, (3,), jnp.int4),
         "rows are the limit": lambda: matrices.conv_matrix(
             tc.Geometry.of_conv((1, 1), (1, 1, 1), padding=10**9), w[..., :1]
         ),

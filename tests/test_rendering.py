@@ -382,6 +382,7 @@ def test_csv_reads_the_matrices_of_other_libraries() -> None:
         assert rendering.matrix_text(matrix).count("0.1") == 2
         assert rendering.matrix_latex(matrix).count("0.1") == 2
     assert rendering.to_csv(np.array([[True, False]])) == "1,0\n"
+    assert rendering.to_csv(np.array([[sympy.true, sympy.false]], object)) == "1,0\n"
     assert rendering.to_csv(np.array([[1 + 2j, 0]])) == "1.0+2.0j,0\n"
 
 
@@ -450,3 +451,10 @@ def test_parts_of_a_picture_go_one_below_the_other_where_they_are_wide() -> None
     table = rendering.array_table(range(400), most=400)
     picture = ET.fromstring(rendering.to_svg(rendering.Beside((table, "=", table))))
     assert int(picture.get("width") or 0) <= 20_020
+
+
+def test_a_picture_in_letters_has_a_bound() -> None:
+    huge = rendering.Sparsity((10**9, 10**9), ((10**9 - 1, 0, 0),), alt="huge")
+    lines = rendering.to_text(huge, width=10**9, height=10**9).splitlines()
+    assert len(lines) <= 251
+    assert max(map(len, lines)) <= 250

@@ -40,6 +40,12 @@ MOST_ENTRIES = 2**27
 MOST_READ = 2**31
 """Elements that `matrix_of` puts in and gets out, over all columns: some seconds."""
 
+DTYPES = frozenset(
+    [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+    + ["bfloat16", "float16", "float32", "float64", "complex64", "complex128"]
+)
+"""Of the arguments of functions whose matrix is read."""
+
 CHUNK = 2**24
 """Elements of the larger array in a batch of `matrix_of`."""
 
@@ -257,8 +263,9 @@ def _dtype_of(dtype: Any, format: Format) -> np.dtype[Any]:
         found = jax.dtypes.canonicalize_dtype(wanted)
     except TypeError:
         fail("dtype", dtype, "it must be a dtype of JAX's", "give jnp.float32, say")
-    if not jnp.issubdtype(found, jnp.number):
-        fail("dtype", str(wanted), "a linear function takes numbers", "give jnp.float32, say")
+    if not jnp.issubdtype(found, jnp.number) or found.name not in DTYPES:
+        fail("dtype", str(wanted), "a linear function takes numbers of 8 to 64 bits, floats of 16 "
+             "or more", "give jnp.float32, say")  # fmt: skip
     if found != wanted and dtype not in (int, float, complex):
         fail("dtype", str(wanted), "64-bit numbers are switched off in JAX",
              "switch them on with jax.config.update('jax_enable_x64', True), or give "

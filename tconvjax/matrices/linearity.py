@@ -71,15 +71,14 @@ def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[_Trial]:
     least = 0 if dtype.kind == "u" else -most
     for a, b in _factors(dtype):
         for _ in range(ROUNDS):
-            x, y = (rng.integers(least, most + 1, shape) for _ in range(2))
+            x, y, u, v = (rng.integers(least, most + 1, shape) for _ in range(4))
             if whole:
                 yield _Trial(a, b, x.astype(dtype), y.astype(dtype))
                 continue
-            # Sixteenths: fractions, and few enough digits for bfloat16.
-            x, y = ((part / 16).astype(dtype) for part in (x, y))
             if dtype.kind == "c":
-                x, y = x + 1j * x[::-1], y - 1j * y[::-1]
-            yield _Trial(a, b, x.astype(dtype), y.astype(dtype))
+                x, y = x + 1j * u, y + 1j * v
+            # Sixteenths: fractions, and few enough digits for bfloat16.
+            yield _Trial(a, b, (x / 16).astype(dtype), (y / 16).astype(dtype))
 
 
 def _factors(dtype: np.dtype[Any]) -> list[tuple[Any, Any]]:

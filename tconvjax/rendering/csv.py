@@ -116,6 +116,8 @@ def exactly(entry: Any) -> str:
 
 
 def _expression(entry: sympy.Basic) -> str:
+    if entry in (sympy.true, sympy.false):
+        return str(int(bool(entry)))
     if isinstance(entry, sympy.Integer):
         return _whole(int(entry))
     if isinstance(entry, sympy.Rational):

@@ -27,7 +27,7 @@ from tconvjax.rendering.labels import label, short, shorten
 from tconvjax.rendering.tables import matrix_table
 
 MOST_SIDE = 250
-"""Rows or columns of a matrix that are looked at for a text of any width and height."""
+"""Rows or columns of a matrix that are looked at, and letters of a picture of dots."""
 
 MOST_LINES = 12
 """Links of a `Linked` that are told; the middle ones of more are left out."""
@@ -241,6 +241,7 @@ _DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 def _dots_picture(picture: Sparsity, width: int, height: int) -> list[str]:
     """Two by four places in a character, as many places in a dot as it takes."""
     rows, columns = picture.shape
+    width, height = min(width, MOST_SIDE), min(height, MOST_SIDE)
     scale = max(1, -(-columns // (2 * width)), -(-rows // (4 * height)))
     across, down = -(-columns // scale), -(-rows // scale)
     grid = [[_BRAILLE] * -(-across // 2) for _ in range(-(-down // 4))]
