@@ -316,6 +316,16 @@ def test_bad_requests_are_refused(given: tuple[Any, ...], message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_nothing_is_lost_in_silence() -> None:
+    with pytest.raises(GeometryError, match="state=NoneType: there is no array in it"):
+        conv.convert_state_dict(None, "torch", "flax")
+    with pytest.raises(GeometryError, match=r"a\.note=str: it is no array of numbers"):
+        conv.convert_state_dict({"a.note": "text"}, "torch", "flax")
+    tree = conv.convert_state_dict({"a.weight": [[1.0, 2.0]], "a.scale": 3}, "torch", "flax")
+    assert tree["a"]["kernel"].tolist() == [[1], [2]]
+    assert tree["a"]["scale"] == 3
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ def read(reader: Reader) -> Layer:
         if more >= axis.stride:
             fail("output_padding", more, f"it must be smaller than the stride ({axis.stride})",
                  f"give at most {axis.stride - 1}")  # fmt: skip
-    padding = reader.value("padding", 0)
+    padding = reader.padding(0)
     name = padding.upper() if isinstance(padding, str) else ""
     if isinstance(padding, str) and name not in NAMES:
         fail("padding", padding, f"the names are {', '.join(NAMES)}", "use one of them, or numbers")

@@ -86,6 +86,8 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        fail("path", path, "it must name a file", "give a string or a pathlib.Path")
     where = Path(path)
     if where.suffix not in SUFFIXES:
         fail("path", str(path), f"weights are read from and written to {_words()}, which hold "

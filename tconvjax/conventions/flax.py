@@ -20,7 +20,7 @@ from tconvjax.operands import arrays
 def read(reader: Reader) -> Layer:
     """What `flax_conv_transpose`'s arguments come to."""
     axes = reader.steps()
-    padding = reader.value("padding", "SAME")
+    padding = reader.padding("SAME")
     if padding != "CIRCULAR":
         return Layer(padded(axes, padding, single=True))
     transposed = bool(reader.given.get("transpose_kernel"))

@@ -22,7 +22,7 @@ DATA_FORMATS = {"channels_last": True, "N...C": True, "channels_first": False, "
 def read(reader: Reader) -> Layer:
     """What `haiku_conv_transpose`'s arguments come to."""
     axes = reader.steps()
-    padding = reader.value("padding", "SAME")
+    padding = reader.padding("SAME")
     if reader.value("output_size") is None:
         return Layer(padded(axes, padding))
     if padding not in ("SAME", "VALID"):

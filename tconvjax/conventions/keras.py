@@ -19,7 +19,7 @@ DATA_FORMATS = {"channels_last": True, "channels_first": False}
 def read(reader: Reader) -> Layer:
     """What `keras_conv_transpose`'s arguments come to."""
     axes = reader.steps()
-    padding = reader.value("padding", "valid")
+    padding = reader.padding("valid")
     if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
         fail("padding", padding, "the names are valid and same", "use one of them")
     extra: tuple[int | None, ...] = (None,) * len(axes)

@@ -70,7 +70,7 @@ def _undilated(axis: Crop, name: str) -> tuple[int, int]:
 def read(reader: Reader) -> Layer:
     """What `lax_conv_transpose`'s arguments come to."""
     axes = reader.steps()
-    padding = reader.value("padding", "SAME")
+    padding = reader.padding("SAME")
     groups = groups_of("feature_group_count", reader.value("groups", 1))
     if not reader.given.get("use_consistent_padding") or padding in ("SAME", "VALID"):
         return Layer(padded(axes, padding), groups)

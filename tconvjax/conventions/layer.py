@@ -109,6 +109,10 @@ class Reader:
         found = self.given.get(self.names.get(concept, ""), default)
         return default if found is None else found
 
+    def padding(self, default: Any) -> Any:
+        """The padding that was given; None is none, where others stand for a default."""
+        return self.given.get(self.names["padding"], default)
+
     def ints(self, concept: str, least: int, default: int = 1) -> tuple[int, ...]:
         """One int an axis."""
         name = self.names.get(concept, concept)

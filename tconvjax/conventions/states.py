@@ -128,19 +128,30 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
         state = {variable.path.removeprefix(start): variable for variable in state.weights}
     if isinstance(state, Mapping):
         leaves = list(_mapped(state, ()))
-    else:
+    else:  # a module: what of it is no array are functions and settings
         leaves = [
             (tuple(_key(entry) for entry in path), leaf)
             for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
+            if hasattr(leaf, "shape")
         ]
+    if not leaves:
+        fail("state", Words(type(state).__name__), "there is no array in it",
+             "give a state dict, a tree of arrays or a model")  # fmt: skip
     flat = {}
     for path, leaf in leaves:
         *layer, name = ".".join(path).replace("/", ".").split(".")
         if layer[-2:] == ["parametrizations", "weight"]:  # PyTorch's weight norm since 2.0
             layer = layer[:-2]
-        if "rngs" not in layer and (hasattr(leaf, "shape") or isinstance(leaf, int | float)):
-            flat[".".join(layer), name] = as_numpy(leaf)
+        if "rngs" not in layer:  # the keys of NNX's random streams are no weights
+            flat[".".join(layer), name] = _numbers(".".join(path), leaf)
     return flat
+
+
+def _numbers(path: str, leaf: Any) -> Any:
+    array = as_numpy(leaf)
+    if array.dtype.kind not in "biufcV":  # bfloat16 is a V to NumPy
+        fail(path, Words(type(leaf).__name__), "it is no array of numbers", "leave it out")
+    return array
 
 
 def _mapped(tree: Any, path: tuple[str, ...]) -> Any:

@@ -27,7 +27,7 @@ def read(reader: Reader) -> Layer:
     last = channels_last(reader)
     given = {name: _spatial(reader, name, last) for name in ("strides", "dilations")}
     axes = Reader({**reader.given, **given}, reader.names, reader.rank).steps()
-    padding = reader.value("padding", "SAME")
+    padding = reader.padding("SAME")
     wanted = _wanted(reader, last)
     if isinstance(padding, str):
         if padding not in ("SAME", "VALID"):

@@ -104,6 +104,9 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
         ((0, 1),)
     """
     there = framework("source", source)
+    if not isinstance(arguments, Mapping):
+        fail("arguments", arguments, "it must be a mapping of argument names to values",
+             "give a dictionary")  # fmt: skip
     known = {*there.names.values(), *_BESIDE.get(source, ())}
     for name in arguments:
         if name not in known:
