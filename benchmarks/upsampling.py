@@ -121,11 +121,12 @@ def main(rounds: int, only: str) -> None:
         print(name, json.dumps(rows[name]), flush=True)
     kinds: dict[str, list[float]] = {}
     for name, row in rows.items():
-        kinds.setdefault(name.split()[0], []).append(row["ratio"])
+        words = name.replace(",", "").split()
+        kinds.setdefault(" ".join(words[: 1 + (words[0] == "upsample")]), []).append(row["ratio"])
     medians = {kind: statistics.median(found) for kind, found in kinds.items()}
     print(medians)
     versions = {"jax": jax.__version__, "torch": torch.__version__}
-    text = json.dumps({"versions": versions, "medians": medians, "cases": rows}, indent=1)
+    text = json.dumps({"versions": versions, "by_kind": medians, "cases": rows}, indent=1)
     if not only:
         RESULTS.write_text(text + "\n", encoding="utf-8")
 

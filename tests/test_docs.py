@@ -125,6 +125,12 @@ def test_the_tables_of_arguments_are_what_translate_reads() -> None:
     assert conventions.padding_table() in text
 
 
+def test_the_tables_of_the_reference_are_those_of_the_results() -> None:
+    for path, text in runpy.run_path(str(ROOT / "benchmarks/tables.py"))["pages"]().items():
+        assert path.read_text("utf-8") == text, path
+        assert text.count("<!-- end -->") == 1
+
+
 def test_the_figures_are_those_that_were_measured() -> None:
     """The tables of the page on speed, and the README's two numbers, are those of the results."""
     results = ROOT / "benchmarks/results"
