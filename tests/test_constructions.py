@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 from typing import Any
 
 import jax
@@ -13,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tconvjax as tc
-from tconvjax import Geometry, GeometryError, matrices, symbolic
+from tconvjax import Axis, Geometry, GeometryError, matrices, symbolic
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
 ANY = arguments(ranks=(1, 2), modes=ANY_MODE, most_groups=2)
@@ -211,7 +213,7 @@ def test_a_tap_is_a_shift_and_a_decimation() -> None:
 
 def test_phases_of_a_border_that_copies_are_refused() -> None:
     g = Geometry.of_conv((1, 4), (1, 1, 3), padding=1, padding_mode="circular")
-    wanted = r"padding_mode='copies': phases are sorted where .* or geometry.filled\(\)"
+    wanted = r"padding_mode='circular': phases are sorted where .* or geometry.filled\(\)"
     with pytest.raises(GeometryError, match=wanted):
         symbolic.polyphase(g)
 
@@ -270,3 +272,141 @@ def test_sizes_that_are_missing_or_wrong_are_named() -> None:
         symbolic.ConvolutionMatrix.of(4, 3, padding_mode="wrap")
     with pytest.raises(GeometryError, match="stride=-1: it must be a whole number of at least 1"):
         symbolic.ConvolutionMatrix.of(4, 3, stride=S, padding=P).subs({P: 0, S: -1})
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+@pytest.mark.parametrize("late", ["n", "k", "stride", "dilation", "low", "high"])
+def test_a_rule_with_one_symbol_gives_the_entries_when_the_number_comes(
+    mode: str, late: str
+) -> None:
+    """SymPy rewrites a remainder of a remainder wrongly where the stride is a symbol."""
+    numbers = {"n": 6, "k": 2, "stride": 1, "dilation": 2, "low": 0, "high": 1}
+    for change in ({}, {"n": 1, "low": 1}, {"n": 5, "stride": 2, "low": 2}):
+        plain = numbers | change
+        symbol = sympy.Symbol(late, integer=True, nonnegative=True)
+        given_ = plain | {late: symbol}
+        keywords = {
+            "dilation": given_["dilation"], "stride": given_["stride"], "out_channels": 2,
+            "padding": ((given_["low"], given_["high"]),), "padding_mode": mode,
+        }  # fmt: skip
+        rule = symbolic.ConvolutionMatrix.of(given_["n"], given_["k"], **keywords)
+        wanted = rule.subs(symbol, plain[late]).as_explicit()
+        for m, n in itertools.product((0, wanted.rows // 2, wanted.rows - 1), range(wanted.cols)):
+            assert rule[m, n].subs(symbol, plain[late]).doit() == wanted[m, n], (plain, m, n)
+
+
+def test_the_rule_of_a_lone_element_has_no_division_by_zero() -> None:
+    rule = symbolic.ConvolutionMatrix.of(N, K, stride=S, padding=P, padding_mode="reflect")
+    entry = rule[0, 0].subs({N: 1, K: 1, S: 1, P: 0}).doit()
+    assert entry == sympy.IndexedBase("w")[0]
+
+
+def test_the_transposed_rule_is_written_out_as_the_matrix_is() -> None:
+    general = symbolic.ConvolutionMatrix.of(N, K)
+    with pytest.raises(GeometryError, match="sizes='k, n': they must be numbers"):
+        general.T.as_explicit()
+    numeric = general.subs({N: 5, K: 2})
+    assert numeric.T.as_explicit() == numeric.as_explicit().T
+    with pytest.raises(GeometryError, match="is the limit"):
+        symbolic.ConvolutionMatrix.of((10**6, 10**6), 3).T.as_explicit()
+
+
+def test_the_rule_of_many_taps_stays_a_sum() -> None:
+    """Written out it would fill pages; an entry of it is still found at once."""
+    rule = symbolic.ConvolutionMatrix.of(5000, 4000, padding=1, padding_mode="circular")
+    assert rule.entry_rule().rhs.has(sympy.Sum)
+    assert len(str(rule.entry_rule())) < 200
+    assert rule[1, 3] == sympy.IndexedBase("w")[3]
+    assert "_t0" not in str(rule.entry_rule()) + sympy.latex(rule.entry_rule())
+
+
+BAD_SIZES = [
+    ({"stride": 0}, "stride=0: it must be a whole number of at least 1; give an int"),
+    ({"dilation": 0}, "dilation=0: it must be a whole number of at least 1"),
+    ({"kernel_size": -1}, "kernel_size=-1: it must be a whole number of at least 1"),
+    ({"in_size": sympy.nan}, "in_size=nan: it must be a whole number of at least 0"),
+    ({"in_size": sympy.oo}, "in_size=oo: it must be a whole number of at least 0"),
+    ({"in_size": sympy.I * N}, r"in_size=I\*n: it must be a whole number"),
+    ({"in_size": sympy.Rational(5, 2)}, "in_size=5/2: it must be a whole number"),
+    ({"in_size": sympy.Float(5)}, "in_size=5.0*: it must be a whole number"),
+    ({"in_size": 5.0}, r"in_size=5\.0: a size must be an int or a SymPy expression"),
+    ({"in_size": -P}, "in_size=-p: it must be a whole number of at least 0"),
+    ({"in_size": sympy.MatrixSymbol("A", 2, 2)}, "in_size=A: it must be a whole number"),
+    ({"in_size": ()}, r"in_size=\(\): a convolution has one axis or more"),
+    ({"in_channels": -1}, "in_channels=-1: it must be a whole number of at least 0"),
+    ({"groups": 0}, "groups=0: it must be a whole number of at least 1"),
+    ({"groups": 2}, "groups=2: it must divide in_channels=1; give a divisor of both"),
+    (
+        {"in_channels": 4, "out_channels": 6, "groups": 4},
+        "groups=4: it must divide out_channels=6; give a divisor of both",
+    ),
+    ({"padding": sympy.Rational(1, 2)}, "padding=1/2: it must be a whole number; give an int"),
+    ({"kernel": None}, "kernel=None: it is the letter of the entries; give a str such as 'w'"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_SIZES)
+def test_a_size_that_no_number_could_be_is_refused_by_its_name(
+    change: dict[str, Any], message: str
+) -> None:
+    given_ = {"in_size": N, "kernel_size": K, **change}
+    with pytest.raises(GeometryError, match=message):
+        symbolic.ConvolutionMatrix.of(given_.pop("in_size"), given_.pop("kernel_size"), **given_)
+
+
+def test_numbers_that_come_later_are_checked_by_their_name() -> None:
+    rule = symbolic.ConvolutionMatrix.of(N, K, stride=S)
+    for value in (0, 1.5, sympy.Rational(1, 2)):
+        with pytest.raises(GeometryError, match=r"stride=.*: it must be a whole number"):
+            rule.subs({N: 5, K: 3, S: value})
+
+
+def test_sizes_may_be_numbers_of_numpy() -> None:
+    lazy = symbolic.ConvolutionMatrix.of(np.array([4, 5]), np.int64(2), stride=np.int32(2))
+    assert lazy == symbolic.ConvolutionMatrix.of((4, 5), 2, stride=2)
+
+
+# -- nothing, and much -----------------------------------------------------------------------------
+
+EMPTY = [
+    Geometry.of_conv((0, 2), (1, 0, 1)),
+    Geometry.of_conv((2, 3), (0, 2, 2)),
+    Geometry.of_conv((0, 3, 2), (2, 0, 2, 1)),
+    Geometry((Axis(2, 0, 3), Axis(3, 2, 2))),
+    Geometry((Axis(0, 2, 3, low=2),)),
+    Geometry((Axis(0, 0, 3), Axis(3, 2, 2)), 2, 2, 2),
+]
+
+
+@pytest.mark.parametrize("g", EMPTY, ids=lambda g: f"{g.in_shape}-{g.out_shape}")
+def test_matrices_without_entries_have_their_shape(g: Geometry) -> None:
+    wanted = symbolic.conv_matrix(g)
+    assert wanted.shape == (math.prod(g.out_shape), math.prod(g.in_shape))
+    assert symbolic.blocks(g).as_explicit() == wanted
+    assert symbolic.kronecker_form(g).as_explicit() == wanted
+    assert symbolic.jacobian(g) == wanted
+    assert symbolic.polyphase(g).as_explicit().shape == wanted.T.shape
+    assert symbolic.conv_matrix(g, np.zeros(g.kernel_shape)) == wanted
+
+
+def test_a_letter_of_ones_own_is_shown() -> None:
+    shown = symbolic.ConvolutionMatrix.of(5, 3, kernel="h")
+    same = symbolic.ConvolutionMatrix.of(5, 3)
+    assert shown._repr_latex_() == same._repr_latex_().replace("w_", "h_")
+    for text, cell in ((shown._repr_html_(), "<mi>h</mi>"), (shown._repr_svg_(), ">h0</text>")):
+        assert cell in text
+        assert cell.replace(">h", ">w") not in text
+        assert "h 0: output" in text
+        assert "w 0: output" not in text
+    assert "<mi>h</mi>" in shown.subs(N, 5)._repr_html_()
+
+
+def test_the_symbols_of_a_large_kernel_are_made_when_they_are_asked_for() -> None:
+    start = time.perf_counter()
+    found = symbolic.kernel_symbols(Geometry.of_conv((512, 10**6), (512, 512, 10**6)))
+    assert str(found[1, 2, 3]) == "w_1_2_3"
+    assert len(found) == 512 * 512 * 10**6
+    assert (512, 0, 0) not in found
+    with pytest.raises(KeyError):
+        found[0, 0, 10**6]
+    assert time.perf_counter() - start < 1

@@ -13,6 +13,7 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 """
 
 from tconvjax.geometry.axis import PADDING_MODES, Axis, GeometryError, PaddingMode, Words, fail
+from tconvjax.geometry.checking import checked
 from tconvjax.geometry.shapes import Geometry, Link, in_sizes, links, out_size
 from tconvjax.geometry.spelling import (
     PADDING_NAMES,
@@ -36,6 +37,7 @@ __all__ = [
     "Padding",
     "PaddingMode",
     "Words",
+    "checked",
     "conv_pads",
     "fail",
     "frozen",

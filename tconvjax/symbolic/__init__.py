@@ -8,16 +8,13 @@ SymPy: ``from tconvjax import symbolic``.
 from tconvjax.symbolic.deriving import Derivation, Step, convolution_sums, derivation, jacobian
 from tconvjax.symbolic.explicit import MOST_ENTRIES, conv_matrix
 from tconvjax.symbolic.lazy import ConvolutionMatrix
-from tconvjax.symbolic.names import kernel_symbols, vec_input, vec_output
+from tconvjax.symbolic.names import KernelSymbols, kernel_symbols, vec_input, vec_output
+from tconvjax.symbolic.partition import Blocks, blocks
+from tconvjax.symbolic.residues import Phase, Polyphase, polyphase
 from tconvjax.symbolic.structure import (
-    Blocks,
     KroneckerForm,
     KroneckerTerm,
-    Phase,
-    Polyphase,
-    blocks,
     kronecker_form,
-    polyphase,
     shift_matrix,
 )
 from tconvjax.symbolic.undoing import (
@@ -36,6 +33,7 @@ __all__ = [
     "ConvolutionMatrix",
     "Derivation",
     "Gram",
+    "KernelSymbols",
     "KroneckerForm",
     "KroneckerTerm",
     "Orthonormality",

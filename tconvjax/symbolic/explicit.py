@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Geometry, Words, fail, links
+from tconvjax.geometry import Geometry, Words, checked, fail, links
 from tconvjax.symbolic.names import Taps, places, taps_of
 
 MOST_ENTRIES = 1_000_000
@@ -57,21 +57,32 @@ def of_taps(geometry: Geometry, taps: Taps) -> sympy.SparseMatrix:
     """C with what stands at (o, c, *t)."""
     rows, columns = places(geometry.out_shape), places(geometry.in_shape)
     entries: dict[tuple[int, int], Any] = {}
+    met_again: dict[tuple[int, int], list[Any]] = {}
     for output, source, tap in links(geometry):
         place = rows[output], columns[source]
         # Only a border that copies elements meets one input element twice in one output.
-        entries[place] = entries[place] + taps[tap] if place in entries else taps[tap]
+        if place in entries:
+            met_again.setdefault(place, [entries[place]]).append(taps[tap])
+        else:
+            entries[place] = taps[tap]
+    entries |= {place: sympy.Add(*some) for place, some in met_again.items()}
     return sympy.SparseMatrix(len(rows), len(columns), entries)
+
+
+def products_of(geometry: Geometry) -> int:
+    """Steps that a walk over everything that meets may take; an empty axis counts as one element.
+
+    An axis is walked even where another one, or the channels, are empty.
+    """
+    sides = (geometry.out_channels, geometry.kernel_shape[1], *geometry.out_size)
+    return math.prod(max(side, 1) for side in sides) * math.prod(geometry.kernel_size)
 
 
 def check_size(geometry: Geometry, most: int = MOST_ENTRIES) -> None:
     """Refuse a matrix that would not fit, before anything is built."""
-    products = (
-        geometry.out_channels
-        // geometry.groups
-        * math.prod((geometry.in_channels, *geometry.out_size, *geometry.kernel_size))
-    )
-    largest = max(products, math.prod(geometry.in_shape), math.prod(geometry.out_shape))
+    checked(geometry)
+    sides = math.prod(geometry.in_shape), math.prod(geometry.out_shape)
+    largest = max(products_of(geometry), *sides)
     if largest > most:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              f"its matrix has up to {largest} entries, rows or columns, and {most} is the limit",

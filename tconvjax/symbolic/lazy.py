@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import math
 import operator
+import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import sympy
 from sympy.core.symbol import Str
 
-from tconvjax.geometry import PADDING_MODES, Axis, Geometry, GeometryError, fail
+from tconvjax.geometry import PADDING_MODES, Axis, Geometry, fail
 from tconvjax.geometry.notebook import Shown
-from tconvjax.symbolic.explicit import conv_matrix
-from tconvjax.symbolic.names import places
+from tconvjax.symbolic import sizes as sizing
+from tconvjax.symbolic.explicit import check_size, conv_matrix
+from tconvjax.symbolic.names import KernelSymbols, index, places
+from tconvjax.symbolic.sizes import Mod, Size, Sizes, SymbolicAxis, Tap
 
-Size: TypeAlias = int | sympy.Expr
-"""A whole number or an expression that stands for one."""
-Sizes: TypeAlias = Size | Sequence[Size]
-"""One for every axis, or one an axis."""
-
-
-class _Axis(NamedTuple):
-    """What `tconvjax.Axis` holds, each number an expression."""
-
-    in_size: Any
-    out_size: Any
-    kernel_size: Any
-    stride: Any
-    dilation: Any
-    low: Any
-    mode: Any
+MOST_TERMS = 32
+"""Terms of a sum over taps that an entry's rule writes out."""
 
 
 class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy has no types
@@ -62,6 +54,9 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         """As SymPy rebuilds it; use `of` or `of_geometry`."""
         axes = sympy.Tuple(*(sympy.Tuple(*axis) for axis in axes))
         numbers = [sympy.sympify(n) for n in (in_channels, out_channels, groups)]
+        for axis in axes:
+            sizing.check_axis(SymbolicAxis(*axis))
+        sizing.check_channels(*numbers)
         kernel = sympy.IndexedBase("w") if kernel is None else kernel
         made: ConvolutionMatrix = super().__new__(cls, axes, *numbers, kernel)
         if made.is_numeric:
@@ -96,23 +91,30 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         Raises:
             GeometryError: if the arguments do not fit together.
         """
-        sizes = tuple(in_size) if isinstance(in_size, Sequence) else (in_size,)
+        several = sizing.listed(in_size)
+        sizes = (in_size,) if several is None else several
         rank = len(sizes)
+        if not rank:
+            fail("in_size", in_size, "a convolution has one axis or more", "give a size for each")
         if padding_mode not in PADDING_MODES:
             fail("padding_mode", padding_mode, f"the modes are {', '.join(PADDING_MODES)}",
                  "use one of them")  # fmt: skip
-        pads = _each("padding", padding, rank)
+        columns = {
+            "in_size": sizes, "kernel_size": sizing.each("kernel_size", kernel_size, rank),
+            "stride": sizing.each("stride", stride, rank),
+            "dilation": sizing.each("dilation", dilation, rank),
+        }  # fmt: skip
+        read = [[sizing.read(name, size) for size in column] for name, column in columns.items()]
         axes = []
-        for n, k, s, d, pad in zip(
-            sizes, _each("kernel_size", kernel_size, rank), _each("stride", stride, rank),
-            _each("dilation", dilation, rank), pads, strict=True,
-        ):  # fmt: skip
-            low, high = _each("padding", pad, 2)
-            n, k, s, d, low, high = map(_size, (n, k, s, d, low, high))
+        for n, k, s, d, pad in zip(*read, sizing.each("padding", padding, rank), strict=True):
+            low, high = (sizing.read("padding", end) for end in sizing.each("padding", pad, 2))
             out = sympy.floor((n + low + high - d * (k - 1) - 1) / s) + 1
             axes.append((n, out, k, s, d, low, Str(padding_mode)))
-        channels = _size(in_channels), _size(out_channels)
-        return cls(axes, *channels, _size(groups), sympy.IndexedBase(kernel))
+        return cls(
+            axes, sizing.read("in_channels", in_channels),
+            sizing.read("out_channels", out_channels), sizing.read("groups", groups),
+            _base(kernel),
+        )  # fmt: skip
 
     @classmethod
     def of_geometry(cls, geometry: Geometry, kernel: str = "w") -> ConvolutionMatrix:
@@ -130,12 +132,12 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
             for a in geometry.axes
         ]
         numbers = geometry.in_channels, geometry.out_channels, geometry.groups
-        return cls(axes, *numbers, sympy.IndexedBase(kernel))
+        return cls(axes, *numbers, _base(kernel))
 
     @property
-    def axes(self) -> tuple[_Axis, ...]:
+    def axes(self) -> tuple[SymbolicAxis, ...]:
         """Sizes, steps and mode of each axis, as expressions."""
-        return tuple(_Axis(*axis) for axis in self.args[0])
+        return tuple(SymbolicAxis(*axis) for axis in self.args[0])
 
     @property
     def shape(self) -> tuple[Any, Any]:
@@ -177,7 +179,8 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
             GeometryError: if a size is still a symbol, or the matrix would not fit.
         """
         geometry = self.geometry
-        kernel = [self._tap(index) for index in places(geometry.kernel_shape)]
+        check_size(geometry)
+        kernel = [self._tap(at) for at in places(geometry.kernel_shape)]
         shaped: Any = sympy.Array(kernel, geometry.kernel_shape) if kernel else None
         return conv_matrix(geometry, shaped).as_immutable()
 
@@ -190,8 +193,11 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
     def _entry(self, i: Any, j: Any, **_: Any) -> Any:
         """The tap that ties output i to input j: a case distinction where sizes are symbols."""
         _, inputs, outputs, groups, _ = self.args
-        o, *outs = _unravelled(sympy.sympify(i), [outputs, *(a.out_size for a in self.axes)])
-        c, *ins = _unravelled(sympy.sympify(j), [inputs, *(a.in_size for a in self.axes)])
+        i, j = sympy.sympify(i), sympy.sympify(j)
+        if i.is_Integer and j.is_Integer and self.is_numeric and not self._is_short:
+            return self._numeric_entry(int(i), int(j))
+        o, *outs = sizing.unravelled(i, [outputs, *(a.out_size for a in self.axes)])
+        c, *ins = sizing.unravelled(j, [inputs, *(a.in_size for a in self.axes)])
         conditions, within = [], c
         if groups != 1:
             width, group = inputs / groups, sympy.floor(c * groups / inputs)
@@ -203,25 +209,73 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
             if axis.mode.name == "zeros":
                 reached = source + axis.low - axis.stride * out
                 tap = reached / axis.dilation
-                conditions += [sympy.Eq(sympy.Mod(reached, axis.dilation), 0), tap >= 0,
+                conditions += [sympy.Eq(Mod(reached, axis.dilation), 0), tap >= 0,
                                tap <= axis.kernel_size - 1]  # fmt: skip
             else:
-                tap = sympy.Dummy(f"t{len(taps)}", integer=True, nonnegative=True)
+                tap = Tap(f"t{len(taps)}", integer=True, nonnegative=True)
                 place = axis.stride * out + axis.dilation * tap - axis.low
-                factors.append(sympy.KroneckerDelta(source, _source(axis, place)))
+                factors.append(sympy.KroneckerDelta(source, sizing.source(axis, place)))
                 sums.append((tap, 0, axis.kernel_size - 1))
             taps.append(tap)
         value = functools.reduce(operator.mul, factors, self._tap((o, within, *taps)))
         if sums:
-            value = sympy.Sum(value, *sums).doit()
+            value = sympy.Sum(value, *sums)
+            value = value.doit() if self._is_short else value
         holds = sympy.And(*conditions)
         if holds in (sympy.true, sympy.false):
             return value if holds == sympy.true else sympy.Integer(0)
         return sympy.Piecewise((value, holds), (0, True))
 
+    @property
+    def _is_short(self) -> bool:
+        """Whether the sum over the taps of borders that copy is short enough to be written out."""
+        counts = (axis.kernel_size for axis in self.axes if axis.mode.name != "zeros")
+        return math.prod(int(k) for k in counts if k.is_Integer) <= MOST_TERMS
+
+    def _numeric_entry(self, i: int, j: int) -> Any:
+        """The same, found tap by tap."""
+        geometry = self.geometry
+        met = geometry.taps_between(index(i, geometry.out_shape), index(j, geometry.in_shape))
+        return sympy.Add(*map(self._tap, met))
+
+    def _eval_transpose(self) -> sympy.Transpose:
+        return _Transposed(self)
+
     def _tap(self, index: Sequence[Any]) -> Any:
         _, inputs, outputs, groups, kernel = self.args
         return kernel[tuple(index if (outputs, inputs / groups) != (1, 1) else index[2:])]
+
+    def _repr_html_(self) -> str:
+        parts = self._lettered(32)
+        if parts is None:
+            return super()._repr_html_()
+        rendering, table = parts
+        words = rendering.Words(f"{table.alt[0].upper()}{table.alt[1:]}")
+        return str(rendering.to_html(rendering.stack([words, table])))
+
+    def _repr_latex_(self) -> str:
+        parts = self._lettered(16)
+        if parts is None:
+            return super()._repr_latex_()
+        return f"$\\displaystyle {parts[0].to_latex(parts[1])}$"
+
+    def _repr_svg_(self) -> str:
+        parts = self._lettered(32)
+        return super()._repr_svg_() if parts is None else str(parts[0].to_svg(parts[1]))
+
+    def _lettered(self, most: int) -> tuple[Any, Any] | None:
+        """`tconvjax.rendering` and the table of C, where the letter is not that of a geometry."""
+        letter = str(self.args[4])
+        if letter == "w" or not self.is_numeric:
+            return None
+        rendering: Any = importlib.import_module("tconvjax.rendering")
+        geometry = self.geometry
+        table = rendering.conv_table(geometry, KernelSymbols(geometry, letter), most=most)
+        cells = tuple(
+            tuple(replace(cell, title=re.sub(r"\bw ", f"{letter} ", cell.title)) for cell in row)
+            for row in table.cells
+        )
+        return rendering, replace(table, cells=cells)
 
     def _latex(self, *_: Any, **__: Any) -> str:
         return r"\mathbf{C}"
@@ -230,42 +284,21 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         return "C"
 
 
-def _source(axis: _Axis, place: Any) -> Any:
-    """Where a place of the padded line is copied from; 0 is the first input element."""
-    size, mode = axis.in_size, axis.mode.name
-    if mode == "circular":
-        return sympy.Mod(place, size)
-    if mode == "replicate" or size == 1:
-        return sympy.Min(sympy.Max(place, 0), size - 1)
-    folded = sympy.Mod(place, 2 * size - 2)
-    return sympy.Min(folded, 2 * size - 2 - folded)
+class _Transposed(sympy.Transpose):  # type: ignore[misc]
+    """C.T, written out from the entries of C that are not zero; SymPy asks for every one."""
+
+    def as_explicit(self) -> sympy.ImmutableSparseMatrix:
+        """Every entry written out.
+
+        Raises:
+            GeometryError: if a size is still a symbol, or the matrix would not fit.
+        """
+        return self.arg.as_explicit().T
 
 
-def _unravelled(place: Any, sizes: Sequence[Any]) -> list[Any]:
-    """The index of an array's element from its place when the array is read row by row."""
-    longer = [n for n, size in enumerate(sizes) if size != 1]
-    index: list[Any] = [sympy.Integer(0)] * len(sizes)
-    for n in reversed(longer[1:]):
-        index[n], place = sympy.Mod(place, sizes[n]), sympy.floor(place / sizes[n])
-    if longer:
-        index[longer[0]] = place
-    return index
-
-
-def _each(argument: str, value: Any, count: int) -> tuple[Any, ...]:
-    """One value an axis."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if len(value) != count:
-            fail(argument, value, f"it has {len(value)} entries, and {count} are needed",
-                 "give one for all or one for each")  # fmt: skip
-        return tuple(value)
-    return (value,) * count
-
-
-def _size(value: Any) -> Any:
-    """A size as SymPy's; text is never read as code."""
-    if not isinstance(value, int | sympy.Expr) or isinstance(value, bool):
-        raise GeometryError(
-            f"size={value!r}: a size must be an int or a SymPy expression; convert text yourself"
-        )
-    return sympy.sympify(value)
+def _base(kernel: Any) -> sympy.IndexedBase:
+    """The letter of the entries."""
+    if not isinstance(kernel, str) or not kernel:
+        fail("kernel", kernel, "it is the letter of the entries",
+             "give a str such as 'w', and fill numbers into symbolic.conv_matrix")  # fmt: skip
+    return sympy.IndexedBase(kernel)

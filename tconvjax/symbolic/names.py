@@ -3,60 +3,116 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
 
-from tconvjax.geometry import Geometry, Words, fail
+from tconvjax.geometry import Geometry, Words, checked, fail
 
 Taps: TypeAlias = Mapping[tuple[int, ...], Any]
 """From (o, c, *t), as in ``geometry.kernel_shape``, to what stands there."""
 
 
-def kernel_symbols(geometry: Geometry) -> dict[tuple[int, ...], sympy.Symbol]:
+MOST_SYMBOLS = 200_000
+"""Symbols of a column, which SymPy makes in some seconds."""
+
+
+class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
+    """The symbols of a kernel by (o, c, *t), each made when it is looked up.
+
+    A layer of 512 channels has millions of them, of which a picture shows a handful.
+    """
+
+    def __init__(self, geometry: Geometry, letter: str = "w") -> None:
+        self.shape = geometry.kernel_shape
+        self.letter = letter
+        self._shown = 0 if max(self.shape[:2]) > 1 else 2
+
+    def __getitem__(self, index: tuple[int, ...]) -> sympy.Symbol:
+        """The symbol of an entry."""
+        if index not in self:
+            raise KeyError(index)
+        return symbol(self.letter, index[self._shown :])
+
+    def __contains__(self, index: object) -> bool:
+        """Whether the kernel has such an entry."""
+        return (
+            isinstance(index, tuple) and len(index) == len(self.shape)
+            and all(isinstance(n, int) and 0 <= n < size
+                    for n, size in zip(index, self.shape, strict=True))
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """The indices, in order."""
+        return itertools.product(*map(range, self.shape))
+
+    def __len__(self) -> int:
+        """How many entries there are."""
+        return math.prod(self.shape)
+
+    def __repr__(self) -> str:
+        """All of them, if they are few."""
+        return repr(dict(self)) if len(self) <= 100 else f"KernelSymbols of shape {self.shape}"
+
+
+def kernel_symbols(geometry: Geometry) -> KernelSymbols:
     """A symbol for each kernel entry: w with its tap, and with its channels if there are several.
 
     Args:
         geometry: any geometry.
 
     Returns:
-        From (o, c, *t), as in ``geometry.kernel_shape``, to a symbol such as ``w_1_0``.
+        A mapping from (o, c, *t), as in ``geometry.kernel_shape``, to a symbol such as ``w_1_0``,
+        which is made when it is looked up.
+
+    Raises:
+        GeometryError: if it is given no geometry.
 
     Examples:
         >>> list(kernel_symbols(Geometry.of_conv((1, 4, 4), (1, 1, 1, 2))).values())
         [w_0_0, w_0_1]
     """
-    shown = 0 if max(geometry.kernel_shape[:2]) > 1 else 2
-    return {index: symbol("w", index[shown:]) for index in places(geometry.kernel_shape)}
+    return KernelSymbols(checked(geometry))
 
 
 def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     """The input as a column of symbols x, in the order of C's columns.
 
     Args:
-        geometry: any geometry.
+        geometry: any geometry with at most 200,000 inputs.
 
     Returns:
         A column with ``prod(geometry.in_shape)`` rows.
+
+    Raises:
+        GeometryError: if there are more.
     """
-    return _vec("x", geometry.in_shape)
+    return _vec("x", checked(geometry).in_shape)
 
 
 def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     """The output as a column of symbols y, in the order of C's rows.
 
     Args:
-        geometry: any geometry.
+        geometry: any geometry with at most 200,000 outputs.
 
     Returns:
         A column with ``prod(geometry.out_shape)`` rows.
+
+    Raises:
+        GeometryError: if there are more.
     """
-    return _vec("y", geometry.out_shape)
+    return _vec("y", checked(geometry).out_shape)
 
 
 def _vec(name: str, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
+    if math.prod(shape) > MOST_SYMBOLS:
+        fail("geometry", Words(f"array of shape {shape}"),
+             f"a column has a symbol for each element, and {MOST_SYMBOLS} is the limit",
+             "look at a smaller input, since a convolution looks alike at every size")  # fmt: skip
     shown = 0 if shape[0] > 1 else 1
     symbols = [symbol(name, index[shown:]) for index in places(shape)]
     return sympy.ImmutableDenseMatrix(len(symbols), 1, symbols)
@@ -72,10 +128,21 @@ def places(shape: Sequence[int]) -> dict[tuple[int, ...], int]:
     return {index: n for n, index in enumerate(itertools.product(*map(range, shape)))}
 
 
+def index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The index of an element from its place when the array is read row by row."""
+    found = []
+    for size in reversed(shape):
+        place, n = divmod(place, size)
+        found.append(n)
+    return tuple(reversed(found))
+
+
 def taps_of(kernel: Any, geometry: Geometry) -> Taps:
     """A kernel's entries as SymPy's: symbols for None; text is never read as code."""
     if kernel is None:
         return kernel_symbols(geometry)
+    if isinstance(kernel, KernelSymbols):
+        return kernel
     return dict(zip(places(geometry.kernel_shape), entries(
         "kernel", kernel, geometry.kernel_shape), strict=True))  # fmt: skip
 
@@ -94,12 +161,31 @@ def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
     Raises:
         GeometryError: if the shape differs, or an entry is no number and no expression.
     """
-    array = np.asarray(given.tolist() if hasattr(given, "tolist") else given, dtype=object)
+    array = as_objects(argument, given)
     if array.shape != shape:
         fail(argument, Words(f"array of shape {array.shape}"),
              f"the geometry asks for {shape}", "reshape it")  # fmt: skip
-    for value in array.flat:
-        if not isinstance(value, int | float | complex | sympy.Expr):
-            fail(argument, value, "its entries must be numbers or SymPy expressions",
-                 "convert text yourself")  # fmt: skip
-    return [sympy.sympify(value) for value in array.flat]
+    return [_entry(argument, value) for value in array.flat]
+
+
+def as_objects(argument: str, given: Any) -> Any:
+    """Nested lists or an array as a NumPy array of what stands in them."""
+    try:
+        listed = given.tolist() if hasattr(given, "tolist") else given
+        array = np.asarray(listed, dtype=object)
+    except ValueError:  # lists of unequal arrays
+        return fail(argument, Words(f"a {type(given).__name__}"),
+                    "its rows must be of one length", "fill them up")  # fmt: skip
+    shape = getattr(given, "shape", None)
+    # A list of an array without elements has forgotten the sizes after the first 0.
+    empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
+    return np.empty(shape, object) if empty else array
+
+
+def _entry(argument: str, value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool) or not isinstance(value, int | float | complex | sympy.Expr):
+        fail(argument, value, "its entries must be numbers or SymPy expressions",
+             "write 1 for True and 0 for False" if isinstance(value, bool)
+             else "convert text yourself")  # fmt: skip
+    return sympy.sympify(value)
