@@ -68,6 +68,35 @@ def test_views_that_differ_do_not_agree() -> None:
     assert "The views do not agree." in told.to_text()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_floats_agree_up_to_rounding_and_not_further(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    g = Geometry.of_conv_transpose((2, 5), (2, 2, 3), stride=1 + seed % 3, padding=seed % 2)
+    told = explain(g, rng.standard_normal(g.out_shape), rng.standard_normal(g.kernel_shape))
+    assert told.agree
+    told.views[1].result[0, 2] += 1e-13
+    assert not told.agree
+
+
+def test_floats_times_symbols_agree_by_coefficient() -> None:
+    g = Geometry.of_conv_transpose((1, 3), (1, 1, 3))
+    told = explain(g, w=[0.1, 0.2, 0.7])
+    assert told.agree
+    a, b = sympy.symbols("a b")
+    mixed = explain(g, [a + 0.1, 0.3 * b, 0.7 + 1.5 * sympy.I], [0.1 - b, 0.2, 0.7 * a])
+    assert mixed.agree
+    mixed.views[2].result[0, 1] += 1e-12 * sympy.Symbol("c")
+    assert not mixed.agree
+    assert explain(g, [0.3, 0.6, 0.9], [0.1, 0.2, 0.7]).agree
+
+
+def test_exact_numbers_must_be_equal() -> None:
+    told = explain(Geometry.of_conv((1, 4), (1, 1, 2)), [1, 2, 3], [1, sympy.Rational(1, 3)])
+    assert told.agree
+    told.views[3].result[0, 0] += sympy.Rational(1, 10**30)
+    assert not told.agree
+
+
 def test_the_first_picture_of_the_tutorial_is_one_element_to_many() -> None:
     g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
     stamps = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0]
@@ -134,6 +163,42 @@ def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
         explain(g, [1, 2, 3])
 
 
+LONG = [
+    {"stride": 10**6},
+    {"dilation": 10**6},
+    {"padding": -(10**6)},
+    {"stride": 1200},
+    {"padding": -1200},
+    {"stride": 10**9, "dilation": 10**9, "padding": -(10**9)},
+]
+
+
+@pytest.mark.parametrize("steps", LONG, ids=str)
+def test_long_steps_are_shortened_though_the_products_are_few(steps: dict[str, int]) -> None:
+    start = time.perf_counter()
+    told = explain(Geometry.of_conv_transpose((1, 2), (1, 1, 3), **steps))
+    assert told.agree
+    assert len(told.to_text()) < 10_000
+    assert bool(told.note) == (max(map(abs, steps.values())) > 1200)
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("rank", [2, 3, 6, 12])
+def test_a_part_of_many_axes_is_small_too(rank: int) -> None:
+    sizes = (9,) * rank
+    start = time.perf_counter()
+    told = explain(Geometry.of_conv_transpose((1, *sizes), (1, 1, *sizes), stride=300))
+    assert told.agree
+    assert len(told.to_text()) < 100_000
+    assert time.perf_counter() - start < 10
+
+
+def test_arrays_without_elements_are_explained() -> None:
+    g = Geometry.of_conv((0, 5), (1, 0, 3))
+    assert explain(g).agree
+    assert explain(g, w=np.zeros((1, 0, 3))).views[0].result.shape == (0, 5)
+
+
 @pytest.mark.parametrize(
     ("arguments_", "message"),
     [
@@ -141,6 +206,11 @@ def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
             {"views": ["stamp"]},
             "views='stamp': the views are stamps, zeros, matrix, polyphase; use",
         ),
+        ({"views": "stamps"}, r"views='stamps': it must be a sequence of names; write a tuple"),
+        ({"views": None}, r"views=None: it must be a sequence of names; write a tuple such as"),
+        ({"y": [1, np.nan, 2]}, r"y=nan: some views multiply zeros in, .*; give finite numbers"),
+        ({"w": [np.inf, 2]}, "w=oo: some views multiply zeros in"),
+        ({"w": [True, False]}, r"w=True: its entries must be numbers .*; write 1 for True"),
         ({"y": [1, 2]}, r"y=array of shape \(2,\): the geometry asks for \(1, 3\); reshape it"),
         ({"w": [["a", "b"]]}, r"w=array of shape \(1, 2\): the geometry asks for \(1, 1, 2\)"),
         (
@@ -152,6 +222,11 @@ def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
 def test_what_cannot_be_explained_is_said(arguments_: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=message):
         explain(Geometry.of_conv((1, 4), (1, 1, 2)), **arguments_)
+
+
+def test_what_is_no_geometry_is_said() -> None:
+    with pytest.raises(GeometryError, match="geometry=a int: it must be a Geometry; make one with"):
+        explain(5)  # type: ignore[arg-type]
 
 
 def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:

@@ -4,6 +4,7 @@
 """
 
 from tconvjax.explaining.explanation import VIEWS, Explanation, Seen, Step, View
-from tconvjax.explaining.front import MOST_PRODUCTS, explain
+from tconvjax.explaining.front import explain
+from tconvjax.explaining.parts import MOST_PRODUCTS
 
 __all__ = ["MOST_PRODUCTS", "VIEWS", "Explanation", "Seen", "Step", "View", "explain"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
 
 import sympy
 
@@ -18,7 +20,10 @@ from tconvjax.rendering import (
     to_svg,
     to_text,
 )
+from tconvjax.symbolic.names import places
+from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
+Products: TypeAlias = Mapping[tuple[int, ...], Sequence[tuple[Any, Any]]]
 View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
 VIEWS: tuple[View, ...] = get_args(View)
 
@@ -64,24 +69,38 @@ class Explanation:
         geometry: what is explained.
         views: in order.
         note: what was left out for want of room; "" for nothing.
+        products: what each element of the result is a sum of, by its place (c, *j) in it: pairs
+            (y, w). Where some are floats, they say how much rounding may come to.
     """
 
     geometry: Geometry
     views: tuple[Seen, ...]
     note: str = ""
+    products: Products = field(default_factory=dict, repr=False)
 
     @property
     def agree(self) -> bool:
-        """Whether all views have the same result, worked out by SymPy."""
+        """Whether all views have the same result, worked out by SymPy.
+
+        Integers, fractions and symbols must be equal. Floats may differ by what rounding can come
+        to, since the views add them up in different orders: for each coefficient by 2 (n + 1)
+        machine epsilon times the sum of the absolute products, n of them in the element.
+        """
         first, *others = self.views
-        return all(
-            first.result.shape == other.result.shape
-            and all(
-                sympy.expand(a - b) == 0
-                for a, b in zip(first.result.flat, other.result.flat, strict=True)
-            )
-            for other in others
+        spacing = epsilon(itertools.chain(*itertools.chain(*self.products.values())))
+        return all(self._same(first.result, other.result, spacing) for other in others)
+
+    def _same(self, one: Values, other: Values, spacing: float | None) -> bool:
+        return one.shape == other.shape and all(
+            self._near(index, sympy.expand(one[index] - other[index]), spacing)
+            for index in places(one.shape)
         )
+
+    def _near(self, index: tuple[int, ...], difference: Any, spacing: float | None) -> bool:
+        if difference == 0 or spacing is None:
+            return bool(difference == 0)
+        products = self.products.get(index, [])
+        return vanishes(difference, magnitudes(products), len(products), spacing)
 
     @property
     def document(self) -> Document:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Geometry, links
-from tconvjax.symbolic.explicit import check_size, conv_matrix
+from tconvjax.geometry import Geometry, fail, links
+from tconvjax.symbolic.explicit import check_pairs, check_size, conv_matrix
 from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
 
 MOST_ENTRIES = 1_000
 """Products of a convolution up to which its derivation is checked and shown."""
+
+MOST_LARGER = 10_000
+"""The same for the largest input with as many outputs, which a long stride makes much larger."""
+
+MOST_PRODUCTS = 50_000
+"""Products of a convolution whose sums are written out and differentiated, in some seconds."""
+
+MOST_PAIRS = 10_000
+"""Products of two taps in C.T C, which a derivation writes out."""
+
+CLAIMS = ("equal", "unequal")
 
 
 @dataclass(frozen=True)
@@ -35,17 +44,31 @@ class Step:
     equation: tuple[Any, Any]
     claim: str = "equal"
 
+    def __post_init__(self) -> None:
+        """Refuse a claim that nothing could check."""
+        if self.claim not in CLAIMS:
+            fail("claim", self.claim, f"the claims are {', '.join(CLAIMS)}", "use one of them")
+
     @property
     def holds(self) -> bool:
         """Whether SymPy finds what the step claims, worked out anew."""
         left, right = self.equation
         if hasattr(left, "shape"):
-            same = left.shape == right.shape and all(
-                sympy.expand(a - b) == 0 for a, b in zip(left, right, strict=True)
-            )
+            same = left.shape == right.shape and all(_same(*pair) for pair in _beside(left, right))
         else:
-            same = sympy.expand(left - right) == 0
-        return bool(same) == (self.claim == "equal")
+            same = _same(left, right)
+        return same == (self.claim == "equal")
+
+
+def _same(left: Any, right: Any) -> bool:
+    return bool(left == right or sympy.expand(left - right) == 0)
+
+
+def _beside(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
+    """The entries of two matrices at each place where one of them is not zero."""
+    here, there = left.todok(), right.todok()
+    for place in here.keys() | there.keys():
+        yield here.get(place, sympy.S.Zero), there.get(place, sympy.S.Zero)
 
 
 @dataclass(frozen=True)
@@ -72,7 +95,7 @@ def convolution_sums(geometry: Geometry) -> list[Any]:
     y[o, i] = sum over c, t of w[o, c, t] * x[c, stride*i + dilation*t - low]
 
     Args:
-        geometry: any geometry of at most 1,000,000 products.
+        geometry: any geometry of at most 50,000 products.
 
     Returns:
         Expressions in the order of ``vec_output``.
@@ -84,7 +107,7 @@ def convolution_sums(geometry: Geometry) -> list[Any]:
         >>> convolution_sums(Geometry.of_conv((1, 5), (1, 1, 3), stride=2))
         [w_0*x_0 + w_1*x_1 + w_2*x_2, w_0*x_2 + w_1*x_3 + w_2*x_4]
     """
-    check_size(geometry)
+    check_size(geometry, MOST_PRODUCTS)
     x, w = vec_input(geometry), kernel_symbols(geometry)
     rows, columns = places(geometry.out_shape), places(geometry.in_shape)
     terms: list[list[Any]] = [[] for _ in rows]
@@ -102,7 +125,7 @@ def jacobian(geometry: Geometry) -> sympy.SparseMatrix:
     can be held against the other.
 
     Args:
-        geometry: any geometry of at most 1,000,000 products.
+        geometry: any geometry of at most 50,000 products.
 
     Returns:
         A sparse matrix with a row for each output and a column for each input.
@@ -116,26 +139,37 @@ def jacobian(geometry: Geometry) -> sympy.SparseMatrix:
         [w_0, w_1,   0],
         [  0, w_0, w_1]])
     """
+    sums = convolution_sums(geometry)
     inputs = {symbol: n for n, symbol in enumerate(vec_input(geometry))}
     entries = {}
-    sums = convolution_sums(geometry)
     for row, y in enumerate(sums):
-        for symbol in y.free_symbols & inputs.keys():
-            entries[row, inputs[symbol]] = sympy.diff(y, symbol)
+        for symbol, derivative in _partials(y, inputs).items():
+            entries[row, inputs[symbol]] = derivative
     return sympy.SparseMatrix(len(sums), len(inputs), entries)
+
+
+def _partials(form: Any, symbols: Collection[Any]) -> dict[Any, Any]:
+    """The derivatives of a sum that are not zero, by the sum rule: each term once."""
+    found: dict[Any, list[Any]] = {}
+    for term in sympy.Add.make_args(form):
+        for symbol in term.free_symbols:
+            if symbol in symbols:
+                found.setdefault(symbol, []).append(sympy.diff(term, symbol))
+    return {symbol: sympy.Add(*terms) for symbol, terms in found.items()}
 
 
 def derivation(geometry: Geometry) -> Derivation:
     """Why the operation is called transposed: the steps from the sum to C and to C.T.
 
     Args:
-        geometry: any geometry of at most 1,000 products; a small one shows all there is to see.
+        geometry: any geometry of at most 1,000 products, in which at most 10,000 pairs of taps
+            meet; a small one shows all there is to see.
 
     Returns:
         Seven equations, or eight with a stride, each verified by SymPy before this returns.
 
     Raises:
-        GeometryError: if there are more products.
+        GeometryError: if there are more.
 
     Examples:
         >>> chain = derivation(Geometry.of_conv((1, 3), (1, 1, 2)))
@@ -145,6 +179,7 @@ def derivation(geometry: Geometry) -> Derivation:
         True
     """
     check_size(geometry, MOST_ENTRIES)
+    check_pairs(geometry, MOST_PAIRS)
     found = Derivation(geometry, tuple(_steps(geometry)))
     for step in found.steps:
         assert step.holds, f"{step.title} does not hold for {geometry}"  # noqa: S101 - a proof
@@ -187,14 +222,16 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     )  # fmt: skip
     size = math.prod(geometry.in_shape)
     product = (matrix.T * matrix).applyfunc(sympy.expand)
+    one = sympy.SparseMatrix.eye(size)
     yield Step(
         "No inverse", "C.T takes y back to the shape of x. It does not take C x back to x, since "
         "C.T C is not 1.",
-        (product, sympy.eye(size)),
-        "unequal" if product != sympy.eye(size) else "equal",
+        (product, one),
+        "unequal" if product != one else "equal",
     )  # fmt: skip
     if max(geometry.stride) > 1 and not geometry.bordered:
         larger = _largest_alike(geometry)
+        check_size(larger, MOST_LARGER)
         sizes = " x ".join(map(str, larger.in_size))
         yield Step(
             "Shape is a choice", f"Inputs of up to {sizes} have as many outputs with the same "
@@ -228,9 +265,12 @@ def _trilinear_form(geometry: Geometry) -> Any:
 
 
 def _derivatives(form: Any, column: sympy.Matrix) -> sympy.Matrix:
-    return sympy.Matrix(len(column), 1, [sympy.diff(form, symbol) for symbol in column])
+    found = _partials(form, set(column))
+    return sympy.Matrix(len(column), 1, [found.get(symbol, sympy.S.Zero) for symbol in column])
 
 
 def _stamped(matrix: sympy.SparseMatrix, y: sympy.Matrix) -> sympy.Matrix:
-    stamps = (matrix[n, :].T * y[n] for n in range(matrix.rows))
-    return functools.reduce(operator.add, stamps, sympy.zeros(matrix.cols, 1))
+    stamps: list[list[Any]] = [[] for _ in range(matrix.cols)]
+    for (n, j), entry in matrix.todok().items():
+        stamps[j].append(entry * y[n])
+    return sympy.Matrix(matrix.cols, 1, [sympy.Add(*some) for some in stamps])

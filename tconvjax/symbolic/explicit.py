@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import sympy
@@ -88,3 +89,25 @@ def check_size(geometry: Geometry, most: int = MOST_ENTRIES) -> None:
              f"its matrix has up to {largest} entries, rows or columns, and {most} is the limit",
              "look at a smaller input, since a convolution looks alike at every size, or take "
              "tconvjax.matrices, which holds numbers")  # fmt: skip
+
+
+def pairs_of(geometry: Geometry) -> tuple[int, int]:
+    """Products of two taps in C.T C and in C C.T: those that meet in an output, and in an input."""
+    inputs, outputs = geometry.kernel_shape[1], geometry.out_channels // geometry.groups
+    here = geometry.out_channels * inputs**2
+    there = geometry.in_channels * outputs**2
+    for axis in geometry.axes:
+        met = list(axis.links())
+        here *= sum(count**2 for count in Counter(i for i, _, _ in met).values())
+        there *= sum(count**2 for count in Counter(j for _, j, _ in met).values())
+    return here, there
+
+
+def check_pairs(geometry: Geometry, most: int) -> None:
+    """Refuse a product of C and its transpose that would take minutes; after `check_size`."""
+    pairs = max(pairs_of(geometry))
+    if pairs > most:
+        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+             f"C times its transpose adds up {pairs} products of taps, and {most} is the limit",
+             "look at a smaller input or fewer taps, or multiply numbers: "
+             "tconvjax.matrices.conv_matrix")  # fmt: skip

@@ -14,12 +14,15 @@ from typing import Any
 import sympy
 from sympy.core.symbol import Str
 
-from tconvjax.geometry import PADDING_MODES, Axis, Geometry, fail
+from tconvjax.geometry import PADDING_MODES, Axis, Geometry, checked, fail
 from tconvjax.geometry.notebook import Shown
 from tconvjax.symbolic import sizes as sizing
 from tconvjax.symbolic.explicit import check_size, conv_matrix
 from tconvjax.symbolic.names import KernelSymbols, index, places
 from tconvjax.symbolic.sizes import Mod, Size, Sizes, SymbolicAxis, Tap
+
+MOST_WRITTEN = 50_000
+"""Products of a matrix that is written out as an immutable one, whose entries SymPy sorts."""
 
 MOST_TERMS = 32
 """Terms of a sum over taps that an entry's rule writes out."""
@@ -129,7 +132,7 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         """
         axes = [
             (a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low, Str(a.mode))
-            for a in geometry.axes
+            for a in checked(geometry).axes
         ]
         numbers = geometry.in_channels, geometry.out_channels, geometry.groups
         return cls(axes, *numbers, _base(kernel))
@@ -173,13 +176,13 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
-        """Every entry written out.
+        """Every entry written out, of at most 50,000 products.
 
         Raises:
-            GeometryError: if a size is still a symbol, or the matrix would not fit.
+            GeometryError: if a size is still a symbol, or there are more products.
         """
         geometry = self.geometry
-        check_size(geometry)
+        check_size(geometry, MOST_WRITTEN)
         kernel = [self._tap(at) for at in places(geometry.kernel_shape)]
         shaped: Any = sympy.Array(kernel, geometry.kernel_shape) if kernel else None
         return conv_matrix(geometry, shaped).as_immutable()

@@ -71,7 +71,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     convolution has the same form, and shifts the other way.
 
     Args:
-        geometry: any geometry.
+        geometry: any geometry of at most 200,000 products.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -87,7 +87,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
         [0, 1, 0, 0],
         [0, 0, 0, 1]]))
     """
-    check_size(geometry)
+    check_size(geometry, MOST_SYMBOLS)
     width, outs = geometry.kernel_shape[1], geometry.out_channels // geometry.groups
     several = geometry.in_channels > 1 or geometry.out_channels > 1
     shifts = [[shift_matrix(axis, t) for t in range(axis.kernel_size)] for axis in geometry.axes]

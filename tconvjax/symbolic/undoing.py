@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +12,15 @@ from typing import Any
 import sympy
 from sympy.polys.matrices import DomainMatrix
 
-from tconvjax.geometry import Geometry, Words, fail
-from tconvjax.symbolic.explicit import check_size, conv_matrix
+from tconvjax.geometry import Geometry, Words, checked, fail
+from tconvjax.symbolic.explicit import check_pairs, check_size, conv_matrix
+from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
+
+MOST_PRODUCTS = 50_000
+"""Products of a convolution whose matrix is multiplied or solved: taps outside it count too."""
+
+MOST_PAIRS = 130_000
+"""Products of two taps in C times its transpose: some seconds."""
 
 MOST_ENTRIES = 10_000
 """Entries of C, zeros included, up to which it is multiplied and solved: some seconds."""
@@ -46,7 +56,8 @@ def gram(geometry: Geometry, kernel: Any = None) -> Gram:
     """C C.T and C.T C.
 
     Args:
-        geometry: any geometry with at most 10,000 entries in its matrix.
+        geometry: any geometry with at most 10,000 entries in its matrix, of which at most 130,000
+            pairs meet in its products.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -65,8 +76,10 @@ def gram(geometry: Geometry, kernel: Any = None) -> Gram:
         [ w_0**2, w_0*w_1],
         [w_0*w_1,  w_1**2]])
     """
-    matrix = _small(geometry, kernel)
-    return Gram(_expanded(matrix * matrix.T), _expanded(matrix.T * matrix))
+    _check(geometry)
+    check_pairs(geometry, MOST_PAIRS)
+    matrix = conv_matrix(geometry, kernel)
+    return Gram(_squared(matrix), _squared(matrix.T))
 
 
 def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
@@ -77,12 +90,12 @@ def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
     inputs.
 
     Args:
-        geometry: any geometry with at most 10,000 entries in its matrix.
+        geometry: as in `gram`.
         kernel: as in `conv_matrix`; with numbers the conditions are numbers.
 
     Returns:
         The conditions; none are left where they hold for every kernel, and a number other than 0
-        stands among those that hold for none.
+        stands among those that hold for none. What floats may leave of a 0 by rounding is 0.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large to multiply.
@@ -94,8 +107,10 @@ def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
         >>> orthonormality(Geometry.of_conv((1, 4), (1, 1, 2))).after
         (w_0**2 + w_1**2 - 1, w_0*w_1)
     """
-    both = gram(geometry, kernel)
-    return Orthonormality(_conditions(both.outputs), _conditions(both.inputs))
+    _check(geometry)
+    check_pairs(geometry, MOST_PAIRS)
+    matrix = conv_matrix(geometry, kernel)
+    return Orthonormality(*(_conditions(_squared(m), m) for m in (matrix, matrix.T)))
 
 
 def rank(geometry: Geometry, kernel: Any = None) -> int:
@@ -183,14 +198,14 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
     return sympy.SparseMatrix(inverse.to_Matrix())
 
 
-def _small(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix:
-    check_size(geometry)
+def _check(geometry: Geometry) -> None:
+    checked(geometry)
     rows, columns = (_product(shape) for shape in (geometry.out_shape, geometry.in_shape))
     if rows * columns > MOST_ENTRIES:
         fail("geometry", Words(f"matrix of {rows} x {columns}"),
              f"it is multiplied or solved up to {MOST_ENTRIES} entries, zeros included",
              "take a smaller input, or numbers: tconvjax.matrices and NumPy's linalg")  # fmt: skip
-    return conv_matrix(geometry, kernel)
+    check_size(geometry, MOST_PRODUCTS)
 
 
 def _product(shape: Sequence[int]) -> int:
@@ -198,7 +213,8 @@ def _product(shape: Sequence[int]) -> int:
 
 
 def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
-    matrix = _small(geometry, kernel)
+    _check(geometry)
+    matrix = conv_matrix(geometry, kernel)
     if kernel is None:
         symbols = sorted(matrix.free_symbols, key=str)
         primes = {s: sympy.nextprime(10**6 + 7919 * n) for n, s in enumerate(symbols)}
@@ -211,21 +227,59 @@ def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
     return DomainMatrix.from_Matrix(matrix).convert_to(sympy.QQ).to_sparse()
 
 
-def _expanded(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:
-    return matrix.applyfunc(sympy.expand)
+def _squared(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:
+    """The matrix times its transpose, each entry expanded; each product of two taps once."""
+    columns: dict[int, list[tuple[int, Any]]] = {}
+    for (m, n), entry in matrix.todok().items():
+        columns.setdefault(n, []).append((m, entry))
+    met: dict[tuple[int, int], list[Any]] = {}
+    times = functools.cache(_times)
+    for column in columns.values():
+        for (m, a), (n, b) in itertools.product(column, column):
+            if n <= m:
+                met.setdefault((m, n), []).append(times(a, b))
+    lower = {place: sympy.Add(*terms) for place, terms in met.items()}
+    upper = {(n, m): entry for (m, n), entry in lower.items()}
+    return sympy.SparseMatrix(matrix.rows, matrix.rows, lower | upper)
 
 
-def _conditions(product: sympy.SparseMatrix) -> tuple[Any, ...]:
-    """What must vanish for a product to be the identity, each once, the shortest last."""
-    found: dict[Any, None] = {}
+def _times(a: Any, b: Any) -> Any:
+    # Expanding takes ten times as long as multiplying what needs none.
+    return a * b if a.is_Atom and b.is_Atom else sympy.expand(a * b)
+
+
+def _conditions(product: sympy.SparseMatrix, factor: sympy.SparseMatrix) -> tuple[Any, ...]:
+    """What must vanish for ``factor * factor.T`` to be 1, each once, the shortest last.
+
+    What floats leave of a 0 is none.
+    """
+    spacing = epsilon(factor.todok().values())
+    rows = _rows(factor)
+    entries = product.todok()
     for m in range(product.rows):
-        for n in range(m + 1):  # it is symmetric
-            wanted = sympy.expand(product[m, n] - int(m == n))
-            if wanted != 0 and -wanted not in found:
-                found[wanted] = None
+        entries.setdefault((m, m), sympy.S.Zero)
+    found: dict[Any, None] = {}
+    for (m, n), entry in sorted(entries.items()):
+        wanted = entry - int(m == n)  # the entry is expanded
+        if n > m or wanted == 0 or wanted in found or -wanted in found:  # it is symmetric
+            continue
+        both = rows[m].keys() & rows[n].keys()
+        if spacing is not None:
+            one = [(sympy.S.One, sympy.S.One)] if m == n else []
+            sizes = magnitudes([*((rows[m][k], rows[n][k]) for k in both), *one])
+            if vanishes(wanted, sizes, len(both), spacing):
+                continue
+        found[wanted] = None
     return tuple(found)
+
+
+def _rows(matrix: sympy.SparseMatrix) -> list[dict[int, Any]]:
+    rows: list[dict[int, Any]] = [{} for _ in range(matrix.rows)]
+    for (m, n), entry in matrix.todok().items():
+        rows[m][n] = entry
+    return rows
 
 
 def _whole(row: Any) -> Any:
     """A rational row times its common denominator."""
-    return row * sympy.ilcm(*(value.q for value in row))
+    return row * math.lcm(*(int(value.q) for value in row))
