@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sympy
@@ -58,3 +60,35 @@ def test_a_step_that_is_wrong_does_not_hold() -> None:
 def test_a_long_derivation_is_refused() -> None:
     with pytest.raises(GeometryError, match="1000 is the limit; look at a smaller input"):
         symbolic.derivation(Geometry.of_conv((1, 40, 40), (1, 1, 3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("ask", "g"),
+    [
+        (symbolic.derivation, Geometry.of_conv((1, 1000), (1, 1, 1000))),
+        (symbolic.derivation, Geometry.of_conv((1, 10**6), (1, 1, 2), stride=10**6 - 2)),
+        (symbolic.derivation, Geometry.of_conv((1, 600), (1, 1, 2), stride=10**6, padding=1)),
+        (symbolic.jacobian, Geometry.of_conv((1, 3 * 10**5), (1, 1, 3))),
+        (symbolic.convolution_sums, Geometry.of_conv((1, 3 * 10**5), (1, 1, 3))),
+    ],
+)
+def test_what_would_take_minutes_is_refused_at_once(ask: Any, g: Geometry) -> None:
+    start = time.perf_counter()
+    with pytest.raises(GeometryError, match="is the limit; look at a smaller input"):
+        ask(g)
+    assert time.perf_counter() - start < 5
+
+
+def test_what_is_within_the_limits_takes_seconds() -> None:
+    start = time.perf_counter()
+    assert symbolic.derivation(Geometry.of_conv((1, 300), (1, 1, 2))).holds
+    assert symbolic.jacobian(Geometry.of_conv((1, 3000), (1, 1, 3))).nnz() == 3 * 2998
+    assert time.perf_counter() - start < 30
+
+
+def test_a_claim_that_nothing_checks_is_refused() -> None:
+    with pytest.raises(GeometryError, match="claim='bogus': the claims are equal, unequal; use"):
+        symbolic.Step("a", "b", (1, 2), "bogus")
+    assert symbolic.Step("a", "b", (1, 2), "unequal").holds
+    assert not symbolic.Step("a", "b", (sympy.eye(2), sympy.zeros(2, 2))).holds
+    assert not symbolic.Step("a", "b", (sympy.eye(2), sympy.eye(3))).holds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import sympy
 from hypothesis import given, settings
 
 import tconvjax as tc
-from tconvjax import Geometry, symbolic
+from tconvjax import Axis, Geometry, GeometryError, symbolic
 from tconvjax.rendering import matrix_latex, matrix_text
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
@@ -129,6 +130,82 @@ def test_a_kernel_of_expressions_fills_the_matrix() -> None:
     g = Geometry.of_conv((1, 3), (1, 1, 2))
     assert symbolic.conv_matrix(g, [[[a, a * b]]]) == sympy.Matrix([[a, a * b, 0], [0, a, a * b]])
     assert symbolic.conv_matrix(g, np.array([[[1, 2]]])) == sympy.Matrix([[1, 2, 0], [0, 1, 2]])
+
+
+DOORS: list[Any] = [
+    symbolic.conv_matrix, symbolic.kernel_symbols, symbolic.vec_input, symbolic.vec_output,
+    symbolic.blocks, symbolic.kronecker_form, symbolic.polyphase, symbolic.gram, symbolic.rank,
+    symbolic.orthonormality, lambda g: symbolic.null_space(g, None), symbolic.derivation,
+    lambda g: symbolic.least_squares_inverse(g, None), symbolic.convolution_sums,
+    symbolic.jacobian, symbolic.ConvolutionMatrix.of_geometry,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("value", [None, 5, "x", symbolic.ConvolutionMatrix.of(5, 3)])
+def test_what_is_no_geometry_is_refused_by_name(door: Any, value: Any) -> None:
+    with pytest.raises(GeometryError, match=r"geometry=\w+ object: it must be a Geometry;"):
+        door(value)
+
+
+def test_a_shift_wants_an_axis_and_a_tap() -> None:
+    g = Geometry.of_conv((1, 5), (1, 1, 3))
+    with pytest.raises(GeometryError, match=r"axis=Geometry object: it must be an Axis; take one"):
+        symbolic.shift_matrix(g, 0)  # type: ignore[arg-type]
+    for tap in (None, "0", 3, -1):
+        with pytest.raises(GeometryError, match=r"tap=.*: the axis has 3 taps; count them from 0"):
+            symbolic.shift_matrix(g.axes[0], tap)  # type: ignore[arg-type]
+
+
+WIDE = Geometry.of_conv((1, 10**7), (1, 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: symbolic.vec_input(WIDE), "200000 is the limit"),
+        (lambda: symbolic.vec_output(WIDE), "200000 is the limit"),
+        (lambda: symbolic.shift_matrix(WIDE.axes[0], 0), "up to 200000 rows and columns"),
+        (lambda: symbolic.blocks(Geometry.of_conv((1, 10**4), (1, 1, 3))), "250000 is the limit"),
+        (
+            lambda: symbolic.blocks(Geometry.of_conv((1, 300), (1, 1, 3))).as_block_matrix(),
+            "298 x 300 blocks: SymPy's block matrix is made of up to 10000; take as_explicit",
+        ),
+        (
+            lambda: symbolic.polyphase(Geometry.of_conv((1, 2), (1, 1, 1), stride=10**6)),
+            "a phase for each of 1000000 residues, and 5000 is the limit; take a smaller stride",
+        ),
+        (
+            lambda: symbolic.kronecker_form(Geometry.of_conv((1, 1000), (1, 1, 900), padding=100)),
+            "200000 is the limit",
+        ),
+        (
+            lambda: symbolic.conv_matrix(Geometry((Axis(0, 0, 1), Axis(1, 10**6, 10**6)))),
+            "1000000 is the limit",
+        ),
+        (lambda: symbolic.ConvolutionMatrix.of(10**5, 9).as_explicit(), "50000 is the limit"),
+    ],
+)
+def test_what_would_take_minutes_is_refused_at_once(ask: Any, message: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(GeometryError, match=message):
+        ask()
+    assert time.perf_counter() - start < 5
+
+
+def test_a_border_that_copies_one_element_often_is_quick() -> None:
+    start = time.perf_counter()
+    g = Geometry.of_conv((1, 1), (1, 1, 20_001), padding=10_000, padding_mode="circular")
+    (entry,) = symbolic.conv_matrix(g).todok().values()
+    assert len(entry.args) == 20_001
+    assert time.perf_counter() - start < 20
+
+
+def test_rows_of_unequal_length_are_refused() -> None:
+    g = Geometry.of_conv((1, 3), (1, 1, 2))
+    for kernel in ([[[1, 2], [3]]], [np.ones((1, 2)), np.ones((2, 2))]):
+        with pytest.raises(GeometryError, match=r"kernel=(array of shape|list)"):
+            symbolic.conv_matrix(g, kernel)
 
 
 def test_text_is_abbreviated_to_its_width() -> None:

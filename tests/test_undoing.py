@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -112,3 +113,72 @@ def test_what_is_too_large_to_solve_is_said(ask: Any) -> None:
 def test_exact_answers_want_exact_numbers(ask: Any) -> None:
     with pytest.raises(GeometryError, match=r"kernel=0\.5.*: its entries must be rational numbers"):
         ask(Geometry.of_conv((1, 4), (1, 1, 2)), [[[0.5, 1.0]]])
+
+
+def test_every_input_may_be_lost() -> None:
+    (lost,) = symbolic.null_space(Geometry.of_conv((1, 1), (1, 1, 1)), [[[0]]])
+    assert list(lost) == [1]
+    lost_ones = symbolic.null_space(Geometry.of_conv((1, 2), (1, 1, 1)), np.zeros((1, 1, 1), int))
+    assert [list(column) for column in lost_ones] == [[1, 0], [0, 1]]
+    none = Geometry.of_conv((0, 2), (1, 0, 1))
+    assert symbolic.null_space(none, np.zeros((1, 0, 1), int)) == []
+
+
+def test_what_floats_leave_of_a_zero_is_no_condition() -> None:
+    haar, h = Geometry.of_conv((1, 8), (2, 1, 2), stride=2), 2**-0.5
+    met = symbolic.Orthonormality((), ())
+    assert symbolic.orthonormality(haar, [[[h, h]], [[h, -h]]]) == met
+    assert len(symbolic.orthonormality(haar, [[[h, h]], [[h, -h - 1e-12]]]).after) == 2
+    a = sympy.Symbol("a")
+    left = symbolic.orthonormality(haar, [[[0.1 * a, 0.2 * a]], [[0.2 * a, -0.1 * a]]])
+    assert [c.has(a) for c in left.after] == [True]
+
+
+@pytest.mark.parametrize("ask", [symbolic.gram, symbolic.orthonormality, symbolic.rank])
+def test_a_kernel_of_truths_is_refused(ask: Any) -> None:
+    with pytest.raises(GeometryError, match=r"kernel=True: its entries must be .* 1 for True"):
+        ask(Geometry.of_conv((1, 5), (1, 1, 3)), [[[True, False, True]]])
+
+
+MANY = Geometry.of_conv((1, 100), (1, 1, 50))
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: symbolic.gram(Geometry.of_conv((90, 1), (90, 90, 1))), "130000 is the limit"),
+        (lambda: symbolic.orthonormality(Geometry.of_conv((90, 1), (90, 90, 1))), "130000 is the"),
+        (
+            lambda: symbolic.least_squares_inverse(
+                MANY, [[[sympy.Rational(1, n) for n in range(1, 51)]]]
+            ),
+            "on a common denominator: eliminating a matrix of 51 x 100 takes fractions",
+        ),
+        (
+            lambda: symbolic.rank(
+                Geometry.of_conv((100, 1), (100, 100, 1)),
+                [[[sympy.Rational(o, 1 + c)] for c in range(100)] for o in range(100)],
+            ),
+            "take a smaller input or rounder numbers",
+        ),
+        (
+            lambda: symbolic.rank(
+                Geometry.of_conv((1, 1), (1, 1, 10**5), padding=50_000, padding_mode="circular")
+            ),
+            "50000 is the limit",
+        ),
+    ],
+)
+def test_what_would_take_minutes_is_refused_at_once(ask: Any, message: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(GeometryError, match=message):
+        ask()
+    assert time.perf_counter() - start < 5
+
+
+def test_what_is_within_the_limits_takes_seconds() -> None:
+    start = time.perf_counter()
+    assert len(symbolic.orthonormality(MANY).after) == 50
+    symbolic.gram(MANY)
+    symbolic.least_squares_inverse(Geometry.of_conv((1, 50), (1, 1, 25)), [[list(range(25))]])
+    assert time.perf_counter() - start < 30

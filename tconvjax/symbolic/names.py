@@ -174,7 +174,7 @@ def as_objects(argument: str, given: Any) -> Any:
         listed = given.tolist() if hasattr(given, "tolist") else given
         array = np.asarray(listed, dtype=object)
     except ValueError:  # lists of unequal arrays
-        return fail(argument, Words(f"a {type(given).__name__}"),
+        return fail(argument, Words(type(given).__name__),
                     "its rows must be of one length", "fill them up")  # fmt: skip
     shape = getattr(given, "shape", None)
     # A list of an array without elements has forgotten the sizes after the first 0.

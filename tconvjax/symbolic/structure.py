@@ -125,7 +125,7 @@ def shift_matrix(axis: Axis, tap: int) -> sympy.SparseMatrix:
         [0, 0, 0, 1, 0]])
     """
     if not isinstance(axis, Axis):
-        fail("axis", Words(f"a {type(axis).__name__}"), "it must be an Axis",
+        fail("axis", Words(f"{type(axis).__name__} object"), "it must be an Axis",
              "take one of geometry.axes")  # fmt: skip
     tap = frozen("tap", tap)
     if not isinstance(tap, int) or not 0 <= tap < axis.kernel_size:

@@ -22,6 +22,9 @@ MOST_PRODUCTS = 50_000
 MOST_PAIRS = 130_000
 """Products of two taps in C times its transpose: some seconds."""
 
+MOST_BITS, MOST_INVERTED_BITS = 5 * 10**9, 12 * 10**7
+"""Bits of all fractions that eliminating and inverting may handle, size**3 times: some seconds."""
+
 MOST_ENTRIES = 10_000
 """Entries of C, zeros included, up to which it is multiplied and solved: some seconds."""
 
@@ -127,14 +130,14 @@ def rank(geometry: Geometry, kernel: Any = None) -> int:
 
     Raises:
         GeometryError: if an entry is no rational number, the kernel has another shape, or the
-            matrix is too large.
+            matrix is too large, or its fractions would be too long.
 
     Examples:
         >>> there = Geometry.of_conv((1, 4), (1, 1, 2))
         >>> rank(there), rank(there, [[[1, -1]]]), there.in_size
         (3, 3, (4,))
     """
-    return int(_rational(geometry, kernel).rank())
+    return int(_rational(geometry, kernel, MOST_BITS).rank())
 
 
 def null_space(geometry: Geometry, kernel: Any) -> list[sympy.SparseMatrix]:
@@ -149,14 +152,14 @@ def null_space(geometry: Geometry, kernel: Any) -> list[sympy.SparseMatrix]:
 
     Raises:
         GeometryError: if an entry is no rational number, the kernel has another shape, or the
-            matrix is too large.
+            matrix is too large, or its fractions would be too long.
 
     Examples:
         >>> (lost,) = null_space(Geometry.of_conv((1, 3), (1, 1, 2)), [[[1, -1]]])
         >>> list(lost)
         [1, 1, 1]
     """
-    basis = _rational(geometry, kernel).nullspace().to_Matrix()
+    basis = _rational(geometry, kernel, MOST_BITS).nullspace().to_Matrix()
     return [sympy.SparseMatrix(_whole(basis[n, :]).T) for n in range(basis.rows)]
 
 
@@ -174,7 +177,7 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
 
     Raises:
         GeometryError: if an entry is no rational number, the kernel has another shape, or the
-            matrix is too large.
+            matrix is too large, or its fractions would be too long.
 
     Examples:
         >>> tiles = Geometry.of_conv((1, 4), (1, 1, 2), stride=2)
@@ -186,7 +189,7 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
     Ben-Israel and Greville, Generalized Inverses, chapter 1, theorem 5: with C = F G of full rank,
     the inverse is G.T (F.T C G.T)^-1 F.T.
     """
-    matrix = _rational(geometry, kernel)
+    matrix = _rational(geometry, kernel, MOST_INVERTED_BITS)
     reduced, pivots = matrix.rref()
     if not pivots:
         return sympy.SparseMatrix(*reversed(matrix.shape), {})
@@ -212,19 +215,38 @@ def _product(shape: Sequence[int]) -> int:
     return int(sympy.prod(shape))
 
 
-def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
+def _rational(geometry: Geometry, kernel: Any, most: int) -> DomainMatrix:
     _check(geometry)
     matrix = conv_matrix(geometry, kernel)
     if kernel is None:
         symbols = sorted(matrix.free_symbols, key=str)
         primes = {s: sympy.nextprime(10**6 + 7919 * n) for n, s in enumerate(symbols)}
         matrix = matrix.xreplace(primes)
-    for value in matrix.todok().values():
+    values = list(matrix.todok().values())
+    for value in values:
         if not value.is_Rational:
             fail("kernel", value, "its entries must be rational numbers for an exact answer",
                  "give ints or sympy.Rational, or take NumPy's linalg of "
                  "tconvjax.matrices.conv_matrix")  # fmt: skip
+    _check_digits(matrix.shape, values, most)
     return DomainMatrix.from_Matrix(matrix).convert_to(sympy.QQ).to_sparse()
+
+
+def _check_digits(shape: tuple[int, int], values: Sequence[Any], most: int) -> None:
+    """Refuse to eliminate where the fractions that come up would be too long.
+
+    Hadamard's bound on a minor is the product of the lengths of its rows.
+    """
+    scale = math.lcm(*(int(value.q) for value in values))
+    largest = max((abs(int(value.p)) * scale // int(value.q) for value in values), default=0)
+    size = min(shape)
+    bits = size * (2 * largest.bit_length() + max(shape).bit_length())
+    if size**3 * bits > most:
+        fail("kernel", Words(f"numbers of {largest.bit_length()} bits on a common denominator"),
+             f"eliminating a matrix of {shape[0]} x {shape[1]} takes fractions of up to {bits} "
+             "bits, and minutes",
+             "take a smaller input or rounder numbers, or NumPy's linalg of "
+             "tconvjax.matrices.conv_matrix")  # fmt: skip
 
 
 def _squared(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:
