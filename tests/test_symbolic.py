@@ -177,7 +177,15 @@ WIDE = Geometry.of_conv((1, 10**7), (1, 1, 3))
         ),
         (
             lambda: symbolic.kronecker_form(Geometry.of_conv((1, 1000), (1, 1, 900), padding=100)),
-            "200000 is the limit",
+            "50000 is the limit",
+        ),
+        (
+            lambda: symbolic.kronecker_form(Geometry.of_conv((1, 1), (6000, 1, 1))).as_expr(),
+            "6000 entries: SymPy's sum has a term for each, and 5000 is the limit; take as_ex",
+        ),
+        (
+            lambda: symbolic.blocks(Geometry.of_conv((400, 1), (400, 400, 1))),
+            r"160000 different blocks of 1 x 1: .*1400000 is the limit",
         ),
         (
             lambda: symbolic.conv_matrix(Geometry((Axis(0, 0, 1), Axis(1, 10**6, 10**6)))),

@@ -19,7 +19,7 @@ MOST_ENTRIES = 1_000
 MOST_LARGER = 10_000
 """The same for the largest input with as many outputs, which a long stride makes much larger."""
 
-MOST_PRODUCTS = 50_000
+MOST_PRODUCTS = 20_000
 """Products of a convolution whose sums are written out and differentiated, in some seconds."""
 
 MOST_PAIRS = 10_000
@@ -95,7 +95,7 @@ def convolution_sums(geometry: Geometry) -> list[Any]:
     y[o, i] = sum over c, t of w[o, c, t] * x[c, stride*i + dilation*t - low]
 
     Args:
-        geometry: any geometry of at most 50,000 products.
+        geometry: any geometry of at most 20,000 products.
 
     Returns:
         Expressions in the order of ``vec_output``.
@@ -125,7 +125,7 @@ def jacobian(geometry: Geometry) -> sympy.SparseMatrix:
     can be held against the other.
 
     Args:
-        geometry: any geometry of at most 50,000 products.
+        geometry: any geometry of at most 20,000 products.
 
     Returns:
         A sparse matrix with a row for each output and a column for each input.

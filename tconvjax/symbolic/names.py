@@ -29,13 +29,17 @@ class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
     def __init__(self, geometry: Geometry, letter: str = "w") -> None:
         self.shape = geometry.kernel_shape
         self.letter = letter
+        self._made: dict[tuple[int, ...], sympy.Symbol] = {}
         self._shown = 0 if max(self.shape[:2]) > 1 else 2
 
     def __getitem__(self, index: tuple[int, ...]) -> sympy.Symbol:
         """The symbol of an entry."""
-        if index not in self:
-            raise KeyError(index)
-        return symbol(self.letter, index[self._shown :])
+        found = self._made.get(index)
+        if found is None:
+            if index not in self:
+                raise KeyError(index)
+            found = self._made[index] = symbol(self.letter, index[self._shown :])
+        return found
 
     def __contains__(self, index: object) -> bool:
         """Whether the kernel has such an entry."""

@@ -19,6 +19,9 @@ from tconvjax.symbolic.names import Taps, places, symbol, taps_of
 MOST_BLOCKS, MOST_SHOWN_BLOCKS = 250_000, 10_000
 """Blocks of a grid, empty ones too: as tuples, and as a block matrix of SymPy's."""
 
+MOST_WORK, LEAST_WORK = 1_400_000, 100
+"""Steps that all blocks take together, and what one takes beyond its rows and columns."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -110,6 +113,10 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     check_size(geometry)
     several = geometry.in_channels > 1 or geometry.out_channels > 1
     _check_grid(geometry.out_shape[not several], geometry.in_shape[not several])
+    _check_parts(
+        math.prod(geometry.kernel_shape[:2]) if several else geometry.kernel_size[0],
+        math.prod(geometry.out_size[not several :]), math.prod(geometry.in_size[not several :]),
+    )  # fmt: skip
     taps = taps_of(kernel, geometry)
     if several:
         return _channel_blocks(geometry, taps)
@@ -138,6 +145,15 @@ def _check_grid(down: int, across: int) -> None:
         fail("geometry", Words(f"{down} x {across} blocks"),
              f"the grid has a cell for each, and {MOST_BLOCKS} is the limit",
              "take conv_matrix, or a smaller input, which is cut alike")  # fmt: skip
+
+
+def _check_parts(count: int, rows: int, columns: int) -> None:
+    """Refuse more different blocks than can be made, of which each has its rows and columns."""
+    work = count * (rows + columns + LEAST_WORK)
+    if work > MOST_WORK:
+        fail("geometry", Words(f"{count} different blocks of {rows} x {columns}"),
+             f"making them takes {work} steps, and {MOST_WORK} is the limit",
+             "take conv_matrix, or fewer channels or taps, whose blocks look alike")  # fmt: skip
 
 
 def _channel_blocks(geometry: Geometry, taps: Taps) -> Blocks:

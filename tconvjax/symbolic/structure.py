@@ -14,6 +14,9 @@ from tconvjax.geometry import Axis, Geometry, Words, fail, frozen
 from tconvjax.symbolic.explicit import check_size
 from tconvjax.symbolic.names import MOST_SYMBOLS, taps_of
 
+MOST_PRODUCTS, MOST_TERMS = 50_000, 5_000
+"""Of a convolution whose Kronecker products are multiplied out, and written as one expression."""
+
 
 @dataclass(frozen=True)
 class KroneckerTerm:
@@ -53,7 +56,15 @@ class KroneckerForm:
         return sympy.SparseMatrix(*self.shape, {k: v for k, v in entries.items() if v != 0})
 
     def as_expr(self) -> sympy.MatrixExpr:
-        """The sum as a SymPy expression, nothing multiplied out."""
+        """The sum as a SymPy expression, nothing multiplied out.
+
+        Raises:
+            GeometryError: if there are more than 5,000 terms, over which SymPy takes minutes.
+        """
+        if len(self.terms) > MOST_TERMS:
+            fail("kernel", Words(f"{len(self.terms)} entries"),
+                 f"SymPy's sum has a term for each, and {MOST_TERMS} is the limit",
+                 "take as_explicit, or fewer channels or taps")  # fmt: skip
         return sympy.MatAdd(*(
             sympy.MatMul(term.entry, sympy.KroneckerProduct(
                 *(factor.as_immutable() for factor in term.factors)))
@@ -71,7 +82,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     convolution has the same form, and shifts the other way.
 
     Args:
-        geometry: any geometry of at most 200,000 products.
+        geometry: any geometry of at most 50,000 products.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -87,7 +98,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
         [0, 1, 0, 0],
         [0, 0, 0, 1]]))
     """
-    check_size(geometry, MOST_SYMBOLS)
+    check_size(geometry, MOST_PRODUCTS)
     width, outs = geometry.kernel_shape[1], geometry.out_channels // geometry.groups
     several = geometry.in_channels > 1 or geometry.out_channels > 1
     shifts = [[shift_matrix(axis, t) for t in range(axis.kernel_size)] for axis in geometry.axes]
