@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy
 
-from tconvjax.geometry import Axis, Geometry, Words, fail
+from tconvjax.geometry import Axis, Geometry
 from tconvjax.rendering.document import FIRST_TERMS, MOST_TERMS, Abridged
-from tconvjax.symbolic.names import entries, symbol
+from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, symbol
 
 MOST_CHECKED = 4096
 """Entries of a kernel that are all looked at; of a larger one those that are shown."""
@@ -31,9 +31,9 @@ class Kernel:
         self.shape = geometry.kernel_shape
         self.count = math.prod(self.shape)
         self._hidden = 0 if max(self.shape[:2]) > 1 else 2
-        lettered = isinstance(given, sympy.IndexedBase)
-        self._letter = str(given.label) if lettered else "w"
-        self._given = None if given is None or lettered else _shaped(given, self.shape)
+        letter = _letter(given)
+        self._letter = letter or "w"
+        self._given = None if given is None or letter else _shaped(given, self.shape)
 
     def entry(self, index: tuple[int, ...]) -> Any:
         """The entry as SymPy's."""
@@ -51,6 +51,13 @@ class Kernel:
         for n, size in zip(index, self.shape, strict=True):
             place = place * size + n
         return place
+
+
+def _letter(given: Any) -> str:
+    """The letter of symbols that are to be made; nothing where numbers or expressions are given."""
+    if isinstance(given, KernelSymbols):
+        return given.letter
+    return str(given.label) if isinstance(given, sympy.IndexedBase) else ""
 
 
 class Met(NamedTuple):
@@ -142,11 +149,7 @@ def _solved(step: int, wanted: int, period: int, taps: int) -> range:
 
 def _shaped(given: Any, shape: tuple[int, ...]) -> Any:
     """A kernel as an array of objects."""
-    try:
-        array = np.asarray(given.tolist() if hasattr(given, "tolist") else given, dtype=object)
-    except ValueError:
-        fail("kernel", Words("nested lists of several lengths"), f"the geometry asks for {shape}",
-             "give an array")  # fmt: skip
+    array = as_objects("kernel", given)
     if array.shape != shape or array.size <= MOST_CHECKED:
         array = np.array([*entries("kernel", array, shape), None], object)[:-1].reshape(shape)
     return array

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 import operator
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import sympy
@@ -18,7 +15,7 @@ from tconvjax.geometry import PADDING_MODES, Axis, Geometry, checked, fail
 from tconvjax.geometry.notebook import Shown
 from tconvjax.symbolic import sizes as sizing
 from tconvjax.symbolic.explicit import check_size, conv_matrix
-from tconvjax.symbolic.names import KernelSymbols, index, places
+from tconvjax.symbolic.names import index, places
 from tconvjax.symbolic.sizes import Mod, Size, Sizes, SymbolicAxis, Tap
 
 MOST_WRITTEN = 50_000
@@ -247,38 +244,6 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
     def _tap(self, index: Sequence[Any]) -> Any:
         _, inputs, outputs, groups, kernel = self.args
         return kernel[tuple(index if (outputs, inputs / groups) != (1, 1) else index[2:])]
-
-    def _repr_html_(self) -> str:
-        parts = self._lettered(32)
-        if parts is None:
-            return super()._repr_html_()
-        rendering, table = parts
-        words = rendering.Words(f"{table.alt[0].upper()}{table.alt[1:]}")
-        return str(rendering.to_html(rendering.stack([words, table])))
-
-    def _repr_latex_(self) -> str:
-        parts = self._lettered(16)
-        if parts is None:
-            return super()._repr_latex_()
-        return f"$\\displaystyle {parts[0].to_latex(parts[1])}$"
-
-    def _repr_svg_(self) -> str:
-        parts = self._lettered(32)
-        return super()._repr_svg_() if parts is None else str(parts[0].to_svg(parts[1]))
-
-    def _lettered(self, most: int) -> tuple[Any, Any] | None:
-        """`tconvjax.rendering` and the table of C, where the letter is not that of a geometry."""
-        letter = str(self.args[4])
-        if letter == "w" or not self.is_numeric:
-            return None
-        rendering: Any = importlib.import_module("tconvjax.rendering")
-        geometry = self.geometry
-        table = rendering.conv_table(geometry, KernelSymbols(geometry, letter), most=most)
-        cells = tuple(
-            tuple(replace(cell, title=re.sub(r"\bw ", f"{letter} ", cell.title)) for cell in row)
-            for row in table.cells
-        )
-        return rendering, replace(table, cells=cells)
 
     def _latex(self, *_: Any, **__: Any) -> str:
         return r"\mathbf{C}"
