@@ -119,6 +119,20 @@ def explain(arguments: argparse.Namespace) -> int:
     return run_explain(arguments)
 
 
+def upsample(arguments: argparse.Namespace) -> int:
+    """Enlarge a picture or an array."""
+    from tconvjax.command.enlarging import run_upsample
+
+    return run_upsample(arguments)
+
+
+def checkerboard(arguments: argparse.Namespace) -> int:
+    """Show how unevenly a layer's stamps fall, and what to change."""
+    from tconvjax.command.enlarging import run_checkerboard
+
+    return run_checkerboard(arguments)
+
+
 def bench(arguments: argparse.Namespace) -> int:
     """Time ours and lax.conv_transpose on this machine."""
     from tconvjax.command.benching import run_bench
@@ -189,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for run, add in ((tour, None), (apply, _apply_arguments), (size, _size_arguments),
                      (matrix, _matrix_arguments), (explain, _explain_arguments),
+                     (upsample, _upsample_arguments), (checkerboard, _checkerboard_arguments),
                      (plan, _plan_arguments), (bench, _bench_arguments)):  # fmt: skip
         text = (run.__doc__ or "").rstrip(".")
         command = commands.add_parser(
@@ -269,6 +284,29 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     add("--view", choices=("stamps", "zeros", "matrix", "polyphase", "all"), default="all")
     add("--format", choices=("text", "markdown", "html", "svg", "animation"), default="text")
     add("--output", type=file, help="file; replaced if it exists")
+
+
+def _upsample_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A picture is enlarged along both axes; of an array those that --factor or --size name, "
+        "the last two without. transposed is a transposed convolution with the kernel of linear "
+        "interpolation, whose border fades; unpool puts each element into the first place of its "
+        "window and zeros elsewhere."
+    )
+    add = parser.add_argument
+    add("input", type=file, help=".npy file or picture")
+    add("--factor", type=numbers(1), help="2, or one an axis such as 2x3")
+    add("--size", type=numbers(1), help="in place of a factor, such as 480x640")
+    add("--method", choices=("nearest", "linear", "cubic", "bicubic", "transposed", "unpool"),
+        default="linear")  # fmt: skip
+    add("--align-corners", action="store_true", help="the corners of both lie on each other")
+    add("-o", "--output", type=file, required=True, help="file; replaced if it exists")
+
+
+def _checkerboard_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Two axes, unless a number an axis says otherwise."
+    parser.add_argument("--kernel", type=numbers(1), required=True, help="its size, such as 3")
+    _add_steps(parser)
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:

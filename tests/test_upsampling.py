@@ -50,9 +50,22 @@ def test_a_factor_means_the_size_that_it_gives(data: st.DataObject, method: Any)
     size = tuple(f * n for f, n in zip(factor, x.shape[2:], strict=True))
     by_factor = up.upsample(x, factor, method=method)
     for position, n in enumerate(size):  # the last axis by itself never divides evenly
-        matrix = up.interpolating._matrix(x.shape[position + 2], n, method, False)
+        size = x.shape[position + 2]
+        matrix = up.interpolating._Line.of(size, n, method).matrix(size)
         x = np.moveaxis(np.tensordot(x, matrix, (position + 2, 0)), -1, position + 2)
     np.testing.assert_allclose(by_factor, x, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("corners", [False, True])
+def test_large_matrices_are_not_written_out(
+    method: Any, corners: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(1, 2, 7, 5))
+    given = {"size": (10, 8), "method": method, "align_corners": corners and method != "nearest"}
+    expected = up.upsample(x, **given)
+    monkeypatch.setattr(up.interpolating, "MOST_ENTRIES", 0)
+    np.testing.assert_allclose(up.upsample(x, **given), expected, atol=1e-12)
 
 
 @given(st.data(), st.sampled_from(METHODS), st.booleans())
@@ -101,6 +114,13 @@ def test_layouts_batches_dtypes_and_transformations(method: Any) -> None:
         np.testing.assert_allclose(narrow.astype(jnp.complex64), expected, atol=0.05)
     whole = up.upsample(jnp.arange(6).reshape(1, 1, 6), 2, method=method)
     assert jnp.issubdtype(whole.dtype, jnp.integer) == (method == "nearest")
+
+
+def test_transposed_is_the_bare_transposed_convolution() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 4))
+    w = jnp.broadcast_to(up.bilinear_kernel((2, 3), dtype=jnp.float64), (3, 1, 4, 5))
+    expected = tc.conv_transpose(x, w, stride=(2, 3), padding=1, groups=3)
+    np.testing.assert_allclose(up.upsample(x, (2, 3), method="transposed"), expected, atol=1e-12)
 
 
 def test_a_nan_stays_in_its_channel() -> None:
@@ -382,8 +402,9 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: up_any.upsample(X, 2, size=3), "one of factor and size=3"),
     (lambda: up_any.upsample(X, 0), "factor=0: it must be at least 1"),
     (lambda: up_any.upsample(X, 1.5), "factor=1.5: it must be a whole number"),
-    (lambda: up_any.upsample(X, 2, method="lanczos"), "method='lanczos': the choices are nearest, linear, cubic, bicubic"),
+    (lambda: up_any.upsample(X, 2, method="lanczos"), "method='lanczos': the choices are nearest, linear, cubic, bicubic, transposed"),
     (lambda: up_any.upsample(X, 2, method="nearest", align_corners=True), "align_corners=True: there is nothing to align"),
+    (lambda: up_any.upsample(X, size=9, method="transposed"), "method='transposed': sizes (9, 9) are no whole multiples of (6, 6); use 'linear'"),
     (lambda: up_any.upsample(X, 2, layout="NHW"), "layout='NHW': it has a letter for each axis, C among them"),
     (lambda: up_any.upsample(X[0, 0], 2, layout="NCHW"), "x=array of shape (6, 6): layout='NCHW' has 4 axes"),
     (lambda: up_any.upsample(jnp.ones((1, 1, 0)), 2), "an axis without elements has nothing to interpolate"),

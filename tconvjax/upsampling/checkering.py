@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from tconvjax.geometry import Axis, Geometry, Words, fail
+
+MOST_COUNTED = 2**26
+"""Elements of a result, or phases, that are counted."""
 
 
 def overlap(geometry: Geometry) -> NDArray[np.int64]:
@@ -24,19 +28,37 @@ def overlap(geometry: Geometry) -> NDArray[np.int64]:
     Returns:
         Whole numbers of shape ``in_size``.
 
+    Raises:
+        GeometryError: if there are more than 67 million elements.
+
     Examples:
         >>> overlap(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2)).tolist()
         [1, 1, 2, 1, 2, 1, 2, 1, 1]
     """
+    _check_size("geometry", geometry.in_size)
     lines = [_overlap(axis) for axis in geometry.axes]
     return functools.reduce(np.multiply.outer, lines)
 
 
 def _overlap(axis: Axis) -> NDArray[np.int64]:
+    """Of one axis: the padded line tap by tap, its border then added to what it copies."""
+    line = np.zeros(axis.filled().in_size if axis.bordered else axis.in_size + axis.low + axis.high,
+                    np.int64)  # fmt: skip
+    for t in range(axis.kernel_size):
+        first = axis.dilation * t
+        line[first : first + axis.stride * (axis.out_size - 1) + 1 : axis.stride] += 1
     counts = np.zeros(axis.in_size, np.int64)
-    for _, j, _ in axis.links():
-        counts[j] += 1
+    sources = [axis.source(position - axis.low) for position in np.flatnonzero(line).tolist()]
+    met = np.array([-1 if j is None else j for j in sources], np.int64)
+    np.add.at(counts, met[met >= 0], line[np.flatnonzero(line)][met >= 0])
     return counts
+
+
+def _check_size(argument: str, sizes: Sequence[int]) -> None:
+    """What is counted element by element must fit."""
+    if math.prod(sizes) > MOST_COUNTED:
+        fail(argument, Words(f"sizes {tuple(sizes)}"), f"{MOST_COUNTED} elements are counted at "
+             "most", "look at a smaller one, which repeats just so")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,12 +109,12 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
 
     A. Odena et al., doi:10.23915/distill.00003.
     """
-    weights = np.ones((1, 1, *geometry.kernel_size)) if kernel is None else np.asarray(kernel)
-    if kernel is not None and weights.shape != geometry.kernel_shape:
-        fail("kernel", Words(f"array of shape {weights.shape}"), "the geometry's kernel has shape "
-             f"{geometry.kernel_shape}", "give the layer's kernel")  # fmt: skip
-    groups = 1 if kernel is None else geometry.groups
-    sums = _sums(weights.reshape(groups, -1, *weights.shape[1:]), geometry.axes)
+    _check_size("stride", geometry.stride)
+    if kernel is None:
+        lines = [np.bincount(_phases(a), minlength=a.stride) for a in geometry.axes]
+        sums = functools.reduce(np.multiply.outer, lines).astype(np.float64)[None]
+    else:
+        sums = _sums(_weights(kernel, geometry), geometry.axes)
     means = np.abs(sums).mean(axis=tuple(range(1, sums.ndim)))
     deviations = sums.std(axis=tuple(range(1, sums.ndim)))
     uneven = np.divide(deviations, means, out=np.zeros_like(means), where=means > 0)
@@ -101,13 +123,29 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
     return Checkerboard(number, sums[worst], _advice(geometry, kernel is None, number))
 
 
+def _weights(kernel: ArrayLike, geometry: Geometry) -> NDArray[np.float64]:
+    """(channels of the result, *k): the weights of all channels that a channel adds up."""
+    weights = np.asarray(kernel)
+    if weights.shape != geometry.kernel_shape:
+        fail("kernel", Words(f"array of shape {weights.shape}"), "the geometry's kernel has shape "
+             f"{geometry.kernel_shape}", "give the layer's kernel")  # fmt: skip
+    blocks = weights.reshape(geometry.groups, -1, *weights.shape[1:]).sum(1)
+    return blocks.reshape(-1, *weights.shape[2:]).astype(np.float64)
+
+
+def _phases(axis: Axis) -> NDArray[np.int64]:
+    """The phase of the result that each tap reaches."""
+    return (axis.dilation * np.arange(axis.kernel_size) - axis.low) % axis.stride
+
+
 def _sums(weights: NDArray[np.float64], axes: Sequence[Axis]) -> NDArray[np.float64]:
-    """(channels of the result, *stride): what each phase adds up, over the input's channels too."""
-    sums = weights.sum(1).reshape(-1, *weights.shape[3:]).astype(np.float64)
+    """(channels of the result, *stride): what each phase adds up."""
+    sums = weights
     for n, axis in enumerate(axes):
-        phases = (axis.dilation * np.arange(axis.kernel_size) - axis.low) % axis.stride
-        hits = (phases[:, None] == np.arange(axis.stride)).astype(np.float64)
-        sums = np.moveaxis(np.tensordot(sums, hits, ((n + 1,), (0,))), -1, n + 1)
+        taps = np.moveaxis(sums, n + 1, 0)
+        phases = np.zeros((axis.stride, *taps.shape[1:]))
+        np.add.at(phases, _phases(axis), taps)
+        sums = np.moveaxis(phases, 0, n + 1)
     return sums
 
 

@@ -28,7 +28,10 @@ from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
 MOST_TAPS = 64
 """Of a stamp that is spread along all axes at once: a larger one costs less axis by axis."""
 
-Method = Literal["nearest", "linear", "cubic", "bicubic"]
+MOST_ENTRIES = 2**20
+"""Of the matrix of one axis, which stands in the program; a larger one is not written out."""
+
+Method = Literal["nearest", "linear", "cubic", "bicubic", "transposed"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def upsample(
             aliases, which `downsample` has.
         method: "nearest", "linear" or "cubic" as ``jax.image.resize`` (antialias=False) and, but
             for cubic, PyTorch's "nearest-exact", "linear", "bilinear" and "trilinear"; "bicubic"
-            as PyTorch.
+            as PyTorch; "transposed" for the transposed convolution with `bilinear_kernel` and
+            nothing done about its border, which fades; it wants whole factors.
         align_corners: whether the first and last elements of both lie on each other, so that
             place(j) = j * (n - 1) / (m - 1), as in PyTorch; not for "nearest".
         layout: letters of x's axes such as "NHWC"; None for channels first.
@@ -173,13 +177,14 @@ def upsample(
     wide = jnp.float32 if dtype in (jnp.float16, jnp.bfloat16) else dtype
     value = value.astype(wide)
     old = there.sizes(value.shape)
+    if method == "transposed":
+        factors = _whole(old, sizes, align_corners)
+        return _stamped(value, there, factors, METHODS["linear"], layout, bare=True).astype(dtype)
     if all(m % n == 0 for n, m in zip(old, sizes, strict=True)) and not align_corners:
         factors = tuple(m // n for n, m in zip(old, sizes, strict=True))
         return _stamped(value, there, factors, METHODS[method], layout).astype(dtype)
     for position, m in zip(there.spatial, sizes, strict=True):
-        n = value.shape[position]
-        matrix = _matrix(n, m, method, align_corners)
-        value = _along(value, position, jnp.asarray(matrix, wide)) if n != m else value
+        value = _along(value, position, m, method, align_corners)
     return value.astype(dtype)
 
 
@@ -187,7 +192,7 @@ def _read(
     x: ArrayLike, factor: Any, size: Any, method: str, align_corners: bool, layout: str | None
 ) -> tuple[jax.Array, Places, tuple[int, ...]]:
     """(x, where its axes stand, the wanted sizes)."""
-    check_choice("method", method, METHODS)
+    check_choice("method", method, (*METHODS, "transposed"))
     value = array("x", x)
     if (factor is None) == (size is None):
         fail("factor", factor, f"one of factor and size={size!r} says how large the result is",
@@ -207,13 +212,22 @@ def _read(
     return value, there, sizes
 
 
+def _whole(old: tuple[int, ...], sizes: tuple[int, ...], align_corners: bool) -> tuple[int, ...]:
+    """The factors from one to the other, for a method that has no others."""
+    if align_corners or any(m % n for n, m in zip(old, sizes, strict=True)):
+        fail("method", "transposed", f"sizes {sizes} are no whole multiples of {old}"
+             if not align_corners else "it does not align corners", "use 'linear'")  # fmt: skip
+    return tuple(m // n for n, m in zip(old, sizes, strict=True))
+
+
 def _stamped(
     x: jax.Array, there: Places, factors: tuple[int, ...], method: Interpolation,
-    layout: str | None,
+    layout: str | None, bare: bool = False,
 ) -> jax.Array:  # fmt: skip
     """A transposed convolution of each channel, its border as the method wants it.
 
-    By "taps", which mixes no NaN of one channel into another.
+    By "taps", which mixes no NaN of one channel into another. With ``bare`` the border stays as the
+    transposed convolution leaves it.
     """
     old, margin = there.sizes(x.shape), method.reach if method.clamps else 0
     if margin:
@@ -226,14 +240,24 @@ def _stamped(
     z = x
     for axes in _passes(stamps):
         z = _spread(z, there.channel, stamps, factors, cuts, axes, layout)
-    if method.clamps or method.function is _box:
+    if bare or method.clamps or method.function is _box:
         return z
     for position, n, f in zip(there.spatial, old, factors, strict=True):
-        totals = _matrix_of_weights(n, n * f, method, align_corners=False).sum(0)
         shape = [1] * z.ndim
         shape[position] = n * f
-        z = z * jnp.asarray(1 / totals, z.dtype).reshape(shape)
+        z = z * jnp.asarray(1 / _totals(n, f, method), z.dtype).reshape(shape)
     return z
+
+
+def _totals(n: int, factor: int, method: Interpolation) -> NDArray[np.float64]:
+    """What the weights of the elements within the border add up to in each result."""
+    stamp, before = _stamp(method, factor), _before(method, factor)
+    starts = factor * np.arange(n)[:, None] - before
+    places = starts + np.arange(len(stamp))
+    inside = (places >= 0) & (places < n * factor)
+    totals = np.zeros(n * factor)
+    np.add.at(totals, places[inside], np.broadcast_to(stamp, places.shape)[inside])
+    return totals
 
 
 def _passes(stamps: Sequence[NDArray[np.float64]]) -> list[set[int]]:
@@ -264,36 +288,55 @@ def _after(method: Interpolation, factor: int) -> int:
     return len(_stamp(method, factor)) - factor - _before(method, factor)
 
 
-def _matrix(n: int, m: int, method: str, align_corners: bool) -> NDArray[np.float64]:
-    """(n, m): the weights of n elements in m results."""
-    how = METHODS[method]
-    weights = _matrix_of_weights(n, m, how, align_corners)
-    return weights if how.clamps else weights / weights.sum(0)
+@dataclass(frozen=True)
+class _Line:
+    """Interpolation along one axis: for each shift of the neighbours, their places and weights."""
+
+    places: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, n: int, m: int, method: str, align_corners: bool = False) -> _Line:
+        """From n elements to m; weights beyond the border are left out, and the rest scaled."""
+        how, j = METHODS[method], np.arange(m)
+        if how.function is _box:
+            chosen = (2 * j + 1) * n // (2 * m)  # in whole numbers: half an element is no rounding
+            return cls(chosen[None], np.ones((1, m)))
+        step = (n - 1) / (m - 1) if m > 1 else 0
+        place = j * step if align_corners else (j + 0.5) * n / m - 0.5
+        i = np.floor(place).astype(int) + np.arange(1 - how.reach, how.reach + 1)[:, None]
+        weights = how.function(place - i)
+        if not how.clamps:
+            weights = np.where((i >= 0) & (i < n), weights, 0)
+            weights = weights / weights.sum(0)
+        return cls(np.clip(i, 0, n - 1), weights)
+
+    def matrix(self, n: int) -> NDArray[np.float64]:
+        """(n, m): the weights of n elements in m results."""
+        found = np.zeros((n, self.places.shape[1]))
+        np.add.at(found, (self.places, np.arange(self.places.shape[1])), self.weights)
+        return found
 
 
-def _matrix_of_weights(
-    n: int, m: int, method: Interpolation, align_corners: bool
-) -> NDArray[np.float64]:
-    j = np.arange(m)
-    if method is METHODS["nearest"]:
-        chosen = (2 * j + 1) * n // (2 * m)  # in whole numbers: half an element is no rounding
-        return (np.arange(n)[:, None] == chosen).astype(np.float64)
-    place = j * ((n - 1) / (m - 1) if m > 1 else 0) if align_corners else (j + 0.5) * n / m - 0.5
-    weights = np.zeros((n, m))
-    first = np.floor(place).astype(int)
-    for shift in range(1 - method.reach, method.reach + 1):
-        i = first + shift
-        weight = method.function(place - i)
-        inside = (i >= 0) & (i < n)
-        kept = np.full(m, True) if method.clamps else inside
-        np.add.at(weights, (np.clip(i, 0, n - 1)[kept], j[kept]), weight[kept])
-    return weights
-
-
-def _along(x: jax.Array, position: int, matrix: jax.Array) -> jax.Array:
-    """A matrix applied along one axis."""
-    z = jnp.tensordot(x, matrix, ((position,), (0,)), precision="highest")
-    return jnp.moveaxis(z, -1, position)
+def _along(
+    x: jax.Array, position: int, m: int, method: str, align_corners: bool
+) -> jax.Array:  # fmt: skip
+    """Interpolate one axis: a matrix product, or where that is large, neighbour by neighbour."""
+    n = x.shape[position]
+    if n == m and not align_corners:
+        return x
+    line = _Line.of(n, m, method, align_corners)
+    if n * m <= MOST_ENTRIES:
+        matrix = jnp.asarray(line.matrix(n), x.dtype)
+        z = jnp.tensordot(x, matrix, ((position,), (0,)), precision="highest")
+        return jnp.moveaxis(z, -1, position)
+    shape = [1] * x.ndim
+    shape[position] = m
+    terms = [
+        jnp.take(x, jnp.asarray(i), position) * jnp.asarray(w, x.dtype).reshape(shape)
+        for i, w in zip(line.places, line.weights, strict=True)
+    ]
+    return functools.reduce(jnp.add, terms)
 
 
 def downsample(
