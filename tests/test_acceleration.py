@@ -332,7 +332,11 @@ def with_jvp() -> Callable[..., Any]:
 
 @EVERYWHERE
 @pytest.mark.parametrize("made", [with_vjp, with_jvp], ids=["vjp", "jvp"])
-@pytest.mark.parametrize("inner", [lambda f: f, jax.jit, jax.checkpoint, jax.vmap], ids=str)
+@pytest.mark.parametrize(
+    "inner",
+    [lambda f: f, jax.jit, jax.checkpoint, jax.vmap],
+    ids=["as it is", "jit", "checkpoint", "vmap"],
+)
 def test_rules_are_kept_and_accelerated(made: Callable[..., Any], inner: Any) -> None:
     f = made()
     y, w = (Y[None], W[None]) if inner is jax.vmap else (Y, W)

@@ -9,7 +9,9 @@ import runpy
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import tconvjax
 from tconvjax import conventions, explaining, matrices, rendering, symbolic, upsampling
@@ -129,6 +131,20 @@ def test_the_tables_of_the_reference_are_those_of_the_results() -> None:
     for path, text in runpy.run_path(str(ROOT / "benchmarks/tables.py"))["pages"]().items():
         assert path.read_text("utf-8") == text, path
         assert text.count("<!-- end -->") == 1
+
+
+def test_the_pictures_are_what_their_program_makes() -> None:
+    made = runpy.run_path(str(ROOT / "docs/pictures.py"))
+    folder = ROOT / "docs/assets/upsampling"
+    pictures = made["pictures"]()
+    names = {path.stem for path in folder.glob("*.png")} - {"photograph"}
+    assert pictures.keys() == names
+    for name, pixels in pictures.items():
+        with Image.open(folder / f"{name}.png") as image:
+            shown = np.asarray(image.convert("RGB"), np.int16)
+        # Halves may round either way on another machine.
+        assert np.abs(shown - pixels.astype(np.int16)).max() <= 1, name
+    assert (folder / "indices.svg").read_text("utf-8") == made["indices_drawn"]()
 
 
 def test_the_figures_are_those_that_were_measured() -> None:

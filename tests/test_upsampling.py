@@ -136,6 +136,14 @@ def test_a_resized_convolution_has_no_checkerboard() -> None:
     assert len(set(np.asarray(z[0, 0, 2:-2]).tolist())) == 1
 
 
+def test_numbers_of_64_bits_are_taken_where_they_are_switched_off() -> None:
+    with jax.enable_x64(False):
+        y, indices = up.max_pool(np.arange(4).reshape(1, 1, 4), 2, return_indices=True)
+        assert up.max_unpool(y, indices, 2).dtype == jnp.int32
+        assert up.upsample(np.ones((1, 1, 3)), 2).dtype == jnp.float32
+        assert up.pixel_shuffle(np.ones((1, 2, 3)), 2).dtype == jnp.float32
+
+
 # -- pooling ---------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from tconvjax import operands
 from tconvjax.geometry import Words, fail, frozen, ints
@@ -43,7 +44,7 @@ class Places:
 def array(name: str, value: Any) -> jax.Array:
     """An argument as an array of numbers."""
     (read,) = operands.arrays(**{name: value})
-    return read
+    return jnp.asarray(read)  # of the dtype that JAX makes of it: 64 bits may be switched off
 
 
 def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
