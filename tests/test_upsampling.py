@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tconvjax as tc
-from tconvjax import Geometry, GeometryError
+from tconvjax import Geometry, GeometryError, symbolic
 from tconvjax import upsampling as up
 from tests.strategies import arguments
 
@@ -321,6 +322,31 @@ def test_overlap_counts_the_products(a: Any) -> None:
                                 output_size=a.in_size, dilation=a.dilation,
                                 padding_mode=a.padding_mode)[0, 0]  # fmt: skip
     np.testing.assert_array_equal(up.overlap(plain), counted)
+
+
+@given(arguments(ranks=(1,)))
+def test_the_closed_form_counts_the_same(a: Any) -> None:
+    (axis,) = a.geometry.axes
+    counted = up.overlap(Geometry((axis,))).tolist()
+    steps: dict[str, Any] = {"stride": axis.stride, "dilation": axis.dilation, "padding": axis.low}
+    formula = symbolic.overlap(axis.out_size, axis.kernel_size, **steps)
+    j = symbolic.stamps.PLACE
+    assert [formula.subs(j, n) for n in range(axis.in_size)] == counted
+    n, k = sympy.symbols("n k", integer=True, positive=True)
+    p = sympy.Symbol("p", integer=True)
+    later = symbolic.overlap(n, k, **{**steps, "padding": p})
+    numbers = {n: axis.out_size, k: axis.kernel_size, p: axis.low}
+    assert [later.subs({**numbers, j: m}) for m in range(axis.in_size)] == counted
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    (("n", 3), "out_size='n'"), ((4, 0), "kernel_size=0"), ((4, 3, "s", 2), "stride=s: with a dilation"),
+])  # fmt: skip
+def test_a_closed_form_wants_sizes(given: tuple[Any, ...], message: str) -> None:
+    stride = sympy.Symbol("s", integer=True, positive=True) if len(given) > 2 else 1
+    with pytest.raises(GeometryError) as caught:
+        symbolic.overlap(*given[:2], stride=stride, dilation=given[3] if len(given) > 3 else 1)
+    assert message in str(caught.value)
 
 
 @given(arguments(ranks=(1, 2), most_groups=2), st.integers(0, 3))

@@ -98,14 +98,17 @@ class Call:
         known = {names["kernel_size"]: self.kernel_size}
         return Reader({**given, **known}, names, self.rank, self.data_size)
 
-    def run(self, given: Mapping[str, Any], precision: Any = None, preferred: Any = None) -> Any:
-        """Read the arguments and compute."""
-        return self.apply(self.framework.read(self.reader(given)), precision, preferred)
+    def run(
+        self, given: Mapping[str, Any], precision: Any = None, preferred: Any = None, least: int = 0
+    ) -> Any:
+        """Read the arguments and compute; an axis of the result has ``least`` elements at least."""
+        layer = self.framework.read(self.reader(given))
+        self._check_result(layer, least)
+        return self.apply(layer, precision, preferred)
 
     def apply(self, layer: Layer, precision: Any = None, preferred: Any = None) -> Any:
         """Compute a layer."""
         self._check_channels(layer.groups)
-        self._check_result(layer)
         data, kernel, bias = self.arrays.values()
         c, m, *taps = self.kernel_spec
         if self.backwards:
@@ -142,16 +145,16 @@ class Call:
             fail(third, Words(f"array of shape {bias.shape}"), f"it has one element for each of "
                  f"the result's {m} channels", f"reshape it to ({m},)")  # fmt: skip
 
-    def _check_result(self, layer: Layer) -> None:
+    def _check_result(self, layer: Layer, least: int) -> None:
         if layer.mode == "circular":
             return
         for n, axis in zip(self.data_size, layer.axes, strict=True):
-            if n > 0 and axis.size(n) < 0:
+            if n > 0 and axis.size(n) < least:
                 padding = self.framework.names["padding"]
                 fail(padding, Words(f"cutting {axis.low} and {axis.high} elements off"),
                      f"{n} elements give {axis.size(n) + axis.low + axis.high} with kernel "
                      f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
-                     f"cut {-axis.size(n)} less")  # fmt: skip
+                     f"cut {least - axis.size(n)} less")  # fmt: skip
 
 
 def read_arrays(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,5 +158,6 @@ def torch_conv_transpose(
             "groups": groups,
             "dilation": dilation,
             "output_size": output_size,
-        }
+        },
+        least=1,
     )

@@ -11,6 +11,7 @@ from tconvjax.symbolic.lazy import ConvolutionMatrix
 from tconvjax.symbolic.names import KernelSymbols, kernel_symbols, vec_input, vec_output
 from tconvjax.symbolic.partition import Blocks, blocks
 from tconvjax.symbolic.residues import Phase, Polyphase, polyphase
+from tconvjax.symbolic.stamps import overlap
 from tconvjax.symbolic.structure import (
     KroneckerForm,
     KroneckerTerm,
@@ -51,6 +52,7 @@ __all__ = [
     "least_squares_inverse",
     "null_space",
     "orthonormality",
+    "overlap",
     "polyphase",
     "rank",
     "shift_matrix",

@@ -1,0 +1,74 @@
+"""How many stamps land on one element of a transposed convolution's result, in closed form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import sympy
+
+from tconvjax.geometry import fail
+from tconvjax.symbolic.sizes import Mod, Size, check, read
+
+PLACE = sympy.Symbol("j", integer=True, nonnegative=True)
+"""The place that `overlap` counts at."""
+
+
+def overlap(
+    out_size: Size, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, dilation: int = 1,
+    place: Any = PLACE,
+) -> sympy.Expr:  # fmt: skip
+    """The number of stamps on element j along one axis: of (i, t) with s*i + d*t - p = j.
+
+    count(j) = max(0, min(n - 1, floor((j + p) / s)) - max(0, ceil((j + p - k + 1) / s)) + 1)
+
+    without dilation. With it, only every (d / g)-th i counts, where g = gcd(s, d), and none unless
+    g divides j + p. Over several axes it is the product.
+
+    Args:
+        out_size: n, elements that are stamped: an int or an expression, as all but dilation.
+        kernel_size: k, taps.
+        stride: s; an int where there is a dilation.
+        padding: p, elements cut off before the first.
+        dilation: d, an int.
+        place: j; the symbol j without.
+
+    Returns:
+        An expression in the symbols that were given, and j.
+
+    Raises:
+        GeometryError: if a size is no size, or the stride of a dilated kernel is a symbol.
+
+    Examples:
+        >>> n, k, s = sympy.symbols("n k s", integer=True, positive=True)
+        >>> overlap(n, k, stride=s)
+        Max(0, -Max(0, ceiling((j - k + 1)/s)) + Min(n - 1, floor(j/s)) + 1)
+        >>> [overlap(4, 3, stride=2, place=j) for j in range(9)]
+        [1, 1, 2, 1, 2, 1, 2, 1, 1]
+    """
+    n, k, s, d = (
+        _size(name, value)
+        for name, value in (("out_size", out_size), ("kernel_size", kernel_size),
+                            ("stride", stride), ("dilation", dilation))
+    )  # fmt: skip
+    at = sympy.sympify(place) + read("padding", padding)
+    first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
+    last = sympy.Min(n - 1, sympy.floor(at / s))
+    if d == 1:
+        return sympy.Max(0, last - first + 1)
+    if not (s.is_Integer and d.is_Integer):
+        fail("stride", stride, "with a dilation it must be a number, since what matters is which "
+             "divisors the two share", "give an int, or dilation=1")  # fmt: skip
+    common = math.gcd(int(s), int(d))
+    period = int(d) // common
+    # s*i = at modulo d, divided by what s and d share, so that s has an inverse.
+    start = Mod(at / common * pow(int(s) // common, -1, period), period)
+    count = sympy.floor((last - start) / period) - sympy.ceiling((first - start) / period) + 1
+    shared = sympy.Eq(Mod(at, common), 0)
+    return sympy.Piecewise((sympy.Max(0, count), shared), (0, True))
+
+
+def _size(argument: str, value: Any) -> Any:
+    found = read(argument, value)
+    check("in_size" if argument == "out_size" else argument, found)
+    return found
