@@ -52,7 +52,7 @@ def test_a_factor_means_the_size_that_it_gives(data: st.DataObject, method: Any)
     by_factor = up.upsample(x, factor, method=method)
     for position, n in enumerate(size):  # the last axis by itself never divides evenly
         size = x.shape[position + 2]
-        matrix = up.interpolating._Line.of(size, n, method).matrix(size)
+        matrix = up.functions.Line.of(size, n, method).matrix(size)
         x = np.moveaxis(np.tensordot(x, matrix, (position + 2, 0)), -1, position + 2)
     np.testing.assert_allclose(by_factor, x, atol=1e-12)
 

@@ -2,6 +2,7 @@
 
 from tconvjax.upsampling.checkering import Checkerboard, checkerboard, overlap
 from tconvjax.upsampling.deconvolving import deconvolve
+from tconvjax.upsampling.functions import METHODS
 from tconvjax.upsampling.initializers import (
     bilinear_init,
     glorot_normal,
@@ -14,7 +15,6 @@ from tconvjax.upsampling.initializers import (
     transposed_scaling,
 )
 from tconvjax.upsampling.interpolating import (
-    METHODS,
     bilinear_kernel,
     downsample,
     resize_conv,

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import jax
@@ -23,6 +22,16 @@ from numpy.typing import NDArray
 from tconvjax.algorithms import check_choice
 from tconvjax.geometry import Ints, fail
 from tconvjax.operations import conv, conv_transpose
+from tconvjax.upsampling.functions import (
+    METHODS,
+    Interpolation,
+    Line,
+    after,
+    before,
+    box,
+    outer,
+    stamp,
+)
 from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
 
 MOST_TAPS = 64
@@ -32,50 +41,6 @@ MOST_ENTRIES = 2**20
 """Of the matrix of one axis, which stands in the program; a larger one is not written out."""
 
 Method = Literal["nearest", "linear", "cubic", "bicubic", "transposed"]
-
-
-@dataclass(frozen=True)
-class Interpolation:
-    """How an element spreads over its neighbours.
-
-    Args:
-        function: the weight at a distance, in elements of the input.
-        reach: the distance beyond which it is 0.
-        clamps: whether elements beyond the border repeat the last one (PyTorch's bicubic); else
-            the weights that fall outside are left out and the rest are scaled to add up to 1,
-            which for "linear" is the same.
-    """
-
-    function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-    reach: int
-    clamps: bool = False
-
-
-def _box(d: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 up to half an element, the left end counted."""
-    return ((d > -0.5) & (d <= 0.5)).astype(np.float64)
-
-
-def _triangle(d: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum(1 - abs(d), 0)
-
-
-def _keys(d: NDArray[np.float64], a: float) -> NDArray[np.float64]:
-    """The cubic convolution of R. Keys, doi:10.1109/TASSP.1981.1163711, with its parameter a."""
-    d = abs(d)
-    near = ((a + 2) * d - (a + 3)) * d * d + 1
-    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
-
-
-METHODS: dict[str, Interpolation] = {
-    "nearest": Interpolation(_box, 1),
-    "linear": Interpolation(_triangle, 1),
-    "cubic": Interpolation(functools.partial(_keys, a=-0.5), 2),
-    "bicubic": Interpolation(functools.partial(_keys, a=-0.75), 2, clamps=True),
-}
-"""What `upsample` interpolates with: "nearest", "linear" and "cubic" as ``jax.image.resize`` means
-them, and "bicubic" as PyTorch does, with another cubic function and another border."""
 
 
 def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.float32) -> jax.Array:
@@ -105,29 +70,7 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
     The filler of J. Long et al., arXiv:1411.4038, for every channel by itself.
     """
     factors = each("factor", factor, rank or (1 if isinstance(factor, int) else len(factor)), 1)
-    return jnp.asarray(_outer([_stamp(METHODS["linear"], f) for f in factors]), dtype)
-
-
-def _stamp(method: Interpolation, factor: int) -> NDArray[np.float64]:
-    """The weights with which one element reaches the results around it.
-
-    Result j lies at (j + 1/2) / factor - 1/2 of the input. The stamp of an element starts at its
-    first result of weight other than 0, `_before` results before factor times its index.
-    """
-    places = np.arange(-_before(method, factor), (method.reach + 1) * factor)
-    weights = method.function((places + 0.5) / factor - 0.5)
-    return np.trim_zeros(weights, "b")
-
-
-def _before(method: Interpolation, factor: int) -> int:
-    """Results before factor * i that element i reaches."""
-    places = np.arange(-(method.reach + 1) * factor, 1)
-    weights = method.function((places + 0.5) / factor - 0.5)
-    return -int(places[np.nonzero(weights)[0][0]])
-
-
-def _outer(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return functools.reduce(np.multiply.outer, columns)
+    return jnp.asarray(outer([stamp(METHODS["linear"], f) for f in factors]), dtype)
 
 
 def upsample(
@@ -233,14 +176,14 @@ def _stamped(
     if margin:
         ends = [(margin,) * 2 if n in there.spatial else (0, 0) for n in range(x.ndim)]
         x = jnp.pad(x, ends, mode="edge")
-    stamps = [_stamp(method, f) for f in factors]
+    stamps = [stamp(method, f) for f in factors]
     cuts = [
-        (_before(method, f) + margin * f, _after(method, f) + margin * f) for f in factors
+        (before(method, f) + margin * f, after(method, f) + margin * f) for f in factors
     ]  # fmt: skip
     z = x
     for axes in _passes(stamps):
         z = _spread(z, there.channel, stamps, factors, cuts, axes, layout)
-    if bare or method.clamps or method.function is _box:
+    if bare or method.clamps or method.function is box:
         return z
     for position, n, f in zip(there.spatial, old, factors, strict=True):
         shape = [1] * z.ndim
@@ -251,12 +194,12 @@ def _stamped(
 
 def _totals(n: int, factor: int, method: Interpolation) -> NDArray[np.float64]:
     """What the weights of the elements within the border add up to in each result."""
-    stamp, before = _stamp(method, factor), _before(method, factor)
-    starts = factor * np.arange(n)[:, None] - before
-    places = starts + np.arange(len(stamp))
+    weights = stamp(method, factor)
+    starts = factor * np.arange(n)[:, None] - before(method, factor)
+    places = starts + np.arange(len(weights))
     inside = (places >= 0) & (places < n * factor)
     totals = np.zeros(n * factor)
-    np.add.at(totals, places[inside], np.broadcast_to(stamp, places.shape)[inside])
+    np.add.at(totals, places[inside], np.broadcast_to(weights, places.shape)[inside])
     return totals
 
 
@@ -274,48 +217,13 @@ def _spread(
 ) -> jax.Array:  # fmt: skip
     """Enlarge some axes and leave the others as they are."""
     rank, channels, one = len(stamps), x.shape[channel], np.ones(1)
-    taps = _outer([stamps[n] if n in axes else one for n in range(rank)])
+    taps = outer([stamps[n] if n in axes else one for n in range(rank)])
     w = jnp.broadcast_to(jnp.asarray(taps, x.dtype), (channels, 1, *taps.shape))
     return conv_transpose(
         x, w, stride=[factors[n] if n in axes else 1 for n in range(rank)],
         padding=[cuts[n] if n in axes else (0, 0) for n in range(rank)], groups=channels,
         algorithm="taps", dimension_numbers=conv_numbers(layout),
     )  # fmt: skip
-
-
-def _after(method: Interpolation, factor: int) -> int:
-    """Results from factor * (i + 1) on that element i reaches."""
-    return len(_stamp(method, factor)) - factor - _before(method, factor)
-
-
-@dataclass(frozen=True)
-class _Line:
-    """Interpolation along one axis: for each shift of the neighbours, their places and weights."""
-
-    places: NDArray[np.int64]
-    weights: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, n: int, m: int, method: str, align_corners: bool = False) -> _Line:
-        """From n elements to m; weights beyond the border are left out, and the rest scaled."""
-        how, j = METHODS[method], np.arange(m)
-        if how.function is _box:
-            chosen = (2 * j + 1) * n // (2 * m)  # in whole numbers: half an element is no rounding
-            return cls(chosen[None], np.ones((1, m)))
-        step = (n - 1) / (m - 1) if m > 1 else 0
-        place = j * step if align_corners else (j + 0.5) * n / m - 0.5
-        i = np.floor(place).astype(int) + np.arange(1 - how.reach, how.reach + 1)[:, None]
-        weights = how.function(place - i)
-        if not how.clamps:
-            weights = np.where((i >= 0) & (i < n), weights, 0)
-            weights = weights / weights.sum(0)
-        return cls(np.clip(i, 0, n - 1), weights)
-
-    def matrix(self, n: int) -> NDArray[np.float64]:
-        """(n, m): the weights of n elements in m results."""
-        found = np.zeros((n, self.places.shape[1]))
-        np.add.at(found, (self.places, np.arange(self.places.shape[1])), self.weights)
-        return found
 
 
 def _along(
@@ -325,7 +233,7 @@ def _along(
     n = x.shape[position]
     if n == m and not align_corners:
         return x
-    line = _Line.of(n, m, method, align_corners)
+    line = Line.of(n, m, method, align_corners)
     if n * m <= MOST_ENTRIES:
         matrix = jnp.asarray(line.matrix(n), x.dtype)
         z = jnp.tensordot(x, matrix, ((position,), (0,)), precision="highest")
