@@ -100,6 +100,8 @@ def test_pooling_is_torch_pooling(data: st.DataObject) -> None:
           lambda: met(upsampling.max_pool(x, **largest)))  # fmt: skip
     steps["count_include_pad"] = data.draw(st.booleans())
     mean = getattr(torch.nn.functional, f"avg_pool{rank}d")
+    if rank == 3 and any(k > n for k, n in zip(steps["kernel_size"], x.shape[2:], strict=True)):
+        return  # avg_pool3d refuses a padded image smaller than its window; 1d and 2d take it
     agree(lambda: mean(torch.tensor(x), **steps), lambda: upsampling.avg_pool(x, **steps), 1e-12)
 
 
