@@ -19,6 +19,7 @@ from tconvjax.command import benching, contest, programs, report, roofline, timi
 from tconvjax.command.arguments import CommandError
 from tconvjax.command.cases import Case, cases, chosen, exact
 from tconvjax.command.timing import Program, Times
+from tconvjax.conventions import relaid
 
 SETTING = contest.Setting(rounds=1, seed=0, threads=1)
 LIMITS = roofline.Roofline(flops=1e9, bandwidth=1e9)
@@ -128,9 +129,9 @@ def test_a_narrow_dtype_has_its_own_tolerance() -> None:
 
 def test_exchanging_twice_is_nothing() -> None:
     w = np.arange(6 * 2 * 3 * 2).reshape(6, 2, 3, 2)
-    once = programs.exchanged(w, 2)
+    once = relaid(w, "torch", "equinox", 2)
     assert once.shape == (4, 3, 3, 2)
-    np.testing.assert_array_equal(programs.exchanged(once, 2), w)
+    np.testing.assert_array_equal(relaid(once, "equinox", "torch", 2), w)
 
 
 # -- cases -----------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from tconvjax import operations
 from tconvjax.command.cases import Case, Numbers
 from tconvjax.command.contest import Contestant, Job, Setting
 from tconvjax.command.timing import Program
+from tconvjax.conventions import relaid
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def _bytes(compiled: Any) -> int | None:
 def _laid_out(array: Numbers, form: Form, case: Case, role: str) -> Numbers:
     data, kernel = channels_first(case.geometry.rank)
     if role == "w":
-        array = exchanged(array, case.geometry.groups) if form.swapped else array
+        if form.swapped:
+            array = relaid(array, "torch", "equinox", case.geometry.groups)
         return _permuted(array, kernel, form.kernel)
     return _permuted(array, data, form.data)
 
@@ -127,19 +129,13 @@ def _back(array: Numbers, form: Form, case: Case, role: str) -> Numbers:
     data, kernel = channels_first(case.geometry.rank)
     if role == "w":
         array = _permuted(array, form.kernel, kernel)
-        return exchanged(array, case.geometry.groups) if form.swapped else array
+        groups = case.geometry.groups
+        return relaid(array, "equinox", "torch", groups) if form.swapped else array
     return _permuted(array, form.data, data)
 
 
 def _permuted(array: Numbers, given: str, wanted: str) -> Numbers:
     return np.ascontiguousarray(array.transpose([given.index(letter) for letter in wanted]))
-
-
-def exchanged(w: Numbers, groups: int) -> Numbers:
-    """(O, C / groups, *k) to (C, O / groups, *k) with reversed taps, and the other way round."""
-    blocks = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)
-    blocks = blocks.reshape(-1, *blocks.shape[2:])
-    return np.flip(blocks, tuple(range(2, blocks.ndim)))
 
 
 # -- who needs only JAX ----------------------------------------------------------------------------

@@ -94,7 +94,7 @@ class Call:
 
     def reader(self, given: Mapping[str, Any]) -> Reader:
         """The framework's reader of its arguments, with what the arrays tell."""
-        names = dict(self.framework.names)
+        names = self.framework.names
         known = {names["kernel_size"]: self.kernel_size}
         return Reader({**given, **known}, names, self.rank, self.data_size)
 

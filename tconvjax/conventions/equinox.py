@@ -8,9 +8,8 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call, groups_of
-from tconvjax.conventions.flax import circular
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, pairs, unsaid
+from tconvjax.conventions.cropping import circular, cut, pairs
+from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid
 from tconvjax.geometry import Ints, fail
 
 NAMES = ("SAME", "SAME_LOWER", "VALID")
@@ -31,7 +30,7 @@ def read(reader: Reader) -> Layer:
     groups = groups_of("groups", reader.value("groups", 1))
     mode = str(reader.value("mode", "ZEROS")).upper()
     if mode == "CIRCULAR":
-        return _circular(reader, axes, name, extra, groups)
+        return _circular(axes, name, extra, groups)
     if mode != "ZEROS":
         fail("padding_mode", mode, "the modes are ZEROS and CIRCULAR",
              "use one of them, or tconvjax.conv_transpose(padding_mode=...)")  # fmt: skip
@@ -52,13 +51,10 @@ def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
     return low, total - low
 
 
-def _circular(
-    reader: Reader, axes: list[Crop], name: str, extra: tuple[int, ...], groups: int
-) -> Layer:
+def _circular(axes: list[Crop], name: str, extra: tuple[int, ...], groups: int) -> Layer:
     if any(extra) or name not in ("SAME", "SAME_LOWER"):
         fail("padding_mode", "CIRCULAR", "Equinox has it with padding 'SAME' or 'SAME_LOWER' and "
              "without output_padding", "use these, or tconvjax.conv_transpose")  # fmt: skip
-    del reader
     lows = [_same(axis, 0, name)[0] for axis in axes]
     layer = circular(axes, lows)
     return Layer(layer.axes, groups, "circular")
@@ -101,7 +97,6 @@ EQUINOX = Framework(
         "out_channels": "out_channels",
     },
     data="(C, *size), the batch by jax.vmap",
-    kernel=KERNELS["equinox"],
     padding="cut off the result: an int, one an axis, (low, high) pairs, or a name",
     read=read,
     write=write,

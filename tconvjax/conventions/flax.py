@@ -9,9 +9,9 @@ from jax.lax import ConvDimensionNumbers
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.lax import padded, without_groups
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, unsaid
+from tconvjax.conventions.cropping import circular
+from tconvjax.conventions.lax import padded
+from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid, without_groups
 from tconvjax.forward import Precision
 from tconvjax.geometry import PADDING_MODES, Ints, Words, fail
 from tconvjax.operands import arrays
@@ -26,12 +26,6 @@ def read(reader: Reader) -> Layer:
     transposed = bool(reader.given.get("transpose_kernel"))
     lows = [circular_low(axis, transposed) for axis in axes]
     return circular(axes, lows)
-
-
-def circular(axes: Sequence[Crop], lows: Sequence[int]) -> Layer:
-    """The layer of stride * n elements that starts at ``lows`` of the natural result."""
-    ends = [(low, axis.span - axis.stride - low) for axis, low in zip(axes, lows, strict=True)]
-    return Layer(cut(axes, ends), mode="circular")
 
 
 def circular_low(axis: Crop, transposed: bool) -> int:
@@ -108,7 +102,6 @@ FLAX = Framework(
         "out_channels": "out_features",
     },
     data="(*batch, *size, C)",
-    kernel=KERNELS["flax"],
     padding="names: of the forward convolution, and CIRCULAR; numbers: added around the dilated "
     "input",
     read=read,

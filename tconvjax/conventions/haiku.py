@@ -8,9 +8,16 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.lax import padded, without_circles, without_groups
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, unsaid
+from tconvjax.conventions.cropping import cut, forward_crop
+from tconvjax.conventions.lax import padded
+from tconvjax.conventions.layer import (
+    Framework,
+    Layer,
+    Reader,
+    unsaid,
+    without_circles,
+    without_groups,
+)
 from tconvjax.forward import Precision
 from tconvjax.geometry import Ints, Words, fail
 from tconvjax.operands import arrays
@@ -32,28 +39,6 @@ def read(reader: Reader) -> Layer:
     data = reader.sizes("output_shape")
     columns = zip(axes, data, wanted, strict=True)
     return Layer(cut(axes, [forward_crop(*column, padding, "output_shape") for column in columns]))
-
-
-def forward_crop(axis: Crop, n: int, wanted: int, name: str, argument: str) -> tuple[int, int]:
-    """The ends of a result of ``wanted`` elements, whose convolution with SAME or VALID gives n.
-
-    Args:
-        axis: nothing cut off yet.
-        n: elements of the layer's input.
-        wanted: elements of its result.
-        name: "SAME" or "VALID", of the forward convolution.
-        argument: that asks for them, for messages.
-    """
-    total = axis.size(n) - wanted
-    gives = -(-wanted // axis.stride) if name == "SAME" else max(
-        (wanted - axis.span) // axis.stride + 1, 0)  # fmt: skip
-    if gives != n:
-        least = axis.stride * (n - 1) + (1 if name == "SAME" else axis.span)
-        fail(argument, wanted, f"a convolution of {wanted} elements with padding {name!r} gives "
-             f"{gives}, and the input has {n}",
-             f"give {least} to {least + axis.stride - 1}")  # fmt: skip
-    low = max(total, 0) // 2 if name == "SAME" else 0
-    return low, total - low
 
 
 def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
@@ -85,7 +70,6 @@ HAIKU = Framework(
         "out_channels": "output_channels",
     },
     data="(N, *size, C) or (*size, C); with data_format='channels_first' (N, C, *size)",
-    kernel=KERNELS["haiku"],
     padding="names: of the forward convolution; (low, high) pairs: added around the dilated input",
     read=read,
     write=write,

@@ -8,9 +8,16 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.lax import without_circles, without_groups
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, unsaid
+from tconvjax.conventions.cropping import cut
+from tconvjax.conventions.layer import (
+    Crop,
+    Framework,
+    Layer,
+    Reader,
+    unsaid,
+    without_circles,
+    without_groups,
+)
 from tconvjax.geometry import Ints, fail
 
 DATA_FORMATS = {"channels_last": True, "channels_first": False}
@@ -95,7 +102,6 @@ KERAS = Framework(
         "out_channels": "filters",
     },
     data="(N, *size, C); with data_format='channels_first' (N, C, *size)",
-    kernel=KERNELS["keras"],
     padding="'valid' or 'same', of the forward convolution",
     read=read,
     write=write,

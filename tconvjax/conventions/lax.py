@@ -9,16 +9,14 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call, check_dtypes, groups_of, read_arrays
-from tconvjax.conventions.kernels import KERNELS
+from tconvjax.conventions.cropping import cut, cut_around_dilated, pairs
 from tconvjax.conventions.layer import (
     Crop,
     Framework,
     Layer,
     Reader,
-    cut,
-    cut_around_dilated,
-    pairs,
-    unsaid,
+    without_circles,
+    without_groups,
 )
 from tconvjax.forward import DimensionNumbers, Precision, layout
 from tconvjax.geometry import Words, fail
@@ -94,19 +92,6 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     }
 
 
-def without_groups(framework: str, layer: Layer) -> None:
-    """Refuse groups for a framework that has none."""
-    if layer.groups > 1:
-        unsaid(framework, "groups", layer.groups, "it has no groups",
-               "use tconvjax, or one layer for each block of channels")  # fmt: skip
-
-
-def without_circles(framework: str, layer: Layer) -> None:
-    """Refuse wrapped rims for a framework that has none."""
-    if layer.mode != "zeros":
-        unsaid(framework, "padding_mode", layer.mode, "it has none", "use tconvjax")
-
-
 LAX = Framework(
     name="lax",
     call="jax.lax.conv_transpose",
@@ -118,7 +103,6 @@ LAX = Framework(
         "groups": "feature_group_count",
     },
     data="(N, *size, C)",
-    kernel=KERNELS["lax"],
     padding="names: of the forward convolution; (low, high) pairs: added around the dilated input "
     "(with use_consistent_padding: cut off the result)",
     read=read,

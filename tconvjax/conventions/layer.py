@@ -12,11 +12,11 @@ reads its own arguments into this form and, where it can, writes it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from tconvjax.conventions.kernels import KernelLayout
+from tconvjax.conventions.kernels import KERNELS, KernelLayout
 from tconvjax.geometry import fail, frozen, ints
 
 Arguments: TypeAlias = Mapping[str, Any]
@@ -146,7 +146,6 @@ class Framework:
         names: for each concept (kernel_size, stride, padding, ...) its argument's name there; what
             is not in it cannot be said.
         data: where the channels of the data stand, for people.
-        kernel: where the axes of the kernel stand.
         padding: what the padding argument means and takes, for people.
         read: from arguments to the neutral form.
         write: back, with the input's spatial sizes where they are known.
@@ -156,50 +155,29 @@ class Framework:
     call: str
     names: Mapping[str, str]
     data: str
-    kernel: KernelLayout
     padding: str
     read: Callable[[Reader], Layer]
     write: Callable[[Layer, tuple[int, ...] | None], dict[str, Any]]
 
-
-def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tuple[int, int], ...]:
-    """(low, high) an axis from pairs, and from single numbers where a framework takes those.
-
-    Args:
-        argument: its name, for messages.
-        value: an int, one int an axis, or one (low, high) pair an axis.
-        rank: the number of axes.
-        single: whether a number may stand for both ends.
-    """
-    read = frozen(argument, value)
-    entries = read if isinstance(read, tuple) else (read,) * rank
-    numbers = single and not isinstance(read, str)
-    ends = [(entry, entry) if numbers and isinstance(entry, int) else entry for entry in entries]
-    wanted = "one (low, high) pair an axis" + (", one int an axis or one int" if single else "")
-    if len(ends) != rank or not all(
-        isinstance(end, tuple) and len(end) == 2 and all(isinstance(n, int) for n in end)
-        for end in ends
-    ):
-        fail(argument, value, f"it must be {wanted}", f"give {((1, 2),) * rank}, say")
-    return tuple(ends)
-
-
-def cut(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
-    """The axes, with so many elements cut off."""
-    return tuple(
-        Crop(axis.kernel_size, axis.stride, axis.dilation, low, high)
-        for axis, (low, high) in zip(axes, ends, strict=True)
-    )
-
-
-def cut_around_dilated(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
-    """The axes, where a framework says what is padded around the dilated input."""
-    return cut(axes, [
-        (axis.span - 1 - low, axis.span - 1 - high)
-        for axis, (low, high) in zip(axes, ends, strict=True)
-    ])  # fmt: skip
+    @property
+    def kernel(self) -> KernelLayout:
+        """Where the axes of the kernel stand."""
+        return KERNELS[self.name]
 
 
 def unsaid(framework: str, concept: str, value: Any, why: str, remedy: str) -> Any:
     """Raise GeometryError: this framework cannot say that."""
     return fail(concept, value, f"{framework} cannot say it: {why}", remedy)
+
+
+def without_groups(framework: str, layer: Layer) -> None:
+    """Refuse groups for a framework that has none."""
+    if layer.groups > 1:
+        unsaid(framework, "groups", layer.groups, "it has no groups",
+               "use tconvjax, or one layer for each block of channels")  # fmt: skip
+
+
+def without_circles(framework: str, layer: Layer) -> None:
+    """Refuse wrapped rims for a framework that has none."""
+    if layer.mode != "zeros":
+        unsaid(framework, "padding_mode", layer.mode, "it has none", "use tconvjax")

@@ -8,9 +8,8 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call, groups_of
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.layer import Framework, Layer, Reader, cut, unsaid
-from tconvjax.conventions.torch import checked_extra
+from tconvjax.conventions.cropping import checked_extra, cut
+from tconvjax.conventions.layer import Framework, Layer, Reader, unsaid
 from tconvjax.geometry import fail, frozen, ints
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
@@ -99,7 +98,6 @@ ONNX = Framework(
         "groups": "group",
     },
     data="(N, C, *size)",
-    kernel=KERNELS["onnx"],
     padding="cut off the result: all beginnings, then all ends, not negative",
     read=read,
     write=write,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tconvjax.conventions.calling import groups_of
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.layer import Framework, Layer, Reader, cut, pairs
+from tconvjax.conventions.cropping import cut, pairs
+from tconvjax.conventions.layer import Framework, Layer, Reader
 from tconvjax.geometry import Geometry, fail
 
 
@@ -67,7 +67,6 @@ TCONVJAX = Framework(
         "mode": "padding_mode",
     },
     data="(N, C, *size), or as dimension_numbers says",
-    kernel=KERNELS["tconvjax"],
     padding="cut off the result: an int, one an axis, (low, high) pairs, or a name",
     read=read,
     write=write,

@@ -8,10 +8,16 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call
-from tconvjax.conventions.haiku import forward_crop
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.lax import without_circles, without_groups
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, pairs, unsaid
+from tconvjax.conventions.cropping import cut, forward_crop, pairs
+from tconvjax.conventions.layer import (
+    Crop,
+    Framework,
+    Layer,
+    Reader,
+    unsaid,
+    without_circles,
+    without_groups,
+)
 from tconvjax.geometry import Ints, Words, fail, frozen, ints
 
 DATA_FORMATS = {
@@ -156,7 +162,6 @@ TF = Framework(
         "dilation": "dilations",
     },
     data="(N, *size, C), or channels first by data_format",
-    kernel=KERNELS["tf"],
     padding="'SAME' or 'VALID', of the convolution that reads output_shape; four pairs in 2-D",
     read=read,
     write=write,

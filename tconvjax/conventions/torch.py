@@ -8,8 +8,8 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call, groups_of
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, cut, unsaid
+from tconvjax.conventions.cropping import checked_extra, cut
+from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid
 from tconvjax.geometry import Ints, fail, frozen, ints
 
 
@@ -28,16 +28,6 @@ def read(reader: Reader) -> Layer:
     ends = [(p, p - more) for p, more in zip(padding, extra, strict=True)]
     groups = groups_of("groups", reader.value("groups", 1))
     return Layer(cut(axes, ends), groups)
-
-
-def checked_extra(axes: list[Crop], extra: tuple[int, ...]) -> tuple[int, ...]:
-    """An output padding by PyTorch's rule, which is ONNX's too."""
-    for axis, more in zip(axes, extra, strict=True):
-        room = max(axis.stride, axis.dilation)
-        if more >= room:
-            fail("output_padding", more, f"it must be smaller than the stride ({axis.stride}) or "
-                 f"than the dilation ({axis.dilation})", f"give at most {room - 1}")  # fmt: skip
-    return extra
 
 
 def _chosen(
@@ -99,7 +89,6 @@ TORCH = Framework(
         "out_channels": "out_channels",
     },
     data="(N, C, *size) or (C, *size)",
-    kernel=KERNELS["torch"],
     padding="cut off both ends of the result: an int, or one an axis, not negative",
     read=read,
     write=write,

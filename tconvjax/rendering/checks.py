@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import sympy
 
-from tconvjax.geometry import Geometry, Words, fail
+from tconvjax.geometry import Words, fail
 
 LEAST_WIDTH = 7
 """Columns of a terminal in which the first and the last column of a matrix have room."""
@@ -55,13 +55,6 @@ def xml(root: ET.Element) -> str:
 
 
 # -- what is asked for -----------------------------------------------------------------------------
-
-
-def check_geometry(geometry: Any) -> None:
-    """Refuse what is no Geometry."""
-    if not isinstance(geometry, Geometry):
-        fail("geometry", Words(type(geometry).__name__), "it must be a Geometry",
-             "make one with Geometry.of_conv or Geometry.of_conv_transpose")  # fmt: skip
 
 
 def no_document(document: Any) -> NoReturn:

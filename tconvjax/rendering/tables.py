@@ -9,8 +9,8 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Geometry, Words, fail, links
-from tconvjax.rendering.checks import check_cells, check_count, check_geometry, readable, sides
+from tconvjax.geometry import Geometry, Words, checked, fail, links
+from tconvjax.rendering.checks import check_cells, check_count, readable, sides
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
@@ -65,7 +65,7 @@ def conv_table(
         >>> conv_table(Geometry.of_conv((1, 512, 512), (1, 1, 3, 3))).shape
         (32, 32)
     """
-    check_geometry(geometry)
+    checked(geometry)
     check_count("most", most, 3)
     taps = Kernel(geometry, kernel)
     shapes = [geometry.out_shape, geometry.in_shape]
@@ -154,7 +154,7 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
         1764
     """
-    check_geometry(geometry)
+    checked(geometry)
     products = _most_products(geometry)
     if products > MOST_DOTS:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
@@ -234,7 +234,7 @@ def links_picture(geometry: Geometry) -> Linked:
         >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
         6
     """
-    check_geometry(geometry)
+    checked(geometry)
     if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
              "links are drawn between arrays of one channel and of one or two axes",
