@@ -161,6 +161,12 @@ def test_what_was_pooled_is_put_back() -> None:
     )
 
 
+@pytest.mark.parametrize("stride", [None, 2, (2, 2), np.array([2, 2])], ids=str)
+def test_a_stride_may_be_spelled_as_it_likes(stride: Any) -> None:
+    y, indices = up.max_pool(np.arange(16).reshape(1, 4, 4), (2, 2), stride, return_indices=True)
+    assert up.max_unpool(y, indices, (2, 2), stride).sum() == 5 + 7 + 13 + 15
+
+
 @given(st.data())
 def test_maxima_go_wherever_their_indices_say(data: st.DataObject) -> None:
     """In their own windows or not, some of them outside of the plane."""
@@ -458,6 +464,15 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: up.checkerboard(Geometry.of_conv((1, 5), (1, 1, 2)), np.ones(3)), "kernel=array of shape (3,): the geometry's kernel has shape (1, 1, 2)"),
     (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2), int)), "w=array of dtype int64: least squares need floats"),
     (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), method="fft"), "method='fft': it wants padding_mode='circular'"),
+    (lambda: up_any.bilinear_kernel(1.5), "factor=1.5: it must be a whole number"),
+    (lambda: up_any.upsample(X, (2, 1.5)), "factor=1.5: it must be a whole number"),
+    (lambda: up_any.overlap(None), "it must be a Geometry; make one"),
+    (lambda: up_any.checkerboard(5), "it must be a Geometry; make one"),
+    (lambda: up_any.transposed_scaling(1, "fan", "normal"), "mode='fan': the choices are fan_in, fan_out, fan_avg"),
+    (lambda: up_any.transposed_scaling(1, "fan_in", "cauchy"), "distribution='cauchy': the choices are"),
+    (lambda: up_any.avg_pool(X, 2, divisor_override="a"), "divisor_override='a': it must be"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping="a"), "damping='a': it is at least 0"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), tolerance=float("nan")), "tolerance=nan: it is at least 0"),
     (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping=-1.0), "damping=-1.0: it is at least 0"),
 ]  # fmt: skip
 

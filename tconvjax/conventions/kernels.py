@@ -122,7 +122,20 @@ def convert_kernel(kernel: Any, source: str, target: str, *, groups: int = 1) ->
 
 
 def relaid(w: Any, source: str, target: str, groups: int) -> Any:
-    """`convert_kernel` for NumPy and JAX arrays alike, under ``jit`` too."""
+    """`convert_kernel` for NumPy and JAX arrays alike, under ``jit`` too.
+
+    Args:
+        w: a kernel of two channel axes and one axis or more of taps, laid out as ``source`` says.
+        source: a key of `KERNELS`.
+        target: a key of `KERNELS`.
+        groups: blocks of channels of the layer, at least 1.
+
+    Returns:
+        An array of the same kind and dtype, laid out as ``target`` says.
+
+    Raises:
+        GeometryError: if there is no such layout, or groups do not divide the channels.
+    """
     there, wanted = kernel_layout("source", source), kernel_layout("target", target)
     came, go = there.spec(w.ndim - 2), wanted.spec(w.ndim - 2)
     check_kernel_groups(w, came, there.backwards, groups)

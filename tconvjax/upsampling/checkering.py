@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Axis, Geometry, Words, fail
+from tconvjax.geometry import Axis, Geometry, Words, checked, fail
 
 MOST_COUNTED = 2**26
 """Elements of a result, or phases, that are counted."""
@@ -35,7 +35,7 @@ def overlap(geometry: Geometry) -> NDArray[np.int64]:
         >>> overlap(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2)).tolist()
         [1, 1, 2, 1, 2, 1, 2, 1, 1]
     """
-    _check_size("geometry", geometry.in_size)
+    _check_size("geometry", checked(geometry).in_size)
     lines = [_overlap(axis) for axis in geometry.axes]
     return functools.reduce(np.multiply.outer, lines)
 
@@ -109,7 +109,7 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
 
     A. Odena et al., doi:10.23915/distill.00003.
     """
-    _check_size("stride", geometry.stride)
+    _check_size("stride", checked(geometry).stride)
     if kernel is None:
         lines = [np.bincount(_phases(a), minlength=a.stride) for a in geometry.axes]
         sums = functools.reduce(np.multiply.outer, lines).astype(np.float64)[None]

@@ -77,8 +77,9 @@ def deconvolve(
         if not jnp.issubdtype(value.dtype, jnp.inexact):
             fail(name, Words(f"array of dtype {value.dtype}"), "least squares need floats",
                  f"convert it: {name}.astype(float)")  # fmt: skip
-    if damping < 0:
-        fail("damping", damping, "it is at least 0", "give 0 or more")
+    for name, number in (("damping", damping), ("tolerance", tolerance)):
+        if not isinstance(number, int | float) or not number >= 0:
+            fail(name, number, "it is at least 0", "give 0 or more")
     given: dict[str, Any] = {
         "stride": stride, "dilation": dilation, "groups": groups, "padding_mode": padding_mode,
     }  # fmt: skip

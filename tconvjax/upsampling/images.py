@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,7 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
     """
     if layout is not None:
         return _named(name, x, layout)
-    lengths = {len(a) for a in map(_read, arguments) if isinstance(a, tuple)}
+    lengths = {count for count in map(how_many, arguments) if count}
     rank = max(lengths, default=x.ndim - 2)
     if len(lengths) > 1 or rank < 1 or x.ndim < rank + 1:
         fail(name, Words(f"array of shape {x.shape}"), "it has a channel axis and one spatial axis "
@@ -75,8 +76,10 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
     return Places(tuple(range(x.ndim - rank, x.ndim)), x.ndim - rank - 1)
 
 
-def _read(value: Any) -> Any:
-    return frozen("arguments", value) if not isinstance(value, float) else value
+def how_many(value: Any) -> int:
+    """How many axes an argument names: 0 for one number, and for what is no argument at all."""
+    many = isinstance(value, Sequence) and not isinstance(value, str)
+    return len(value) if many or getattr(value, "ndim", 0) else 0
 
 
 def _named(name: str, x: Any, layout: str) -> Places:

@@ -143,7 +143,8 @@ def transposed_scaling(
         A function of (key, shape, dtype) for shapes (O, C / groups, *k).
 
     Raises:
-        GeometryError: by that function, if groups do not divide O.
+        GeometryError: if there is no such mode or distribution; by that function, if groups do not
+            divide O.
 
     Examples:
         >>> init = transposed_scaling(1.0, "fan_in", "normal", stride=2)
@@ -151,6 +152,8 @@ def transposed_scaling(
         >>> bool(abs(w.var() * 64 * 16 / 4 - 1) < 0.1)
         True
     """
+    check_choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
+    check_choice("distribution", distribution, ("truncated_normal", "normal", "uniform"))
     blocks = group_count(groups)
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -171,30 +174,78 @@ def transposed_scaling(
 
 
 def lecun_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_in", "truncated_normal"): results of the input's variance."""
+    """`transposed_scaling` (1, "fan_in", "truncated_normal"): results of the input's variance.
+
+    Args:
+        stride: of the layer: an int or one an axis.
+        groups: of the layer.
+
+    Returns:
+        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
+    """
     return transposed_scaling(1.0, "fan_in", "truncated_normal", stride=stride, groups=groups)
 
 
 def lecun_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_in", "uniform")."""
+    """`transposed_scaling` (1, "fan_in", "uniform").
+
+    Args:
+        stride: of the layer: an int or one an axis.
+        groups: of the layer.
+
+    Returns:
+        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
+    """
     return transposed_scaling(1.0, "fan_in", "uniform", stride=stride, groups=groups)
 
 
 def he_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (2, "fan_in", "truncated_normal"): the same behind a ReLU."""
+    """`transposed_scaling` (2, "fan_in", "truncated_normal"): the same behind a ReLU.
+
+    Args:
+        stride: of the layer: an int or one an axis.
+        groups: of the layer.
+
+    Returns:
+        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
+    """
     return transposed_scaling(2.0, "fan_in", "truncated_normal", stride=stride, groups=groups)
 
 
 def he_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (2, "fan_in", "uniform")."""
+    """`transposed_scaling` (2, "fan_in", "uniform").
+
+    Args:
+        stride: of the layer: an int or one an axis.
+        groups: of the layer.
+
+    Returns:
+        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
+    """
     return transposed_scaling(2.0, "fan_in", "uniform", stride=stride, groups=groups)
 
 
 def glorot_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_avg", "truncated_normal")."""
+    """`transposed_scaling` (1, "fan_avg", "truncated_normal").
+
+    Args:
+        stride: of the layer: an int or one an axis.
+        groups: of the layer.
+
+    Returns:
+        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
+    """
     return transposed_scaling(1.0, "fan_avg", "truncated_normal", stride=stride, groups=groups)
 
 
 def glorot_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_avg", "uniform")."""
+    """`transposed_scaling` (1, "fan_avg", "uniform").
+
+    Args:
+        stride: of the layer: an int or one an axis.
+        groups: of the layer.
+
+    Returns:
+        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
+    """
     return transposed_scaling(1.0, "fan_avg", "uniform", stride=stride, groups=groups)

@@ -32,7 +32,7 @@ from tconvjax.upsampling.functions import (
     outer,
     stamp,
 )
-from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
+from tconvjax.upsampling.images import Places, array, conv_numbers, each, how_many, places
 
 MOST_TAPS = 64
 """Of a stamp that is spread along all axes at once: a larger one costs less axis by axis."""
@@ -48,7 +48,7 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
 
     w[t] = 1 - |t - (k - 1) / 2| / factor, with k = 2 * factor taps for even factors and
     2 * factor - 1 for odd ones, so that a transposed convolution with stride ``factor`` and padding
-    (k - factor) // 2 (and ``factor // 2`` for both) gives factor * n elements from n.
+    (k - factor) / 2, which is whole, gives factor * n elements from n.
 
     Args:
         factor: an int for all axes, or one an axis, at least 1.
@@ -69,7 +69,7 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
 
     The filler of J. Long et al., arXiv:1411.4038, for every channel by itself.
     """
-    factors = each("factor", factor, rank or (1 if isinstance(factor, int) else len(factor)), 1)
+    factors = each("factor", factor, rank or how_many(factor) or 1, 1)
     return jnp.asarray(outer([stamp(METHODS["linear"], f) for f in factors]), dtype)
 
 
@@ -231,7 +231,7 @@ def _along(
 ) -> jax.Array:  # fmt: skip
     """Interpolate one axis: a matrix product, or where that is large, neighbour by neighbour."""
     n = x.shape[position]
-    if n == m and not align_corners:
+    if n == m:  # the identity, whether corners are aligned or not
         return x
     line = Line.of(n, m, method, align_corners)
     if n * m <= MOST_ENTRIES:

@@ -14,7 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Ints, Words, fail
+from tconvjax.geometry import Ints, Words, fail, frozen, ints
 from tconvjax.operations import conv
 from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
 from tconvjax.upsampling.windows import Window, windows_of
@@ -180,12 +180,14 @@ def max_unpool(
              f"it has a whole number for each element of y, of shape {value.shape}",
              "give max_pool's, with return_indices=True")  # fmt: skip
     there = places("y", value, layout, kernel_size, stride, padding, output_size)
-    sizes = _unpooled_sizes(there.sizes(value.shape), kernel_size, stride, padding, output_size)
+    kernels = each("kernel_size", kernel_size, there.rank, 1)
+    strides = kernels if stride is None else each("stride", stride, there.rank, 1)
+    old = there.sizes(value.shape)
+    sizes = _unpooled_sizes(old, kernels, strides, padding, output_size)
     spatial = tuple(range(value.ndim - there.rank, value.ndim))
     value, index = (jnp.moveaxis(v, there.spatial, spatial) for v in (value, index))
-    kernels = each("kernel_size", kernel_size, there.rank, 1)
-    tiles = tuple(n * k for n, k in zip(value.shape[-there.rank :], kernels, strict=True))
-    if sizes == tiles and stride in (None, kernel_size) and value.size:
+    tiles = tuple(n * k for n, k in zip(old, kernels, strict=True))
+    if sizes == tiles and strides == kernels and value.size:
         # Where windows do not overlap and all indices lie in their own, no scatter is needed; it
         # takes several times as long on a CPU.
         result = lax.cond(
@@ -234,12 +236,10 @@ def _by_window(value: jax.Array, index: jax.Array, kernels: tuple[int, ...]) -> 
 
 
 def _unpooled_sizes(
-    given: Sequence[int], kernel_size: Ints, stride: Ints | None, padding: Ints,
+    given: Sequence[int], kernels: Sequence[int], strides: Sequence[int], padding: Ints,
     output_size: Ints | None,
 ) -> tuple[int, ...]:  # fmt: skip
     rank = len(given)
-    kernels = each("kernel_size", kernel_size, rank, 1)
-    strides = kernels if stride is None else each("stride", stride, rank, 1)
     pads = each("padding", padding, rank, 0)
     steps = list(zip(given, kernels, strides, pads, strict=True))
     sizes = tuple((n - 1) * s + k - 2 * p for n, k, s, p in steps)
@@ -302,7 +302,8 @@ def avg_pool(
         value = value.astype(jnp.result_type(float))
     there = places("x", value, layout, kernel_size, stride, padding)
     windows = windows_of(there.sizes(value.shape), kernel_size, stride, padding, 1, ceil_mode)
-    if divisor_override == 0:
+    if divisor_override is not None and not ints("divisor_override", frozen(
+            "divisor_override", divisor_override), 1, -(2**31))[0]:  # fmt: skip
         fail("divisor_override", 0, "nothing is divided by 0", "give another number")
     channels = value.shape[there.channel]
     total = conv(
