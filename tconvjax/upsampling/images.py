@@ -79,7 +79,7 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
 def how_many(value: Any) -> int:
     """How many axes an argument names: 0 for one number, and for what is no argument at all."""
     many = isinstance(value, Sequence) and not isinstance(value, str)
-    return len(value) if many or getattr(value, "ndim", 0) else 0
+    return len(value) if many or (hasattr(value, "ndim") and value.ndim) else 0
 
 
 def _named(name: str, x: Any, layout: str) -> Places:
