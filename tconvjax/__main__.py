@@ -307,6 +307,7 @@ def _checkerboard_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Two axes, unless a number an axis says otherwise."
     parser.add_argument("--kernel", type=numbers(1), required=True, help="its size, such as 3")
     _add_steps(parser)
+    parser.add_argument("-o", "--output", type=file, help="a picture of it, as SVG")
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tconvjax import upsampling
+from tconvjax import Geometry, upsampling
 from tests.test_command import normal, run, save
 
 
@@ -82,6 +83,22 @@ def test_a_checkerboard_is_shaded_and_explained(capsys: pytest.CaptureFixture[st
     assert "unevenness 0: the kernel is a multiple of the stride" in capsys.readouterr().out
     assert run("checkerboard", "--kernel", "3x3x3", "--stride", 2) == 0
     assert "█" not in capsys.readouterr().out
+
+
+def test_a_checkerboard_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "board.svg"
+    assert run("checkerboard", "--kernel", 3, "--stride", 2, "-o", picture) == 0
+    written = picture.read_text(encoding="utf-8")
+    there = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2)
+    counts = upsampling.overlap(there).ravel().tolist()
+    root = ElementTree.fromstring(written)
+    texts = [t.text for t in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[: 1 + len(counts)] == ["stamps", *map(str, counts)]
+    assert "unevenness 0.484" in written
+    assert run("checkerboard", "--kernel", "3x3x3", "-o", tmp_path / "no.svg") == 2
+    assert "a picture has 2 axes, and these are 3; leave it out" in capsys.readouterr().err
+    assert run("checkerboard", "--kernel", 3, "-o", tmp_path / "no" / "no.svg") == 2
+    assert list(tmp_path.iterdir()) == [picture]
 
 
 @pytest.mark.parametrize(("words", "message"), [

@@ -30,6 +30,7 @@ TABLE = rendering.conv_table(G)
 DOCUMENTS: dict[str, Any] = {
     "words": rendering.Words("a < b & c", level=1),
     "matrix": TABLE,
+    "heat": rendering.heat_table([[0, 1.5], [4, -2]], name="stamps"),
     "array": rendering.array_table([[0, 1.5], [sympy.Symbol("w_0_1"), -2]], name="y"),
     "equation": rendering.Equation((sympy.Symbol("w_0") ** 2, "=", sympy.eye(2), "→", TABLE)),
     "sparsity": rendering.sparsity(Geometry.of_conv((1, 9, 9), (1, 1, 3, 3), stride=2)),
@@ -241,6 +242,8 @@ def test_a_matrix_has_two_sizes_that_are_numbers(reader: Any) -> None:
         (lambda v: rendering.to_animation(v), "one document or more; give a list of documents"),
         (lambda v: rendering.to_animation([ONE], seconds=v), "above 0; give one such as 1.2"),
         (lambda v: rendering.array_table(v), "an array of one or two axes; give nested lists"),
+        (lambda v: rendering.heat_table([1], most=v), "at least 3; give an int"),
+        (lambda v: rendering.heat_table(v), "one or two axes; take one|wants (real|finite)"),
     ],
 )
 @pytest.mark.parametrize("value", [None, 0, -2.5, float("nan"), "80", True])
@@ -402,6 +405,28 @@ def test_indexed_symbols_are_named_like_the_others() -> None:
     row = rendering.matrix_table(sympy.Matrix([[w[0, 1], sympy.Symbol("w_0_1"), w[0, 10]]]))
     assert rendering.to_text(row) == "[  w01   w01 w0,10]"
     assert rendering.to_mathml(row).count("<msub>") == 3
+
+
+def test_a_shade_says_how_much() -> None:
+    rng = np.random.default_rng(0)
+    for values in (rng.integers(0, 9, (3, 5)), rng.normal(size=(40, 50)), np.zeros((2, 2))):
+        table = rendering.heat_table(values)
+        seen = [
+            (float(cell.entry), cell.tap)
+            for row in table.cells for cell in row if cell.tap is not None
+        ]  # fmt: skip
+        assert len(seen) == min(values.shape[0], 31) * min(values.shape[1], 31)
+        ordered = [tap for _, tap in sorted(seen)]
+        assert ordered == sorted(ordered)
+        for amount, tap in seen:  # equal steps of the amount are equal steps of the shade
+            low = min(0, values.min())
+            share = (amount - low) / (max(values.max(), 0) - low or 1)
+            assert abs(tap - 63 * share) <= 0.5
+    assert rendering.heat_table([1, 2]).alt == "an array, 1 x 2: from 1 to 2"
+    with pytest.raises(GeometryError, match="wants finite numbers; give them without"):
+        rendering.heat_table([1.0, np.inf])
+    with pytest.raises(GeometryError, match="wants real numbers; give an array of numbers"):
+        rendering.heat_table([sympy.Symbol("w")])
 
 
 def test_links_are_told_in_text() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tconvjax import upsampling
+from tconvjax import rendering, upsampling
 from tconvjax.command import files
 from tconvjax.command.arguments import CommandError, by, for_axes
 from tconvjax.command.files import Numbers
@@ -102,8 +102,12 @@ def run_checkerboard(arguments: argparse.Namespace) -> int:
         The exit status, 0.
 
     Raises:
+        CommandError: if there is no picture of so many axes.
+        FileError: if the picture cannot be written.
         GeometryError: if the arguments describe no transposed convolution.
     """
+    if arguments.output is not None:
+        files.check_target(arguments.output)
     kernel, stride = arguments.kernel, arguments.stride
     given = [value for value in (kernel, stride, arguments.dilation) if isinstance(value, tuple)]
     rank = len(given[0]) if given else 2
@@ -115,12 +119,22 @@ def run_checkerboard(arguments: argparse.Namespace) -> int:
         padding=for_axes(arguments.padding, rank),
     )  # fmt: skip
     found = upsampling.checkerboard(there)
+    if arguments.output is not None and rank > 2:
+        raise CommandError(f"--output: a picture has 2 axes, and these are {rank}; leave it out")
     if rank <= 2:
         counts = upsampling.overlap(there)[tuple(slice(MOST_SHOWN) for _ in range(rank))]
+        if arguments.output is not None:
+            files.write_text(arguments.output, rendering.to_svg(_pictured(counts, found)) + "\n")
         print("\n".join(_shaded(counts.reshape(-1, counts.shape[-1]).tolist())))
         print(f"from {counts.min()} to {counts.max()} stamps on an element")
     print(str(found))
     return 0
+
+
+def _pictured(counts: Any, found: upsampling.Checkerboard) -> rendering.Document:
+    """The counts as shaded squares, and what to change below them."""
+    return rendering.stack([rendering.heat_table(counts, name="stamps"),
+                            rendering.Words(str(found))])  # fmt: skip
 
 
 def _shaded(counts: Sequence[Sequence[int]]) -> list[str]:

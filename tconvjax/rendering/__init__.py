@@ -19,6 +19,7 @@ from tconvjax.rendering.document import (
     Words,
     stack,
 )
+from tconvjax.rendering.heat import heat_table
 from tconvjax.rendering.html import to_html
 from tconvjax.rendering.latex import matrix_latex, to_latex
 from tconvjax.rendering.mathml import to_mathml
@@ -46,6 +47,7 @@ __all__ = [
     "Words",
     "array_table",
     "conv_table",
+    "heat_table",
     "links_picture",
     "matrix_latex",
     "matrix_table",
