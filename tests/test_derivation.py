@@ -11,7 +11,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 
-from tconvjax import Geometry, GeometryError, out_size, symbolic
+from tconvjax import Geometry, GeometryError, out_size, rendering, symbolic
 from tests.strategies import ANY_MODE, Arguments, arguments
 
 
@@ -92,3 +92,51 @@ def test_a_claim_that_nothing_checks_is_refused() -> None:
     assert symbolic.Step("a", "b", (1, 2), "unequal").holds
     assert not symbolic.Step("a", "b", (sympy.eye(2), sympy.zeros(2, 2))).holds
     assert not symbolic.Step("a", "b", (sympy.eye(2), sympy.eye(3))).holds
+
+
+@settings(max_examples=15)
+@given(arguments(ranks=(1,), modes=ANY_MODE, most_groups=2))
+def test_an_equation_is_true_as_it_is_written(a: Arguments) -> None:
+    """Matrices beside one another are multiplied, and signs stand between sums and sides."""
+    for step in symbolic.derivation(a.geometry).steps:
+        if not step.written:
+            continue
+        sides = [list(group) for sign, group in itertools.groupby(
+            step.written, lambda part: part in ("=", "≠")) if not sign]  # fmt: skip
+        values = [_value(side) for side in sides if side != ["∂y/∂x"]]
+        expected = [side.as_mutable() for side in step.equation if hasattr(side, "as_mutable")]
+        for value in values[:2]:
+            found = sympy.Matrix(value).applyfunc(sympy.expand)
+            assert any(found == sympy.Matrix(e).applyfunc(sympy.expand) for e in expected) or (
+                step.title == "The sum"  # whose left side is the name y
+            )
+
+
+def _value(side: list[Any]) -> Any:
+    terms: list[Any] = []
+    factors: list[Any] = []
+    for part in [*side, "+"]:
+        if part == "+":
+            product = factors[0]
+            for factor in factors[1:]:
+                product = product * factor
+            terms, factors = [*terms, product], []
+        else:
+            factors.append(part)
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def test_a_derivation_is_a_document() -> None:
+    chain = symbolic.derivation(Geometry.of_conv((1, 5), (1, 1, 3), stride=2))
+    document = rendering.derivation_document(chain)
+    text = rendering.to_text(document)
+    for step in chain.steps:
+        assert step.title in text
+    plain = rendering.derivation_document(chain, words=False)
+    assert len(plain.parts) == len(chain.steps)
+    assert rendering.to_latex(plain).count(r"\partial y/\partial x") == 1
+    with pytest.raises(GeometryError, match="it must be a Derivation; make one with"):
+        rendering.derivation_document(None)  # type: ignore[arg-type]

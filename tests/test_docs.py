@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import tconvjax
-from tconvjax import conventions, explaining, matrices, rendering, symbolic, upsampling
+from tconvjax import conventions, explaining, fences, matrices, rendering, symbolic, upsampling
 from tests import docs_examples
 
 ROOT = docs_examples.ROOT
@@ -74,7 +74,7 @@ def test_the_plugin_takes_every_page(path: Path) -> None:
 @pytest.mark.parametrize("path", WRITTEN, ids=named)
 def test_python_is_fenced_so_that_it_runs(path: Path) -> None:
     languages = set(re.findall(r"^ *```[ {.]*([A-Za-z]\w*)", path.read_text("utf-8"), re.MULTILINE))
-    assert languages <= {"python", "bash", "text"}
+    assert languages <= {"python", "bash", "text", "tconv", "yaml", "html"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_readme_has_the_two_commands_verbatim(command: str) -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     names = {f"tconvjax.{name}" for name in tconvjax.__all__}
-    for module in (conventions, symbolic, rendering, explaining, upsampling):
+    for module in (conventions, symbolic, rendering, explaining, upsampling, fences):
         names |= {f"{module.__name__}.{name}" for name in module.__all__
                   if inspect.isroutine(getattr(module, name)) or
                   inspect.isclass(getattr(module, name))}  # fmt: skip

@@ -5,6 +5,7 @@ One small algebra of documents (`Words`, `Equation`, `Table`, `Sparsity`, `Linke
 """
 
 from tconvjax.rendering.csv import to_csv
+from tconvjax.rendering.derivations import derivation_document
 from tconvjax.rendering.document import (
     Abridged,
     Beside,
@@ -47,6 +48,7 @@ __all__ = [
     "Words",
     "array_table",
     "conv_table",
+    "derivation_document",
     "heat_table",
     "links_picture",
     "matrix_latex",

@@ -70,28 +70,29 @@ def to_html(document: Document, *, style: bool = True) -> str:
     """
     block = ET.Element("div", {"class": "tconv"})
     if style:
-        ET.SubElement(block, "style").text = STYLE + _lit(_most_taps(document))
+        ET.SubElement(block, "style").text = sheet(most_taps(document))
     block.append(_element(document))
     return xml(block)
 
 
-def _lit(taps: int) -> str:
-    """Rules that light every cell of a tap while the pointer is on one of them."""
-    return "".join(
+def sheet(taps: int) -> str:
+    """The style of documents with so many taps, with a rule for each that lights all its cells."""
+    return STYLE + "".join(
         f'.tconv:has([data-tap="{n}"]:hover) [data-tap="{n}"]'
         "{outline:3px solid;outline-offset:-3px;stroke-width:3}"
         for n in range(min(taps, 64))
     )
 
 
-def _most_taps(document: Any) -> int:
+def most_taps(document: Any) -> int:
+    """The colours of the part of a document that has the most."""
     match document:
         case Table(taps=taps) | Sparsity(taps=taps):
             return taps
         case Linked(tables):
-            return max(map(_most_taps, tables), default=0)
+            return max(map(most_taps, tables), default=0)
         case Stack(parts) | Beside(parts) | Equation(parts):
-            return max(map(_most_taps, parts), default=0)
+            return max(map(most_taps, parts), default=0)
         case _:
             return 0
 

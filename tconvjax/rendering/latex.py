@@ -31,7 +31,8 @@ from tconvjax.rendering.tables import matrix_table
 
 MOST_ENTRIES = 4096
 _DOTS = {DOTS_ACROSS: r"\cdots", DOTS_DOWN: r"\vdots", DOTS_DIAGONAL: r"\ddots"}
-_SIGNS = {"→": r"\to", "≠": r"\neq", "·": r"\cdot", "×": r"\times"}
+_SIGNS = {"→": r"\to", "≠": r"\neq", "·": r"\cdot", "×": r"\times",
+          "∂y/∂x": r"\partial y/\partial x"}  # fmt: skip
 _ESCAPED = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&",
             "#": r"\#", "%": r"\%", "_": r"\_", "^": r"\^{}", "~": r"\~{}"}  # fmt: skip
 

@@ -274,7 +274,8 @@ def _named(
     sizes: tuple[int, ...], letter: str, names: Mapping[tuple[int, ...], Any],
     colours: Mapping[tuple[int, ...], int],
 ) -> Table:  # fmt: skip
-    rows, columns = (1, *sizes)[-2:]
+    # One axis as a column, so that the lines between two of them do not lie on one another.
+    rows, columns = sizes if len(sizes) == 2 else (sizes[0], 1)
     cells = tuple(
         tuple(
             Cell(
@@ -282,9 +283,7 @@ def _named(
                 colours.get(index),
                 f"{letter} {_told(index)}",
             )
-            for index in (
-                (column,) if len(sizes) == 1 else (row, column) for column in range(columns)
-            )
+            for index in ((row,) if len(sizes) == 1 else (row, column) for column in range(columns))
         )
         for row in range(rows)
     )
@@ -321,7 +320,7 @@ def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
 
 
 def _square(index: tuple[int, ...]) -> tuple[int, int]:
-    return (0, index[0]) if len(index) == 1 else (index[0], index[1])
+    return (index[0], 0) if len(index) == 1 else (index[0], index[1])
 
 
 def _dots(row: int, column: int) -> Cell:

@@ -37,12 +37,15 @@ class Step:
         words: why it holds, and what it says.
         equation: left and right side, scalars or matrices.
         claim: "equal", or "unequal" where the point is that the two sides differ.
+        written: the equation as people write it, matrices beside what they are multiplied by and
+            signs as text; the two sides if there is no more to show.
     """
 
     title: str
     words: str
     equation: tuple[Any, Any]
     claim: str = "equal"
+    written: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a claim that nothing could check."""
@@ -194,16 +197,16 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     yield Step(
         "The sum", "Each output is a sum of products of taps with the elements that they meet: the "
         "derivative in y of the sum T of all products y w x.",
-        (_derivatives(form, y), sums),
+        (_derivatives(form, y), sums), written=(y, "=", sums),
     )  # fmt: skip
     yield Step(
         "The matrix", "The sums are linear in x, so a matrix C gives them all: the taps of an "
         "output stand in its row, each in the column of the element that it meets.",
-        (matrix * x, sums),
+        (matrix * x, sums), written=(matrix, x, "=", sums),
     )  # fmt: skip
     yield Step(
         "The same by calculus", "C holds the derivatives of the outputs in the inputs.",
-        (jacobian(geometry), matrix),
+        (jacobian(geometry), matrix), written=("∂y/∂x", "=", matrix),
     )  # fmt: skip
     yield Step(
         "The transpose", "For all x and y the product of C x with y is that of x with C.T y. C.T "
@@ -214,11 +217,13 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         "The sum, read backwards", "Row j of C.T gathers every output that element j went into, "
         "with the tap that it went through: the derivative of T in x.",
         (matrix.T * y, _derivatives(form, x)),
+        written=(matrix.T, y, "=", _derivatives(form, x)),
     )  # fmt: skip
     yield Step(
         "One element to many", "C.T y is also the sum of the rows of C, each times its element of "
         "y: every element stamps a kernel onto the result.",
         (matrix.T * y, _stamped(matrix, y)),
+        written=(*_stamps(matrix, y), "=", _stamped(matrix, y)),
     )  # fmt: skip
     size = math.prod(geometry.in_shape)
     product = (matrix.T * matrix).applyfunc(sympy.expand)
@@ -228,6 +233,7 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         "C.T C is not 1.",
         (product, one),
         "unequal" if product != one else "equal",
+        (matrix.T, matrix, "=", product, *(("≠", one) if product != one else ())),
     )  # fmt: skip
     if max(geometry.stride) > 1 and not geometry.bordered:
         larger = _largest_alike(geometry)
@@ -267,6 +273,12 @@ def _trilinear_form(geometry: Geometry) -> Any:
 def _derivatives(form: Any, column: sympy.Matrix) -> sympy.Matrix:
     found = _partials(form, set(column))
     return sympy.Matrix(len(column), 1, [found.get(symbol, sympy.S.Zero) for symbol in column])
+
+
+def _stamps(matrix: sympy.SparseMatrix, y: sympy.Matrix) -> list[Any]:
+    """Each element of y, the column of C.T that it multiplies, and plus signs between them."""
+    parts = [(y[n], matrix[n, :].T) for n in range(matrix.rows)]
+    return [item for n, pair in enumerate(parts) for item in (("+", *pair) if n else pair)]
 
 
 def _stamped(matrix: sympy.SparseMatrix, y: sympy.Matrix) -> sympy.Matrix:

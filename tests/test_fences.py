@@ -1,0 +1,334 @@
+"""Fences in Markdown: every view in every format, and a word with its line for what is wrong."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import markdown
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymdownx.superfences import SuperFencesException
+
+import tconvjax as tc
+from tconvjax import fences
+from tconvjax.fences.reading import FORMATS, VIEWS, read
+from tconvjax.fences.views import shown
+from tconvjax.geometry import GeometryError
+from tconvjax.rendering import Linked, Sparsity, Stack, Table
+
+BODIES = {
+    "matrix": "in_size: 4x4\nkernel: 3x3",
+    "transpose": "in_size: 5\nkernel: 3\nstride: 2\nw: 1,-2,1/3",
+    "product": "out_size: 2x2\nkernel: 2\ny: 0,1,2,3\nw: 4,7,2,2",
+    "sparsity": "in_size: 12x12\nkernel: 3\ntransposed: yes",
+    "stamps": "out_size: 2x2\nkernel: 2\ny: 0,1,2,3\nw: 4,7,2,2",
+    "zeros": "out_size: 2\nkernel: 3\nstride: 2\npadding: 1\nwords: no",
+    "polyphase": "out_size: 3\nkernel: 4\nstride: 2",
+    "links": "in_size: 5\nkernel: 3\nstride: 2",
+    "sizes": "out_size: 4\nkernel: 3\nstride: 2\npadding: 1\noutput_padding: 1",
+    "overlap": "out_size: 5x5\nkernel: 3\nstride: 2",
+    "derivation": "in_size: 4\nkernel: 3",
+}
+CONFIG: dict[str, Any] = {
+    "pymdownx.superfences": {
+        "custom_fences": [
+            {"name": "tconv", "class": "tconv", "format": fences.format,
+             "validator": fences.validator}
+        ]
+    }
+}  # fmt: skip
+
+
+def page(text: str) -> str:
+    extensions = ["tconvjax.fences", "pymdownx.superfences", "toc", "md_in_html", "attr_list"]
+    return markdown.markdown(text, extensions=extensions, extension_configs=CONFIG)
+
+
+def fence(view: str, body: str = "", *more: str) -> str:
+    return "\n".join(["```tconv", f"view: {view}", body or BODIES[view], *more, "```"])
+
+
+def elements(html: str) -> ET.Element:
+    """The page as XML, which every figure is."""
+    return ET.fromstring(f"<body>{html}</body>")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("view", BODIES)
+def test_every_view_is_shown_in_every_format(view: str, form: str) -> None:
+    if form == "animation" and view != "stamps":
+        with pytest.raises(SuperFencesException, match="shows the stamps; take view: stamps"):
+            page(fence(view, "", f"format: {form}"))
+        return
+    text = f"# Title\n\n{fence(view, '', f'format: {form}', 'caption: a < b & c')}\n\nafter"
+    html = page(text)
+    root = elements(html)
+    (figure,) = root.iter("figure")
+    assert figure.find("figcaption").text == "a < b & c"  # type: ignore[union-attr]
+    inside = {"html": "div", "text": "pre", "mathml": "{*}math"}.get(form, "{*}svg")
+    assert figure.find(inside) is not None
+    assert html.count("<style>.tconv-figure") == 1
+    assert "```" not in html
+    assert page(text) == html
+
+
+def test_every_view_has_a_fence() -> None:
+    assert set(BODIES) | {"explorer"} == set(VIEWS) == set(fences.VIEWS)
+
+
+def test_a_fence_shows_what_the_library_works_out() -> None:
+    stamps = shown(read(f"view: stamps\n{BODIES['stamps']}"))
+    there = tc.Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
+    w = np.array([[[[4, 7], [2, 2]]]])
+    assert isinstance(stamps, Stack)
+    last = stamps.parts[-1].parts[-1]  # type: ignore[union-attr]
+    assert isinstance(last, Table)
+    z = tc.conv_transpose(np.array([[[0, 1], [2, 3]]]), w)
+    assert [[int(str(c.entry)) for c in row] for row in last.cells] == np.asarray(z)[0].tolist()
+    overlap = shown(read(f"view: overlap\n{BODIES['overlap']}"))
+    assert isinstance(overlap, Table)
+    counts = np.array([[int(cell.entry) for cell in row] for row in overlap.cells])
+    ones = tc.conv_transpose(np.ones((1, 5, 5), int), np.ones((1, 1, 3, 3), int), stride=2)
+    np.testing.assert_array_equal(counts, np.asarray(ones)[0])
+    dots = shown(read(f"view: sparsity\n{BODIES['sparsity']}"))
+    assert isinstance(dots, Sparsity)
+    assert dots.shape == (144, 100)
+    lines = shown(read(f"view: links\n{BODIES['links']}"))
+    assert isinstance(lines, Linked)
+    assert len(lines.links) == len(list(tc.links(tc.Geometry.of_conv((1, 5), (1, 1, 3), stride=2))))
+    assert there.in_size == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("out_size: 4\nkernel: 3\nstride: 2\npadding: 1\noutput_padding: 1",
+         [["4", "0", "7"], ["4", "1", "8"]]),
+        ("in_size: 7\nkernel: 3\nstride: 2\npadding: 1", [["4", "0", "7"], ["4", "1", "8"]]),
+        ("in_size: 7\nkernel: 3\nstride: 2\npadding: SAME", [["4", "7", "7"], ["4", "8", "8"]]),
+        ("out_size: 1\nkernel: 1\nstride: 3", [["1", "0", "1"], ["1", "1", "2"], ["1", "2", "3"]]),
+    ],
+)  # fmt: skip
+def test_sizes_are_all_that_share_an_output(body: str, expected: list[list[str]]) -> None:
+    table = shown(read(f"view: sizes\n{body}"))
+    assert isinstance(table, Table)
+    assert [[str(cell.entry) for cell in row] for row in table.cells[1:]] == expected
+    stride = int(re.search(r"stride: (\d)", body)[1])  # type: ignore[index]
+    kernel = int(re.search(r"kernel: (\d)", body)[1])  # type: ignore[index]
+    padding: Any = "SAME" if "SAME" in body else int("padding: 1" in body)
+    for row in expected:
+        assert tc.out_size(int(row[2]), kernel, stride, padding) == int(row[0])
+
+
+def test_sizes_of_unlike_axes_have_a_table_each() -> None:
+    found = shown(read("view: sizes\nout_size: 4x4\nkernel: 3x4\nstride: 2"))
+    assert isinstance(found, Stack)
+    assert [part.name for part in found.parts] == ["axis 0", "axis 1"]  # type: ignore[union-attr]
+
+
+def test_style_comes_once_for_all_figures() -> None:
+    many = "\n\n".join(["# One", fence("stamps"), "## Two", fence("overlap"), "## Three"])
+    html = page(many)
+    assert html.count("<style>.tconv-figure") == 1
+    assert html.startswith("<style>")
+    taps = [int(n) for n in re.findall(r'data-tap="(\d+)"\]:hover', html)]
+    assert max(taps) == 63  # of the heat table, which has the most
+    assert "<style>" not in page("# One\n\ntext")
+
+
+def test_a_fence_stands_in_lists_and_boxes() -> None:
+    inside = "\n".join("    " + line for line in fence("matrix").splitlines())
+    html = page(f"- a point\n\n{inside}\n\n- another")
+    assert elements(html).find(".//li//figure") is not None
+
+
+WRONG = [
+    ("view: matrx\nin_size: 4\nkernel: 3", 4, "did you mean matrix"),
+    ("in_size: 4\nkernel: 3", 4, "a fence says what it shows; add a line such as 'view: matrix'"),
+    ("view: matrix\nkernel: 3", 4, "a fence has one of the two"),
+    ("view: matrix\nin_size: 4\nout_size: 2\nkernel: 3", 5, "both: a fence has one of the two"),
+    ("view: matrix\nin_size: 4", 4, "kernel=nothing: a convolution has one"),
+    ("view: matrix\nin_size: 4\nkernel: 3\nstride: two", 7, "'two' is not a whole number; give"),
+    ("view: matrix\nin_size: 4\n\nkernel: 3\nstrid: 2", 8, "did you mean stride"),
+    ("view: matrix\nin_size: 4\nkernel: 3\nkernel: 4", 6, "the key is there twice; leave one"),
+    ("view: matrix\nin_size: 4\nkernel 3", 4, "a line is a key, a colon and a value; write it"),
+    ("view: matrix\nin_size: 4\nkernel:", 6, "a key has a value; write one after the colon"),
+    ("view: matrix\nin_size: 4\nkernel: 3x3", 6, "the convolution has 1 spatial axis; give one"),
+    ("view: matrix\nin_size: 2\nkernel: 3", 4, "spans 3; sizes that do: 3 and more"),
+    ("view: matrix\nin_size: 4\nkernel: 3\npadding: AROUND", 7, "the names are VALID, SAME"),
+    ("view: matrix\nin_size: 4\nkernel: 3\noutput_padding: 1", 7, "with in_size there is nothing"),
+    ("view: stamps\nout_size: 4\nkernel: 3\noutput_padding: 1", 7, "output_padding=1"),
+    ("view: matrix\nin_size: 4\nkernel: 3\ngroups: 2\nin_channels: 3", 8, "groups=2 must divide"),
+    ("view: matrix\nin_size: 4\nkernel: 3\npadding_mode: mirror", 7, "it must be one of zeros"),
+    ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,2,3", 7, "3 numbers: 1x2 asks for 2; give them"),
+    ("view: stamps\nout_size: 2\nkernel: 3\nw: 1,2", 7, "2 numbers: 1x1x3 asks for 3; give them"),
+    ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,a", 7, "is no list of numbers; give them as"),
+    ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,1/0", 7, "divides by zero"),
+    ("view: matrix\nin_size: 4\nkernel: 3\nwords: no", 7, "view matrix has no use for it; leave"),
+    ("view: stamps\nout_size: 2\nkernel: 3\nwords: perhaps", 7, "it must be yes or no"),
+    ("view: overlap\nout_size: 2x2x2\nkernel: 3", 6, "stamps are drawn over one axis or two"),
+    ("view: links\nin_size: 900\nkernel: 3", 4, "it has more than 400 products"),
+    ("view: matrix\nin_size: 99999\nkernel: 3", 5, "no axis of what is shown has more than 4096"),
+    ("view: sizes\nin_size: 100\nkernel: 3\nstride: 50", 7, "a table lists 24 sizes at most"),
+    ("view: derivation\nin_size: 900\nkernel: 5", 4, "look at a smaller input"),
+    ("view: sparsity\nin_size: 99x99\nkernel: 9", 4, "a picture shows 20000"),
+    ("\n".join(f"# {n}\nview: matrix" for n in range(30)), 5, "the key is there twice"),
+    ("\n".join(f"k{n}: 1" for n in range(70)), 4, "it has at most 60; write less"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "line", "message"), WRONG)
+def test_what_is_wrong_is_told_with_its_line(body: str, line: int, message: str) -> None:
+    with pytest.raises(SuperFencesException, match=re.escape(message)) as found:
+        page(f"# Title\n\n```tconv\n{body}\n```\n")
+    told = int(re.match(r"line (\d+): tconv fence: ", str(found.value))[1])  # type: ignore[index]
+    assert told == line
+
+
+@pytest.mark.parametrize("head", ["kernel=3", 'kernel="3"', "view: matrix"])
+def test_keys_stand_in_the_body(head: str) -> None:
+    with pytest.raises(GeometryError, match=r"line 3: tconv fence=.*its keys stand in its body"):
+        page(f"# Title\n\n```tconv {head}\nview: matrix\n```\n")
+    with pytest.raises(SuperFencesException, match="a head with kernel: its keys stand in its"):
+        markdown.markdown(f"```tconv kernel='3'\n{BODIES['matrix']}\n```",
+                          extensions=["pymdownx.superfences"],
+                          extension_configs=CONFIG)  # fmt: skip
+    shown_as_text = page(f"````text\n```tconv {head}\nview: matrix\n```\n````\n")
+    assert "<figure" not in shown_as_text
+
+
+def attempt(body: str) -> tuple[str, SuperFencesException | None]:
+    """A figure, or why there is none."""
+    try:
+        return fences.format(body, "tconv", "tconv", {}, markdown.Markdown()), None
+    except SuperFencesException as error:
+        return "", error
+
+
+@given(st.text(max_size=200), st.sampled_from([*BODIES]))
+def test_hostile_fences_are_refused_or_escaped(text: str, view: str) -> None:
+    for body in (text, f"view: {view}\n{BODIES[view]}\ncaption: {text}\nalt: {text}"):
+        figure, error = attempt(body)
+        if error is not None:
+            assert "; " in str(error)
+            continue
+        root = ET.fromstring(figure)
+        assert not list(root.iter("script"))
+        names = {name for element in root.iter() for name in element.attrib}
+        assert not any(name.startswith("on") for name in names)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            key: st.sampled_from(
+                ["0", "1", "2", "3x2", "-1", "1:2", "SAME", "yes", "99999999999", "1e9", "", "x",
+                 "1,2,3,4", "zeros", "svg", "2x2", "4096", "1/3"]
+            )
+            for key in ("in_size", "out_size", "kernel", "stride", "padding", "output_padding",
+                        "dilation", "groups", "in_channels", "out_channels", "padding_mode", "y",
+                        "w", "words", "format", "most", "transposed")
+        },
+    ),
+    st.sampled_from([*BODIES]),
+)  # fmt: skip
+def test_every_combination_is_shown_or_refused(values: dict[str, str], view: str) -> None:
+    body = "\n".join([f"view: {view}", *(f"{key}: {value}" for key, value in values.items())])
+    figure, error = attempt(body)
+    if error is None:
+        ET.fromstring(figure)
+    else:
+        assert isinstance(error.__cause__, GeometryError), body
+
+
+# -- TeX -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tex", "inside"),
+    [
+        (r"C^\mathsf{T} y", "<msup><mi>C</mi>"),
+        (r"\frac{n + 2p - k}{s}", "<mfrac>"),
+        (r"\lfloor x \rfloor", '<mo stretchy="false">⌊</mo>'),
+        (r"\begin{pmatrix} w_0 & 0 \\ 0 & w_1 \end{pmatrix}", "<mtable>"),
+        (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", "text-align:right;padding-right:0"),
+        (r"\begin{cases} 1 & x > 0 \\ 0 \end{cases}", "text-align:left"),
+        (r"x \text{ and \% } y", "and"),
+        (r"\operatorname{vec}(y)", "vec"),
+        (r"a < b \& c > d", "&lt;"),
+    ],
+)
+def test_tex_becomes_mathml(tex: str, inside: str) -> None:
+    for display in (False, True):
+        math = fences.tex_to_mathml(tex, display=display)
+        assert inside in math
+        root = ET.fromstring(math)
+        assert root.get("display") == ("block" if display else "inline")
+        assert root.get("alttext") == " ".join(tex.split())
+
+
+@pytest.mark.parametrize(
+    ("tex", "message"),
+    [
+        (r"\frobnicate x", r"\frobnicate is no command that latex2mathml knows; use plain"),
+        (r"x^{\notacommand}", r"\notacommand is no command"),
+        (r"\begin{tikzpicture}1\end{tikzpicture}", "'tikzpicture' is no environment that is known"),
+        (r"\begin{matrix}1", r"\begin{matrix} has no end; close each"),
+        (r"\begin{matrix}1\end{pmatrix}", r"\end{pmatrix} ends what has not begun; close"),
+        (r"\end{matrix}", r"\end{matrix} ends what has not begun"),
+        ("{x", "its braces do not match; close each brace"),
+        ("x}", "its braces do not match; close each brace"),
+        ("a_", "the converter says"),
+        ("a & b", "an & or another sign stands where no column ends; put it into"),
+        ("   ", "a formula has letters; write one"),
+        ("x" * 4001, "a formula has at most 4000 letters; write less"),
+        ("{" * 70 + "}" * 70, "it is too deep; write a shorter"),
+    ],
+)
+def test_tex_that_is_not_understood_is_refused(tex: str, message: str) -> None:
+    with pytest.raises(GeometryError, match=re.escape(message)):
+        fences.tex_to_mathml(tex)
+
+
+def test_formulas_of_a_page_are_mathml() -> None:
+    html = page("Inline $x_1^2$ and $a < b$, a price of \\$5, code `$x$`.\n\n$$\na &= b\n$$\n"
+                .replace("a &= b", r"\sum_i w_i"))  # fmt: skip
+    root = elements(html)
+    formulas = list(root.iter("{http://www.w3.org/1998/Math/MathML}math"))
+    assert [f.get("display") for f in formulas] == ["inline", "inline", "block"]
+    assert "price of $5, code <code>$x$</code>" in html
+    assert not re.search(r"\\[(\[]", html)
+
+
+def test_a_wrong_formula_is_told_with_its_line() -> None:
+    with pytest.raises(GeometryError, match=r"line 3: TeX='\\\\foo': \\foo is no command"):
+        page("# Title\n\ntext $\\foo$ more")
+    with pytest.raises(GeometryError, match=r"line 5: TeX='\\\\foo': \\foo is no command"):
+        page("# Title\n\n$$\n\n\\foo\n$$".replace("$$\n\n", "\n$$\n"))
+    with pytest.raises(GeometryError, match="the extension has none; leave them out"):
+        fences.makeExtension(colour=True)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [*"xy{}^_&\\ <>$'\"é", r"\frac", r"\text", r"\begin{matrix}", r"\end{matrix}",
+             r"\left(", r"\right)", "\0"]
+        ),
+        max_size=40,
+    )
+)  # fmt: skip
+def test_any_tex_is_well_formed_or_refused(parts: list[str]) -> None:
+    try:
+        math = fences.tex_to_mathml("".join(parts))
+    except GeometryError:
+        return
+    root = ET.fromstring(math)
+    text = "".join(itertools.chain(*(element.itertext() for element in root.iter())))
+    assert "\\frac" not in text
