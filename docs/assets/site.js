@@ -1,0 +1,12 @@
+// The theme's search is a dialog without a name, which a screen reader announces as nothing.
+document.querySelector(".md-search[role=dialog]")?.setAttribute("aria-label", "Search")
+
+// What is too wide scrolls; whoever has no pointer scrolls it with the keyboard.
+const scroll = () => {
+  for (const part of document.querySelectorAll(".tconv, .arithmatex, .md-typeset__scrollwrap")) {
+    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0
+    else part.removeAttribute("tabindex")
+  }
+}
+addEventListener("load", scroll)
+addEventListener("resize", scroll)
