@@ -18,7 +18,7 @@ FLOORS = [
     {"geometry"},
     {"forward", "symbolic", "matrices"},
     {"algorithms", "operands", "rendering"},
-    {"partials", "explaining"},
+    {"partials", "explaining", "explorer"},
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
     {"conventions", "acceleration", "upsampling"},
