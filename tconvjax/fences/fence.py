@@ -9,7 +9,7 @@ from typing import Any
 
 from pymdownx.superfences import SuperFencesException
 
-from tconvjax import rendering
+from tconvjax import explorer, rendering
 from tconvjax.fences.places import place
 from tconvjax.fences.reading import Asked, read
 from tconvjax.fences.sheet import FIGURE, Sheet
@@ -129,8 +129,6 @@ def _rendered(asked: Asked, sheet: Sheet) -> str:
 
 def _explorer(asked: Asked, sheet: Sheet) -> str:
     """The element, with the stamps inside for those without scripts."""
-    from tconvjax import explorer
-
     sheet.script = explorer.script()
     told = explanation(Asked("stamps", asked.geometry, asked.y, asked.w))
     sheet.taps = max(sheet.taps, most_taps(told.document))
