@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -22,6 +23,15 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a browser none of this is run: it is minutes of building, and has its own command."""
+    if BROWSER is not None and importlib.util.find_spec("playwright"):
+        return
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=f"no Playwright or no Chromium: {HOW}"))
 
 
 def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
@@ -63,9 +73,7 @@ def served(site: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason=f"no Playwright: {HOW}")
-    if BROWSER is None:
-        pytest.skip(f"no Chromium: {HOW}")
+    playwright = importlib.import_module("playwright.sync_api")
     with playwright.sync_playwright() as started:
         launched = started.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield launched
