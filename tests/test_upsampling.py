@@ -384,6 +384,17 @@ def test_the_advice_says_what_to_change() -> None:
     uneven = up.checkerboard(even, np.arange(16.0).reshape(1, 1, 4, 4))
     assert uneven.unevenness > 0
     assert "training can even it out" in uneven.advice
+    odd = Geometry.of_conv_transpose((1, 8), (1, 1, 3), stride=2)
+    smooth = up.checkerboard(odd, np.array([[[1.0, 2.0, 1.0]]]))
+    assert (smooth.unevenness, smooth.advice) == (0, "all phases have the same weight")
+
+
+@pytest.mark.parametrize(("taps", "stride", "dilation"), [(4, 2, 2), (3, 2, 4), (6, 4, 6)])
+def test_phases_that_no_tap_reaches_are_told(taps: int, stride: int, dilation: int) -> None:
+    there = Geometry.of_conv_transpose((1, 8), (1, 1, taps), stride=stride, dilation=dilation)
+    found = up.checkerboard(there)
+    assert 0 in found.phases
+    assert "in common, so some phases have no tap at all; take a dilation" in found.advice
 
 
 # -- deconvolution ---------------------------------------------------------------------------------

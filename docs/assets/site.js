@@ -10,3 +10,6 @@ const scroll = () => {
 }
 addEventListener("load", scroll)
 addEventListener("resize", scroll)
+
+// The theme has one language for all pages; those in Chinese say so to screen readers and fonts.
+if (/\/zh\//.test(location.pathname)) document.documentElement.lang = "zh-Hans"

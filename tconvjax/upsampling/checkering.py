@@ -152,13 +152,19 @@ def _sums(weights: NDArray[np.float64], axes: Sequence[Axis]) -> NDArray[np.floa
 def _advice(geometry: Geometry, counted: bool, unevenness: float) -> str:
     if max(geometry.stride) == 1:
         return "with stride 1 there is one phase only, and no checkerboard"
+    if unevenness == 0 and not counted:
+        return "all phases have the same weight"
+    apart = [axis for axis in geometry.axes if math.gcd(axis.stride, axis.dilation) > 1]
+    if apart:
+        axis = apart[0]
+        return (f"a dilation of {axis.dilation} and a stride of {axis.stride} have the divisor "
+                f"{math.gcd(axis.stride, axis.dilation)} in common, so some phases have no tap at "
+                "all; take a dilation without one, or use resize_conv")  # fmt: skip
     uneven = [axis for axis in geometry.axes if axis.kernel_size % axis.stride]
     if not uneven and counted:
         return ("the kernel is a multiple of the stride, so every phase adds up as many taps; "
                 "start with icnr_init(transposed=True) for equal weights too")  # fmt: skip
     if not uneven:
-        if unevenness == 0:
-            return "all phases have the same weight"
         return ("the kernel is a multiple of the stride, so training can even it out; start with "
                 "icnr_init(transposed=True), or use resize_conv")  # fmt: skip
     axis = uneven[0]
