@@ -178,11 +178,13 @@ function kerasEnds(a, extra, padding) {
   return [all - 1 - low, all - 1 - (around - low)];
 }
 
-// Values that a call may leave out, since they are the framework's own.
-const DEFAULTS = {
-  stride: 1, padding: 0, output_padding: 0, groups: 1, dilation: 1, strides: 1,
-  kernel_dilation: 1, dilation_rate: 1,
-};
+// What a call may leave out, since it is the framework's own default. Keras's output_padding is a
+// tuple here or null; its zeros are no default.
+function isDefault(name, value) {
+  if (value === null) return true;
+  if (name === "padding" || name === "output_padding") return value === 0;
+  return name !== "kernel_size" && [].concat(value).every((one) => one === 1);
+}
 
 // A value as Python writes it.
 function python(value) {
@@ -197,27 +199,22 @@ function python(value) {
 function codeLine(a, framework) {
   const given = said(a, framework);
   if (given.why) return given;
-  const isDefault = (name, value) => value === null || name !== "padding" && (
-    [].concat(value).every((one) => one === DEFAULTS[name])) || value === DEFAULTS[name];
   const words = Object.entries(given).filter(([name, value]) => !isDefault(name, value))
     .map(([name, value]) => `${name}=${python(value)}`);
   const g = a.groups, n = a.dimension, sizes = Array(n).fill(a.out_size);
   const taps = Array(n).fill(a.kernel);
-  const first = [1, g, ...sizes], last = [1, ...sizes, 1];
-  const kernel = { tconvjax: [g, 1, ...taps], PyTorch: [g, 1, ...taps] }[framework]
-    || [...taps, 1, 1];
-  const data = framework === "tconvjax" || framework === "PyTorch" ? first : last;
-  const call = {
-    tconvjax: ["tc.conv_transpose", "y", "w"],
-    PyTorch: [`torch.nn.ConvTranspose${n}d`, g, g, "bias=False"],
-    Flax: ["nnx.ConvTranspose", 1, 1, "use_bias=False", "rngs=nnx.Rngs(0)"],
-    Keras: [`keras.layers.Conv${n}DTranspose`, 1, "use_bias=False"],
+  const channelsFirst = framework === "tconvjax" || framework === "PyTorch";
+  const [call, before, after] = {
+    tconvjax: ["tc.conv_transpose", ["y", "w"], []],
+    PyTorch: [`torch.nn.ConvTranspose${n}d`, [g, g], ["bias=False"]],
+    Flax: ["nnx.ConvTranspose", [1, 1], ["use_bias=False", "rngs=nnx.Rngs(0)"]],
+    Keras: [`keras.layers.Conv${n}DTranspose`, [1], ["use_bias=False"]],
   }[framework];
-  const [name, ...rest] = call;
-  const place = rest.findIndex((item) => String(item).includes("="));
-  const cut = place < 0 ? rest.length : place;
-  const all = [...rest.slice(0, cut), ...words, ...rest.slice(cut)];
-  return { line: `${name}(${all.join(", ")})`, y: python(data), w: python(kernel) };
+  return {
+    line: `${call}(${[...before, ...words, ...after].join(", ")})`,
+    y: python(channelsFirst ? [1, g, ...sizes] : [1, ...sizes, 1]),
+    w: python(channelsFirst ? [g, 1, ...taps] : [...taps, 1, 1]),
+  };
 }
 
 // -- colours ---------------------------------------------------------------------------------------
@@ -228,6 +225,11 @@ const EIGHT = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
 const SCALE = ["#440154", "#482878", "#3e4a89", "#31688e", "#26828e", "#1f9e89", "#35b779",
   "#6ece58", "#b5de2b", "#fde725"];
 
+// Halves go to the even neighbour, as Python rounds them.
+function rounded(value) {
+  const up = Math.round(value);
+  return up - value === 0.5 && up % 2 ? up - 1 : up;
+}
 const rgb = (code) => [1, 3, 5].map((n) => parseInt(code.slice(n, n + 2), 16));
 
 function colour(tap, taps) {
@@ -235,7 +237,7 @@ function colour(tap, taps) {
   const place = (tap % taps) / (taps - 1) * (SCALE.length - 1);
   const first = Math.min(Math.floor(place), SCALE.length - 2);
   const [low, high] = [rgb(SCALE[first]), rgb(SCALE[first + 1])];
-  const mixed = low.map((part, n) => Math.round(part + (high[n] - part) * (place - first)));
+  const mixed = low.map((part, n) => rounded(part + (high[n] - part) * (place - first)));
   return `#${mixed.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
 }
 

@@ -244,21 +244,21 @@ class Explorer extends HTMLElement {
   }
 
   lines() {
-    const { words } = this, rows = [];
-    for (const name of FRAMEWORKS) {
+    const { words } = this;
+    return make("div", {}, ...FRAMEWORKS.map((name) => {
       const { line, why, y, w } = codeLine(this.setting, name);
+      const row = make("div", { class: "line", "data-framework": name }, make("b", {}, name));
       if (why) {
-        rows.push(make("b", {}, name), make("div", { "data-framework": name }, words.unsaid[why](name)),
-          make("span"));
-        continue;
+        row.append(make("div", {}, words.unsaid[why](name)));
+        return row;
       }
       const button = make("button", { type: "button", class: "copy", "aria-label": words.copyOf(name) },
         words.copy);
       button.addEventListener("click", () => this.copy(button, line));
-      rows.push(make("b", {}, name), make("div", { "data-framework": name }, make("code", {}, line),
+      row.append(make("div", {}, make("code", {}, line),
         make("p", { class: "note" }, words.layouts(y, w))), button);
-    }
-    return make("div", { class: "lines" }, ...rows);
+      return row;
+    }));
   }
 
   // -- what is shown ---------------------------------------------------------------------------------

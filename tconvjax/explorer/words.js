@@ -43,9 +43,9 @@ const ENGLISH = {
     + "up everywhere. Click or Enter keeps it, Escape lets it go. In y and w, type a number to "
     + "change the value.",
   cut: "Dashed cells are cut off by the padding.",
-  zerosNote: (a, [low, high]) => `${a.stride - 1} zeros between neighbours; border ${low} before `
-    + `and ${high} after (span − 1 − padding; output padding adds to the end). Then an ordinary `
-    + "convolution with stride 1.",
+  zerosNote: (a, [low, high]) => `Zeros between neighbours: s − 1 = ${a.stride - 1}. Zeros of the `
+    + `border: span − 1 − p = ${low} before, and with the output padding ${high} after. Then an `
+    + "ordinary convolution with stride 1.",
   negative: "A negative border: the crossed-out elements are not read.",
   flipped: "w flipped", sum: "sum = z", group: (g) => `group ${g}`,
   value: (name) => `value of ${name}`,
@@ -130,8 +130,8 @@ const CHINESE = {
   hint: "把指针放到任意格子上，或用 Tab 键和方向键移动过去，各视图中与它相连的部分会同时亮起。"
     + "单击或按 Enter 键固定，按 Esc 键取消。在 y 和 w 中直接输入数字即可修改数值。",
   cut: "虚线格子会被填充裁掉。",
-  zerosNote: (a, [low, high]) => `相邻元素之间插入 ${a.stride - 1} 个零；前边界 ${low}，后边界 `
-    + `${high}（跨度 − 1 − 填充；输出填充加在末端）。然后做步幅为 1 的普通卷积。`,
+  zerosNote: (a, [low, high]) => `相邻元素之间插入 s − 1 = ${a.stride - 1} 个零；前边界补 `
+    + `跨度 − 1 − p = ${low} 个零，后边界加上输出填充共 ${high} 个。然后做步幅为 1 的普通卷积。`,
   negative: "边界为负：划掉的元素不会被读取。",
   flipped: "翻转后的 w", sum: "总和 = z", group: (g) => `第 ${g} 组`,
   value: (name) => `${name} 的值`,
