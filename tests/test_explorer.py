@@ -1,4 +1,4 @@
-"""The explorer's arithmetic, run under node, is that of the package; its tag refuses what it cannot show."""
+"""The explorer's arithmetic, run under node, is that of the package; its tag says what it shows."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def under_node(program: str, data: Any, *, text: str | None = None) -> Any:
 
 def geometry(setting: Setting) -> Geometry:
     rank, groups = setting["dimension"], setting["groups"]
-    steps = {name: setting[name] for name in NAMES[2:]}
+    steps: dict[str, Any] = {name: setting[name] for name in NAMES[2:]}
     return Geometry.of_conv_transpose(
         (groups, *(setting["out_size"],) * rank), (groups, 1, *(setting["kernel"],) * rank), **steps
     )
@@ -168,7 +168,7 @@ def test_impossible_settings_are_those_that_the_package_refuses() -> None:
         assert found["p"] is not None, setting
         most, kind = found["p"]["most"], found["p"]["kind"]
         argument = {"output_padding": "output_padding", "empty": "padding"}[kind]
-        assert ("output_padding=" in refusal(setting)) == (kind == "output_padding"), setting
+        assert ("output_padding=" in str(refusal(setting))) == (kind == "output_padding"), setting
         if most < 0:
             continue  # nothing but another size would do
         assert str(most) in found["text"]
@@ -214,12 +214,14 @@ def test_code_lines_say_what_translate_says(name: str) -> None:
     for setting, answer in zip(POSSIBLE, answers(), strict=True):
         found, given = answer["code"][name], own_arguments(setting)
         try:
-            expected = conventions.translate(given, "tconvjax", key)
+            expected: Any = conventions.translate(given, "tconvjax", key)
         except GeometryError as error:
-            assert found["words"] in str(error), setting
+            expected, why = None, str(error)
+        assert ("why" in found) == (expected is None), setting
+        if expected is None:
+            assert found["words"] in why, setting
             unsaid += 1
             continue
-        assert "why" not in found, setting
         wanted = conventions.read_layer(given, "tconvjax")
         arguments = {k: as_tuples(v) for k, v in found["said"].items()}
         if name in ("Flax", "Keras"):
@@ -236,7 +238,7 @@ def test_code_lines_say_what_translate_says(name: str) -> None:
             read["kernel_size"] = given["kernel_size"]
         assert conventions.read_layer(read, key) == wanted, (setting, found["line"])
         said += 1
-    assert said > 50
+    assert said > 20
     assert (unsaid > 50) == (name in ("Flax", "Keras"))
 
 
@@ -256,7 +258,7 @@ def test_the_shapes_beside_the_lines_are_the_layouts() -> None:
             assert sizes == ((1, *made.out_size, 1) if last else (1, *made.out_shape))
 
 
-# -- colours, words, reading -------------------------------------------------------------------------
+# -- colours, words, reading ----------------------------------------------------------------------
 
 
 def test_colours_are_those_of_the_palette() -> None:
@@ -306,7 +308,7 @@ def test_bounds_are_the_same_here_and_there() -> None:
     assert under_node("return MOST_VALUE;", None) == explorer.MOST_VALUE
 
 
-# -- the script --------------------------------------------------------------------------------------
+# -- the script -----------------------------------------------------------------------------------
 
 
 def test_the_script_can_stand_in_a_page() -> None:
@@ -330,13 +332,14 @@ def test_the_script_is_well_formed_and_does_nothing_without_elements() -> None:
     under_node("return 1;", None, text="var window = globalThis;\n" + explorer.script() * 2)
 
 
-# -- the tag -----------------------------------------------------------------------------------------
+# -- the tag --------------------------------------------------------------------------------------
 
 
 class Tag(HTMLParser):
     """The one element of a text."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep what it says."""
         self.found = (tag, dict(attrs))
 
 
@@ -349,11 +352,7 @@ def attributes(text: str) -> dict[str, str | None]:
 
 def test_the_tag_says_the_geometry() -> None:
     for setting in POSSIBLE:
-        try:
-            given = attributes(explorer.element(geometry(setting)))
-        except GeometryError as error:
-            # A crop of the whole padding by a larger output padding has another spelling.
-            pytest.fail(f"{setting}: {error}")
+        given = attributes(explorer.element(geometry(setting)))
         assert {
             name.replace("-", "_"): int(value or "") for name, value in given.items()
         } == setting
@@ -361,8 +360,8 @@ def test_the_tag_says_the_geometry() -> None:
 
 def test_the_tag_has_values_language_and_fallback() -> None:
     made = Geometry.of_conv_transpose((1, 2), (1, 1, 2))
-    text = explorer.element(made, sympy.ImmutableDenseNDimArray([[3, -4]]), np.array([[[5.0, 6.0]]]),
-                            lang="zh", share=True, fallback="<p>kept</p>")  # fmt: skip
+    y, w = sympy.ImmutableDenseNDimArray([[3, -4]]), np.array([[[5.0, 6.0]]])
+    text = explorer.element(made, y, w, lang="zh", share=True, fallback="<p>kept</p>")
     given = attributes(text.replace("<p>kept</p>", ""))
     assert (given["y"], given["w"], given["lang"], given["share"]) == ("3,-4", "5,6", "zh", None)
     assert text.endswith(" share><p>kept</p></tconv-explorer>")

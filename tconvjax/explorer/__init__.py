@@ -89,9 +89,8 @@ def element(
         GeometryError: if the explorer cannot show it.
 
     Examples:
-        >>> tag = element(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2))
-        >>> tag[:47]
-        '<tconv-explorer dimension="1" out-size="4" kern'
+        >>> element(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2))[:54]
+        '<tconv-explorer dimension="1" out-size="4" kernel="3" '
     """
     if lang not in LANGUAGES:
         fail("lang", lang, f"the languages are {' and '.join(LANGUAGES)}", "use one of them")
