@@ -200,7 +200,7 @@ class Picture {
     const at = { z, y, kind: link ? "entry" : "nothing" };
     const keys = [`e${z},${y}`, `row${z}`, `column${y}`];
     const [row, column] = [unravel(z, this.shapes.z)[0], unravel(y, this.shapes.y)[0]];
-    const blocks = row === column ? "" : " block";
+    const blocks = row === column ? "" : " apart";
     if (!link) return { text: "·", pick: at, keys, kind: `none${blocks}`, label: "0" };
     return { text: String(this.w[link.w]), tap: link.w, kind: "tap", keys, pick: { ...link, ...at },
       label: `${this.name("w", link.w)} = ${this.w[link.w]}` };
@@ -275,10 +275,10 @@ class Picture {
     return { nothing: true, zero: true, border: true }[pick.kind] ? [] : this.links.filter(same);
   }
 
-  // Every pair of a name and a colour's tap that a selection lights; a tap of -1 has no colour.
+  // Every pair of a name and a tap, in whose colour a selection lights it.
   lights(pick) {
-    const found = this.linksOf(pick), own = pick.kind.length === 1 ? `${pick.kind}${pick[pick.kind]}` : "";
-    const pairs = [];
+    const found = this.linksOf(pick), pairs = [];
+    const own = pick.kind.length === 1 ? `${pick.kind}${pick[pick.kind]}` : "";
     for (const link of found) {
       const keys = [`y${link.y}`, `w${link.w}`, `s${link.y},${link.c}`];
       if (link.z >= 0) keys.push(`z${link.z}`, `e${link.z},${link.y}`);

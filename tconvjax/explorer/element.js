@@ -73,7 +73,7 @@ class Explorer extends HTMLElement {
     const { words } = this;
     this.controls = {};
     const choice = (label, options, chosen) => {
-      const select = make("select", {}, ...options.map(([value, text]) => make("option", { value }, text)));
+      const select = make("select", { "aria-label": label }, ...options.map(([value, text]) => make("option", { value }, text)));
       select.addEventListener("change", () => chosen(select.value));
       return [make("label", {}, label, select), select];
     };
@@ -85,7 +85,7 @@ class Explorer extends HTMLElement {
         this.controls[name] = [select];
         return row;
       }
-      const slider = make("input", { type: "range", step: 1 }), shown = make("output", {});
+      const slider = make("input", { type: "range", step: 1, "aria-label": label }), shown = make("output", {});
       slider.addEventListener("input", () => this.change({ [name]: Number(slider.value) }));
       slider.addEventListener("change", () => this.keep());
       this.controls[name] = [slider, shown];
@@ -217,9 +217,12 @@ class Explorer extends HTMLElement {
     this.notice.textContent = this.notices.join(" ");
     this.size.textContent = wrong ? "" : `${words.size(setting)} ${words.relation(setting)}`;
     this.told.parentNode.hidden = Boolean(wrong);
-    this.picture = wrong ? null
-      : new Picture(setting, this.numbers("y"), this.numbers("w"), words, this.shows);
-    this.views.replaceChildren(...(wrong ? [] : this.sections()));
+    this.picture = null; // a cell that loses its focus as it goes is of no picture
+    this.views.replaceChildren();
+    if (!wrong) {
+      this.picture = new Picture(setting, this.numbers("y"), this.numbers("w"), words, this.shows);
+      this.views.append(...this.sections());
+    }
     for (const scope of this.views.querySelectorAll("[data-scope]")) {
       const first = scope.querySelector("[data-place]");
       if (first) first.tabIndex = 0;
@@ -347,7 +350,7 @@ class Explorer extends HTMLElement {
   listen() {
     const cellOf = (event) => event.target.closest?.("[data-place]");
     const point = (cell) => {
-      this.pointed = cell ? this.picture.board.specs.get(cell).pick : null;
+      this.pointed = cell && this.picture ? this.picture.board.specs.get(cell).pick : null;
       if (!this.pinned) this.show();
     };
     this.views.addEventListener("pointerover", (event) => {
