@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -51,9 +52,7 @@ def run(
         return jnp.zeros(shape, dtype)
     if algorithm == "auto":
         batch = a.shape[spec_of(ROLES[partial][0], specs)[0]]
-        algorithm = select_algorithm(
-            geometry, partial, a.dtype, platform, batch if isinstance(batch, int) else 1
-        )
+        algorithm = _chosen(partial, a, geometry, platform, batch)
     wide = _working_dtype(dtype, algorithm, platform, geometry)
     a, b = a.astype(wide), b.astype(wide)
     if partial == "kernel_gradient" and algorithm in ("direct", "polyphase"):
@@ -61,6 +60,23 @@ def run(
     with nullcontext() if platform == "cpu" else together():
         result = ALGORITHMS[algorithm](partial, a, b, geometry, specs, precision)
     return result.astype(dtype)
+
+
+def _chosen(partial: Partial, a: jax.Array, geometry: Geometry, platform: str, batch: Any) -> str:
+    """What `select_algorithm` says; but "direct" on a mesh whose devices cannot share the batch.
+
+    There space is likely to be split, which types do not tell where XLA partitions by itself. It
+    exchanges halos for its own convolution only: the reshapes of "patches" and "polyphase" merge
+    the split axis with others, and the slices of "taps" start where no shard does, so that all
+    three gather whole arrays. What XLA's convolution does not take on a GPU stays as it is.
+    """
+    name = select_algorithm(
+        geometry, partial, a.dtype, platform, batch if isinstance(batch, int) else 1
+    )
+    taken = jnp.issubdtype(a.dtype, jnp.inexact) and (platform == "cpu" or geometry.rank <= 3)
+    mesh = jax.typeof(a).sharding.mesh
+    devices = math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
+    return "direct" if taken and isinstance(batch, int) and batch % devices else name
 
 
 def _working_dtype(wanted: Any, algorithm: str, platform: str, geometry: Geometry) -> Any:
