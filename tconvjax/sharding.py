@@ -9,7 +9,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
 from tconvjax.forward import ROLES, Partial, Specs, shape_of, spec_of
-from tconvjax.geometry import Geometry
+from tconvjax.geometry import Geometry, Words, fail
 from tconvjax.operands import AnyArray
 
 
@@ -34,10 +34,18 @@ def explicitly_sharded(
 
     Returns:
         The body's result.
+
+    Raises:
+        GeometryError: if the operands lie on two explicit meshes.
     """
     meshes = [m for m in map(_explicit_mesh, (a, b)) if m is not None]
     if not meshes:
         return body(a, b, bias)
+    if meshes[0] != meshes[-1]:
+        first, second, _ = ROLES[partial]
+        fail(second, Words(f"array of shape {b.shape} on the mesh {meshes[1]}"),
+             f"{first} lies on {meshes[0]}, and one operation has one mesh",
+             "lay both out on the same mesh with jax.device_put")  # fmt: skip
     spec = _result_spec(partial, a, b, specs, geometry)
     return auto_axes(body, out_sharding=NamedSharding(meshes[0], spec))(a, b, bias)
 

@@ -153,3 +153,17 @@ def test_auto_is_the_estimate_where_the_devices_can_share_the_batch() -> None:
     assert jax.jit(f("auto")).lower(*ints).as_text() == (
         jax.jit(f("patches")).lower(*ints).as_text()
     )
+
+
+# -- explicit sharding -----------------------------------------------------------------------------
+
+
+def test_two_explicit_meshes_are_refused() -> None:
+    y, w = arrays((8, 4, 6, 5), (4, 8, 4, 4))
+    of_y = mesh(kind=AxisType.Explicit)
+    of_w = jax.make_mesh((8,), ("other",), axis_types=(AxisType.Explicit,))
+    y = jax.device_put(y, NamedSharding(of_y, P("data")))
+    w = jax.device_put(w, NamedSharding(of_w, P(None, "other")))
+    with pytest.raises(tc.GeometryError, match=r"^w=array of shape .* on the mesh .*other.*: y "
+                       r"lies on .*, and one operation has one mesh; lay both out"):  # fmt: skip
+        tc.conv_transpose(y, w)
