@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +20,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
+from tests.docs_examples import ROOT
 
 KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast"
 SENT = re.compile(rf"= (\([^)]*\)|\S+) ({KINDS})(?:-start)?\(")
@@ -155,7 +161,118 @@ def test_auto_is_the_estimate_where_the_devices_can_share_the_batch() -> None:
     )
 
 
+# -- batch -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [("conv", "direct"), ("conv", "patches"), *(("conv_transpose", n) for n in tc.ALGORITHMS)],
+)
+def test_a_split_batch_needs_nothing_but_the_sum_of_the_kernels_gradient(
+    name: str, algorithm: str
+) -> None:
+    y, w = arrays((8, 4, 6, 5), (4, 3, 4, 4))
+    a = y if name == "conv_transpose" else tc.conv_transpose(y, w, stride=2, padding=1)
+    f = operation(name, stride=2, padding=1, algorithm=algorithm)
+    images, whole = NamedSharding(mesh(), P("data")), NamedSharding(mesh(), P())
+    laid = jax.device_put((a, w), (images, whole))
+    assert sent(compiled(f, *laid, out_shardings=images)) == []
+    step = compiled(gradients(f), *laid, out_shardings=(images, whole))
+    assert sent(step) == [("all-reduce", w.size)]
+    assert_close(step(*laid), gradients(f)(a, w))
+
+
+def test_auto_is_no_worse_where_a_batch_is_split() -> None:
+    y, w = arrays((8, 4, 6, 5), (4, 3, 4, 4))
+    images, whole = NamedSharding(mesh(), P("data")), NamedSharding(mesh(), P())
+    laid = jax.device_put((y, w), (images, whole))
+    f = operation("conv_transpose", stride=2, padding=1)
+    assert sent(compiled(f, *laid)) == []
+    assert sent(compiled(gradients(f), *laid)) == [("all-reduce", w.size)]
+
+
+@pytest.mark.parametrize(
+    ("of_y", "of_w", "expected"),
+    [
+        (P(None, "data"), P("data"), ["all-reduce"]),  # both summed over: partial sums are added up
+        (P(), P(None, "data"), []),  # each device makes channels of its own
+    ],
+    ids=["reduced channels", "channels of the result"],
+)
+def test_split_channels(of_y: P, of_w: P, expected: list[str]) -> None:
+    y, w = arrays((2, 8, 6, 5), (8, 16, 4, 4))
+    laid = [jax.device_put(v, NamedSharding(mesh(), s)) for v, s in ((y, of_y), (w, of_w))]
+    program = compiled(operation("conv_transpose", stride=2, padding=1), *laid)
+    assert [kind for kind, _ in sent(program)] == expected
+    assert_close(program(*laid), tc.conv_transpose(y, w, stride=2, padding=1))
+
+
+# -- shard_map -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", ["auto", *tc.ALGORITHMS])
+def test_a_shard_map_sends_nothing_forward_and_the_kernels_gradient_back(algorithm: str) -> None:
+    y, w = arrays((8, 4, 6, 5), (4, 3, 4, 4))
+    f = operation("conv_transpose", stride=2, padding=1, algorithm=algorithm)
+    local = jax.shard_map(f, mesh=mesh(), in_specs=(P("data"), P()), out_specs=P("data"))
+    images, whole = NamedSharding(mesh(), P("data")), NamedSharding(mesh(), P())
+    laid = jax.device_put((y, w), (images, whole))
+    assert sent(compiled(local, *laid)) == []
+    step = compiled(gradients(local), *laid)
+    assert sent(step) == [("all-reduce", w.size)]
+    assert_close(step(*laid), gradients(f)(y, w))
+
+
+def test_halos_by_hand() -> None:
+    """Every algorithm may split space where its user exchanges the rows: two permutes, no more."""
+    y, w = arrays((1, 4, 32, 5), (4, 3, 4, 4))
+    there, back = [(n, n + 1) for n in range(7)], [(n + 1, n) for n in range(7)]
+
+    def local(y: jax.Array, w: jax.Array) -> jax.Array:
+        above = jax.lax.ppermute(y[:, :, -1:], "data", there)
+        below = jax.lax.ppermute(y[:, :, :1], "data", back)
+        y = jnp.concatenate([above, y, below], axis=2)
+        return tc.conv_transpose(y, w, stride=2, padding=((3, 3), (1, 1)))
+
+    rows = P(None, None, "data")
+    halves = jax.shard_map(local, mesh=mesh(), in_specs=(rows, P()), out_specs=rows)
+    laid = jax.device_put((y, w), (NamedSharding(mesh(), rows), NamedSharding(mesh(), P())))
+    program = compiled(halves, *laid)
+    assert sent(program) == [("collective-permute", 4 * 5)] * 2
+    assert_close(program(*laid), tc.conv_transpose(y, w, stride=2, padding=1))
+
+
 # -- explicit sharding -----------------------------------------------------------------------------
+
+
+@PARTIALS
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [(P("data"), set()), (P(None, None, "data"), {"collective-permute"})],
+    ids=["batch", "space"],
+)
+def test_an_explicit_result_lies_like_its_operand(name: str, spec: P, expected: set[str]) -> None:
+    y, w = arrays((8 if spec[0] else 1, 4, 16, 6), (4, 3, 4, 4))
+    a = y if name == "conv_transpose" else tc.conv_transpose(y, w, stride=2, padding=1)
+    f = operation(name, stride=2, padding=1)
+    with jax.set_mesh(mesh(kind=AxisType.Explicit)):
+        laid = jax.device_put(a, spec)
+        program = compiled(f, laid, w)
+        result = program(laid, w)
+        assert kinds(sent(program)) == expected
+        assert jax.typeof(result).sharding.spec == P(*spec, *[None] * (4 - len(spec)))
+    assert_close(np.asarray(result), np.asarray(f(a, w)))
+
+
+def test_a_kernel_gradient_lies_as_its_channels() -> None:
+    y, w = arrays((8, 4, 6, 5), (4, 8, 4, 4))
+    x = tc.conv_transpose(y, w, stride=2, padding=1)
+    expected = tc.kernel_gradient(x, y, kernel_size=4, stride=2, padding=1)
+    with jax.set_mesh(mesh((4, 2), AxisType.Explicit)):
+        x, y = jax.device_put(x, P("data", "model")), jax.device_put(y, P("data"))
+        dw = tc.kernel_gradient(x, y, kernel_size=4, stride=2, padding=1)
+        assert jax.typeof(dw).sharding.spec == P(None, "model", None, None)
+    assert_close(np.asarray(dw), np.asarray(expected))
 
 
 def test_two_explicit_meshes_are_refused() -> None:
@@ -167,3 +284,42 @@ def test_two_explicit_meshes_are_refused() -> None:
     with pytest.raises(tc.GeometryError, match=r"^w=array of shape .* on the mesh .*other.*: y "
                        r"lies on .*, and one operation has one mesh; lay both out"):  # fmt: skip
         tc.conv_transpose(y, w)
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+def started(address: str, processes: int, index: int) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "tests.distributed_training", address]
+    return subprocess.Popen(
+        [*command, str(processes), str(index)], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=environment | {"JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+
+
+def reports(processes: int) -> list[dict[str, Any]]:
+    """What each of the processes prints."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    running = [started(address, processes, index) for index in range(processes)]
+    try:
+        outputs = [process.communicate(timeout=180) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (_, errors) in zip(running, outputs, strict=True):
+        assert process.returncode == 0, errors
+    # Gloo, which sums over processes, writes to the standard output too.
+    lines = [line for text, _ in outputs for line in text.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in lines]
+
+
+def test_two_processes_train_as_one_does() -> None:
+    (one,), two = reports(1), reports(2)
+    assert (one["devices"], one["here"]) == (8, 8)
+    assert [(report["devices"], report["here"]) for report in two] == [(8, 4), (8, 4)]
+    assert one["losses"][-1] < 0.9 * one["losses"][0]
+    for report in two:
+        np.testing.assert_allclose(report["losses"], one["losses"], rtol=1e-12)
