@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -14,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tconvjax.algorithms import ALGORITHMS, select_algorithm
 from tconvjax.algorithms.apart import together
+from tconvjax.algorithms.blocks import automatic_devices
 from tconvjax.algorithms.convolutions import in_one_part
 from tconvjax.forward import ROLES, Partial, Precision, Specs, result_shape, spec_of
 from tconvjax.geometry import Geometry
@@ -74,9 +74,8 @@ def _chosen(partial: Partial, a: jax.Array, geometry: Geometry, platform: str, b
         geometry, partial, a.dtype, platform, batch if isinstance(batch, int) else 1
     )
     taken = jnp.issubdtype(a.dtype, jnp.inexact) and (platform == "cpu" or geometry.rank <= 3)
-    mesh = jax.typeof(a).sharding.mesh
-    devices = math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
-    return "direct" if taken and isinstance(batch, int) and batch % devices else name
+    shared = not isinstance(batch, int) or batch % automatic_devices(a) == 0
+    return "direct" if taken and not shared else name
 
 
 def _working_dtype(wanted: Any, algorithm: str, platform: str, geometry: Geometry) -> Any:

@@ -20,6 +20,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
+from tconvjax.algorithms import blocks, product
 from tests.docs_examples import ROOT
 
 KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast"
@@ -189,6 +190,22 @@ def test_auto_is_no_worse_where_a_batch_is_split() -> None:
     f = operation("conv_transpose", stride=2, padding=1)
     assert sent(compiled(f, *laid)) == []
     assert sent(compiled(gradients(f), *laid)) == [("all-reduce", w.size)]
+
+
+@pytest.mark.parametrize("algorithm", ["patches", "taps"])
+def test_a_split_batch_is_not_cut_into_blocks(
+    algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop over images would gather them all; the test sees the loop where there is no mesh."""
+    monkeypatch.setattr(blocks, "WHOLE", 0)
+    monkeypatch.setattr(blocks, "MOST", 1)
+    monkeypatch.setattr(product, "REPEATED", 0)
+    step = gradients(operation("conv_transpose", stride=2, padding=2, algorithm=algorithm))
+    y, w = arrays((8, 4, 6, 7), (4, 1, 4, 4))
+    images, whole = NamedSharding(mesh(), P("data")), NamedSharding(mesh(), P())
+    laid = jax.device_put((y, w), (images, whole))
+    assert "while" in jax.jit(step).lower(y, w).as_text()
+    assert sent(compiled(step, *laid, out_shardings=(images, whole))) == [("all-reduce", w.size)]
 
 
 @pytest.mark.parametrize(

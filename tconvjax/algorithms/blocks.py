@@ -7,6 +7,7 @@ with a geometry of its own.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -44,11 +45,16 @@ def by_images(
     whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
     size: int,
 ) -> jax.Array:  # fmt: skip
-    """A partial, as many images at a time as fit in a block, each image of ``size`` elements."""
+    """A partial, as many images at a time as fit in a block, each image of ``size`` elements.
+
+    Where XLA spreads a batch over devices by itself, it is not cut: a block's start is no number
+    that XLA knows, so it would gather the batch first.
+    """
     first, second, result = ROLES[partial]
     batch = spec_of(first, specs)[0]
     images, (most_at_once, most) = a.shape[batch], bounds()
-    if not isinstance(images, int) or images == 1 or size * images <= most_at_once:
+    at_once = not isinstance(images, int) or images == 1 or size * images <= most_at_once
+    if at_once or automatic_devices(a) > 1:
         return whole(a, b, geometry)
 
     def block(start: Any, size: int) -> jax.Array:
@@ -61,6 +67,12 @@ def by_images(
     position = None if result == "w" else spec_of(result, specs)[0]
     out = _zeros(result_shape(partial, a, geometry, specs), a, b)
     return _in_blocks(block, out, position, images, count)
+
+
+def automatic_devices(value: jax.Array) -> int:
+    """Devices among which XLA may split a value as it sees fit; 1 outside of a mesh."""
+    mesh = jax.typeof(value).sharding.mesh
+    return math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
 
 
 def even_share(total: int, blocks: int) -> int:
