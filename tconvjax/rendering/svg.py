@@ -39,12 +39,13 @@ LINE = 92
 MOST_WIDE, MOST_HIGH = 20_000, 100_000
 """Pixels of a picture; the entries of a table are cut so that it is no wider."""
 STYLE = (
-    "text{font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:currentColor;"
+    # Each rule names our own pictures, since a page that holds one shares its style.
+    ".tconv text{font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:currentColor;"
     "dominant-baseline:central}"
-    ".w{font-family:system-ui,'DejaVu Sans',sans-serif}.h{font-weight:bold}"
-    ".c{fill:none;stroke:currentColor;stroke-opacity:.35}.f{opacity:.45}"
-    ".b{fill:none;stroke:currentColor;stroke-width:1.5}"
-    ".k{stroke:currentColor;stroke-opacity:.5}"
+    ".tconv .w{font-family:system-ui,'DejaVu Sans',sans-serif}.tconv .h{font-weight:bold}"
+    ".tconv .c{fill:none;stroke:currentColor;stroke-opacity:.35}.tconv .f{opacity:.45}"
+    ".tconv .b{fill:none;stroke:currentColor;stroke-width:1.5}"
+    ".tconv .k{stroke:currentColor;stroke-opacity:.5}"
 )
 
 
@@ -113,17 +114,16 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
         fail("frames", Told(f"{count} frames"), f"a picture has {MOST_SHAPES} shapes at most",
              "show a smaller input")  # fmt: skip
     share = 100 / count
+    name = f"tconv-{count}"  # of which a page with several pictures has one for each count
     style = (
-        f"@keyframes s{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
-        "{visibility:hidden}}"
-        f".s{{visibility:hidden;animation:s {total:g}s steps(1,end) infinite}}"
-        "@media (prefers-reduced-motion:reduce)"
-        "{.s{animation:none}.s:last-child{visibility:visible}}"
+        f"@keyframes {name}{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
+        "{visibility:hidden}}.tconv .s{visibility:hidden}@media (prefers-reduced-motion:reduce)"
+        "{.tconv .s{animation:none!important}.tconv .s:last-child{visibility:visible}}"
     )
     groups = []
     for n, one in enumerate(drawn):
-        delay = {"style": f"animation-delay:{n * seconds:g}s"}
-        group = ET.Element("g", {"class": "s", **delay})
+        moves = f"animation:{name} {total:g}s steps(1,end) {n * seconds:g}s infinite"
+        group = ET.Element("g", {"class": "s", "style": moves})
         group.extend(one.shapes)
         groups.append(group)
     width, height = max(one.width for one in drawn), max(one.height for one in drawn)
