@@ -334,7 +334,7 @@ class Explorer extends HTMLElement {
   scrollToLit() {
     for (const box of this.views.querySelectorAll(".scroll")) {
       if (box.matches(":hover") || box.contains(this.shadowRoot.activeElement)) continue;
-      const cell = box.querySelector(".chosen") || box.querySelector(".lit");
+      const cell = box.querySelector(".stamp .lit, .chosen") || box.querySelector(".lit");
       if (!cell) continue;
       const [inner, outer] = [cell.getBoundingClientRect(), box.getBoundingClientRect()];
       const off = (low, high, first, last) => (low < first ? low - first : Math.max(high - last, 0));
