@@ -132,6 +132,7 @@ class Explorer extends HTMLElement {
   take(texts, base) {
     const { setting, refused, y, w } = readSetting(texts, base);
     this.setting = setting;
+    this.play(false);
     this.values.clear();
     for (const [letter, list] of [["y", y], ["w", w]]) {
       if (list) list.forEach((value, index) => this.values.set(this.place(letter, index), value));
