@@ -69,9 +69,9 @@ def indices_drawn() -> str:
                                    ("indices", indices, small), ("unpooled", back, colours))
     ]  # fmt: skip
     drawn = rendering.Beside((tables[0], "→", *tables[1:3], "→", tables[3]))
-    return rendering.to_svg(drawn, alt="An image of 4 x 4 numbers with its maxima marked, the 2 x 2 "
-                            "maxima, the 2 x 2 indices, and the maxima back in their places with "
-                            "zeros elsewhere")  # fmt: skip
+    alt = ("An image of 4 x 4 numbers with its maxima marked, the 2 x 2 maxima, the 2 x 2 indices, "
+           "and the maxima back in their places with zeros elsewhere")  # fmt: skip
+    return rendering.to_svg(drawn, alt=alt)
 
 
 def pictures() -> dict[str, Any]:

@@ -648,9 +648,9 @@ def test_a_full_disk_is_one_line(
 def test_what_would_take_minutes_is_refused_at_once(
     words: str, remedy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert run(*words.split()) == 2
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert remedy in one_error(capsys)
 
 
@@ -671,9 +671,9 @@ def test_what_would_take_minutes_is_refused_at_once(
 def test_no_size_is_too_large_to_show(
     words: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not run("matrix", *words.split(), "--format", kind)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     shown = capsys.readouterr().out
     assert len(shown) < 500_000
     if kind == "svg":

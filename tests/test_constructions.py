@@ -402,11 +402,11 @@ def test_a_letter_of_ones_own_is_shown() -> None:
 
 
 def test_the_symbols_of_a_large_kernel_are_made_when_they_are_asked_for() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     found = symbolic.kernel_symbols(Geometry.of_conv((512, 10**6), (512, 512, 10**6)))
     assert str(found[1, 2, 3]) == "w_1_2_3"
     assert len(found) == 512 * 512 * 10**6
     assert (512, 0, 0) not in found
     with pytest.raises(KeyError):
         found[0, 0, 10**6]
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -73,17 +73,17 @@ def test_a_long_derivation_is_refused() -> None:
     ],
 )
 def test_what_would_take_minutes_is_refused_at_once(ask: Any, g: Geometry) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(GeometryError, match="is the limit; look at a smaller input"):
         ask(g)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_what_is_within_the_limits_takes_seconds() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert symbolic.derivation(Geometry.of_conv((1, 300), (1, 1, 2))).holds
     assert symbolic.jacobian(Geometry.of_conv((1, 3000), (1, 1, 3))).nnz() == 3 * 2998
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 def test_a_claim_that_nothing_checks_is_refused() -> None:

@@ -129,12 +129,12 @@ def test_every_picture_says_what_it_shows(name: str) -> None:
 
 def test_large_matrices_are_abbreviated_at_once() -> None:
     huge = Geometry.of_conv((64, 4096, 4096), (64, 64, 3, 3), padding=1)
-    start = time.perf_counter()
+    start = time.process_time()
     table = rendering.conv_table(huge)
     assert table.shape == (32, 32)
     for printer in PRINTERS.values():
         assert "⋯" in printer(table) or "cdots" in printer(table)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     lines = rendering.to_text(table, width=60, height=9).splitlines()
     assert len(lines) == 9
     assert max(map(len, lines)) <= 60
@@ -144,7 +144,7 @@ def test_large_matrices_are_abbreviated_at_once() -> None:
 @pytest.mark.parametrize("taps", [300, 10**6])
 def test_large_entries_are_abbreviated_at_once(mode: Any, taps: int) -> None:
     """A border can bring a million taps to one input element."""
-    start = time.perf_counter()
+    start = time.process_time()
     table = rendering.conv_table(
         Geometry.of_conv((1, 2), (1, 1, taps), padding=taps, padding_mode=mode)
     )
@@ -153,7 +153,7 @@ def test_large_entries_are_abbreviated_at_once(mode: Any, taps: int) -> None:
     width = ET.fromstring(rendering.to_svg(table)).get("width")
     assert int(width or 0) <= 20_020
     assert f" + ⋯ + w{taps - 1}" in rendering.to_text(table)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_a_sum_of_many_terms_is_abbreviated() -> None:
@@ -170,9 +170,9 @@ def test_wide_channels_cost_nothing(kernel: str | None) -> None:
     """Only the symbols that are shown are made; all of them took half a minute."""
     geometry = Geometry.of_conv((512, 32, 32), (512, 512, 3, 3))
     numbers = None if kernel is None else np.ones(geometry.kernel_shape)
-    start = time.perf_counter()
+    start = time.process_time()
     assert rendering.conv_table(geometry, numbers).taps == 512 * 512 * 9
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15
 
 
 @settings(max_examples=50)
@@ -276,9 +276,9 @@ def test_a_document_is_checked_where_it_is_made(make: Any, message: str) -> None
 
 
 def test_only_what_is_shown_is_read() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert rendering.array_table(np.zeros((10**4, 10**4))).shape == (32, 32)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def diagonal(size: int) -> rendering.Table:
@@ -324,10 +324,10 @@ def diagonal(size: int) -> rendering.Table:
     ],
 )  # fmt: skip
 def test_what_would_not_fit_is_refused_within_a_second(ask: Any, message: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(GeometryError, match=message):
         ask()
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_csv_holds_every_entry() -> None:

@@ -195,18 +195,18 @@ WIDE = Geometry.of_conv((1, 10**7), (1, 1, 3))
     ],
 )
 def test_what_would_take_minutes_is_refused_at_once(ask: Any, message: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(GeometryError, match=message):
         ask()
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_border_that_copies_one_element_often_is_quick() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     g = Geometry.of_conv((1, 1), (1, 1, 20_001), padding=10_000, padding_mode="circular")
     (entry,) = symbolic.conv_matrix(g).todok().values()
     assert len(entry.args) == 20_001
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_rows_of_unequal_length_are_refused() -> None:

@@ -40,8 +40,8 @@ MOST_WIDE, MOST_HIGH = 20_000, 100_000
 """Pixels of a picture; the entries of a table are cut so that it is no wider."""
 STYLE = (
     # Each rule names our own pictures, since a page that holds one shares its style.
-    ".tconv text{font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:currentColor;"
-    "dominant-baseline:central}"
+    ".tconv text{fill:currentColor;dominant-baseline:central;"
+    "font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}"
     ".tconv .w{font-family:system-ui,'DejaVu Sans',sans-serif}.tconv .h{font-weight:bold}"
     ".tconv .c{fill:none;stroke:currentColor;stroke-opacity:.35}.tconv .f{opacity:.45}"
     ".tconv .b{fill:none;stroke:currentColor;stroke-width:1.5}"

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import re
-import shutil
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tconvjax import Geometry, explorer
+from tests.site.conftest import serving
 
-HOW = "pip install -e '.[browser]', install Chromium, and run: pytest -n 0 tests/site"
-playwright = pytest.importorskip("playwright.sync_api", reason=f"playwright is missing; {HOW}")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip(f"chromium is missing; {HOW}", allow_module_level=True)
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
 STRIDED = Geometry.of_conv_transpose((1, 3, 3), (1, 1, 3, 3), stride=2, padding=1)
 CUT = Geometry.of_conv_transpose((1, 3), (1, 1, 3), padding=1)
@@ -49,15 +36,9 @@ PAGES = {
 }
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves without a word."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the pages above, in place of that of the whole site."""
     folder = tmp_path_factory.mktemp("site")
     for name, body in PAGES.items():
         (folder / f"{name}.html").write_text(
@@ -66,21 +47,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             f"<body>{body}<script>{explorer.script()}</script>",
             encoding="utf-8",
         )
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
+    with serving(folder) as address:
+        yield address
 
 
 Open = Callable[..., Any]
