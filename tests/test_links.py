@@ -45,6 +45,19 @@ def test_each_link_is_met_once_and_in_order(a: Arguments) -> None:
     assert found == sorted(found, key=lambda link: (link.output, link.tap))
 
 
+@given(arguments(ranks=(1, 2), modes=ANY_MODE))
+def test_taps_between_are_the_links(a: Arguments) -> None:
+    """The entry of C at a row and a column, asked for by its place, holds the links that meet."""
+    g = a.geometry
+    meeting: dict[tuple[tuple[int, ...], tuple[int, ...]], list[tuple[int, ...]]] = {}
+    for link in links(g):
+        meeting.setdefault((link.output, link.input), []).append(link.tap)
+    rows, columns = (itertools.product(*map(range, s)) for s in (g.out_shape, g.in_shape))
+    places = list(itertools.product(rows, columns))
+    for output, source in places[:: max(1, len(places) // 500)] + list(meeting)[:500]:
+        assert g.taps_between(output, source) == tuple(meeting.get((output, source), ()))
+
+
 def test_border_runs_are_the_sources_of_the_padded_line() -> None:
     for size, low, high, mode in itertools.product(
         range(1, 5), range(-1, 6), range(-1, 6), ANY_MODE[1:]
@@ -54,6 +67,24 @@ def test_border_runs_are_the_sources_of_the_padded_line() -> None:
         axis = Axis(size, 1, size + low + high, low=low, mode=mode)
         runs = [first + n * step for first, count, step in axis.border_runs() for n in range(count)]
         assert runs == oracles.padded_index(size, low, high, mode).tolist(), axis
+        for (first, count, step), (after, _, _) in itertools.pairwise(axis.border_runs()):
+            assert after != first + count * step, axis  # else the two would be one
+            assert count > 1 or abs(after - first) > 1, axis
+
+
+@given(arguments(modes=ANY_MODE))
+def test_a_filled_geometry_meets_the_padded_line(a: Arguments) -> None:
+    """Where borders are filled in first, the sums over the padded line are the same sums."""
+    for given_, filled, (low, high) in zip(
+        a.geometry.axes, a.geometry.filled().axes, a.geometry.padding, strict=True
+    ):
+        assert not filled.bordered
+        if not given_.bordered:
+            assert filled == given_
+            continue
+        line = oracles.padded_index(given_.in_size, low, high, given_.mode)
+        assert filled.in_size == len(line)
+        assert [(i, line[j], t) for i, j, t in filled.links()] == list(given_.links())
 
 
 def small_axes() -> Iterator[Axis]:

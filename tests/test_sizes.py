@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tconvjax as tc
-from tconvjax import Axis, Geometry
+from tconvjax import Axis, Geometry, GeometryError
 
 small = st.integers(1, 9)
 
@@ -17,6 +19,7 @@ small = st.integers(1, 9)
 @given(small, st.integers(1, 5), st.integers(1, 4), st.integers(-1, 4), st.integers(1, 3))
 def test_in_sizes_inverts_out_size(out: int, k: int, s: int, p: int, d: int) -> None:
     sizes = tc.in_sizes(out, k, s, p, d)
+    assert all(n >= 0 for n in sizes)
     everything = range(max(d * (k - 1) + 1 - 2 * p, 1), 80)
     assert [n for n in sizes if n > 0] == [
         n for n in everything if tc.out_size(n, k, s, p, d) == out
@@ -124,6 +127,51 @@ def test_output_padding_and_output_size_say_the_same(
 def test_nothing_in_nothing_out() -> None:
     assert Geometry.of_conv((1, 0), (1, 1, 3)).out_size == (0,)
     assert Geometry.of_conv_transpose((1, 0), (1, 1, 2), stride=2).in_size == (0,)
+
+
+def test_no_output_comes_from_no_input_however_wide_the_stride() -> None:
+    for stride, kernel in itertools.product(range(1, 5), range(1, 4)):
+        back = Geometry.of_conv_transpose((1, 0), (1, 1, kernel), stride=stride)
+        assert back.in_size == (max(kernel - stride, 0),)
+        cut = Geometry.of_conv_transpose((1, 0), (1, 1, kernel), stride=stride, padding=2)
+        assert cut.in_size == (0,)
+
+
+def test_what_padding_cuts_to_less_than_nothing_is_refused() -> None:
+    rule = re.escape("padding=(1, 1): in_size=-1 cannot give out_size=1")
+    with pytest.raises(GeometryError, match=f"{rule}.*sizes that do: 0$"):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 1), stride=2, padding=1)
+    with pytest.raises(GeometryError, match=f"{rule}.*pad 1 less in all$"):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 1), padding=1)
+
+
+def test_what_is_left_out_is_the_plainest() -> None:
+    plain = Axis(5, 3, 3)
+    assert (plain.stride, plain.dilation, plain.low, plain.mode) == (1, 1, 0, "zeros")
+    g = Geometry((plain,))
+    assert (g.in_channels, g.out_channels, g.groups) == (1, 1, 1)
+    assert Geometry.of_conv((1, 5), (1, 1, 3)) == g
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "dilation"])
+def test_steps_and_taps_are_at_least_one(name: str) -> None:
+    assert Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: 1}).low == 0
+    with pytest.raises(GeometryError, match=f"{name}=0: it must be a whole number of at least 1"):
+        Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: 0})
+
+
+@pytest.mark.parametrize("name", ["in_size", "out_size"])
+def test_sizes_are_at_least_zero(name: str) -> None:
+    assert Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: 0}).low == 0
+    with pytest.raises(GeometryError, match=f"{name}=-1: it must be a whole number of at least 0"):
+        Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: -1})
+
+
+def test_up_to_eight_sizes_are_listed() -> None:
+    with pytest.raises(GeometryError, match=r"that do: 1, 2, 3, 4, 5, 6, 7, 8$"):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 1), stride=8, output_size=9)
+    with pytest.raises(GeometryError, match=r"that do: 1, 2, \.\.\., 9$"):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 1), stride=9, output_size=10)
 
 
 def test_a_geometry_tells_its_shapes() -> None:
