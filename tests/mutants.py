@@ -44,6 +44,7 @@ _GEOMETRY = (
     "tests/test_links.py::test_links_add_up_to_the_definition",
     "tests/test_links.py::test_each_link_is_met_once_and_in_order",
     "tests/test_links.py::test_taps_between_are_the_links",
+    "tests/test_links.py::test_a_filled_geometry_meets_the_padded_line",
     "tests/test_errors.py",
 )
 _SIDES = tuple(
@@ -56,9 +57,19 @@ _BOTH_WAYS = tuple(
 _ALGORITHMS = (
     *_SIDES,
     *_BOTH_WAYS,
+    "tests/test_algorithms.py::test_each_side_may_be_gathered[a5]",
     "tests/test_layouts.py::test_empty_arrays_give_empty_or_zero_results",
 )
+_COUNTS = (
+    "tests/test_algorithms.py::test_copies_are_counted_as_they_are_made",
+    "tests/test_algorithms.py::test_operations_are_two_for_each_link_where_there_is_no_border",
+    "tests/test_algorithms.py::test_an_estimate_reads_the_line_of_its_kind",
+    "tests/test_algorithms.py::test_patches_is_kept_unless_another_is_a_tenth_faster",
+    "tests/test_algorithms.py::test_what_is_too_long_to_compile_is_not_considered",
+    "tests/test_algorithms.py::test_terms_are_what_taps_adds_up",
+)
 _CHOICE = (
+    *_COUNTS,
     "tests/test_algorithms.py::test_every_candidate_has_an_estimate_or_an_objection",
     "tests/test_lowering.py::test_select_algorithm_is_what_auto_does",
     "tests/test_lowering.py::test_gpus_get_no_form_for_which_xla_writes_zeros_out",
@@ -75,12 +86,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tconvjax/algorithms/selection.py": _CHOICE,
     "tconvjax/algorithms/costs.py": _CHOICE,
     "tconvjax/algorithms/blocks.py": _BLOCKS,
-    "tconvjax/algorithms/product.py": (*_SIDES, *_BLOCKS[:2], *_BOTH_WAYS, _CHOICE[0]),
+    "tconvjax/algorithms/product.py": (*_SIDES, *_BLOCKS[:2], *_BOTH_WAYS, *_COUNTS[:1]),
     "tconvjax/algorithms/elementwise.py": (
         *_BOTH_WAYS,
         "tests/test_algorithms.py::test_depthwise_taps_where_the_channels_lie",
         *_SIDES[1:2],
-        _CHOICE[0],
+        _COUNTS[-1],
     ),
     "tconvjax/algorithms/": _ALGORITHMS,
     "tconvjax/trilinear.py": ("tests/test_transformations.py",),

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tconvjax as tc
-from tconvjax.algorithms import ALGORITHMS, apart, blocks, product
+from tconvjax.algorithms import ALGORITHMS, apart, blocks, costs, elementwise, product, selection
 from tconvjax.algorithms.splitting import Split
 from tconvjax.forward import ROLES, layout, spec_of
 from tconvjax.geometry import Geometry
@@ -125,3 +126,135 @@ def test_depthwise_taps_where_the_channels_lie(a: Arguments, order: str) -> None
     result = ALGORITHMS["taps"]("conv_transpose", moved, w, a.geometry, specs, None)
     wanted = oracles.conv_transpose(a, np.asarray(y), np.asarray(w))
     np.testing.assert_array_equal(np.transpose(result, specs.lhs_spec), wanted)
+
+
+# -- what the choice rests on ----------------------------------------------------------------------
+
+
+def shape_of(function: Any, *arrays: jax.Array) -> int:
+    """Elements of what a function of arrays makes, which is not computed."""
+    return int(math.prod(jax.eval_shape(function, *arrays).shape))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("a", [*FIXED, *EVEN])
+def test_copies_are_counted_as_they_are_made(a: Arguments, channels_last: bool) -> None:
+    """The elements that the estimates count are those of the matrices that "patches" lays out."""
+    g, letters = a.geometry, "DHW"[-len(a.in_size) :]
+    data = f"N{letters}C" if channels_last else f"NC{letters}"
+    specs = layout((data, f"OI{letters}", data), g.rank)
+    x, y = jnp.zeros((1, *g.in_shape)), jnp.zeros((1, *g.out_shape))
+    if channels_last:
+        x, y = jnp.moveaxis(x, 1, -1), jnp.moveaxis(y, 1, -1)
+    for splits in sides(g):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(product, "splits_of", lambda _, splits=splits: splits)
+            frame = product.frame_of(g, specs)
+            sizes = (
+                shape_of(lambda x, frame=frame: product.x_matrix(x, frame), x),
+                shape_of(lambda y, frame=frame: product.y_matrix(y, frame), y),
+            )
+            assert product.copied(g, splits) == sum(sizes)
+            assert product.largest(g) == max(sizes)
+            moved = x.size + y.size + math.prod(g.kernel_shape)
+            laid_out = math.prod(g.kernel_shape) * any(s.on_y for s in splits)
+            patch.setattr(costs, "splits_of", lambda _, splits=splits: splits)
+            assert costs.elements("direct", g, 1) == moved
+            assert costs.elements("patches", g, 1) == moved + sum(sizes) + laid_out
+            assert costs.elements("patches", g, 3) - costs.elements("patches", g, 2) == (
+                x.size + y.size + sum(sizes)
+            )
+            sources = math.prod(s.shifts for s in splits)
+            assert costs.choices("patches", "conv", g, 2) == 2 * sum(sizes) * sources
+            assert costs.choices("patches", "conv_transpose", g, 2) == 2 * x.size * sources
+            assert costs.choices("direct", "conv", g, 2) == 0
+
+
+@given(arguments(ranks=(1, 2)))
+def test_operations_are_two_for_each_link_where_there_is_no_border(a: Arguments) -> None:
+    a = replace(a, padding=((0, 0),) * len(a.in_size), in_size=tuple(n + 9 for n in a.in_size))
+    g = a.geometry
+    links = sum(1 for _ in tc.links(g))
+    for algorithm, partial in itertools.product(ALGORITHMS, ROLES):
+        counted = costs.operations(algorithm, partial, g, 2)
+        if partial != "conv_transpose" or algorithm in ("patches", "taps"):
+            assert counted == 4 * links
+        elif algorithm == "direct":  # as many places as the input has, zeros among them
+            assert counted * math.prod(g.out_size) == 4 * links * math.prod(g.in_size)
+        else:  # the rows that some output reads
+            rows = math.prod(split.all_rows for split in map(Split, g.axes))
+            assert counted * math.prod(g.out_size) == 4 * links * rows
+    assert costs.elements("polyphase", g, 2) - costs.elements("direct", g, 2) == (
+        2 * math.prod(g.in_shape) + math.prod(g.kernel_shape)
+    )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "partial", "size", "options", "dtype", "kind"),
+    [
+        ("taps", "conv", 1, {"groups": 2}, "float64", "any"),
+        ("patches", "conv", 1, {}, "float64", "plain"),
+        ("patches", "conv", 1, {"groups": 2}, "float32", "grouped"),
+        ("direct", "conv", 1, {"groups": 2}, "float32", "grouped"),
+        ("direct", "conv", 1, {}, "float32", "line"),
+        ("direct", "conv", 2, {}, "float32", "plane"),
+        ("direct", "conv", 3, {}, "float32", "looped"),
+        ("direct", "conv", 1, {}, "float64", "looped"),
+        ("direct", "conv", 1, {"stride": 2}, "float32", "line"),
+        ("direct", "conv_transpose", 1, {"stride": 2}, "float32", "dilated"),
+        ("direct", "conv_transpose", 1, {}, "float32", "line"),
+        ("polyphase", "conv_transpose", 1, {"stride": 2}, "float32", "line"),
+        ("polyphase", "conv_transpose", 2, {"stride": 3}, "float32", "tiles"),
+        ("polyphase", "conv_transpose", 2, {"stride": (3, 2)}, "float32", "plane"),
+    ],
+)
+def test_an_estimate_reads_the_line_of_its_kind(
+    algorithm: str, partial: Any, size: int, options: dict[str, Any], dtype: str, kind: str
+) -> None:
+    shape = (9,) * size
+    c = options.get("groups", 1)
+    g = Geometry.of_conv((c, *shape), (c, 1, *(3,) * size), **options)
+    assert costs.line(algorithm, partial, g, dtype) == f"{algorithm} {partial} {kind}"
+    if not selection.unfit(algorithm, partial, g):
+        assert costs.line(algorithm, partial, g, dtype) in costs.lines()
+
+
+def test_patches_is_kept_unless_another_is_a_tenth_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = Geometry.of_conv((1, 9), (1, 1, 3))
+    for direct, chosen in ((89, "direct"), (90, "patches"), (110, "patches")):
+        seconds = {"direct": direct, "patches": 100, "polyphase": 200, "taps": 300}
+        monkeypatch.setattr(selection, "estimate", lambda name, *_, s=seconds: float(s[name]))
+        plan = tc.plan(g, "conv", platform="cpu")
+        assert plan.algorithm == chosen
+        order = [c.seconds for c in plan.candidates if c.seconds is not None]
+        assert order == sorted(order)
+        whole = tc.plan(g, "kernel_gradient", "int32", "cpu")
+        assert whole.algorithm == whole.candidates[0].algorithm == "patches"
+        assert tc.plan(g, "conv", "int32", "cpu").algorithm == chosen
+
+
+def test_what_is_too_long_to_compile_is_not_considered() -> None:
+    taps = {n: Geometry.of_conv((1, 200), (1, 1, n)) for n in (128, 129)}
+    for name in ("patches", "taps"):
+        assert selection.unfit(name, "conv", taps[128]) == ""
+        told = "129 pieces would take long to compile"
+        assert selection.unfit(name, "conv", taps[129]) == told
+    assert selection.unfit("polyphase", "conv", taps[129]) == ""
+    for channels, told in ((4, ""), (5, "25 pairs of channels in a group make a matrix product")):
+        g = Geometry.of_conv((2 * channels, 9), (2 * channels, channels, 1), groups=2)
+        assert selection.unfit("taps", "conv", g) == told
+    strided = Geometry.of_conv((1, 9), (1, 1, 3), stride=2)
+    assert selection.unfit("direct", "conv_transpose", strided).startswith("XLA writes zeros")
+    assert selection.unfit("direct", "kernel_gradient", strided) == ""
+    one_tap_a_phase = Geometry.of_conv((1, 9), (1, 1, 2), stride=2)
+    assert selection.unfit("polyphase", "conv", one_tap_a_phase).startswith("a convolution of one")
+    phases = {n: Geometry.of_conv((1, 999), (1, 1, n + 1), stride=n) for n in (128, 129)}
+    assert selection.unfit("polyphase", "conv", phases[128]) == ""
+    assert selection.unfit("polyphase", "conv", phases[129]).startswith("129 pieces")
+
+
+def test_terms_are_what_taps_adds_up() -> None:
+    g = Geometry.of_conv((4, 9), (6, 2, 4), stride=2, groups=2)  # 2 shifts, 2 and 3 channels
+    assert elementwise.terms("conv", g) == 4 * 2
+    assert elementwise.terms("conv_transpose", g) == 2 * 3
+    assert elementwise.terms("kernel_gradient", g) == 2 * elementwise.CHUNKS * 2 * 3

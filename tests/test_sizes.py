@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,16 +156,18 @@ def test_what_is_left_out_is_the_plainest() -> None:
 
 @pytest.mark.parametrize("name", ["kernel_size", "stride", "dilation"])
 def test_steps_and_taps_are_at_least_one(name: str) -> None:
-    assert Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: 1}).low == 0
+    assert Axis(1, 1, 1, 1, 1).in_size == 1
+    wrong: dict[str, Any] = {name: 0}
     with pytest.raises(GeometryError, match=f"{name}=0: it must be a whole number of at least 1"):
-        Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: 0})
+        replace(Axis(1, 1, 1), **wrong)
 
 
 @pytest.mark.parametrize("name", ["in_size", "out_size"])
 def test_sizes_are_at_least_zero(name: str) -> None:
-    assert Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: 0}).low == 0
+    assert Axis(0, 0, 1).high == 0
+    wrong: dict[str, Any] = {name: -1}
     with pytest.raises(GeometryError, match=f"{name}=-1: it must be a whole number of at least 0"):
-        Axis(**{"in_size": 1, "out_size": 1, "kernel_size": 1, name: -1})
+        replace(Axis(1, 1, 1), **wrong)
 
 
 def test_up_to_eight_sizes_are_listed() -> None:
