@@ -182,3 +182,11 @@ def test_a_geometry_tells_its_shapes() -> None:
     assert (g.in_shape, g.out_shape, g.kernel_shape) == ((4, 9, 7), (6, 4, 8), (6, 2, 3, 2))
     assert (g.rank, g.stride, g.dilation, g.kernel_size) == (2, (2, 1), (1, 1), (3, 2))
     assert g.padding == ((1, -1), (0, 2))
+
+
+def test_nothing_comes_back_from_nothing() -> None:
+    """The convolution of an empty axis is empty, so its transpose gives the empty axis back."""
+    there = Geometry.of_conv((1, 0), (1, 1, 3), stride=2)
+    assert Geometry.of_conv_transpose((1, 0), (1, 1, 3), stride=2, output_size=0) == there
+    with pytest.raises(tc.GeometryError, match="in_size=0 cannot give out_size=1"):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 3), stride=2, output_size=0)

@@ -191,7 +191,8 @@ def conv_transpose_axis(
     if size == 0 and wanted is None:
         in_size = max(in_size, 0)
     sizes = range(max(least, 0), max(least + room, 1 if size == 0 else 0))
-    if in_size not in sizes:
+    nothing = size == 0 and in_size == 0  # whose convolution is empty, whatever the kernel
+    if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
         fail(argument, value, f"in_size={in_size} cannot give out_size={size} with kernel "
              f"{kernel}, stride {stride}, dilation {dilation} and padding {(low, high)}",
