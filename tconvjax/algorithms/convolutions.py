@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.apart import on_a_cpu
 from tconvjax.algorithms.splitting import Split, to_phases
 from tconvjax.forward import (
     Partial,
@@ -57,8 +58,9 @@ def derived(
     """A partial of a forward convolution."""
     if partial == "conv":
         return forward(a, b, geometry, specs, precision)
-    if not jnp.issubdtype(a.dtype, jnp.inexact):  # JAX transposes no integers
-        return _as_forward(forward, partial, a, b, geometry, specs)
+    exact = not jnp.issubdtype(a.dtype, jnp.inexact)  # JAX transposes no integers
+    if exact or (partial == "kernel_gradient" and _mixes_groups(geometry, a)):
+        return _as_forward(forward, partial, a, b, geometry, specs, precision)
     # The unknown must vary over the same mesh axes as what it meets. Inside a shard_map the
     # transpose would otherwise end with a sum over devices that nobody asked for.
     unknown = aval_like(jax.typeof(a), result_shape(partial, a, geometry, specs), a.dtype)
@@ -72,10 +74,22 @@ def derived(
     return result
 
 
+def _mixes_groups(geometry: Geometry, x: jax.Array) -> bool:
+    """Whether XLA's own kernel gradient multiplies groups with one another.
+
+    On a CPU it computes all pairs of groups and multiplies those that do not belong together by
+    zero: one NaN in a group is then one in every group, and most of the work is for nothing.
+    """
+    depthwise = geometry.in_channels == geometry.out_channels == geometry.groups
+    known = all(isinstance(size, int) for size in x.shape)  # images become channels
+    return geometry.groups > 1 and not depthwise and known and on_a_cpu()
+
+
 def _as_forward(
-    forward: Forward, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs
-) -> jax.Array:
-    """Either transpose as a forward convolution of data laid out anew; for integers.
+    forward: Forward, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry,
+    specs: Specs, precision: Precision,
+) -> jax.Array:  # fmt: skip
+    """Either transpose as a forward convolution of data laid out anew.
 
     j = s*i + d*t - p stays one relation of the same form when output and tap change places
     (the kernel gradient: y is the kernel), and when it is solved for s*i, which asks for y with
@@ -97,7 +111,9 @@ def _as_forward(
             for n, a in enumerate(geometry.axes)
         )
         flipped = Geometry(axes, geometry.out_channels, geometry.in_channels, g)
-        return lax.transpose(forward(y, w, flipped, plain, None), placed(first, specs.lhs_spec))
+        return lax.transpose(
+            forward(y, w, flipped, plain, precision), placed(first, specs.lhs_spec)
+        )
     x, y = lax.transpose(a, specs.lhs_spec), lax.transpose(b, specs.out_spec)
     x = x.reshape(x.shape[0], g, -1, *x.shape[2:])  # (N, g, c, *in) to (c, g * N, *in)
     x = jnp.swapaxes(x, 0, 2).reshape(x.shape[2], -1, *x.shape[3:])
@@ -106,7 +122,7 @@ def _as_forward(
         for a in geometry.axes
     )
     swapped = Geometry(axes, x.shape[1], geometry.out_channels, g)
-    w = forward(x, jnp.swapaxes(y, 0, 1), swapped, plain, None)  # (c, O, *k)
+    w = forward(x, jnp.swapaxes(y, 0, 1), swapped, plain, precision)  # (c, O, *k)
     return lax.transpose(jnp.swapaxes(w, 0, 1), placed(first, specs.rhs_spec))
 
 
