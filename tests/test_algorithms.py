@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import jax
@@ -258,3 +258,68 @@ def test_terms_are_what_taps_adds_up() -> None:
     assert elementwise.terms("conv", g) == 4 * 2
     assert elementwise.terms("conv_transpose", g) == 2 * 3
     assert elementwise.terms("kernel_gradient", g) == 2 * elementwise.CHUNKS * 2 * 3
+
+
+def test_each_plan_is_a_value() -> None:
+    g = EVEN[0].geometry
+    split = Split(g.axes[0])
+    specs = layout(None, 1)
+    plan = tc.plan(g, "conv", platform="cpu")
+    for value in (g, *g.axes, split, product.frame_of(g, specs), plan, *plan.candidates):
+        assert hash(value) == hash(replace(value))
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, fields(value)[0].name, None)
+
+
+def test_a_plan_says_which_side_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = EVEN[1].geometry
+    told = {(True, True): "y", (False, False): "x", (True, False): "y, then x"}
+    for on_y, side in told.items():
+        splits = tuple(map(Split, g.axes, on_y))
+        monkeypatch.setattr(selection, "splits_of", lambda _, splits=splits: splits)
+        notes = {c.algorithm: c.note for c in tc.plan(g, "conv", platform="cpu").candidates}
+        assert notes["patches"] == f"one matrix product; shifts laid out on {side}"
+
+
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_images_are_taken_apart_where_there_are_several(
+    images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "WHOLE", 10)
+    monkeypatch.setattr(blocks, "MOST", 1)
+    g = Geometry.of_conv((1, 4), (1, 1, 2))
+    x, w, seen = jnp.ones((images, 1, 4)), jnp.ones((1, 1, 2)), []
+
+    def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
+        seen.append(a)
+        return jnp.zeros((a.shape[0], *geometry.out_shape))
+
+    for size in (10 // images, 11):  # all at once where they fit; an image never falls apart
+        seen.clear()
+        blocks.by_images(whole, "conv", x, w, g, layout(None, 1), size)
+        at_once = images == 1 or size < 11
+        assert (seen[0] is x) == at_once
+        assert seen[0].shape[0] == (images if at_once else 1)
+
+
+def test_the_side_that_is_gathered_moves_least() -> None:
+    both = set()
+    for c, o, n, k, s in itertools.product((1, 8), (1, 8), (8, 40), (4, 8), (1, 2, 4)):
+        g = Geometry.of_conv((c, n, n), (o, c, k, k), stride=s)
+        chosen = product.splits_of(g)
+        both |= {split.on_y for split in chosen}
+
+        def moved(splits: tuple[Split, ...], g: Geometry = g) -> int:
+            kernel = math.prod(g.kernel_shape) * any(split.on_y for split in splits)
+            return product.copied(g, splits) + kernel
+
+        assert chosen in list(sides(g))
+        assert moved(chosen) == min(moved(splits) for splits in sides(g))
+    assert both == {False, True}
+
+
+def test_blocks_are_larger_on_an_accelerator() -> None:
+    here = blocks.bounds()
+    with apart.together():
+        assert blocks.bounds() == tuple(blocks.LARGER * size for size in here)
+    assert blocks.bounds() == here == (blocks.WHOLE, blocks.MOST)

@@ -66,6 +66,34 @@ def test_same_puts_the_odd_element_after_and_same_lower_before() -> None:
     assert axis(Geometry.of_conv, (1, 4), (1, 1, 4), padding="SAME_LOWER").low == 2
 
 
+def test_same_pads_nothing_where_the_kernel_is_shorter_than_the_stride() -> None:
+    for size, name in itertools.product(range(1, 7), ("SAME", "SAME_LOWER")):
+        assert axis(Geometry.of_conv, (1, size), (1, 1, 1), stride=3, padding=name).low == 0
+
+
+def test_valid_is_no_padding() -> None:
+    for stride in (1, 2, 3):
+        shapes: Any = ((1, 7), (1, 1, 3))
+        assert Geometry.of_conv(*shapes, stride=stride, padding="VALID") == Geometry.of_conv(
+            *shapes, stride=stride
+        )
+        assert Geometry.of_conv_transpose(
+            *shapes, stride=stride, padding="VALID"
+        ) == Geometry.of_conv_transpose(*shapes, stride=stride)
+
+
+def test_a_kernel_one_tap_too_long_is_refused() -> None:
+    assert Geometry.of_conv((1, 3), (1, 1, 3), stride=2).out_size == (1,)
+    with pytest.raises(GeometryError, match="sizes that do: 3 and more; or pad by 1 more"):
+        Geometry.of_conv((1, 2), (1, 1, 3), stride=2)
+
+
+def test_names_give_no_size_below_zero() -> None:
+    for name in ("SAME", "SAME_LOWER", "CAUSAL"):
+        with pytest.raises(GeometryError, match=r"sizes that do: 0$"):
+            Geometry.of_conv_transpose((1, 0), (1, 1, 3), stride=3, padding=name, output_size=1)
+
+
 def test_causal_convolution_sees_no_later_input() -> None:
     causal = axis(Geometry.of_conv, (1, 7), (1, 1, 3), stride=2, padding="CAUSAL", dilation=2)
     assert causal.out_size == 4
