@@ -97,6 +97,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tconvjax/algorithms/elementwise.py": (
         *_BOTH_WAYS,
         "tests/test_definition.py::test_other_numbers_are_exact[complex128-2d1]",
+        "tests/test_algorithms.py::test_depthwise_taps_where_x_and_y_lie_differently",
+        "tests/test_algorithms.py::test_blocks_add_up[a7-40]",
         "tests/test_algorithms.py::test_depthwise_taps_where_the_channels_lie",
         *_SIDES[1:2],
         _COUNTS[-1],
@@ -119,6 +121,14 @@ TESTS: dict[str, tuple[str, ...]] = {
 
 _BLOCKS_FILE = "tconvjax/algorithms/blocks.py"
 EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "tconvjax/geometry/spelling.py",
+        'return ints("groups", groups, 1, 1)[(-1)]',
+    ): "the last of one is the first",
+    (
+        "tconvjax/geometry/spelling.py",
+        "low, high = conv_pads(given, (-1), span, stride)",
+    ): "only the names other than VALID look at the size, and those went another way",
     (
         "tconvjax/geometry/spelling.py",
         "sizes = range(max(least, 0), max(least + room, 1 if size == 0 else (-1)))",

@@ -111,6 +111,7 @@ def test_any_blocks_add_up(a: Arguments) -> None:
 
 
 @given(arguments(), st.sampled_from(["NC", "CN", "N.C", "mid"]))
+@example(Arguments(1, 3, 3, (9,), (3,), (2,), ((-2, 1),), (1,), 3), "NC")  # crops two steps
 def test_depthwise_taps_where_the_channels_lie(a: Arguments, order: str) -> None:
     """Channels anywhere but last are transposed without a transpose, phase by phase."""
     a = replace(a, in_channels=3, out_channels=3, groups=3, dilation=(1,) * len(a.dilation))
@@ -265,7 +266,8 @@ def test_each_plan_is_a_value() -> None:
     split = Split(g.axes[0])
     specs = layout(None, 1)
     plan = tc.plan(g, "conv", platform="cpu")
-    for value in (g, *g.axes, split, product.frame_of(g, specs), plan, *plan.candidates):
+    values: list[Any] = [g, *g.axes, split, product.frame_of(g, specs), plan, *plan.candidates]
+    for value in values:
         assert hash(value) == hash(replace(value))
         with pytest.raises(FrozenInstanceError):
             setattr(value, fields(value)[0].name, None)
@@ -323,3 +325,19 @@ def test_blocks_are_larger_on_an_accelerator() -> None:
     with apart.together():
         assert blocks.bounds() == tuple(blocks.LARGER * size for size in here)
     assert blocks.bounds() == here == (blocks.WHOLE, blocks.MOST)
+
+
+@pytest.mark.parametrize("partial", ["conv", "conv_transpose"])
+def test_depthwise_taps_where_x_and_y_lie_differently(partial: Any) -> None:
+    a = Arguments(2, 3, 3, (9,), (3,), (2,), ((1, 1),), (1,), 3)
+    x, w, y = a.arrays()
+    specs = layout(("NCH", "OIH", "NHC"), 1)
+    turned = np.transpose(y, (0, 2, 1))
+    given_ = x if partial == "conv" else turned
+    result = ALGORITHMS["taps"](
+        partial, jnp.asarray(given_), jnp.asarray(w), a.geometry, specs, None
+    )
+    if partial == "conv":
+        np.testing.assert_array_equal(np.transpose(result, (0, 2, 1)), oracles.conv(a, x, w))
+    else:
+        np.testing.assert_array_equal(result, oracles.conv_transpose(a, y, w))
