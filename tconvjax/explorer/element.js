@@ -259,7 +259,7 @@ class Explorer extends HTMLElement {
       const button = make("button", { type: "button", class: "copy", "aria-label": words.copyOf(name) },
         words.copy);
       button.addEventListener("click", () => this.copy(button, line));
-      row.append(make("div", {}, make("code", {}, line),
+      row.append(make("div", {}, make("code", { tabindex: "0" }, line),
         make("p", { class: "note" }, words.layouts(y, w))), button);
       return row;
     }));
