@@ -332,3 +332,19 @@ def test_any_tex_is_well_formed_or_refused(parts: list[str]) -> None:
     root = ET.fromstring(math)
     text = "".join(itertools.chain(*(element.itertext() for element in root.iter())))
     assert "\\frac" not in text
+
+
+def test_the_explorer_has_the_result_for_those_without_scripts() -> None:
+    chinese = BODIES["zeros"].replace("words: no", "lang: zh")
+    html = page("\n\n".join([
+        fence("explorer", BODIES["stamps"], "share: yes"), fence("explorer", chinese)
+    ]))  # fmt: skip
+    assert html.count("<script>") == 1
+    assert html.count("<tconv-explorer ") == 2
+    inside = re.findall(r"<tconv-explorer[^>]*>(.*?)</tconv-explorer>", html, re.DOTALL)
+    shown = [td.text for td in ET.fromstring(inside[0]).iter("td")]
+    assert shown[-9:] == ["0", "4", "7", "8", "28", "23", "4", "10", "6"]
+    assert 'lang="zh"' in html
+    assert " share>" in html
+    with pytest.raises(SuperFencesException, match="the explorer shows 1 to 4 in 2-D; give a"):
+        page(fence("explorer", "out_size: 9x9\nkernel: 3"))

@@ -128,11 +128,12 @@ def _rendered(asked: Asked, sheet: Sheet) -> str:
 
 
 def _explorer(asked: Asked, sheet: Sheet) -> str:
-    """The element, with the stamps inside for those without scripts."""
+    """The element, with the last stamp and the result inside for those without scripts."""
     sheet.script = explorer.script()
     told = explanation(Asked("stamps", asked.geometry, asked.y, asked.w))
-    sheet.taps = max(sheet.taps, most_taps(told.document))
+    last = told.views[0].steps[-1].document
+    sheet.taps = max(sheet.taps, most_taps(last))
     return explorer.element(
         asked.geometry, asked.y, asked.w, lang=asked.looks.get("lang", "en"),
-        share=asked.looks.get("share", False), fallback=told.to_html(style=False),
+        share=asked.looks.get("share", False), fallback=rendering.to_html(last, style=False),
     )  # fmt: skip
