@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 import sympy
 
-from tconvjax import rendering
+from tconvjax import Geometry, GeometryError, rendering, symbolic
 from tests.test_rendering import PRINTERS
 
 HOSTILE = {
@@ -98,3 +99,26 @@ def test_an_attribute_of_html_is_xml_too() -> None:
     shown = rendering.to_html(rendering.array_table([[1]], name="a<b"))
     assert ET.fromstring(shown)[1].get("aria-label") == "a<b, 1 x 1"
     assert "a<b" not in shown
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda text: symbolic.overlap(4, 3, place=text),
+        lambda text: symbolic.overlap(text, 3),
+        lambda text: symbolic.ConvolutionMatrix.of(5, 3)[text, 0],
+        lambda text: symbolic.ConvolutionMatrix.of(5, 3)[0, text],
+        lambda text: symbolic.ConvolutionMatrix.of(text, 3),
+        lambda text: symbolic.ConvolutionMatrix(text),
+        lambda text: symbolic.ConvolutionMatrix([text]),
+        lambda text: symbolic.ConvolutionMatrix([(text, 3, 3, 1, 1, 0, text)]),
+        lambda text: symbolic.ConvolutionMatrix(symbolic.ConvolutionMatrix.of(5, 3).args[0], text),
+        lambda text: symbolic.conv_matrix(Geometry.of_conv((1, 2), (1, 1, 1)), [[[text]]]),
+    ],
+)
+def test_text_is_never_run_as_code(ask: Any, tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    text = f"__import__('pathlib').Path({str(written)!r}).touch()"
+    with pytest.raises((GeometryError, sympy.SympifyError)):
+        ask(text)
+    assert not written.exists()

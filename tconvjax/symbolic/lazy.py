@@ -52,8 +52,15 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         kernel: Any = None,
     ) -> ConvolutionMatrix:  # fmt: skip
         """As SymPy rebuilds it; use `of` or `of_geometry`."""
-        axes = sympy.Tuple(*(sympy.Tuple(*axis) for axis in axes))
-        numbers = [sympy.sympify(n) for n in (in_channels, out_channels, groups)]
+        if isinstance(axes, str) or any(isinstance(axis, str) for axis in axes):
+            fail("axes", axes, "they must be sizes and steps of each axis", "use of or of_geometry")
+        axes = sympy.Tuple(*(
+            sympy.Tuple(*(sizing.plain("axes", size) for size in axis)) for axis in axes
+        ))  # fmt: skip
+        numbers = [
+            sizing.plain(name, n) for name, n in
+            (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups))
+        ]  # fmt: skip
         for axis in axes:
             sizing.check_axis(SymbolicAxis(*axis))
         sizing.check_channels(*numbers)
@@ -193,7 +200,7 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
     def _entry(self, i: Any, j: Any, **_: Any) -> Any:
         """The tap that ties output i to input j: a case distinction where sizes are symbols."""
         _, inputs, outputs, groups, _ = self.args
-        i, j = sympy.sympify(i), sympy.sympify(j)
+        i, j = sizing.plain("i", i), sizing.plain("j", j)
         if i.is_Integer and j.is_Integer and self.is_numeric and not self._is_short:
             return self._numeric_entry(int(i), int(j))
         o, *outs = sizing.unravelled(i, [outputs, *(a.out_size for a in self.axes)])

@@ -123,6 +123,17 @@ def read(argument: str, value: Any) -> Any:
     return found
 
 
+def plain(argument: str, value: Any) -> Any:
+    """What SymPy holds already as it is, and whole numbers as its own; text would be run as code."""
+    if isinstance(value, sympy.Basic):
+        return value
+    try:
+        return sympy.Integer(operator.index(value))
+    except TypeError:
+        return fail(argument, value, "it must be an int or a SymPy expression",
+                    "convert text yourself")  # fmt: skip
+
+
 def check(argument: str, value: Any) -> None:
     """Refuse what can be no size, whatever numbers take the places of its symbols."""
     least = LEAST.get(argument)

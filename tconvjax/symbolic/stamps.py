@@ -51,7 +51,7 @@ def overlap(
         for name, value in (("out_size", out_size), ("kernel_size", kernel_size),
                             ("stride", stride), ("dilation", dilation))
     )  # fmt: skip
-    at = sympy.sympify(place) + read("padding", padding)
+    at = read("place", place) + read("padding", padding)
     first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
     last = sympy.Min(n - 1, sympy.floor(at / s))
     if d == 1:
