@@ -124,7 +124,7 @@ def read(argument: str, value: Any) -> Any:
 
 
 def plain(argument: str, value: Any) -> Any:
-    """What SymPy holds already as it is, and whole numbers as its own; text would be run as code."""
+    """What SymPy holds already as it is, whole numbers as its own; text would be run as code."""
     if isinstance(value, sympy.Basic):
         return value
     try:
