@@ -442,6 +442,119 @@ def test_complex_kernels_are_conjugated_in_least_squares() -> None:
     np.testing.assert_allclose(back, x, atol=1e-8)
 
 
+# -- what is large, and what is empty --------------------------------------------------------------
+
+
+@given(st.data())
+def test_a_long_window_is_pooled_as_its_parts_are(data: st.DataObject) -> None:
+    """Of windows above 16 elements the halves are compared."""
+    kernel, dilation = data.draw(st.integers(17, 70)), data.draw(st.integers(1, 3))
+    stride, padding = data.draw(st.integers(1, 80)), data.draw(st.integers(0, 8))
+    n = dilation * (kernel - 1) + 1 + data.draw(st.integers(0, 90))
+    x = np.random.default_rng(0).integers(-4, 5, (1, 1, n)).astype(np.float64)
+    x[..., :: data.draw(st.sampled_from([n + 1, 7]))] = np.nan if data.draw(st.booleans()) else 4
+    steps: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    y, indices = up.max_pool(x, kernel, **steps, return_indices=True)
+    for i in range(y.shape[-1]):
+        first = stride * i - padding
+        places = [p for p in range(first, first + dilation * kernel, dilation) if 0 <= p < n]
+        nans = [p for p in places if np.isnan(x[0, 0, p])]
+        best = nans[-1] if nans else max(places, key=lambda p: (x[0, 0, p], -p))
+        assert indices[0, 0, i] == best
+    np.testing.assert_array_equal(y[0, 0], x[0, 0][indices[0, 0]])
+
+
+LARGE: dict[str, Any] = {
+    "max_pool": lambda: up.max_pool(jnp.arange(20000.0).reshape(1, 1, -1), 20000),
+    "the derivative of max_pool": lambda: jax.grad(
+        lambda x: up.max_pool(x, 999)[0, 0, 0])(jnp.arange(1000.0).reshape(1, 1, -1)),
+    "unfold": lambda: up.unfold(jnp.ones((1, 1, 30, 30)), 16),
+    "fold": lambda: up.fold(jnp.ones((1, 900, 101)), (1000,), 900),
+    "downsample": lambda: up.downsample(jnp.ones((1, 1, 20000)), 5000),
+    "one window of unfold": lambda: up.unfold(jnp.ones((1, 1, 6, 6)), 2, stride=10**9),
+    "one window of fold": lambda: up.fold(jnp.ones((1, 4, 1)), 6, 2, stride=10**9),
+    "one window of avg_unpool": lambda: up.avg_unpool(
+        jnp.ones((1, 1, 1, 1)), 2, 10**9, output_size=6),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_programs_stay_small(name: str) -> None:
+    text = str(jax.make_jaxpr(LARGE[name])())
+    assert text.count("\n") < 1500
+    assert np.isfinite(np.asarray(LARGE[name]())).all()
+
+
+@given(arguments(ranks=(1, 2), most_groups=1))
+def test_columns_are_gathered_by_index_as_by_slices(a: Any) -> None:
+    from tconvjax.upsampling import rearranging
+
+    if any(lo != hi or lo < 0 for lo, hi in a.padding):
+        return
+    x, _, _ = a.arrays()
+    steps = {"dilation": a.dilation, "padding": tuple(lo for lo, _ in a.padding),
+             "stride": a.stride}  # fmt: skip
+    expected = up.unfold(x, a.kernel_size, **steps)
+    v = jnp.asarray(np.random.default_rng(1).normal(size=expected.shape))
+    folded = up.fold(v, a.in_size, a.kernel_size, **steps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rearranging, "MOST_TERMS", 0)
+        jax.clear_caches()
+        np.testing.assert_array_equal(up.unfold(x, a.kernel_size, **steps), expected)
+        np.testing.assert_allclose(up.fold(v, a.in_size, a.kernel_size, **steps), folded, atol=1e-9)
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 6, 6), (1, 0, 6, 6)], ids=str)
+def test_what_has_no_images_or_channels_stays_so(shape: tuple[int, ...]) -> None:
+    x = jnp.ones(shape)
+    assert up.upsample(x, 2).shape == up.upsample(x, size=12).shape == (*shape[:2], 12, 12)
+    assert up.downsample(x, 2).shape == up.avg_pool(x, 2).shape == (*shape[:2], 3, 3)
+    for stride in (2, 1):
+        y, indices = up.max_pool(x, 2, stride, return_indices=True)
+        assert up.max_unpool(y, indices, 2, stride).shape == shape
+        y = up.avg_pool(x, 2, stride)
+        assert up.avg_unpool(y, 2, stride, output_size=6).shape == shape
+
+
+def test_an_infinity_has_neighbours_that_are_numbers() -> None:
+    x = jnp.array([[[jnp.inf, 1.0, 2.0, 3.0]]])
+    assert up.upsample(x, size=6, method="nearest").tolist() == [[[jnp.inf, 1, 1, 2, 3, 3]]]
+
+
+@pytest.mark.parametrize("layout", ["NXOIC", "NXYIC", "NOXC", "NIOC"])
+def test_the_letters_of_a_layout_are_free(layout: str) -> None:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, *[3] * (len(layout) - 2), 2)))
+    first = jnp.moveaxis(x, -1, 1)
+    expected = jnp.moveaxis(up.upsample(first, 2), 1, -1)
+    np.testing.assert_allclose(up.upsample(x, 2, layout=layout), expected, atol=1e-12)
+
+
+def test_narrow_indices_reach_where_they_can() -> None:
+    y, at = jnp.ones((1, 1, 16, 16)), np.arange(256).reshape(1, 1, 16, 16) % 100
+    expected = up.max_unpool(y, at, 2)
+    np.testing.assert_array_equal(up.max_unpool(y, at.astype(np.int8), 2), expected)
+    np.testing.assert_array_equal(up.max_unpool(y, at.astype(np.uint8), 2), expected)
+
+
+def test_a_number_may_be_an_array_s_and_traced_where_it_is_one() -> None:
+    y, w = jnp.ones((1, 1, 6)), jnp.ones((1, 1, 3))
+    expected = up.deconvolve(y, w, damping=0.5)
+    for damping in (np.float32(0.5), jnp.float64(0.5), np.array(0.5)):
+        np.testing.assert_array_equal(up.deconvolve(y, w, damping=damping), expected)
+    slope = jax.grad(lambda d: up.deconvolve(y, w, damping=d).sum())(0.5)
+    less = up.deconvolve(y, w, damping=0.5 + 1e-6).sum()
+    np.testing.assert_allclose(slope, (less - expected.sum()) * 1e6, rtol=1e-4)
+
+
+def test_many_stamps_are_counted_without_a_loop() -> None:
+    there = Geometry.of_conv_transpose((1, 10**6), (1, 1, 10**6))
+    assert up.overlap(there).max() == 10**6
+    weights = np.full((1, 1, 2), 100, np.int8)
+    wide = Geometry.of_conv_transpose((4, 3), (4, 1, 2), stride=2)
+    assert up.checkerboard(wide, np.repeat(weights, 4, 0)).phases.tolist() == [400, 400]
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 up_any: Any = up  # wrong types are the point
@@ -482,9 +595,44 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: up_any.transposed_scaling(1, "fan", "normal"), "mode='fan': the choices are fan_in, fan_out, fan_avg"),
     (lambda: up_any.transposed_scaling(1, "fan_in", "cauchy"), "distribution='cauchy': the choices are"),
     (lambda: up_any.avg_pool(X, 2, divisor_override="a"), "divisor_override='a': it must be"),
-    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping="a"), "damping='a': it is at least 0"),
-    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), tolerance=float("nan")), "tolerance=nan: it is at least 0"),
-    (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping=-1.0), "damping=-1.0: it is at least 0"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping="a"), "damping='a': it is a finite number, at least 0"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), tolerance=float("nan")), "tolerance=nan: it is a finite number, at least 0"),
+    (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping=-1.0), "damping=-1.0: it is a finite number, at least 0"),
+    (lambda: up.deconvolve(X, jnp.ones((4, 1, 2, 2)), damping=float("inf")), "damping=inf: it is a finite number"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), steps="a"), "steps='a': it must be"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), steps=-1), "steps=-1: it must be at least 0"),
+    (lambda: up_any.deconvolve(X, jnp.ones((4, 1, 2, 2)), method=np.ones(2)), "method=array([1., 1.]): the choices are"),
+    (lambda: jax.jit(lambda n: up.upsample(X, n))(jnp.array([2, 2])), "it must be a whole number that is known before tracing"),
+    (lambda: up.upsample(X, b"2"), "factor=b'2': it must be a whole number"),
+    (lambda: up.upsample(X, size=10**30), "it must be at most 2147483647"),
+    (lambda: up.upsample(X, 2**30), "factor=1073741824: an axis has at most 2147483647 elements"),
+    (lambda: up_any.upsample(X, 2, align_corners="no"), "align_corners='no': it must be True or False"),
+    (lambda: jax.jit(lambda a: up.upsample(X, 2, align_corners=a))(True), "it must be True or False, and known before tracing"),
+    (lambda: up_any.max_pool(X, 2, ceil_mode="no"), "ceil_mode='no': it must be True or False"),
+    (lambda: up_any.max_pool(X, 2, return_indices=None), "return_indices=None: it must be True or False"),
+    (lambda: up_any.avg_pool(X, 2, count_include_pad=2), "count_include_pad=2: it must be True or False"),
+    (lambda: up_any.avg_pool(X, 2, divisor_override=b"2"), "divisor_override=b'2': it must be"),
+    (lambda: up.avg_pool(X, 2, divisor_override=2**40), "divisor_override=1099511627776: it must be at most"),
+    (lambda: up.avg_unpool(X, 2, output_size=2**31 - 1), "y=array of shape (1, 4, 6, 6): the pooling of (2147483647, 2147483647) gives"),
+    (lambda: up.max_unpool(X, X.astype(int), 2**20), "an index of its spatial axes does not fit 32 bits"),
+    (lambda: up_any.fold(jnp.ones((1, 4, 25)), 6, 2, layout=3), "layout=3: it has a letter for each axis of the result"),
+    (lambda: up_any.fold(jnp.ones((1, 4, 25)), 6, 2, layout="NC"), "layout='NC': it has a letter for each axis of the result"),
+    (lambda: up_any.bilinear_kernel(2, "a"), "rank='a': it must be"),
+    (lambda: up_any.bilinear_kernel(2, 0), "rank=0: it must be at least 1"),
+    (lambda: up.bilinear_kernel(2, 10**9), "factor=2: a kernel for 1000000000 axes has at most 67108864 taps"),
+    (lambda: up.bilinear_kernel(2, dtype=int), "dtype=<class 'int'>: it must be a dtype of floats"),
+    (lambda: up.bilinear_init(None, (1, 1, 4), "float"[:3]), "dtype='flo': it must be a dtype of floats"),
+    (lambda: up_any.bilinear_init(None, None), "shape=None: a kernel has two channel axes"),
+    (lambda: up_any.he_normal()(None, (3, 3)), "shape=(3, 3): a kernel has two channel axes"),
+    (lambda: up_any.he_normal()(None, (3, 3, -1)), "shape=(3, 3, -1): it must be at least 0"),
+    (lambda: up_any.icnr_init(None, 2), "init=None: it draws a kernel"),
+    (lambda: up_any.transposed_scaling("a", "fan_in", "normal"), "scale='a': it is a finite number"),
+    (lambda: up_any.transposed_scaling(-1, "fan_in", "normal"), "scale=-1: it is a finite number"),
+    (lambda: up_any.checkerboard(Geometry.of_conv((1, 5), (1, 1, 2)), np.ones((1, 1, 2), complex)), "kernel=ndarray: its weights are real numbers"),
+    (lambda: up.checkerboard(Geometry.of_conv((1, 5), (1, 1, 2)), np.full((1, 1, 2), np.nan)), "kernel=array of shape (1, 1, 2): it has weights, and all of them are finite"),
+    (lambda: jax.jit(lambda w: up.checkerboard(Geometry.of_conv((1, 5), (1, 1, 2)), w).phases)(jnp.ones((1, 1, 2))), "its weights are real numbers, known before tracing"),
+    (lambda: up.checkerboard(Geometry.of_conv_transpose((1, 5), (1, 1, 10**10))), "67108864 elements are counted at most"),
+    (lambda: up.overlap(Geometry.of_conv_transpose((1, 2**40), (1, 1, 3), padding=2**39)), "67108864 elements are counted at most"),
 ]  # fmt: skip
 
 

@@ -246,5 +246,5 @@ def _sides(geometry: Geometry) -> str:
 
 def check_choice(argument: str, value: Any, choices: Any) -> None:
     """Raise GeometryError unless a name is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         fail(argument, value, f"the choices are {', '.join(map(str, choices))}", "use one of them")

@@ -26,15 +26,18 @@ def frozen(argument: str, value: Any) -> Any:
     """Nested sequences of whole numbers as nested tuples of ints; names and None as they are."""
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return tuple(frozen(argument, item) for item in value)
-    if getattr(value, "shape", ()):  # an array of integers, NumPy's as a rule
-        return frozen(argument, value.tolist() if hasattr(value, "tolist") else list(value))
+    listed: Any = None
     try:
-        if not isinstance(value, bool):
+        if getattr(value, "shape", ()):  # an array of integers, NumPy's as a rule
+            listed = value.tolist() if hasattr(value, "tolist") else list(value)
+        elif not isinstance(value, bool):
             return operator.index(value)
-    except Exception:  # noqa: BLE001, S110 - a symbolic size raises an error of its own library
+    except Exception:  # noqa: BLE001, S110 - a traced or symbolic size has an error of its own
         pass
+    if listed is not None:
+        return frozen(argument, listed)
     return fail(argument, value, "it must be a whole number that is known before tracing",
                 "give a Python int")  # fmt: skip
 

@@ -36,22 +36,43 @@ def overlap(geometry: Geometry) -> NDArray[np.int64]:
         [1, 1, 2, 1, 2, 1, 2, 1, 1]
     """
     _check_size("geometry", checked(geometry).in_size)
+    for axis in geometry.axes:
+        _check_size("geometry", (_padded_size(axis),))
     lines = [_overlap(axis) for axis in geometry.axes]
     return functools.reduce(np.multiply.outer, lines)
 
 
 def _overlap(axis: Axis) -> NDArray[np.int64]:
-    """Of one axis: the padded line tap by tap, its border then added to what it copies."""
-    line = np.zeros(axis.filled().in_size if axis.bordered else axis.in_size + axis.low + axis.high,
-                    np.int64)  # fmt: skip
-    for t in range(axis.kernel_size):
-        first = axis.dilation * t
-        line[first : first + axis.stride * (axis.out_size - 1) + 1 : axis.stride] += 1
-    counts = np.zeros(axis.in_size, np.int64)
+    """Of one axis: the padded line, its border then added to what it copies."""
+    line, counts = _padded_overlap(axis), np.zeros(axis.in_size, np.int64)
+    if not axis.bordered:
+        cropped, first = max(-axis.low, 0), max(axis.low, 0)
+        seen = line[first:][: max(axis.in_size - cropped, 0)]
+        counts[cropped : cropped + len(seen)] = seen
+        return counts
     sources = [axis.source(position - axis.low) for position in np.flatnonzero(line).tolist()]
     met = np.array([-1 if j is None else j for j in sources], np.int64)
     np.add.at(counts, met[met >= 0], line[np.flatnonzero(line)][met >= 0])
     return counts
+
+
+def _padded_size(axis: Axis) -> int:
+    """Elements of the padded line."""
+    return axis.in_size + axis.low + axis.high
+
+
+def _padded_overlap(axis: Axis) -> NDArray[np.int64]:
+    """Of the padded line: a stamp is 1 at every tap, so it rises at its first and falls behind its
+    last, and a sum over every dilation-th element makes it of that.
+    """
+    size = _padded_size(axis)
+    step = max(min(axis.dilation, size), 1)
+    line = np.zeros(-(-size // step) * step, np.int64)
+    firsts = axis.stride * np.arange(axis.out_size)
+    line[firsts] += 1
+    behind = firsts + axis.dilation * axis.kernel_size
+    line[behind[behind < len(line)]] -= 1
+    return line.reshape(-1, step).cumsum(0).ravel()[:size]
 
 
 def _check_size(argument: str, sizes: Sequence[int]) -> None:
@@ -110,6 +131,7 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
     A. Odena et al., doi:10.23915/distill.00003.
     """
     _check_size("stride", checked(geometry).stride)
+    _check_size("kernel_size", geometry.kernel_size)
     if kernel is None:
         lines = [np.bincount(_phases(a), minlength=a.stride) for a in geometry.axes]
         sums = functools.reduce(np.multiply.outer, lines).astype(np.float64)[None]
@@ -125,12 +147,19 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
 
 def _weights(kernel: ArrayLike, geometry: Geometry) -> NDArray[np.float64]:
     """(channels of the result, *k): the weights of all channels that a channel adds up."""
-    weights = np.asarray(kernel)
+    try:
+        weights = np.asarray(kernel).astype(np.float64, casting="same_kind")
+    except Exception:  # noqa: BLE001 - tracers, tensors that require gradients, strings
+        fail("kernel", Words(type(kernel).__name__), "its weights are real numbers, known before "
+             "tracing", "give an array of floats")  # fmt: skip
     if weights.shape != geometry.kernel_shape:
         fail("kernel", Words(f"array of shape {weights.shape}"), "the geometry's kernel has shape "
              f"{geometry.kernel_shape}", "give the layer's kernel")  # fmt: skip
+    if not np.isfinite(weights).all() or not weights.size:
+        fail("kernel", Words(f"array of shape {weights.shape}"), "it has weights, and all of them "
+             "are finite", "give the layer's kernel")  # fmt: skip
     blocks = weights.reshape(geometry.groups, -1, *weights.shape[1:]).sum(1)
-    return blocks.reshape(-1, *weights.shape[2:]).astype(np.float64)
+    return blocks.reshape(-1, *weights.shape[2:])
 
 
 def _phases(axis: Axis) -> NDArray[np.int64]:

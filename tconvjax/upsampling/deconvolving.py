@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from tconvjax.algorithms import check_choice
 from tconvjax.geometry import Geometry, Ints, Padding, PaddingMode, Words, fail
 from tconvjax.operations import conv, conv_transpose
-from tconvjax.upsampling.images import array
+from tconvjax.upsampling.images import array, each
 
 METHODS = ("cg", "fft")
 
@@ -30,8 +30,8 @@ def deconvolve(
     groups: int = 1,
     padding_mode: PaddingMode = "zeros",
     method: Literal["cg", "fft"] = "cg",
-    damping: float = 0.0,
-    tolerance: float = 1e-6,
+    damping: ArrayLike = 0.0,
+    tolerance: ArrayLike = 1e-6,
     steps: int | None = None,
 ) -> jax.Array:
     """Invert a convolution in the least-squares sense, which its transpose does not do.
@@ -52,8 +52,8 @@ def deconvolve(
         method: "cg" for conjugate gradients on the normal equations, for any convolution; "fft"
             for one division for each frequency, where the padding is circular and the stride 1.
         damping: at least 0; more of it makes the answer smaller and less noisy.
-        tolerance: of the residual, relative, where "cg" stops; with "fft" frequencies smaller
-            than this times the largest count as lost.
+        tolerance: at least 0, of the residual, relative, where "cg" stops; with "fft" frequencies
+            smaller than this times the largest count as lost.
         steps: at most so many steps of "cg"; without, as many as x has elements.
 
     Returns:
@@ -77,9 +77,8 @@ def deconvolve(
         if not jnp.issubdtype(value.dtype, jnp.inexact):
             fail(name, Words(f"array of dtype {value.dtype}"), "least squares need floats",
                  f"convert it: {name}.astype(float)")  # fmt: skip
-    for name, number in (("damping", damping), ("tolerance", tolerance)):
-        if not isinstance(number, int | float) or not number >= 0:
-            fail(name, number, "it is at least 0", "give 0 or more")
+    most = None if steps is None else each("steps", steps, 1, 0)[0]
+    damped, near = _real("damping", damping), _real("tolerance", tolerance)
     given: dict[str, Any] = {
         "stride": stride, "dilation": dilation, "groups": groups, "padding_mode": padding_mode,
     }  # fmt: skip
@@ -89,8 +88,21 @@ def deconvolve(
     )  # fmt: skip
     given |= {"padding": there.padding}
     if method == "fft":
-        return _by_frequency(data, kernel, there, damping, tolerance)
-    return _by_gradients(data, kernel, there, given, damping, tolerance, steps)
+        return _by_frequency(data, kernel, there, damped, near)
+    return _by_gradients(data, kernel, there, given, damped, near, most)
+
+
+def _real(name: str, number: Any) -> Any:
+    """A real number, finite and at least 0; a traced one is taken as it is."""
+    if isinstance(number, jax.core.Tracer) and number.ndim == 0:
+        return number
+    try:
+        read = float(number)
+    except Exception:  # noqa: BLE001 - strings, None, complex numbers, arrays of many
+        read = math.nan
+    if isinstance(number, str | bytes) or not 0 <= read < math.inf:
+        fail(name, number, "it is a finite number, at least 0", "give 0 or more")
+    return read
 
 
 def _by_gradients(
@@ -129,7 +141,7 @@ def _by_frequency(
     left, sizes, right = jnp.linalg.svd(
         jnp.moveaxis(transfer, (0, 1), (-2, -1)), full_matrices=False
     )  # (*f, O, m), (*f, m), (*f, m, C)
-    kept = sizes > tolerance * sizes.max()
+    kept = sizes > tolerance * sizes.max(initial=0)
     divided = jnp.where(kept, sizes / jnp.where(kept, sizes**2 + damping, 1), 0)
     data = jnp.moveaxis(jnp.fft.fftn(y, axes=axes), -1 - rank, -1)
     seen = jnp.einsum("...om,...o,...m->...m", jnp.conj(left), data, divided.astype(data.dtype))

@@ -8,9 +8,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tconvjax import operands
 from tconvjax.geometry import Words, fail, frozen, ints
+
+MOST = 2**31 - 1
+"""The largest whole number that an argument may be: an index of 32 bits."""
+
+MOST_TERMS = 128
+"""Terms of a sum, or parts of an array, that a program writes out; more take long to compile."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
 
 def how_many(value: Any) -> int:
     """How many axes an argument names: 0 for one number, and for what is no argument at all."""
-    many = isinstance(value, Sequence) and not isinstance(value, str)
+    many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     return len(value) if many or (hasattr(value, "ndim") and value.ndim) else 0
 
 
@@ -99,8 +106,37 @@ def _named(name: str, x: Any, layout: str) -> Places:
 
 
 def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
-    """One int an axis."""
-    return ints(name, frozen(name, value), rank, least)
+    """One int an axis, none of them larger than any array."""
+    numbers = ints(name, frozen(name, value), rank, least)
+    if max(numbers) > MOST:
+        fail(name, value, f"it must be at most {MOST}", "give smaller numbers")
+    return numbers
+
+
+def flag(name: str, value: Any) -> bool:
+    """A yes or no that is known before tracing."""
+    if not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and value in (0, 1)):
+        fail(name, value, "it must be True or False, and known before tracing", "give a bool")
+    return bool(value)
+
+
+def dtype_of(name: str, value: Any) -> Any:
+    """A dtype of numbers with fractions; 64 bits become 32 where they are switched off."""
+    try:
+        dtype = jnp.dtype(value)
+    except (TypeError, ValueError):
+        dtype = jnp.dtype(bool)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def algorithm(taps: int) -> str:
+    """How a channel is summed by itself.
+
+    XLA's own grouped convolutions on a CPU mix a NaN into other channels; a sum does not.
+    """
+    return "taps" if taps <= MOST_TERMS else "patches"
 
 
 def conv_numbers(layout: str | None) -> tuple[str, str, str] | None:
@@ -109,7 +145,7 @@ def conv_numbers(layout: str | None) -> tuple[str, str, str] | None:
         return None
     letters = layout if "N" in layout else "N" + layout
     spatial = "".join(letter for letter in letters if letter not in "NC")
-    swapped = str.maketrans("OI", "XY")  # where a spatial axis has the name of a kernel's
-    names = spatial.translate(swapped)
+    free = sorted(set("ABDEFGHJKLMPQRSTUVWXYZ") - set(letters))
+    swapped = str.maketrans("OI", "".join(free[:2]))  # where an axis has the name of a kernel's
     data = letters.translate(swapped)
-    return data, f"OI{names}", data
+    return data, f"OI{spatial.translate(swapped)}", data

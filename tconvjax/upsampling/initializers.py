@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -16,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax.algorithms import check_choice
-from tconvjax.geometry import Ints, Words, fail, group_count
-from tconvjax.upsampling.images import each
+from tconvjax.geometry import Ints, Words, fail, frozen, group_count
+from tconvjax.upsampling.images import dtype_of, each, flag
 from tconvjax.upsampling.rearranging import ORDERS, Order
 
 Initializer: TypeAlias = Callable[..., jax.Array]
@@ -46,12 +47,15 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
         [[[0.25, 0.75, 0.75, 0.25]]]
     """
     del key
-    if len(shape) < 3 or (shape[1] not in (1, shape[0])):
+    shape = _shape(shape)
+    if shape[1] not in (1, shape[0]):
         fail("shape", Words(shape), "it is (C, C, *k), or (C, 1, *k) with a group for each channel",
              "interpolation keeps the channels apart; use another initialiser")  # fmt: skip
     channels = np.ones((shape[0], 1)) if shape[1] == 1 else np.eye(shape[0])
     tents = [1 - abs(np.arange(k) - (k - 1) / 2) / -(-k // 2) for k in shape[2:]]
-    return jnp.asarray(functools.reduce(np.multiply.outer, [channels, *tents]), dtype)
+    return jnp.asarray(
+        functools.reduce(np.multiply.outer, [channels, *tents]), dtype_of("dtype", dtype)
+    )
 
 
 def icnr_init(
@@ -87,10 +91,14 @@ def icnr_init(
     PyTorch asked.
     """
     check_choice("order", order, ORDERS)
+    across = flag("transposed", transposed)
+    if not callable(init):
+        fail("init", init, "it draws a kernel", "give jax.nn.initializers.normal(), say")
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        shape = _shape(shape)
         factors = each("factor", factor, len(shape) - 2, 1)
-        if transposed:
+        if across:
             _check_divides(factors, shape[2:], shape)
             taps = [k // f for k, f in zip(shape[2:], factors, strict=True)]
             w = init(key, (*shape[:2], *taps), dtype)
@@ -103,6 +111,15 @@ def icnr_init(
         return jnp.repeat(w, phases, 0) if order == "CRD" else jnp.concatenate([w] * phases)
 
     return drawn
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    """The shape of a kernel, checked."""
+    read = frozen("shape", shape)
+    if not isinstance(read, tuple) or len(read) < 3:
+        fail("shape", Words(shape), "a kernel has two channel axes and at least one spatial axis",
+             "give (O, C / groups, *k)")  # fmt: skip
+    return each("shape", read, len(read), 0)
 
 
 def _check_divides(
@@ -155,12 +172,17 @@ def transposed_scaling(
     check_choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
     check_choice("distribution", distribution, ("truncated_normal", "normal", "uniform"))
     blocks = group_count(groups)
+    if isinstance(scale, bool) or not isinstance(scale, numbers.Real) or not 0 <= scale < math.inf:
+        fail("scale", scale, "it is a finite number, at least 0", "give 1.0 or 2.0, say")
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        shape = _shape(shape)
         steps = each("stride", stride, len(shape) - 2, 1)
         if shape[0] % blocks:
             fail("groups", groups, f"it must divide the {shape[0]} input channels of {shape}",
                  "give the layer's groups")  # fmt: skip
+        if 0 in shape:  # no weights, and no fans to divide by
+            return jnp.zeros(shape, dtype)
         taps = math.prod(shape[2:])
         fan_in, fan_out = shape[0] / blocks * taps / math.prod(steps), shape[1] * taps
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]

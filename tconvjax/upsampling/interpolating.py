@@ -32,13 +32,30 @@ from tconvjax.upsampling.functions import (
     outer,
     stamp,
 )
-from tconvjax.upsampling.images import Places, array, conv_numbers, each, how_many, places
+from tconvjax.upsampling.images import (
+    MOST,
+    Places,
+    algorithm,
+    array,
+    conv_numbers,
+    dtype_of,
+    each,
+    flag,
+    how_many,
+    places,
+)
 
 MOST_TAPS = 64
 """Of a stamp that is spread along all axes at once: a larger one costs less axis by axis."""
 
 MOST_ENTRIES = 2**20
 """Of the matrix of one axis, which stands in the program; a larger one is not written out."""
+
+MOST_WRITTEN = 2**26
+"""Taps of a kernel that is written out."""
+
+MOST_AXES = 32
+"""Axes of an array."""
 
 Method = Literal["nearest", "linear", "cubic", "bicubic", "transposed"]
 
@@ -53,13 +70,13 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
     Args:
         factor: an int for all axes, or one an axis, at least 1.
         rank: the number of axes, where factor is one int; 1 without.
-        dtype: of the result.
+        dtype: of the result, floats or complex numbers.
 
     Returns:
         (*k): linear for one axis, bilinear for two, trilinear for three.
 
     Raises:
-        GeometryError: if a factor is below 1.
+        GeometryError: if a factor is below 1, or the dtype holds no fractions.
 
     Examples:
         >>> bilinear_kernel(2).tolist()
@@ -69,8 +86,13 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
 
     The filler of J. Long et al., arXiv:1411.4038, for every channel by itself.
     """
-    factors = each("factor", factor, rank or how_many(factor) or 1, 1)
-    return jnp.asarray(outer([stamp(METHODS["linear"], f) for f in factors]), dtype)
+    (count,) = each("rank", how_many(factor) or 1 if rank is None else rank, 1, 1)
+    factors = each("factor", factor, 1 if count > MOST_AXES else count, 1)
+    if count > MOST_AXES or math.prod(2 * f for f in factors) > MOST_WRITTEN:
+        fail("factor", factor, f"a kernel for {count} axes has at most {MOST_WRITTEN} taps",
+             "enlarge one axis after another, with upsample")  # fmt: skip
+    tents = [stamp(METHODS["linear"], f) for f in factors]
+    return jnp.asarray(outer(tents), dtype_of("dtype", dtype))
 
 
 def upsample(
@@ -101,7 +123,8 @@ def upsample(
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
     Returns:
-        The array with spatial sizes m.
+        The array with spatial sizes m. Where they are no whole multiples of n, a NaN or an infinity
+        spreads as NaN along its axes, as in ``jax.image.resize``, but for "nearest".
 
     Raises:
         GeometryError: if the arguments do not fit together.
@@ -113,6 +136,7 @@ def upsample(
         >>> upsample(x, size=3, align_corners=True).tolist()
         [[[0.0, 2.0, 4.0]]]
     """
+    align_corners = flag("align_corners", align_corners)
     value, there, sizes = _read(x, factor, size, method, align_corners, layout)
     dtype = value.dtype
     if not jnp.issubdtype(dtype, jnp.inexact) and method != "nearest":
@@ -147,6 +171,8 @@ def _read(
     else:
         factors = each("factor", factor, there.rank, 1)
         sizes = tuple(f * n for f, n in zip(factors, old, strict=True))
+        if max(sizes) > MOST:
+            fail("factor", factor, f"an axis has at most {MOST} elements", "enlarge it less")
     if 0 in old:
         fail("x", value.shape, "an axis without elements has nothing to interpolate",
              "give one element at least")  # fmt: skip
@@ -169,8 +195,7 @@ def _stamped(
 ) -> jax.Array:  # fmt: skip
     """A transposed convolution of each channel, its border as the method wants it.
 
-    By "taps", which mixes no NaN of one channel into another. With ``bare`` the border stays as the
-    transposed convolution leaves it.
+    With ``bare`` the border stays as the transposed convolution leaves it.
     """
     old, margin = there.sizes(x.shape), method.reach if method.clamps else 0
     if margin:
@@ -218,11 +243,11 @@ def _spread(
     """Enlarge some axes and leave the others as they are."""
     rank, channels, one = len(stamps), x.shape[channel], np.ones(1)
     taps = outer([stamps[n] if n in axes else one for n in range(rank)])
-    w = jnp.broadcast_to(jnp.asarray(taps, x.dtype), (channels, 1, *taps.shape))
+    w = jnp.broadcast_to(jnp.asarray(taps, x.dtype), (channels, min(channels, 1), *taps.shape))
     return conv_transpose(
         x, w, stride=[factors[n] if n in axes else 1 for n in range(rank)],
-        padding=[cuts[n] if n in axes else (0, 0) for n in range(rank)], groups=channels,
-        algorithm="taps", dimension_numbers=conv_numbers(layout),
+        padding=[cuts[n] if n in axes else (0, 0) for n in range(rank)], groups=max(channels, 1),
+        algorithm=algorithm(taps.size), dimension_numbers=conv_numbers(layout),
     )  # fmt: skip
 
 
@@ -234,6 +259,8 @@ def _along(
     if n == m:  # the identity, whether corners are aligned or not
         return x
     line = Line.of(n, m, method, align_corners)
+    if method == "nearest":  # a matrix would make NaN of infinities
+        return jnp.take(x, jnp.asarray(line.places[0]), position)
     if n * m <= MOST_ENTRIES:
         matrix = jnp.asarray(line.matrix(n), x.dtype)
         z = jnp.tensordot(x, matrix, ((position,), (0,)), precision="highest")

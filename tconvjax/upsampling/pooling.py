@@ -14,14 +14,10 @@ from jax import lax
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Ints, Words, fail, frozen, ints
+from tconvjax.geometry import Ints, Words, fail
 from tconvjax.operations import conv
-from tconvjax.upsampling.images import Places, array, conv_numbers, each, places
-from tconvjax.upsampling.windows import Window, windows_of
-
-MOST_TERMS = 128
-"""Elements of a window that are added up one by one; more would take seconds to compile."""
-
+from tconvjax.upsampling.images import MOST, algorithm, array, conv_numbers, each, flag, places
+from tconvjax.upsampling.windows import Window, largest, windows_of
 
 # -- the largest of each window --------------------------------------------------------------------
 
@@ -82,15 +78,14 @@ def max_pool(
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         fail("x", Words(f"array of dtype {value.dtype}"), "complex numbers have no largest one",
              "pool its real part, or its size")  # fmt: skip
+    both = flag("return_indices", return_indices)
     there = places("x", value, layout, kernel_size, stride, padding, dilation)
-    windows = windows_of(
-        there.sizes(value.shape), kernel_size, stride, padding, dilation, ceil_mode
-    )  # fmt: skip
-    index = _counted(value.shape, there)
-    for window, position in reversed(list(zip(windows, there.spatial, strict=True))):
-        value, index = _pooled(value, index, window, position)
+    sizes = there.sizes(value.shape)
+    windows = windows_of(sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    _check_indices("x", sizes)
+    value, index = largest(value, tuple(windows), there.spatial)
     value = jnp.where(index < 0, _least(value.dtype), value)
-    return (value, index) if return_indices else value
+    return (value, index) if both else value
 
 
 def _least(dtype: Any) -> Any:
@@ -100,41 +95,11 @@ def _least(dtype: Any) -> Any:
     return jnp.array(jnp.iinfo(dtype).min, dtype)
 
 
-def _counted(shape: tuple[int, ...], there: Places) -> jax.Array:
-    """Each element's place among those of the spatial axes."""
-    sizes = there.sizes(shape)
-    if math.prod(sizes) > np.iinfo(np.int32).max:
-        fail("x", Words(f"array of shape {shape}"), "an index of its spatial axes does not fit 32 "
-             "bits", "pool it in parts")  # fmt: skip
-    index = np.arange(math.prod(sizes), dtype=np.int32).reshape(sizes)
-    ones = [1] * len(shape)
-    for position, size in zip(there.spatial, sizes, strict=True):
-        ones[position] = size
-    return jnp.broadcast_to(jnp.asarray(index).reshape(ones), shape)
-
-
-def _pooled(
-    value: jax.Array, index: jax.Array, window: Window, position: int
-) -> tuple[jax.Array, jax.Array]:
-    """Pool one axis; an index of -1 is a place outside x."""
-    ends = [(0, 0, 0)] * value.ndim
-    ends[position] = (window.padding, window.high, 0)
-    value = lax.pad(value, jnp.zeros((), value.dtype), ends)
-    index = lax.pad(index, jnp.int32(-1), ends)
-    best, where = _taken(value, window, position, 0), _taken(index, window, position, 0)
-    for tap in range(1, window.kernel):
-        other, place = (_taken(v, window, position, tap) for v in (value, index))
-        # As PyTorch compares: a NaN always wins.
-        larger = (place >= 0) & ((where < 0) | (other > best) | (other != other))
-        best, where = jnp.where(larger, other, best), jnp.where(larger, place, where)
-    return best, where
-
-
-def _taken(v: jax.Array, window: Window, position: int, tap: int) -> jax.Array:
-    """One element of every window."""
-    first = window.dilation * tap
-    last = first + window.stride * (window.count - 1) + 1
-    return lax.slice_in_dim(v, first, last, window.stride, axis=position)
+def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
+    """An element's place among those of the spatial axes must fit an index."""
+    if math.prod(sizes) > MOST:
+        fail(argument, Words(f"spatial sizes {sizes}"), "an index of its spatial axes does not fit "
+             "32 bits", "pool or unpool it in parts")  # fmt: skip
 
 
 def max_unpool(
@@ -184,6 +149,9 @@ def max_unpool(
     strides = kernels if stride is None else each("stride", stride, there.rank, 1)
     old = there.sizes(value.shape)
     sizes = _unpooled_sizes(old, kernels, strides, padding, output_size)
+    _check_indices("kernel_size" if output_size is None else "output_size", sizes)
+    if index.dtype.itemsize < 4:
+        index = index.astype(jnp.int32)
     spatial = tuple(range(value.ndim - there.rank, value.ndim))
     value, index = (jnp.moveaxis(v, there.spatial, spatial) for v in (value, index))
     tiles = tuple(n * k for n, k in zip(old, kernels, strict=True))
@@ -201,8 +169,8 @@ def max_unpool(
 
 def _scattered(value: jax.Array, index: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
     lead = value.shape[: value.ndim - len(sizes)]
-    rows = jnp.arange(math.prod(lead))[:, None]
-    flat, at = value.reshape(rows.size, -1), index.reshape(rows.size, -1)
+    rows, many = jnp.arange(math.prod(lead))[:, None], math.prod(value.shape[len(lead) :])
+    flat, at = value.reshape(rows.size, many), index.reshape(rows.size, many)
     at = jnp.where(at < 0, math.prod(sizes), at)  # JAX counts negative indices from the end
     empty = jnp.zeros((rows.size, math.prod(sizes)), value.dtype)
     return empty.at[rows, at].set(flat, mode="drop").reshape(*lead, *sizes)
@@ -302,29 +270,34 @@ def avg_pool(
         value = value.astype(jnp.result_type(float))
     there = places("x", value, layout, kernel_size, stride, padding)
     windows = windows_of(there.sizes(value.shape), kernel_size, stride, padding, 1, ceil_mode)
-    if divisor_override is not None and not ints("divisor_override", frozen(
-            "divisor_override", divisor_override), 1, -(2**31))[0]:  # fmt: skip
-        fail("divisor_override", 0, "nothing is divided by 0", "give another number")
+    divisor = _divisor(divisor_override)
+    with_padding = flag("count_include_pad", count_include_pad)
     channels = value.shape[there.channel]
+    taps = [w.kernel for w in windows]
     total = conv(
-        value, jnp.ones((channels, 1, *(w.kernel for w in windows)), value.dtype),
-        stride=[w.stride for w in windows], padding=[(w.padding, w.high) for w in windows],
-        groups=max(channels, 1), algorithm=_algorithm(windows),
-        dimension_numbers=conv_numbers(layout),
+        value, jnp.ones((channels, min(channels, 1), *taps), value.dtype),
+        stride=[w.stride if w.count > 1 else 1 for w in windows],
+        padding=[(w.padding, w.high) for w in windows], groups=max(channels, 1),
+        algorithm=algorithm(math.prod(taps)), dimension_numbers=conv_numbers(layout),
     )  # fmt: skip
-    if divisor_override is not None:
-        return total / divisor_override
+    if divisor is not None:
+        return total / divisor
     for window, position in zip(windows, there.spatial, strict=True):
         shape = [1] * total.ndim
         shape[position] = window.count
-        divisor = jnp.asarray(_divisors(window, count_include_pad), total.dtype)
-        total = total / divisor.reshape(shape)
+        counts = jnp.asarray(_divisors(window, with_padding), total.dtype)
+        total = total / counts.reshape(shape)
     return total
 
 
-def _algorithm(windows: Sequence[Window]) -> str:
-    """XLA's own grouped convolutions on a CPU mix a NaN into other channels; a sum does not."""
-    return "taps" if math.prod(w.kernel for w in windows) <= MOST_TERMS else "auto"
+def _divisor(given: Any) -> int | None:
+    """One whole number other than 0, or None."""
+    if given is None:
+        return None
+    (divisor,) = each("divisor_override", given, 1, -MOST)
+    if not divisor:
+        fail("divisor_override", 0, "nothing is divided by 0", "give another number")
+    return divisor
 
 
 def _divisors(window: Window, with_padding: bool) -> NDArray[np.int64]:
@@ -377,7 +350,8 @@ def avg_unpool(
             count_include_pad=count_include_pad, divisor_override=divisor_override, layout=layout,
         )  # fmt: skip
 
-    shape = jax.eval_shape(pooled, like).shape
+    windows = windows_of(sizes, kernel_size, stride, padding, 1, ceil_mode)
+    shape = there.resized(value.shape, tuple(window.count for window in windows))
     if shape != value.shape:
         fail("y", Words(f"array of shape {value.shape}"), f"the pooling of {sizes} gives {shape}",
              "give another output_size")  # fmt: skip

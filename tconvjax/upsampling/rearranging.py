@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +16,12 @@ from tconvjax.algorithms.splitting import (
     Split,
     fold_windows,
     from_phases,
+    padded,
     to_phases,
     windows,
 )
 from tconvjax.geometry import Geometry, Ints, Words, fail
-from tconvjax.upsampling.images import array, each, places
+from tconvjax.upsampling.images import MOST_TERMS, array, each, how_many, places
 
 Order = Literal["CRD", "DCR"]
 ORDERS = ("CRD", "DCR")
@@ -160,10 +163,10 @@ def unfold(
     value = array("x", x)
     there = places("x", value, layout, kernel_size, dilation, padding, stride)
     geometry = _geometry(there.sizes(value.shape), kernel_size, dilation, padding, stride)
-    splits, rank = tuple(map(Split, geometry.axes)), there.rank
+    rank = there.rank
     value = _channels_first(value, there.channel, there.spatial)
     at = value.ndim - rank
-    value = windows(to_phases(value, splits, at), splits, at)  # (..., out1, k1, out2, k2)
+    value = _gathered(value, geometry)  # (..., out1, k1, out2, k2)
     taps, outs = range(at + 1, at + 2 * rank, 2), range(at, at + 2 * rank, 2)
     value = value.transpose(*range(at), *taps, *outs)
     columns = value.shape[at - 1] * math.prod(geometry.kernel_size)
@@ -202,10 +205,13 @@ def fold(
     """
     value = array("columns", columns)
     rank = _rank_of_fold(layout, output_size, kernel_size, dilation, padding, stride)
+    if rank < 1:
+        fail("layout", layout, "it has a letter for each axis of the result, one of them spatial "
+             "at least", "give 'NCHW' or 'NHWC', say")  # fmt: skip
     sizes = each("output_size", output_size, rank, 1)
     geometry = _geometry(sizes, kernel_size, dilation, padding, stride)
-    splits, taps = tuple(map(Split, geometry.axes)), geometry.kernel_size
-    count, outs = math.prod(taps), geometry.out_size
+    taps, outs = geometry.kernel_size, geometry.out_size
+    count = math.prod(taps)
     if value.ndim < 2 or value.shape[-2] % count or value.shape[-1] != math.prod(outs):
         fail("columns", Words(f"array of shape {value.shape}"), f"it has a multiple of {count} "
              f"rows, the taps, and {math.prod(outs)} columns, the windows {outs} of {sizes}",
@@ -214,26 +220,61 @@ def fold(
     value = value.reshape(*batch, channels, *taps, *outs)
     at = len(batch) + 1
     woven = [axis for n in range(rank) for axis in (at + rank + n, at + n)]
-    value = value.transpose(*range(at), *woven)
-    value = from_phases(fold_windows(value, splits, at), splits, at)
+    value = _added(value.transpose(*range(at), *woven), geometry)
     if layout is None:
         return value
     there = places("columns", value, layout)
     return _back(value, there.channel, there.spatial)
 
 
-def _rank_of_fold(layout: str | None, *arguments: object) -> int:
-    if layout is not None:
-        return len([letter for letter in layout if letter not in "NC"])
-    return max((len(a) for a in arguments if isinstance(a, tuple | list)), default=2)
+def _rank_of_fold(layout: Any, *arguments: object) -> int:
+    """The spatial axes, none for what is no layout."""
+    if layout is None:
+        return max(map(how_many, arguments)) or 2
+    return len([n for n in layout if n not in "NC"]) if isinstance(layout, str) else 0
+
+
+@functools.partial(jax.jit, static_argnames="geometry")
+def _gathered(x: jax.Array, geometry: Geometry) -> jax.Array:
+    """(..., *in) to (..., out1, k1, out2, k2): by slices, or by index where they would be many.
+
+    Jitted as `_added`, since each slice would be compiled by itself without.
+    """
+    at, splits = x.ndim - geometry.rank, tuple(map(Split, geometry.axes))
+    if math.prod(split.shifts for split in splits) <= MOST_TERMS:
+        return windows(to_phases(x, splits, at), splits, at)
+    spans = [a.stride * (a.out_size - 1) + a.dilation * (a.kernel_size - 1) + 1
+             for a in geometry.axes]  # fmt: skip
+    highs = [span - a.low - a.in_size for span, a in zip(spans, geometry.axes, strict=True)]
+    x = padded(x, [a.low for a in geometry.axes], highs, at)
+    for n, a in enumerate(geometry.axes):
+        starts = a.stride * jnp.arange(a.out_size)[:, None]
+        taps = a.dilation * jnp.arange(a.kernel_size)[None]
+        x = jnp.take(x, starts + taps, axis=at + 2 * n)
+    return x
+
+
+@functools.partial(jax.jit, static_argnames="geometry")
+def _added(v: jax.Array, geometry: Geometry) -> jax.Array:
+    """The transpose of `_gathered`."""
+    at, splits = v.ndim - 2 * geometry.rank, tuple(map(Split, geometry.axes))
+    if math.prod(split.shifts for split in splits) <= MOST_TERMS:
+        return from_phases(fold_windows(v, splits, at), splits, at)
+    like = jax.ShapeDtypeStruct((*v.shape[:at], *geometry.in_size), v.dtype)
+    (x,) = jax.linear_transpose(functools.partial(_gathered, geometry=geometry), like)(v)
+    return x
 
 
 def _geometry(
     sizes: tuple[int, ...], kernel_size: Ints, dilation: Ints, padding: Ints, stride: Ints
 ) -> Geometry:
     rank = len(sizes)
-    return Geometry.of_conv(
+    geometry = Geometry.of_conv(
         (1, *sizes), (1, 1, *each("kernel_size", kernel_size, rank, 1)),
         stride=each("stride", stride, rank, 1), padding=each("padding", padding, rank, 0),
         dilation=each("dilation", dilation, rank, 1),
     )  # fmt: skip
+    # One window has no stride, and room for a second would be made if it had a long one.
+    return Geometry(tuple(
+        replace(axis, stride=1) if axis.out_size == 1 else axis for axis in geometry.axes
+    ))  # fmt: skip

@@ -1,12 +1,23 @@
-"""The windows of a pooling, as PyTorch reads its arguments."""
+"""The windows of a pooling, as PyTorch reads its arguments, and the largest element of each."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
+from jax import lax
+
 from tconvjax.geometry import Ints, Words, fail
-from tconvjax.upsampling.images import each
+from tconvjax.upsampling.images import each, flag
+
+MOST_TAPS = 16
+"""Elements of a window that are compared one by one; of a larger one its halves are."""
+
+Found = tuple[jax.Array, jax.Array]
+"""Elements and their places, -1 for what is no element."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ def windows_of(
     strides = kernels if stride is None else each("stride", stride, rank, 1)
     pads, dilations = each("padding", padding, rank, 0), each("dilation", dilation, rank, 1)
     columns = zip(sizes, kernels, strides, pads, dilations, strict=True)
-    windows = [Window(*column, bool(ceil_mode)) for column in columns]
+    windows = [Window(*column, flag("ceil_mode", ceil_mode)) for column in columns]
     for window in windows:
         if window.padding > window.kernel // 2:
             fail("padding", window.padding, f"it is at most half of the window's {window.kernel} "
@@ -68,3 +79,68 @@ def windows_of(
             fail("x", Words(f"{window.size} elements along an axis"), f"a window spans "
                  f"{window.span}", "pool less, or pad x")  # fmt: skip
     return windows
+
+
+# -- the largest of each ---------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnames=("windows", "spatial"))
+def largest(value: jax.Array, windows: tuple[Window, ...], spatial: tuple[int, ...]) -> Found:
+    """The largest element of each window, and its place among those of the spatial axes.
+
+    Jitted, since each of the many slices would be compiled by itself without.
+    """
+    index, step = jnp.zeros(value.shape, jnp.int32), 1
+    for position in reversed(spatial):
+        index += step * lax.broadcasted_iota(jnp.int32, value.shape, position)
+        step *= value.shape[position]
+    found = value, index
+    for window, position in reversed(list(zip(windows, spatial, strict=True))):
+        found = _pooled(found, window, position)
+    return found
+
+
+def _pooled(found: Found, window: Window, position: int) -> Found:
+    """Pool one axis; an index of -1 is a place outside x."""
+    ends = [(0, 0, 0)] * found[0].ndim
+    ends[position] = (window.padding, window.high, 0)
+    value, index = found
+    found = (
+        lax.pad(value, jnp.zeros((), value.dtype), ends), lax.pad(index, jnp.int32(-1), ends)
+    )  # fmt: skip
+    if window.kernel <= MOST_TAPS:
+        parts = (_taken(found, window, position, tap) for tap in range(window.kernel))
+        return functools.reduce(_larger, parts)
+    # A window is two halves, which may overlap: the largest of both is as large. So a window of
+    # 1000 takes 10 comparisons.
+    reach = 1
+    while 2 * reach <= window.kernel:
+        size, step = found[0].shape[position], window.dilation * reach
+        value, index = found
+        found = _larger(
+            (_part(value, 0, size - step, position), _part(index, 0, size - step, position)),
+            (_part(value, step, size, position), _part(index, step, size, position)),
+        )  # fmt: skip
+        reach *= 2
+    ends_of = [_taken(found, window, position, tap) for tap in (0, window.kernel - reach)]
+    return _larger(*ends_of)
+
+
+def _larger(first: Found, second: Found) -> Found:
+    """Element by element, as PyTorch compares: of equals the first, and a NaN always wins."""
+    (best, where), (other, place) = first, second
+    larger = (place >= 0) & ((where < 0) | (other > best) | (other != other))
+    return jnp.where(larger, other, best), jnp.where(larger, place, where)
+
+
+def _taken(found: Found, window: Window, position: int, tap: int) -> Found:
+    """One element of every window."""
+    first = window.dilation * tap
+    last = first + window.stride * (window.count - 1) + 1
+    step = window.stride if window.count > 1 else 1
+    value, index = found
+    return _part(value, first, last, position, step), _part(index, first, last, position, step)
+
+
+def _part(v: jax.Array, start: int, stop: int, position: int, step: int = 1) -> jax.Array:
+    return lax.slice_in_dim(v, start, stop, step, axis=position)
