@@ -13,7 +13,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from tconvjax.forward import Specs, layout, spec_of
-from tconvjax.geometry import Words, fail, frozen, ints
+from tconvjax.geometry import Geometry, Words, fail, frozen, ints
 
 AnyArray: TypeAlias = jax.Array | NDArray[Any]
 
@@ -21,6 +21,12 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+
+MOST_STEP = 2**31 - 1
+"""The largest stride or dilation."""
+
+MOST_ELEMENTS = 2**40
+"""Elements of one image, terabytes."""
 
 
 def arrays(**values: Any) -> list[Any]:
@@ -34,8 +40,8 @@ def arrays(**values: Any) -> list[Any]:
 def _array(name: str, value: Any) -> Any:
     if not isinstance(value, jax.Array | np.ndarray):
         try:
-            value = jnp.asarray(value)
-        except (TypeError, ValueError):
+            value = jnp.asarray(None if isinstance(value, str | bytes) else value)
+        except (TypeError, ValueError, OverflowError):
             fail(name, Words(type(value).__name__), "it must be an array of numbers",
                  "convert it with jnp.asarray")  # fmt: skip
     if not value.dtype.isnative:
@@ -49,7 +55,14 @@ def _array(name: str, value: Any) -> Any:
 
 def hashable(dimension_numbers: Any) -> Any:
     """Layouts as a tuple, which a cache can keep."""
-    return tuple(dimension_numbers) if isinstance(dimension_numbers, list) else dimension_numbers
+    listed = isinstance(dimension_numbers, list)
+    read = tuple(dimension_numbers) if listed else dimension_numbers
+    try:
+        hash(read)
+    except TypeError:
+        fail("dimension_numbers", dimension_numbers, "it must give the layouts of x, w and y",
+             "write them as ('NHWC', 'HWIO', 'NHWC')")  # fmt: skip
+    return read
 
 
 def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
@@ -121,13 +134,32 @@ def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
     return value.reshape(math.prod(batch), *value.shape[len(batch) :])
 
 
+def flag(name: str, value: Any) -> bool:
+    """A yes or no that is known before tracing."""
+    if not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and value in (0, 1)):
+        fail(name, value, "it must be True or False, and known before tracing", "give a bool")
+    return bool(value)
+
+
+def check_sizes(geometry: Geometry) -> None:
+    """Refuse numbers beyond XLA's own, and arrays that no memory holds: XLA ends the process."""
+    for name in ("stride", "dilation"):
+        numbers = getattr(geometry, name)
+        if max(numbers) > MOST_STEP:
+            fail(name, numbers, f"it must be at most {MOST_STEP}", "give smaller steps")
+    for name, sizes in (("in_size", geometry.in_shape), ("out_size", geometry.out_shape)):
+        if math.prod(sizes) > MOST_ELEMENTS:
+            fail(name, Words(f"channels and sizes {sizes}"), f"an image has at most "
+                 f"{MOST_ELEMENTS} elements", "give smaller sizes, steps or padding")  # fmt: skip
+
+
 def checked_dtype(preferred: Any) -> Any:
     """A preferred dtype as NumPy's, hashable; None stays."""
     if preferred is None:
         return None
     try:
         asked = jnp.dtype(preferred)
-    except TypeError:
+    except (TypeError, ValueError):
         fail("preferred_element_type", preferred, "it must be a dtype", "give jnp.float32, say")
     if jax.dtypes.canonicalize_dtype(asked) != asked:
         fail("preferred_element_type", preferred, "64-bit numbers are switched off in JAX",
@@ -157,9 +189,9 @@ def checked_precision(value: Any) -> Any:
     pair = tuple(value) if isinstance(value, tuple | list) else (value,)
     try:
         read = tuple(None if one is None else lax.Precision(one) for one in pair)
-    except ValueError:
+    except (TypeError, ValueError):
         read = ()
-    if len(read) not in (1, 2):
+    if len(read) not in (1, 2) or (len(read) == 2 and (read[0] is None) != (read[1] is None)):
         fail("precision", value, "it must be None, one of 'default', 'high', 'highest', a "
              "lax.Precision, or a pair of them", "use one of these")  # fmt: skip
     return read if len(read) == 2 else read[0]

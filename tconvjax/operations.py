@@ -303,6 +303,7 @@ def _apply(
     algorithm: str,
 ) -> jax.Array:  # fmt: skip
     """Check what is left to check and call the jitted body."""
+    operands.check_sizes(geometry)
     if algorithm != "auto":
         check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     channels = geometry.out_channels if partial == "conv" else geometry.in_channels

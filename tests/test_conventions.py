@@ -244,6 +244,17 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (conv.equinox_conv_transpose, (Y[0], jnp.ones((3, 2, 3))), {"padding": "FULL"}, "padding='FULL': the names are SAME, SAME_LOWER, VALID"),
     (conv.equinox_conv_transpose, (Y[0], jnp.ones((3, 2, 3))), {"padding_mode": "REFLECT"}, "padding_mode='REFLECT': the modes are ZEROS and CIRCULAR"),
     (conv.equinox_conv_transpose, (Y[0], jnp.ones((3, 2, 3))), {"padding_mode": "CIRCULAR"}, "padding_mode='CIRCULAR': Equinox has it with padding 'SAME' or 'SAME_LOWER'"),
+    (conv.keras_conv_transpose, (LAST, LAST_W), {"data_format": ["NHWC"]}, "data_format=['NHWC']: the names are channels_last"),
+    (conv.haiku_conv_transpose, (LAST, LAST_W), {"data_format": {}}, "data_format={}: the names are channels_last"),
+    (conv.haiku_conv_transpose, (LAST, LAST_W), {"output_shape": 9, "stride": 2, "padding": np.ones(2, int)}, "with output_shape it must be 'SAME' or 'VALID'"),
+    (conv.tf_conv_transpose, (LAST, LAST_W, (1, 10, 3), 2), {"data_format": {}}, "data_format={}: the names are NWC and NCW"),
+    (conv.onnx_conv_transpose, (Y, W), {"auto_pad": np.ones(2)}, "auto_pad=array([1., 1.]): the names are NOTSET"),
+    (conv.lax_conv_transpose, (LAST, W, (1,), "SAME"), {"transpose_kernel": "no"}, "transpose_kernel='no': it must be True or False"),
+    (conv.lax_conv_transpose, (LAST, W, (1,), "SAME"), {"use_consistent_padding": np.ones(2)}, "use_consistent_padding=array([1., 1.]): it must be True or False"),
+    (conv.lax_conv_transpose, (LAST, W, (1,), "SAME"), {"dimension_numbers": {}}, "dimension_numbers={}: it must give the layouts"),
+    (conv.flax_conv_transpose, (LAST, jnp.ones((3, 2, 3))), {"transpose_kernel": None}, "transpose_kernel=None: it must be True or False"),
+    (conv.flax_conv_transpose, (LAST, jnp.ones((3, 2, 3))), {"dtype": 1.5}, "dtype=1.5: it must be a dtype"),
+    (conv.flax_conv_transpose, (LAST, jnp.ones((3, 2, 3))), {"padding": np.array([1, 2])}, "padding=array([1, 2]): it must be one (low, high) pair an axis"),
     (conv.equinox_conv_transpose, (Y, jnp.ones((3, 2, 3))), {}, "x=array of shape (1, 2, 5): with a kernel of shape (3, 2, 3) it has 2 axes"),
 ]  # fmt: skip
 

@@ -91,6 +91,19 @@ CASES: list[tuple[Any, dict[str, Any], str]] = [
     (conv, {"groups": (2,)}, "groups=(2,): it must be one whole number; give an int"),
     (conv, {"padding_mode": ["zeros"]}, "padding_mode=['zeros']: the modes are zeros"),
     (gradient, {"dimension_numbers": 5}, "dimension_numbers=5: it must give the layouts of x, w and y; write them as"),
+    (conv, {"dimension_numbers": {"x": 1}}, "dimension_numbers={'x': 1}: it must give the layouts of x, w and y; write them as"),
+    (gradient, {"dimension_numbers": [["N", "C", "W"], "OIW", "NCW"]}, "it must give the layouts of x, w and y; write them as"),
+    (conv, {"precision": {"x": 1}}, "precision={'x': 1}: it must be None, one of"),
+    (conv, {"precision": ("highest", None)}, "precision=('highest', None): it must be None, one of"),
+    (conv, {"algorithm": np.array(["taps"])}, "algorithm=array(['taps'], dtype='<U4'): the choices are auto"),
+    # what is too large for the machine below
+    (conv, {"x": 10**30}, "x=int: it must be an array of numbers"),
+    (conv, {"stride": 10**30}, "stride=(1000000000000000000000000000000,): it must be at most 2147483647; give smaller steps"),
+    (transposed, {"stride": 2**35}, "it must be at most 2147483647"),
+    (transposed, {"dilation": 10**30}, "it must be at most 2147483647; give smaller steps"),
+    (transposed, {"padding": -(2**41)}, "an image has at most 1099511627776 elements; give smaller sizes, steps or padding"),
+    (conv, {"padding": 2**41}, "an image has at most 1099511627776 elements"),
+    (conv, {"stride": b"2"}, "stride=b'2': it must be a whole number"),
     (gradient, {"dimension_numbers": ()}, "dimension_numbers=(): it must give the layouts of x, w and y; write them as"),
 ]  # fmt: skip
 
@@ -127,6 +140,8 @@ def test_sizes_must_be_known_before_tracing() -> None:
         export.export(jax.jit(lambda x: tc.conv(x, W.astype(jnp.float32))))(spec)
     with pytest.raises(GeometryError, match=r"stride=.*known before tracing; give a Python int"):
         jax.jit(lambda s: tc.conv(X, W, stride=s))(2)
+    with pytest.raises(GeometryError, match=r"stride=.*known before tracing; give a Python int"):
+        jax.jit(lambda s: tc.conv(X, W, stride=s))(jnp.array([2]))
 
 
 def test_the_matrix_refuses_what_does_not_fit() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 from jax.lax import ConvDimensionNumbers
 from jax.typing import ArrayLike
 
@@ -14,16 +15,16 @@ from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid, without_groups
 from tconvjax.forward import Precision
 from tconvjax.geometry import PADDING_MODES, Ints, Words, fail
-from tconvjax.operands import arrays
+from tconvjax.operands import arrays, flag
 
 
 def read(reader: Reader) -> Layer:
     """What `flax_conv_transpose`'s arguments come to."""
     axes = reader.steps()
     padding = reader.padding("SAME")
-    if padding != "CIRCULAR":
+    transposed = flag("transpose_kernel", reader.given.get("transpose_kernel", False))
+    if not isinstance(padding, str) or padding != "CIRCULAR":
         return Layer(padded(axes, padding, single=True))
-    transposed = bool(reader.given.get("transpose_kernel"))
     lows = [circular_low(axis, transposed) for axis in axes]
     return circular(axes, lows)
 
@@ -109,6 +110,13 @@ FLAX = Framework(
 )
 
 
+def _dtype(value: Any) -> Any:
+    try:
+        return jnp.dtype(value)
+    except (TypeError, ValueError):
+        fail("dtype", value, "it must be a dtype", "give jnp.float32, say")
+
+
 def flax_conv_transpose(
     inputs: ArrayLike,
     kernel: ArrayLike,
@@ -167,10 +175,10 @@ def flax_conv_transpose(
         given["kernel"] = w * m.astype(w.dtype)
     if dtype is not None:
         given = {
-            name: None if value is None else arrays(**{name: value})[0].astype(dtype)
+            name: None if value is None else arrays(**{name: value})[0].astype(_dtype(dtype))
             for name, value in given.items()
         }
-    layout = "flax_transpose_kernel" if transpose_kernel else "flax"
+    layout = "flax_transpose_kernel" if flag("transpose_kernel", transpose_kernel) else "flax"
     call = Call.of(FLAX, given, layout=layout, batch=range(16), last=True, promotes=True)
     steps = {"strides": strides, "kernel_dilation": kernel_dilation, "padding": padding}
     return call.run({**steps, "transpose_kernel": transpose_kernel}, precision,

@@ -14,6 +14,7 @@ from tconvjax.conventions.layer import (
     Framework,
     Layer,
     Reader,
+    check_name,
     unsaid,
     without_circles,
     without_groups,
@@ -32,7 +33,7 @@ def read(reader: Reader) -> Layer:
     padding = reader.padding("SAME")
     if reader.value("output_size") is None:
         return Layer(padded(axes, padding))
-    if padding not in ("SAME", "VALID"):
+    if not isinstance(padding, str) or padding not in ("SAME", "VALID"):
         fail("padding", padding, "with output_shape it must be 'SAME' or 'VALID'",
              "leave output_shape out, or use a name")  # fmt: skip
     wanted = reader.ints("output_size", 1)
@@ -117,9 +118,7 @@ def haiku_conv_transpose(
         >>> haiku_conv_transpose(y, w, stride=2, output_shape=7).shape
         (7, 7, 5)
     """
-    if data_format not in DATA_FORMATS:
-        fail("data_format", data_format, f"the names are {', '.join(DATA_FORMATS)}",
-             "use one of them")  # fmt: skip
+    check_name("data_format", data_format, DATA_FORMATS)
     if mask is not None:
         kernel, m = arrays(w=w, mask=mask)
         if m.shape != kernel.shape:

@@ -14,6 +14,7 @@ from tconvjax.conventions.layer import (
     Framework,
     Layer,
     Reader,
+    check_name,
     unsaid,
     without_circles,
     without_groups,
@@ -146,9 +147,7 @@ def keras_conv_transpose(
         (1, 7, 7, 5)
     """
     data_format = "channels_last" if data_format is None else data_format
-    if data_format not in DATA_FORMATS:
-        fail("data_format", data_format, f"the names are {', '.join(DATA_FORMATS)}",
-             "use one of them")  # fmt: skip
+    check_name("data_format", data_format, DATA_FORMATS)
     arrays = {"inputs": inputs, "kernel": kernel, "bias": None}
     call = Call.of(KERAS, arrays, last=DATA_FORMATS[data_format])
     return call.run(

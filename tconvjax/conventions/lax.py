@@ -20,7 +20,7 @@ from tconvjax.conventions.layer import (
 )
 from tconvjax.forward import DimensionNumbers, Precision, layout
 from tconvjax.geometry import Words, fail
-from tconvjax.operands import hashable
+from tconvjax.operands import flag, hashable
 
 
 def named(axis: Crop, name: str) -> tuple[int, int]:
@@ -70,7 +70,8 @@ def read(reader: Reader) -> Layer:
     axes = reader.steps()
     padding = reader.padding("SAME")
     groups = groups_of("feature_group_count", reader.value("groups", 1))
-    if not reader.given.get("use_consistent_padding") or padding in ("SAME", "VALID"):
+    consistent = flag("use_consistent_padding", reader.given.get("use_consistent_padding", False))
+    if not consistent or (isinstance(padding, str) and padding in ("SAME", "VALID")):
         return Layer(padded(axes, padding), groups)
     if isinstance(padding, str):
         fail("padding", padding, "with use_consistent_padding the names are SAME and VALID",
@@ -159,7 +160,8 @@ def lax_conv_transpose(
         >>> lax_conv_transpose(y, w, (3,), [(1, 1)]).shape
         (1, 11, 3)
     """
-    call = _call(lhs, rhs, dimension_numbers, transpose_kernel)
+    transposed = flag("transpose_kernel", transpose_kernel)
+    call = _call(lhs, rhs, dimension_numbers, transposed)
     return call.run(
         {
             "strides": strides,

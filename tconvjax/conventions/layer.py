@@ -12,7 +12,7 @@ reads its own arguments into this form and, where it can, writes it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -163,6 +163,12 @@ class Framework:
     def kernel(self) -> KernelLayout:
         """Where the axes of the kernel stand."""
         return KERNELS[self.name]
+
+
+def check_name(argument: str, value: Any, names: Iterable[str]) -> None:
+    """Refuse what is none of the names."""
+    if not isinstance(value, str) or value not in names:
+        fail(argument, value, f"the names are {', '.join(names)}", "use one of them")
 
 
 def unsaid(framework: str, concept: str, value: Any, why: str, remedy: str) -> Any:

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from tconvjax.conventions.calling import Call, groups_of
 from tconvjax.conventions.cropping import checked_extra, cut
-from tconvjax.conventions.layer import Framework, Layer, Reader, unsaid
+from tconvjax.conventions.layer import Framework, Layer, Reader, check_name, unsaid
 from tconvjax.geometry import fail, frozen, ints
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
@@ -21,8 +21,7 @@ def read(reader: Reader) -> Layer:
     extra = checked_extra(axes, reader.ints("output_padding", 0, 0))
     groups = groups_of("group", reader.value("groups", 1))
     auto = reader.value("auto", "NOTSET")
-    if auto not in AUTO_PADS:
-        fail("auto_pad", auto, f"the names are {', '.join(AUTO_PADS)}", "use one of them")
+    check_name("auto_pad", auto, AUTO_PADS)
     if auto != "NOTSET" and reader.value("padding") is not None:
         fail("pads", reader.value("padding"), f"auto_pad={auto!r} says them already",
              "give one of the two")  # fmt: skip

@@ -69,7 +69,7 @@ def channels_last(reader: Reader) -> bool:
     formats = DATA_FORMATS[reader.rank]
     name = reader.given.get("data_format")
     name = next(iter(formats)) if name is None else name
-    if name not in formats:
+    if not isinstance(name, str) or name not in formats:
         fail("data_format", name, f"the names are {' and '.join(formats)}", "use one of them")
     return formats[name]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from tconvjax import operands
 from tconvjax.geometry import Words, fail, frozen, ints
@@ -111,13 +110,6 @@ def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     if max(numbers) > MOST:
         fail(name, value, f"it must be at most {MOST}", "give smaller numbers")
     return numbers
-
-
-def flag(name: str, value: Any) -> bool:
-    """A yes or no that is known before tracing."""
-    if not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and value in (0, 1)):
-        fail(name, value, "it must be True or False, and known before tracing", "give a bool")
-    return bool(value)
 
 
 def dtype_of(name: str, value: Any) -> Any:

@@ -18,7 +18,8 @@ import numpy as np
 
 from tconvjax.algorithms import check_choice
 from tconvjax.geometry import Ints, Words, fail, frozen, group_count
-from tconvjax.upsampling.images import dtype_of, each, flag
+from tconvjax.operands import flag
+from tconvjax.upsampling.images import dtype_of, each
 from tconvjax.upsampling.rearranging import ORDERS, Order
 
 Initializer: TypeAlias = Callable[..., jax.Array]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tconvjax.algorithms import check_choice
 from tconvjax.geometry import Ints, fail
+from tconvjax.operands import flag
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.functions import (
     METHODS,
@@ -40,7 +41,6 @@ from tconvjax.upsampling.images import (
     conv_numbers,
     dtype_of,
     each,
-    flag,
     how_many,
     places,
 )

@@ -15,8 +15,9 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from tconvjax.geometry import Ints, Words, fail
+from tconvjax.operands import flag
 from tconvjax.operations import conv
-from tconvjax.upsampling.images import MOST, algorithm, array, conv_numbers, each, flag, places
+from tconvjax.upsampling.images import MOST, algorithm, array, conv_numbers, each, places
 from tconvjax.upsampling.windows import Window, largest, windows_of
 
 # -- the largest of each window --------------------------------------------------------------------

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from tconvjax.geometry import Ints, Words, fail
-from tconvjax.upsampling.images import each, flag
+from tconvjax.operands import flag
+from tconvjax.upsampling.images import each
 
 MOST_TAPS = 16
 """Elements of a window that are compared one by one; of a larger one its halves are."""
