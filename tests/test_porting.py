@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -308,12 +309,52 @@ def test_leaves_are_replaced_by_path_and_shape() -> None:
     (("numpy", "torch", {}), "source='numpy': the trees are torch, flax"),
     (("torch", "torch", {"up": "deconv"}), "kinds['up']='deconv': the kinds are conv_transpose"),
     (("torch", "torch", object()), "kinds=object: it is neither a mapping nor a model"),
+    (({}, "torch", {}), "source={}: the trees are torch, flax"),
+    (("torch", "torch", {"up.*": "conv_transpose"}), "kinds['up.*']='conv_transpose': no layer has such a path; the layers are ups.0"),
+    (("torch", "torch", {3: "conv"}), "kinds[3]=LayerKind(kind='conv', groups=1, layout=None): patterns are strings"),
+    (("torch", "torch", {"ups.*": conv.LayerKind("conv_transpose", layout="numpy")}), "patterns are strings, and a layout is None or one of tconvjax, torch"),
+    (("torch", "flax", {"ups.*": "linear"}), "ups.0.weight: kinds='linear' for an array of shape"),
     (("torch", "equinox", {"ups.*": conv.LayerKind("conv_transpose", 3)}), "ups.0.weight: groups=3: it must divide the 4 channels of axis 0"),
 ])  # fmt: skip
 def test_bad_requests_are_refused(given: tuple[Any, ...], message: str) -> None:
     with pytest.raises(GeometryError) as caught:
         conv.convert_state_dict(STATE, *given[:2], kinds=given[2])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("rename", "message"), [
+    (3, "rename=3: it is a mapping of paths or a function of one"),
+    ({"up": "down"}, "rename='up': no layer has that path; the layers are ups.0"),
+    ({"ups.0": 3}, "rename='ups.0' to 3: a path is a string"),
+    (lambda path: None, "rename='ups.0' to None: a path is a string"),
+])  # fmt: skip
+def test_bad_names_are_refused(rename: Any, message: str) -> None:
+    with pytest.raises(GeometryError) as caught:
+        conv.convert_state_dict(STATE, "torch", "flax", rename=rename)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: conv.convert_kernel([[1, 2], [3]], "torch", "flax"), "kernel=list: it is no array of numbers"),
+    (lambda: conv.convert_kernel([[["a"]]], "torch", "flax"), "kernel=list: it is no array of numbers"),
+    (lambda: jax.jit(lambda w: conv.convert_kernel(w, "torch", "flax"))(jnp.ones((2, 3, 4))), "it is no array of numbers; give its kernel as NumPy's; under jit use relaid"),
+    (lambda: conv.convert_kernel(np.ones((2, 3, 4)), [], "flax"), "source=[]: the kernel layouts are"),  # type: ignore[arg-type]
+    (lambda: conv.relaid(np.ones((2, 3, 4)), "torch", "flax", 0), "groups=0: it must be at least 1"),
+    (lambda: conv.relaid([[[1]]], "torch", "flax", 1), "w=list: a kernel is an array of two channel axes"),
+    (lambda: conv.translate({"kernel_size": ()}, "torch", "flax"), "kernel_size=(): it tells the number of axes"),
+    (lambda: conv.translate({"kernel_size": (3,)}, {}, "flax"), "source={}: the frameworks are"),  # type: ignore[arg-type]
+    (lambda: conv.replace_leaves({"a": np.ones(2)}, None), "arrays=NoneType: it has arrays by path"),  # type: ignore[arg-type]
+    (lambda: conv.replace_leaves({"a": np.ones(2)}, {"a": "x"}), "a=str: it is no array of numbers"),
+    (lambda: conv.save_state("no/such/folder.npz", {}), "path='no/such/folder.npz': it cannot be written"),
+    (lambda: conv.save_state("x.npz", None), "state=NoneType: it has arrays by name"),  # type: ignore[arg-type]
+    (lambda: conv.save_state("x.npz", {3: np.ones(2)}), "state=dict: it has arrays by name"),  # type: ignore[dict-item]
+    (lambda: conv.save_state("x.safetensors", {"a": np.array(["x"])}), "a=ndarray: it is no array of numbers"),
+])  # fmt: skip
+def test_what_is_no_weight_is_refused(call: Any, message: str) -> None:
+    with pytest.raises(GeometryError) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "; " in str(caught.value)
 
 
 def test_nothing_is_lost_in_silence() -> None:
@@ -334,11 +375,23 @@ def test_a_file_holds_what_was_written(tmp_path: Path, suffix: str) -> None:
     if suffix == ".safetensors":
         pytest.importorskip("safetensors", reason="pip install safetensors to test its files")
     path = tmp_path / f"weights{suffix}"
-    conv.save_state(path, STATE)
+    odd = {"bn.num_batches_tracked": np.array(3), "half": np.ones(3, jnp.bfloat16),
+           "file": np.ones(2), "allow_pickle": np.ones(1), "last": np.ones((2, 3)).T}  # fmt: skip
+    state = {**STATE, **odd}
+    conv.save_state(path, state)
     back = conv.load_state(path)
-    assert back.keys() == STATE.keys()
-    assert all(np.array_equal(back[name], array) for name, array in STATE.items())
+    assert back.keys() == state.keys()
+    for name, array in state.items():
+        assert (back[name].shape, back[name].dtype) == (array.shape, array.dtype)
+        assert np.array_equal(back[name], array)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_has_the_rights_of_any_new_one(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    conv.save_state(tmp_path / "weights.npz", {})
+    modes = {p.stat().st_mode for p in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
@@ -352,6 +405,11 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_or_value_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"")
+    with pytest.raises(GeometryError, match="it cannot be read"):
+        conv.load_state(tmp_path / "bad.npz")
+    with pytest.raises(GeometryError, match=r"float8_e4m3fn: \.npz has no such dtype"):
+        conv.save_state(tmp_path / "new.npz", {"a": np.ones(1, jnp.float8_e4m3fn)})
     (tmp_path / "bad.npz").write_bytes(b"no file of NumPy's")
     (tmp_path / "bad.safetensors").write_bytes(b"no file of theirs")
     with pytest.raises(GeometryError, match="it cannot be read"):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from tconvjax.conventions.kernels import as_numpy
+from tconvjax.conventions.kernels import numbers
 from tconvjax.geometry import Words, fail
 
 SUFFIXES = (".npz", ".safetensors")
+
+BFLOAT16 = jnp.dtype(jnp.bfloat16)
 
 
 def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -40,9 +43,9 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         if where.suffix == ".npz":
             with np.load(where, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+                return {name: _widened(file[name]) for name in file.files}
         return dict(_safetensors().load_file(where))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         fail("path", str(path), f"it cannot be read: {error}", f"give {_words()} of plain arrays")
     except Exception as error:
         if type(error).__module__.startswith("safetensors"):
@@ -58,7 +61,8 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         state: arrays or tensors by name, one level deep.
 
     Raises:
-        GeometryError: if the name ends otherwise, or a value is no array of numbers.
+        GeometryError: if the name ends otherwise, a value is no array of numbers, or the file
+            cannot be written.
 
     Examples:
         >>> save_state("weights.pt", {})
@@ -67,22 +71,49 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         tconvjax.geometry.axis.GeometryError: path='weights.pt': ...
     """
     where = _checked(path)
-    arrays = {name: np.ascontiguousarray(as_numpy(value)) for name, value in state.items()}
-    for name, array in arrays.items():
-        if array.dtype.hasobject:
-            fail(name, Words(type(state[name]).__name__), "it is no array of numbers",
-                 "give one level of arrays by name")  # fmt: skip
-    handle, temporary = tempfile.mkstemp(dir=where.parent or ".", suffix=where.suffix)
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        fail("state", Words(type(state).__name__), "it has arrays by name", "give a dictionary")
+    arrays = {
+        name: np.asarray(numbers(name, value, "give one level of arrays by name"), order="C")
+        for name, value in state.items()
+    }
+    write = _write_npz if where.suffix == ".npz" else _safetensors().save_file
+    try:
+        _written(where, lambda path: write(arrays, path))
+    except (OSError, ValueError) as error:
+        fail("path", str(path), f"it cannot be written: {error}", "name a file in a folder that is "
+             "there")  # fmt: skip
+
+
+def _written(where: Path, write: Callable[[str], None]) -> None:
+    """Write beside the file and put it in its place, with the rights of any new file."""
+    handle, temporary = tempfile.mkstemp(dir=where.parent, suffix=where.suffix)
     os.close(handle)
     try:
-        if where.suffix == ".npz":
-            np.savez(temporary, allow_pickle=False, **arrays)
-        else:
-            _safetensors().save_file(arrays, temporary)
+        write(temporary)
+        mask = os.umask(0)  # there is no other way to read it
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, where)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _write_npz(arrays: Mapping[str, Any], path: str) -> None:
+    """As numpy.savez, whose own arguments are names that an array cannot have."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            if array.dtype.kind == "V" and array.dtype != BFLOAT16:
+                fail(name, Words(f"array of dtype {array.dtype}"), ".npz has no such dtype",
+                     "use .safetensors, or convert it")  # fmt: skip
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _widened(array: Any) -> Any:
+    """A bfloat16 is two bytes of no kind to NumPy's format."""
+    return array.view(BFLOAT16) if array.dtype == np.dtype("V2") else array
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:

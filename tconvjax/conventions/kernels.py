@@ -114,11 +114,11 @@ def convert_kernel(kernel: Any, source: str, target: str, *, groups: int = 1) ->
         >>> convert_kernel(w, "torch", "flax")[:, 0, 0].tolist()  # the taps run backwards
         [1, 0]
     """
-    w = as_numpy(kernel)
+    w = numbers("kernel", kernel, "give its kernel as NumPy's; under jit use relaid")
     if w.ndim < 3:
         fail("kernel", Words(f"array of shape {w.shape}"), "a kernel has two channel axes and at "
              "least one axis of taps", "give a convolution's kernel")  # fmt: skip
-    return np.ascontiguousarray(relaid(w, source, target, group_count(groups)))
+    return np.ascontiguousarray(relaid(w, source, target, groups))
 
 
 def relaid(w: Any, source: str, target: str, groups: int) -> Any:
@@ -137,6 +137,10 @@ def relaid(w: Any, source: str, target: str, groups: int) -> Any:
         GeometryError: if there is no such layout, or groups do not divide the channels.
     """
     there, wanted = kernel_layout("source", source), kernel_layout("target", target)
+    groups = group_count(groups)
+    if getattr(w, "ndim", 0) < 3:
+        fail("w", Words(type(w).__name__), "a kernel is an array of two channel axes and at least "
+             "one axis of taps", "give a convolution's kernel")  # fmt: skip
     came, go = there.spec(w.ndim - 2), wanted.spec(w.ndim - 2)
     check_kernel_groups(w, came, there.backwards, groups)
     if there.backwards == wanted.backwards:
@@ -161,7 +165,7 @@ def check_kernel_groups(w: Any, spec: Sequence[int], backwards: bool, groups: in
 
 def kernel_layout(argument: str, name: Any) -> KernelLayout:
     """A framework's kernel layout, by its key."""
-    if name not in KERNELS:
+    if not isinstance(name, str) or name not in KERNELS:
         fail(argument, name, f"the kernel layouts are {', '.join(KERNELS)}", "use one of them")
     return KERNELS[name]
 
@@ -180,3 +184,15 @@ def as_numpy(value: Any) -> Any:
     if hasattr(value, "numpy") and not isinstance(value, np.ndarray):  # TensorFlow
         return np.asarray(value.numpy())
     return np.asarray(value)
+
+
+def numbers(name: str, value: Any, remedy: str) -> Any:
+    """`as_numpy` of numbers; anything else is refused under its name."""
+    try:
+        array = as_numpy(value)
+    except Exception:  # noqa: BLE001 - ragged lists, tracers, tensors without data
+        array = np.empty((), object)
+    # bfloat16 is a V to NumPy, as are records.
+    if array.dtype.kind not in "biufcV" or array.dtype.type is np.void:
+        fail(name, Words(type(value).__name__), "it is no array of numbers", remedy)
+    return array

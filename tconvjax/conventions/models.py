@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tconvjax.conventions.kernels import KERNELS
 from tconvjax.geometry import Words, fail
 
 KINDS = ("conv_transpose", "conv", "linear", "embedding", "norm", "other")
@@ -111,3 +112,34 @@ def _layout_of(part: Any) -> str | None:
     if isinstance(own, str):
         return own
     return "flax_transpose_kernel" if getattr(part, "transpose_kernel", False) is True else None
+
+
+def by_path(kinds: Any) -> Mapping[str, LayerKind]:
+    """Kinds by pattern, whichever way they were given."""
+    if kinds is None:
+        return {}
+    if not isinstance(kinds, Mapping):
+        return layer_kinds(kinds)
+    read = {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
+    for pattern, kind in read.items():
+        if not isinstance(kind, LayerKind) or kind.kind not in KINDS:
+            fail(f"kinds[{pattern!r}]", kinds[pattern], f"the kinds are {', '.join(KINDS)}",
+                 "use one of them, or a LayerKind")  # fmt: skip
+        if not isinstance(pattern, str) or kind.layout not in (None, *KERNELS):
+            fail(f"kinds[{pattern!r}]", kind, "patterns are strings, and a layout is None or one "
+                 f"of {', '.join(KERNELS)}", "use one of them")  # fmt: skip
+    return read
+
+
+def check_met(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
+    """A pattern that meets no layer is a slip, and its layer would be laid out as another kind."""
+    for pattern in patterns:
+        if not any(pattern == path or matches(pattern, path) for path in paths):
+            fail(f"kinds[{pattern!r}]", patterns[pattern], "no layer has such a path",
+                 f"the layers are {', '.join(paths[:8])}")  # fmt: skip
+
+
+def matches(pattern: str, path: str) -> bool:
+    """A glob whose * stays within one step of a path, and whose ** does not."""
+    steps = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
+    return re.fullmatch(steps, path) is not None

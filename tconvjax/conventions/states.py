@@ -8,8 +8,7 @@ dictionary of arrays cannot tell a transposed kernel from another, so a model or
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -17,8 +16,8 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from tconvjax.conventions.kernels import as_numpy, convert_kernel
-from tconvjax.conventions.models import KINDS, LayerKind, layer_kinds
+from tconvjax.conventions.kernels import convert_kernel, numbers
+from tconvjax.conventions.models import LayerKind, by_path, check_met, matches
 from tconvjax.geometry import GeometryError, Words, fail
 
 Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
@@ -81,7 +80,8 @@ def convert_state_dict(
             layer paths with a kind ("conv_transpose", "conv", "linear", "embedding", "norm",
             "other") or a `LayerKind` that knows groups too, such as ``{"ups.*":
             "conv_transpose"}``. Without, arrays named like weights are taken by their axes: three
-            and more for a convolution, two for a linear layer, one for a norm.
+            and more for a convolution, two for a linear layer, one for a norm. A pattern that meets
+            no layer is refused.
         rename: from the source's layer paths to the target's, a mapping of those that differ or a
             function of all; paths are dotted, "ups.0" for example.
 
@@ -102,10 +102,13 @@ def convert_state_dict(
     layout="flax_transpose_kernel"), or give the model.
     """
     for argument, name in (("source", source), ("target", target)):
-        if name not in TREES:
+        if not isinstance(name, str) or name not in TREES:
             fail(argument, name, f"the trees are {', '.join(TREES)}", "use one of them")
-    known = _by_path(kinds)
-    layers = _read(_flat(state), source, known, _renamed(rename))
+    flat, known = _flat(state), by_path(kinds)
+    paths = dict.fromkeys(path for path, _ in flat)
+    layers = _read(flat, source, known, _renamed(rename, paths))
+    if isinstance(kinds, Mapping):
+        check_met(kinds, list(dict.fromkeys([*paths, *layers])))
     if source == "torch":
         for layer in layers.values():
             _multiply_out(layer)
@@ -143,15 +146,8 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
         if layer[-2:] == ["parametrizations", "weight"]:  # PyTorch's weight norm since 2.0
             layer = layer[:-2]
         if "rngs" not in layer:  # the keys of NNX's random streams are no weights
-            flat[".".join(layer), name] = _numbers(".".join(path), leaf)
+            flat[".".join(layer), name] = numbers(".".join(path), leaf, "leave it out")
     return flat
-
-
-def _numbers(path: str, leaf: Any) -> Any:
-    array = as_numpy(leaf)
-    if array.dtype.kind not in "biufcV":  # bfloat16 is a V to NumPy
-        fail(path, Words(type(leaf).__name__), "it is no array of numbers", "leave it out")
-    return array
 
 
 def _mapped(tree: Any, path: tuple[str, ...]) -> Any:
@@ -171,26 +167,23 @@ def _key(entry: Any) -> str:
     return str(entry)
 
 
-def _by_path(kinds: Kinds | None) -> Mapping[str, LayerKind]:
-    """Kinds by pattern, whichever way they were given."""
-    if kinds is None:
-        return {}
-    if not isinstance(kinds, Mapping):
-        return layer_kinds(kinds)
-    read = {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
-    for pattern, kind in read.items():
-        if not isinstance(kind, LayerKind) or kind.kind not in KINDS:
-            fail(f"kinds[{pattern!r}]", kinds[pattern], f"the kinds are {', '.join(KINDS)}",
-                 "use one of them, or a LayerKind")  # fmt: skip
-    return read
-
-
-def _renamed(rename: Rename) -> Callable[[str], str]:
-    if rename is None:
-        return lambda path: path
+def _renamed(rename: Rename, paths: Iterable[str]) -> Callable[[str], str]:
+    """From a source's path to a target's, checked."""
+    if rename is not None and not isinstance(rename, Mapping) and not callable(rename):
+        fail("rename", rename, "it is a mapping of paths or a function of one", "give a dictionary")
     if isinstance(rename, Mapping):
-        return lambda path: rename.get(path, path)
-    return rename
+        for path in rename:
+            if path not in paths:
+                fail("rename", path, "no layer has that path",
+                     f"the layers are {', '.join(list(paths)[:8])}")  # fmt: skip
+
+    def renamed(path: str) -> str:
+        new: Any = rename(path) if callable(rename) else (rename or {}).get(path, path)
+        if not isinstance(new, str):
+            fail("rename", Words(f"{path!r} to {new!r}"), "a path is a string", "give one")
+        return new
+
+    return renamed
 
 
 def _read(
@@ -223,7 +216,7 @@ def _kind(
 ) -> LayerKind:
     """What was said of a layer, or what its arrays look like."""
     for pattern, kind in kinds.items():
-        if pattern in (path, new) or _matches(pattern, path) or _matches(pattern, new):
+        if pattern in (path, new) or matches(pattern, path) or matches(pattern, new):
             return kind
     axes = {name: array.ndim for name, array in arrays.items()}
     for sort in ("norm", "embedding"):
@@ -233,12 +226,6 @@ def _kind(
     weight = axes.get(_WEIGHTED[source], axes.get("weight_v", axes.get("original1", 0)))
     guess = {0: "other", 1: "norm" if source in ("torch", "equinox") else "other", 2: "linear"}
     return LayerKind(guess.get(weight, "conv"))
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """A glob whose * stays within one step of a path, and whose ** does not."""
-    steps = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
-    return re.fullmatch(steps, path) is not None
 
 
 def _multiply_out(layer: _Layer) -> None:
@@ -273,6 +260,11 @@ def _layout(kind: LayerKind, framework: str) -> str:
 
 def _to_torch(array: Any, name: str, kind: LayerKind, source: str) -> Any:
     """An array in PyTorch's layout."""
+    axes = {"linear": (2,), "embedding": (2,), "conv": range(3, 33)}.get(kind.kind)
+    if name == "weight" and axes is not None and array.ndim not in axes:
+        fail("kinds", Words(f"{kind.kind!r} for an array of shape {array.shape}"),
+             "a linear layer's weight and an embedding's have two axes, a convolution's more",
+             "say what the layer is")  # fmt: skip
     if name == "weight" and kind.kind == "conv_transpose":
         return convert_kernel(array, _layout(kind, source), "torch", groups=kind.groups)
     if name == "weight" and source in ("flax", "keras", "haiku"):
@@ -381,7 +373,10 @@ def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
     leaves, tree = jax.tree_util.tree_flatten_with_path(module)
     places = {".".join(map(_key, path)): n for n, (path, _) in enumerate(leaves)}
     values = [leaf for _, leaf in leaves]
-    for path, array in arrays.items():
+    if not isinstance(arrays, Mapping):
+        fail("arrays", Words(type(arrays).__name__), "it has arrays by path", "give a dictionary")
+    for path, given in arrays.items():
+        array = numbers(str(path), given, "give an array")
         if path not in places:
             fail(path, Words(f"array of shape {array.shape}"), "the module has no such leaf",
                  f"its leaves are {', '.join(list(places)[:8])}, ...")  # fmt: skip

@@ -125,7 +125,7 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
 
 def framework(argument: str, name: Any) -> Framework:
     """A framework by its key."""
-    if name not in FRAMEWORKS:
+    if not isinstance(name, str) or name not in FRAMEWORKS:
         fail(argument, name, f"the frameworks are {', '.join(FRAMEWORKS)}", "use one of them")
     return FRAMEWORKS[name]
 
@@ -134,10 +134,10 @@ def _rank(arguments: Arguments, there: Framework) -> int:
     """The number of axes: of the kernel's size, or said outright."""
     name = there.names["kernel_size"]
     size = frozen(name, arguments.get(name))
-    if isinstance(size, tuple):
+    if isinstance(size, tuple) and size:
         return len(size)
     said = arguments.get(there.names.get("rank", ""))
-    if size is None or not (isinstance(said, int) or there.name == "flax"):
+    if not size or not (isinstance(said, int) or there.name == "flax"):
         fail(name, size, "it tells the number of axes", "give one int an axis")
     return 1 if said is None else int(said)
 
