@@ -10,6 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from tconvjax import operands
+from tconvjax.geometry import Words, fail
+
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
     from jaxtyping import Array, Num
@@ -36,6 +39,7 @@ def assert_adjoint(
             of the coarsest dtype that occurs, none for integers.
 
     Raises:
+        GeometryError: if an argument is no function, no array or no tolerance.
         AssertionError: with both sums and their difference, or with the shapes that do not fit.
 
     Examples:
@@ -46,7 +50,13 @@ def assert_adjoint(
 
     The test is known as the dot test; PyLops offers it for its operators.
     """
-    fx, fy = f(x), f_t(y)
+    for name, function in (("f", f), ("f_t", f_t)):
+        if not callable(function):
+            fail(name, function, "it must be a function of one array", "give a function")
+    operands.arrays(x=x, y=y)
+    if rtol is not None and not (isinstance(rtol, int | float) and rtol >= 0):
+        fail("rtol", rtol, "it must be a number of at least 0", "give one such as 1e-6, or None")
+    fx, fy = _one("f", f(x)), _one("f_t", f_t(y))
     if fx.shape != jnp.shape(y) or fy.shape != jnp.shape(x):
         raise AssertionError(
             f"not adjoint: f takes {jnp.shape(x)} to {fx.shape}, f_t takes {jnp.shape(y)} to "
@@ -62,6 +72,14 @@ def assert_adjoint(
             f"not adjoint: sum(f(x) * y) = {left.sum()}, sum(x * f_t(y)) = {right.sum()}, which "
             f"differ by {difference}, more than {allowed}"
         )
+
+
+def _one(argument: str, result: Any) -> Any:
+    """What a function gives, which must be one array."""
+    if not hasattr(result, "shape") or not hasattr(result, "dtype"):
+        fail(argument, Words(f"function whose result is a {type(result).__name__}"),
+             "its result must be one array", "return one")  # fmt: skip
+    return result
 
 
 def _terms(a: Any, b: Any) -> np.ndarray:

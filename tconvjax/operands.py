@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +21,8 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
-
-MOST_STEP = 2**31 - 1
-"""The largest stride or dilation."""
+MOST = 2**31 - 1
+"""Steps, and elements along an axis; XLA counts both in 32 bits at places."""
 
 MOST_ELEMENTS = 2**40
 """Elements of one image, terabytes."""
@@ -41,7 +40,7 @@ def _array(name: str, value: Any) -> Any:
     if not isinstance(value, jax.Array | np.ndarray):
         try:
             value = jnp.asarray(None if isinstance(value, str | bytes) else value)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
             fail(name, Words(type(value).__name__), "it must be an array of numbers",
                  "convert it with jnp.asarray")  # fmt: skip
     if not value.dtype.isnative:
@@ -55,14 +54,13 @@ def _array(name: str, value: Any) -> Any:
 
 def hashable(dimension_numbers: Any) -> Any:
     """Layouts as a tuple, which a cache can keep."""
-    listed = isinstance(dimension_numbers, list)
-    read = tuple(dimension_numbers) if listed else dimension_numbers
+    if isinstance(dimension_numbers, list):
+        dimension_numbers = tuple(dimension_numbers)
     try:
-        hash(read)
+        hash(dimension_numbers)
     except TypeError:
-        fail("dimension_numbers", dimension_numbers, "it must give the layouts of x, w and y",
-             "write them as ('NHWC', 'HWIO', 'NHWC')")  # fmt: skip
-    return read
+        _no_layouts(dimension_numbers)
+    return dimension_numbers
 
 
 def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
@@ -91,9 +89,13 @@ def layout_letters(dimension_numbers: Any) -> Any:
     """The layout of x, as letters or as positions."""
     try:
         return tuple(dimension_numbers[0])
-    except (TypeError, IndexError):
-        fail("dimension_numbers", dimension_numbers, "it must give the layouts of x, w and y",
-             "write them as ('NHWC', 'HWIO', 'NHWC')")  # fmt: skip
+    except (TypeError, IndexError, KeyError):
+        _no_layouts(dimension_numbers)
+
+
+def _no_layouts(dimension_numbers: Any) -> NoReturn:
+    fail("dimension_numbers", dimension_numbers, "it must give the layouts of x, w and y",
+         "write them as ('NHWC', 'HWIO', 'NHWC')")  # fmt: skip
 
 
 def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
@@ -145,12 +147,19 @@ def check_sizes(geometry: Geometry) -> None:
     """Refuse numbers beyond XLA's own, and arrays that no memory holds: XLA ends the process."""
     for name in ("stride", "dilation"):
         numbers = getattr(geometry, name)
-        if max(numbers) > MOST_STEP:
-            fail(name, numbers, f"it must be at most {MOST_STEP}", "give smaller steps")
+        if max(numbers) > MOST:
+            fail(name, numbers, f"it must be at most {MOST}", "give smaller steps")
     for name, sizes in (("in_size", geometry.in_shape), ("out_size", geometry.out_shape)):
         if math.prod(sizes) > MOST_ELEMENTS:
             fail(name, Words(f"channels and sizes {sizes}"), f"an image has at most "
                  f"{MOST_ELEMENTS} elements", "give smaller sizes, steps or padding")  # fmt: skip
+    for axis in geometry.axes:
+        lines = {"padding": max(abs(axis.low), abs(axis.high)), "in_size": axis.in_size,
+                 "out_size": axis.out_size,
+                 "in_size with its padding": axis.in_size + axis.low + axis.high}  # fmt: skip
+        for name, size in lines.items():
+            if size > MOST:
+                fail(name, size, f"along an axis it is at most {MOST}", "take a smaller one")
 
 
 def checked_dtype(preferred: Any) -> Any:
@@ -159,7 +168,7 @@ def checked_dtype(preferred: Any) -> Any:
         return None
     try:
         asked = jnp.dtype(preferred)
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - NumPy refuses by several
         fail("preferred_element_type", preferred, "it must be a dtype", "give jnp.float32, say")
     if jax.dtypes.canonicalize_dtype(asked) != asked:
         fail("preferred_element_type", preferred, "64-bit numbers are switched off in JAX",

@@ -303,9 +303,8 @@ def _apply(
     algorithm: str,
 ) -> jax.Array:  # fmt: skip
     """Check what is left to check and call the jitted body."""
+    check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     operands.check_sizes(geometry)
-    if algorithm != "auto":
-        check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     channels = geometry.out_channels if partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
         fail("bias", Words(f"array of shape {bias.shape}"),

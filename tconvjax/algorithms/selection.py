@@ -14,7 +14,7 @@ from tconvjax.algorithms.elementwise import terms
 from tconvjax.algorithms.product import splits_of
 from tconvjax.algorithms.splitting import Split
 from tconvjax.forward import ROLES, Partial
-from tconvjax.geometry import Geometry, fail
+from tconvjax.geometry import Geometry, checked, fail, frozen, ints
 
 NAMES = ("direct", "patches", "polyphase", "taps")
 MOST_PIECES = 128
@@ -83,7 +83,7 @@ def select_algorithm(
         A key of `ALGORITHMS`.
 
     Raises:
-        GeometryError: if there is no such partial.
+        GeometryError: if there is no such partial, or an argument is of another kind.
 
     Examples:
         >>> steps = {"stride": 2, "padding": 1, "groups": 64}
@@ -116,7 +116,7 @@ def plan(
         The plan; its seconds are those of the machine of the measurement, good to compare.
 
     Raises:
-        GeometryError: if there is no such partial.
+        GeometryError: if there is no such partial, or an argument is of another kind.
 
     Examples:
         >>> steps = {"stride": 2, "padding": 1, "groups": 64}
@@ -125,6 +125,11 @@ def plan(
         "XLA finds cuDNN's transposes of ungrouped convolutions only"
     """
     check_choice("partial", partial, ROLES)
+    checked(geometry)
+    dtype = _dtype_of(dtype)
+    batch = ints("batch", frozen("batch", batch), 1, 0)[0]
+    if platform is not None and not isinstance(platform, str):
+        fail("platform", platform, "it must be a name", "give 'cpu', 'cuda', 'rocm' or 'tpu'")
     platform = platform or jax.default_backend()
     if platform != "cpu":
         name, reason = _on_an_accelerator(partial, geometry, dtype, platform)
@@ -242,6 +247,14 @@ def _sides(geometry: Geometry) -> str:
     on_y = [split.on_y for split in splits_of(geometry)]
     side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
     return f"one matrix product; shifts laid out on {side}"
+
+
+def _dtype_of(value: Any) -> Any:
+    """A dtype, however it is spelled."""
+    try:
+        return jnp.dtype(value)
+    except Exception:  # noqa: BLE001 - NumPy refuses by several
+        return fail("dtype", value, "it must be a dtype", "give jnp.float32, say")
 
 
 def check_choice(argument: str, value: Any, choices: Any) -> None:

@@ -65,7 +65,7 @@ class Axis:
             if not isinstance(value, int) or (name in least and value < least[name]):
                 fail(name, value, f"it must be a whole number{_at_least(least.get(name))}",
                      "give an int")  # fmt: skip
-        if self.mode not in PADDING_MODES:
+        if not isinstance(self.mode, str) or self.mode not in PADDING_MODES:
             fail("mode", self.mode, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
 
     @property

@@ -40,12 +40,7 @@ class Geometry(Shown):
 
     def __post_init__(self) -> None:
         """Refuse what is no convolution, however it came about."""
-        if not self.axes or not all(isinstance(axis, Axis) for axis in self.axes):
-            fail("axes", self.axes, "a convolution has one Axis or more", "give a tuple of Axis")
-        for name, channels in (("in", self.in_channels), ("out", self.out_channels)):
-            if self.groups < 1 or channels < 0 or channels % self.groups:
-                fail("groups", self.groups, f"it must divide {name}_channels={channels}",
-                     "give a divisor of both")  # fmt: skip
+        spelling.check_parts(self.axes, self.in_channels, self.out_channels, self.groups)
 
     @property
     def rank(self) -> int:
@@ -234,6 +229,8 @@ def links(geometry: Geometry) -> Iterator[Link]:
         (0, 1) (0, 1) (0, 0, 0)
         (0, 1) (0, 2) (0, 0, 1)
     """
+    if not isinstance(geometry, Geometry):
+        fail("geometry", geometry, "it must be a Geometry", "make one with Geometry.of_conv")
     in_block = geometry.in_channels // geometry.groups
     out_block = geometry.out_channels // geometry.groups
     by_output = [_links_by_output(axis) for axis in geometry.axes]
@@ -374,7 +371,7 @@ def in_sizes(
         The sizes in rising order, ``stride`` of them unless some would be negative.
 
     Raises:
-        GeometryError: if an argument is no legal one.
+        GeometryError: if an argument is no legal one, or the stride is above 2**20.
 
     Examples:
         >>> in_sizes(4, 3, stride=2, padding=1)
@@ -385,6 +382,7 @@ def in_sizes(
     (out,), (kernel,), (step,), (gap,) = (
         spelling.ints(name, frozen(name, value), 1, 1) for name, value in named
     )
+    spelling.check_listed(step)
     (ends,) = spelling.pads(frozen("padding", padding), 1)
     if isinstance(ends, str) and ends != "VALID":
         return tuple(spelling.same_sizes(out, step))

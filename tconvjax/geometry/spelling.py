@@ -7,9 +7,11 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, Words, fail
+from tconvjax.geometry.axis import PADDING_MODES, Axis, GeometryError, PaddingMode, Words, fail
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
+MOST_LISTED = 2**20
+"""Sizes that are listed one by one."""
 
 Ints: TypeAlias = int | Sequence[int]
 """One integer for every axis, or one integer an axis."""
@@ -90,6 +92,28 @@ def group_count(value: Any) -> int:
     return ints("groups", groups, 1, 1)[0]
 
 
+def check_parts(axes: Any, in_channels: Any, out_channels: Any, groups: Any) -> None:
+    """Refuse what are no parts of a geometry."""
+    if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Axis) for a in axes):
+        fail("axes", axes, "a convolution has one Axis or more", "give a tuple of Axis")
+    counts = {"groups": groups, "in_channels": in_channels, "out_channels": out_channels}
+    for name, count in counts.items():
+        if not isinstance(count, int):
+            fail(name, count, "it must be a whole number", "give an int")
+    for name in ("in_channels", "out_channels"):
+        if groups < 1 or counts[name] < 0 or counts[name] % groups:
+            fail("groups", groups, f"it must divide {name}={counts[name]}",
+                 "give a divisor of both")  # fmt: skip
+
+
+def check_listed(stride: int) -> None:
+    """Refuse a stride that has more sizes than anyone reads."""
+    if stride > MOST_LISTED:
+        fail("stride", stride, "there are as many sizes as the stride, and "
+             f"{MOST_LISTED} is the limit", "take a smaller stride, or try a size with "
+             "out_size")  # fmt: skip
+
+
 def kernel_words(w_shape: tuple[int, ...]) -> Words:
     """A kernel's shape for a message, in the order in which it is read."""
     return Words(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
@@ -115,7 +139,11 @@ def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
 
 def channels_and_sizes(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ...]]:
     """The channel count and the spatial sizes of an array of shape (..., channels, *sizes)."""
-    shape = shape if isinstance(shape, Sequence) else tuple(shape)
+    if not isinstance(shape, Sequence):
+        shape = frozen(f"{argument}'s shape", shape)
+        shape = shape if isinstance(shape, tuple) else (shape,)
+    if isinstance(shape, str | bytes):
+        fail(f"{argument}'s shape", shape, "it must be one whole number an axis", "give ints")
     if len(shape) < rank + 1:
         fail(argument, Words(f"array of shape {shape}"),
              f"a kernel of {_counted(rank, 'spatial axis')} "
@@ -128,7 +156,7 @@ def channels_and_sizes(argument: str, shape: Any, rank: int) -> tuple[int, tuple
 
 def listed(sizes: Sequence[int]) -> str:
     """A few of the numbers that would do, for a message."""
-    if len(sizes) <= 8:
+    if not sizes[8:]:  # a range may be longer than len can say
         return ", ".join(map(str, sizes))
     return f"{sizes[0]}, {sizes[1]}, ..., {sizes[-1]}"
 
