@@ -230,7 +230,7 @@ def _check_sparse(argument: str, dtype: np.dtype[Any], format: Format) -> None:
 
 
 def _check_format(format: Any) -> None:
-    if format not in ("csr", "bcoo", "dense"):
+    if not isinstance(format, str) or format not in ("csr", "bcoo", "dense"):
         fail("format", format, "the formats are csr, bcoo and dense", "use one of them")
 
 
@@ -261,7 +261,7 @@ def _dtype_of(dtype: Any, format: Format) -> np.dtype[Any]:
         wanted = np.dtype(dtype)
         # Python's own float and int mean the widest that there is, as everywhere in JAX.
         found = jax.dtypes.canonicalize_dtype(wanted)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - NumPy refuses by several
         fail("dtype", dtype, "it must be a dtype of JAX's", "give jnp.float32, say")
     if not jnp.issubdtype(found, jnp.number) or found.name not in DTYPES:
         fail("dtype", str(wanted), "a linear function takes numbers of 8 to 64 bits, floats of 16 "

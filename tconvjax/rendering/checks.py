@@ -69,6 +69,20 @@ def check_count(argument: str, value: Any, least: int) -> None:
         fail(argument, value, f"it must be a whole number of at least {least}", "give an int")
 
 
+def check_flag(argument: str, value: Any) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool | np.bool_):
+        fail(argument, Words(f"{type(value).__name__} object"), "it must be True or False",
+             "give one of them")  # fmt: skip
+
+
+def checked_text(argument: str, value: Any) -> str:
+    """Text as it is; anything else is refused."""
+    if not isinstance(value, str):
+        fail(argument, value, "it must be text", "give a str")
+    return value
+
+
 def check_cells(rows: int, columns: int) -> None:
     """Refuse a table that nobody reads."""
     if rows * columns > MOST_CELLS:

@@ -9,6 +9,7 @@ import sympy
 
 from tconvjax.geometry import Words as Told
 from tconvjax.geometry import fail
+from tconvjax.rendering.checks import check_flag
 from tconvjax.rendering.document import Document, Equation, Stack, Words, stack
 from tconvjax.rendering.tables import matrix_table
 from tconvjax.symbolic.deriving import Derivation, Step
@@ -37,6 +38,7 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
         ⎣ · w0 w1⎦ ⎢x1⎥   ⎣w0*x1 + w1*x2⎦
                    ⎣x2⎦
     """
+    check_flag("words", words)
     if not isinstance(derivation, Derivation):
         fail("derivation", Told(type(derivation).__name__), "it must be a Derivation",
              "make one with symbolic.derivation")  # fmt: skip

@@ -221,6 +221,9 @@ def _check_text(argument: str, value: Any) -> None:
 
 def stack(parts: Sequence[Document]) -> Stack:
     """Parts one below the other, stacks among them taken apart."""
+    if not isinstance(parts, Sequence) or isinstance(parts, str):
+        fail("parts", Told(f"{type(parts).__name__} object"), "it must be a sequence of documents",
+             "give a list of them")  # fmt: skip
     flat: list[Document] = []
     for part in parts:
         flat += part.parts if isinstance(part, Stack) else [part]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tconvjax.geometry import Words, fail
-from tconvjax.rendering.checks import check_count
+from tconvjax.rendering.checks import check_count, checked_text
 from tconvjax.rendering.document import Table
 from tconvjax.rendering.tables import MOST_SHOWN, array_table
 
@@ -40,6 +40,7 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
         [16, 32, 16, 63]
     """
     check_count("most", most, 3)
+    checked_text("name", name)
     numbers = _numbers(values)
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import sympy
 
-from tconvjax.rendering.checks import no_document, xml
+from tconvjax.rendering.checks import check_flag, no_document, xml
 from tconvjax.rendering.document import (
     Abridged,
     Beside,
@@ -68,6 +68,7 @@ def to_html(document: Document, *, style: bool = True) -> str:
         >>> to_html(array_table([[1, 2]]), style=False).count("<td")
         2
     """
+    check_flag("style", style)
     block = ET.Element("div", {"class": "tconv"})
     if style:
         ET.SubElement(block, "style").text = sheet(most_taps(document))

@@ -9,7 +9,7 @@ from sympy.printing.latex import LatexPrinter
 
 from tconvjax.geometry import Words as Told
 from tconvjax.geometry import fail
-from tconvjax.rendering.checks import clean, no_document, readable, sides
+from tconvjax.rendering.checks import check_flag, clean, no_document, readable, sides
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
@@ -57,6 +57,7 @@ def to_latex(document: Document, *, colours: bool = True) -> str:
         >>> print(to_latex(table, colours=False)[:50])
         \left[\begin{array}{cc|cc}w_{0,0} & 0 & 0 & 0\\0 &
     """
+    check_flag("colours", colours)
     match document:
         case Words(text, level):
             return rf"\text{{{_escaped(text)}}}" if not level else rf"\textbf{{{_escaped(text)}}}"

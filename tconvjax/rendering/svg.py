@@ -12,7 +12,7 @@ import sympy
 
 from tconvjax.geometry import Words as Told
 from tconvjax.geometry import fail
-from tconvjax.rendering.checks import check_frames, no_document, xml
+from tconvjax.rendering.checks import check_frames, checked_text, no_document, xml
 from tconvjax.rendering.document import (
     Beside,
     Cell,
@@ -84,7 +84,8 @@ def to_svg(document: Document, *, alt: str = "") -> str:
         fail("document", Told(f"{shapes} shapes"), f"a picture has {MOST_SHAPES} at most",
              "show less of it: a smaller input, or an abbreviated table")  # fmt: skip
     _check_pixels("document", drawn.width, drawn.height)
-    return _picture(drawn.width, drawn.height, drawn.shapes, alt or spoken(document))
+    return _picture(drawn.width, drawn.height, drawn.shapes,
+                    checked_text("alt", alt) or spoken(document))  # fmt: skip
 
 
 def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str = "") -> str:
@@ -109,7 +110,7 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
     """
     check_frames(frames, seconds)
     drawn = [_draw(frame) for frame in frames]
-    count, total = len(drawn), len(drawn) * seconds
+    count, total, share = len(drawn), len(drawn) * seconds, 100 / len(drawn)
     if sum(1 for one in drawn for shape in one.shapes for _ in shape.iter()) > MOST_SHAPES:
         fail("frames", Told(f"{count} frames"), f"a picture has {MOST_SHAPES} shapes at most",
              "show a smaller input")  # fmt: skip
@@ -128,7 +129,7 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
         groups.append(group)
     width, height = max(one.width for one in drawn), max(one.height for one in drawn)
     _check_pixels("frames", width, height)
-    return _picture(width, height, groups, alt, style)
+    return _picture(width, height, groups, checked_text("alt", alt), style)
 
 
 def _check_pixels(argument: str, width: int, height: int) -> None:

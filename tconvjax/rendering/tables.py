@@ -10,7 +10,14 @@ from typing import Any
 import sympy
 
 from tconvjax.geometry import Geometry, Words, checked, fail, links
-from tconvjax.rendering.checks import check_cells, check_count, readable, sides
+from tconvjax.rendering.checks import (
+    check_cells,
+    check_count,
+    check_flag,
+    checked_text,
+    readable,
+    sides,
+)
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
@@ -66,6 +73,7 @@ def conv_table(
         (32, 32)
     """
     checked(geometry)
+    check_flag("transpose", transpose)
     check_count("most", most, 3)
     taps = Kernel(geometry, kernel)
     shapes = [geometry.out_shape, geometry.in_shape]
@@ -120,11 +128,18 @@ def matrix_table(
         (2, 2)
     """
     check_count("most", most, 3)
+    checked_text("name", name)
     counts = sides(matrix)
     check_cells(*(min(count, most) for count in counts))
     matrix = readable(matrix)
     rows, columns = (kept(count, most) for count in counts)
-    colours = {tap: n for n, tap in enumerate(taps)}
+    if isinstance(taps, str) or not isinstance(taps, Sequence):
+        fail("taps", Words(f"{type(taps).__name__} object"), "it must be a sequence of expressions",
+             "give a tuple of them")  # fmt: skip
+    try:
+        colours = {tap: n for n, tap in enumerate(taps)}
+    except TypeError:
+        fail("taps", taps, "an expression must be hashable", "give SymPy expressions")
 
     def cell(row: int, column: int) -> Cell:
         if row < 0 or column < 0:
@@ -155,6 +170,7 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         1764
     """
     checked(geometry)
+    check_flag("transpose", transpose)
     products = _most_products(geometry)
     if products > MOST_DOTS:
         fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
@@ -198,6 +214,13 @@ def array_table(
         (1, 3)
     """
     check_count("most", most, 3)
+    checked_text("name", name)
+    if not isinstance(shown, Mapping | None):
+        fail("shown", Words(f"{type(shown).__name__} object"), "it must tell a colour by an index",
+             "give a dict such as {(0, 1): 0}")  # fmt: skip
+    if not isinstance(faint, frozenset | set):
+        fail("faint", Words(f"{type(faint).__name__} object"), "it must be a set of places",
+             "give one such as frozenset({(0, 1)})")  # fmt: skip
     grid, count, width, one = _grid(values)
     check_cells(min(count, most), min(width, most))
     rows, columns = kept(count, most), kept(width, most)

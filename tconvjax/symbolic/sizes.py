@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -103,7 +104,8 @@ def each(argument: str, value: Any, count: int) -> tuple[Any, ...]:
 def listed(value: Any) -> tuple[Any, ...] | None:
     """The items of a sequence or an array; None for anything else."""
     if getattr(value, "shape", ()) and hasattr(value, "tolist"):
-        value = value.tolist()
+        with contextlib.suppress(Exception):  # JAX has no numbers yet while it traces
+            value = value.tolist()
     many = isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(value) if many else None
 
@@ -115,7 +117,7 @@ def read(argument: str, value: Any) -> Any:
             if isinstance(value, bool):
                 raise TypeError
             value = operator.index(value)
-        except TypeError:
+        except Exception:  # noqa: BLE001 - a symbolic size raises an error of its own library
             fail(argument, value, "a size must be an int or a SymPy expression",
                  "convert text yourself")  # fmt: skip
     found = sympy.sympify(value)
