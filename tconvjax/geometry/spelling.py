@@ -7,7 +7,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, GeometryError, PaddingMode, Words, fail
+from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, Words, fail
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
 MOST_LISTED = 2**20
