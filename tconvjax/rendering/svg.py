@@ -114,7 +114,6 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
     if sum(1 for one in drawn for shape in one.shapes for _ in shape.iter()) > MOST_SHAPES:
         fail("frames", Told(f"{count} frames"), f"a picture has {MOST_SHAPES} shapes at most",
              "show a smaller input")  # fmt: skip
-    share = 100 / count
     name = f"tconv-{count}"  # of which a page with several pictures has one for each count
     style = (
         f"@keyframes {name}{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
