@@ -149,14 +149,16 @@ def check_sizes(geometry: Geometry) -> None:
         numbers = getattr(geometry, name)
         if max(numbers) > MOST:
             fail(name, numbers, f"it must be at most {MOST}", "give smaller steps")
-    for name, sizes in (("in_size", geometry.in_shape), ("out_size", geometry.out_shape)):
+    padded = (geometry.in_channels, *(
+        axis.in_size + max(axis.low, 0) + max(axis.high, 0) for axis in geometry.axes
+    ))  # fmt: skip
+    for name, sizes in (("in_size", padded), ("out_size", geometry.out_shape)):
         if math.prod(sizes) > MOST_ELEMENTS:
             fail(name, Words(f"channels and sizes {sizes}"), f"an image has at most "
                  f"{MOST_ELEMENTS} elements", "give smaller sizes, steps or padding")  # fmt: skip
     for axis in geometry.axes:
         lines = {"padding": max(abs(axis.low), abs(axis.high)), "in_size": axis.in_size,
-                 "out_size": axis.out_size,
-                 "in_size with its padding": axis.in_size + axis.low + axis.high}  # fmt: skip
+                 "out_size": axis.out_size}  # fmt: skip
         for name, size in lines.items():
             if size > MOST:
                 fail(name, size, f"along an axis it is at most {MOST}", "take a smaller one")
