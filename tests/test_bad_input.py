@@ -7,11 +7,14 @@ never long.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -35,6 +38,7 @@ from tconvjax import (
     symbolic,
     upsampling,
 )
+from tconvjax.command import files
 
 FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 SECONDS = 20
@@ -361,6 +365,29 @@ def test_a_bad_answer_is_seen(function: Any, told: str, monkeypatch: pytest.Monk
     monkeypatch.setattr("tests.test_bad_input.SECONDS", 0.1)
     with pytest.raises(AssertionError, match=told):
         answer("bad", "x", 2)
+
+
+@pytest.mark.parametrize("write", [
+    lambda path: conventions.save_state(path.with_suffix(".npz"), {"w": W}),
+    lambda path: files.write_array(path.with_suffix(".npy"), W),
+    lambda path: files.write_text(path.with_suffix(".txt"), "new"),
+])  # fmt: skip
+def test_a_full_disk_leaves_the_file_as_it_was(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data")
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(b"as it was")
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises((OSError, files.FileError), match="No space left"):
+            write(path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"as it was"
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def select_algorithm(
     On a GPU or TPU it is "direct", whose transposes are the forms that XLA hands to cuDNN and to
     the matrix units; but on a GPU "polyphase" or "patches" where XLA would write the zeros of a
     stride or dilation out before it asks cuDNN. On a CPU it is the one that a small model of their
-    costs expects to be fastest; its constants were measured by ``benchmarks/algorithms.py``.
+    costs expects to be fastest; its constants were measured by ``benchmarks/algorithms.py``. What
+    this does not know is a mesh: on one whose devices cannot share the batch evenly, where space is
+    likely to be split, the operation takes "direct", which exchanges halos and gathers nothing.
 
     Args:
         geometry: the convolution.
