@@ -34,8 +34,8 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
         >>> from tconvjax.rendering import to_text
         >>> chain = symbolic.derivation(Geometry.of_conv((1, 3), (1, 1, 2)))
         >>> print(to_text(derivation_document(chain, words=False).parts[1]))
-        ⎡w0 w1  ·⎤ ⎡x0⎤ = ⎡w0*x0 + w1*x1⎤
-        ⎣ · w0 w1⎦ ⎢x1⎥   ⎣w0*x1 + w1*x2⎦
+        ⎡w0 w1  ·⎤ ⎡x0⎤   ⎡w0*x0 + w1*x1⎤
+        ⎣ · w0 w1⎦ ⎢x1⎥ = ⎣w0*x1 + w1*x2⎦
                    ⎣x2⎦
     """
     check_flag("words", words)
