@@ -643,3 +643,15 @@ def test_what_does_not_fit_is_refused_in_four_parts(number: int) -> None:
         call()
     assert message in str(caught.value)
     assert "; " in str(caught.value)
+
+
+@pytest.mark.parametrize(("ask", "message"), [
+    (lambda x: up.upsample(x, size=10**9), "size=1000000000: it asks for an array of sizes (1, 1, 1000000000, 1000000000)"),
+    (lambda x: up.upsample(x, 10**8), "factor=100000000: it asks for an array of sizes"),
+    (lambda x: up.unfold(x, 2, padding=10**9), "padding=1000000000: it asks for an array of sizes (1, 1, 2000000004, 2000000004)"),
+    (lambda x: up.unfold(x, 2**18, padding=2**18), "kernel_size=262144: it asks for an array of sizes"),
+])  # fmt: skip
+def test_what_no_memory_holds_is_refused_first(ask: Any, message: str) -> None:
+    with pytest.raises(GeometryError) as caught:
+        ask(jnp.ones((1, 1, 4, 4), jnp.float32))
+    assert message in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,13 @@ def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     if max(numbers) > MOST:
         fail(name, value, f"it must be at most {MOST}", "give smaller numbers")
     return numbers
+
+
+def check_elements(name: str, value: Any, sizes: Sequence[int]) -> None:
+    """Refuse what no memory holds before XLA, which ends the process, sees it."""
+    if math.prod(sizes) > operands.MOST_ELEMENTS:
+        fail(name, value, f"it asks for an array of sizes {tuple(sizes)}, and one has at most "
+             f"{operands.MOST_ELEMENTS} elements", "give smaller numbers")  # fmt: skip
 
 
 def dtype_of(name: str, value: Any) -> Any:

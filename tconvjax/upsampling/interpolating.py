@@ -38,6 +38,7 @@ from tconvjax.upsampling.images import (
     Places,
     algorithm,
     array,
+    check_elements,
     conv_numbers,
     dtype_of,
     each,
@@ -173,6 +174,9 @@ def _read(
         sizes = tuple(f * n for f, n in zip(factors, old, strict=True))
         if max(sizes) > MOST:
             fail("factor", factor, f"an axis has at most {MOST} elements", "enlarge it less")
+    name, given = ("size", size) if factor is None else ("factor", factor)
+    rest = [n for at, n in enumerate(value.shape) if at not in there.spatial]
+    check_elements(name, given, (*rest, *sizes))
     if 0 in old:
         fail("x", value.shape, "an axis without elements has nothing to interpolate",
              "give one element at least")  # fmt: skip

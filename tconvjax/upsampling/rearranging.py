@@ -21,7 +21,7 @@ from tconvjax.algorithms.splitting import (
     windows,
 )
 from tconvjax.geometry import Geometry, Ints, Words, fail
-from tconvjax.upsampling.images import MOST_TERMS, array, each, how_many, places
+from tconvjax.upsampling.images import MOST_TERMS, array, check_elements, each, how_many, places
 
 Order = Literal["CRD", "DCR"]
 ORDERS = ("CRD", "DCR")
@@ -166,6 +166,10 @@ def unfold(
     rank = there.rank
     value = _channels_first(value, there.channel, there.spatial)
     at = value.ndim - rank
+    padded = (axis.in_size + axis.low + axis.high for axis in geometry.axes)
+    check_elements("padding", padding, (*value.shape[:at], *padded))
+    copies = (*value.shape[:at], *geometry.out_size, *geometry.kernel_size)
+    check_elements("kernel_size", kernel_size, copies)
     value = _gathered(value, geometry)  # (..., out1, k1, out2, k2)
     taps, outs = range(at + 1, at + 2 * rank, 2), range(at, at + 2 * rank, 2)
     value = value.transpose(*range(at), *taps, *outs)
