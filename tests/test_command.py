@@ -771,7 +771,7 @@ def make_inputs(folder: Path) -> None:
         ("--layout NHWC,HWIO,NHWC --output new.png", "begin the first and the last layout with NC"),
         ("--forward --output-padding 1", "leave them out"),
         ("--algorithm quick", "use one of them"),
-        ("--stride 900000 --kernel flat.npy", "give a smaller input"),
+        ("--stride 900000 --kernel flat.npy", "give smaller sizes, steps or padding"),
         ("--stride two", "give one such as 2"),
         ("--stride 0", "give 1 to"),
         ("--output new.gif", "unknown format"),
