@@ -311,14 +311,24 @@ def test_leaves_are_replaced_by_path_and_shape() -> None:
     (("torch", "torch", object()), "kinds=object: it is neither a mapping nor a model"),
     (({}, "torch", {}), "source={}: the trees are torch, flax"),
     (("torch", "torch", {"up.*": "conv_transpose"}), "kinds['up.*']='conv_transpose': no layer has such a path; the layers are ups.0"),
-    (("torch", "torch", {3: "conv"}), "kinds[3]=LayerKind(kind='conv', groups=1, layout=None): patterns are strings"),
-    (("torch", "torch", {"ups.*": conv.LayerKind("conv_transpose", layout="numpy")}), "patterns are strings, and a layout is None or one of tconvjax, torch"),
+    (("torch", "torch", {3: "conv"}), "kinds[3]='conv': patterns are strings"),
     (("torch", "flax", {"ups.*": "linear"}), "ups.0.weight: kinds='linear' for an array of shape"),
     (("torch", "equinox", {"ups.*": conv.LayerKind("conv_transpose", 3)}), "ups.0.weight: groups=3: it must divide the 4 channels of axis 0"),
 ])  # fmt: skip
 def test_bad_requests_are_refused(given: tuple[Any, ...], message: str) -> None:
     with pytest.raises(GeometryError) as caught:
         conv.convert_state_dict(STATE, *given[:2], kinds=given[2])
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "message"), [
+    (("deconv",), "kind='deconv': the kinds are conv_transpose"),
+    (("conv", 0), "groups=0: "),
+    (("conv_transpose", 1, "numpy"), "layout='numpy': the kernel layouts are tconvjax, torch"),
+])  # fmt: skip
+def test_a_layer_of_no_kind_is_refused(given: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(GeometryError) as caught:
+        conv.LayerKind(*given)
     assert message in str(caught.value)
 
 

@@ -6,9 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from tconvjax.acceleration.programs import run
+from tconvjax.acceleration.programs import check_function, run
 from tconvjax.acceleration.reporting import Found, Report, report
-from tconvjax.geometry import Words, fail
 
 __all__ = ["Found", "Report", "accelerate", "report"]
 
@@ -53,8 +52,7 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         >>> up(jnp.ones((1, 4, 1)), jnp.ones((3, 1, 1))).ravel().tolist()
         [1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0]
     """
-    if not callable(fn):
-        fail("fn", Words(type(fn).__name__), "it must be a function", "give the function itself")
+    check_function(fn)
 
     @functools.wraps(fn)
     def accelerated(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:

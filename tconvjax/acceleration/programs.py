@@ -18,6 +18,7 @@ import jax
 
 from tconvjax.acceleration.algebra import Assignment, Convolution, computed
 from tconvjax.acceleration.decision import decide
+from tconvjax.geometry import Words, fail
 
 HOLDERS = frozenset(
     {"jit", "pjit", "scan", "while", "cond", "remat2", "checkpoint", "custom_jvp_call",
@@ -27,6 +28,12 @@ HOLDERS = frozenset(
 
 _REWRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 """By program and platform; a program rewritten twice would be compiled twice."""
+
+
+def check_function(fn: Any) -> None:
+    """Refuse what cannot be called."""
+    if not callable(fn):
+        fail("fn", Words(type(fn).__name__), "it must be a function", "give the function itself")
 
 
 def rewritten(program: Any) -> Any:

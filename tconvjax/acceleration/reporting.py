@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from tconvjax.acceleration.decision import decide
-from tconvjax.acceleration.programs import HOLDERS, found, traced
+from tconvjax.acceleration.programs import HOLDERS, check_function, found, traced
 from tconvjax.forward import Partial
 
 
@@ -74,6 +74,9 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
     Returns:
         A report that prints as a table; its estimates are those of one machine, good to compare.
 
+    Raises:
+        GeometryError: if fn cannot be called.
+
     Examples:
         >>> y = jax.ShapeDtypeStruct((1, 8, 8, 8, 32), "float32")
         >>> w = jax.ShapeDtypeStruct((2, 2, 2, 32, 16), "float32")
@@ -81,6 +84,7 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
         >>> [(one.partial, one.algorithm) for one in report(up, y, w).convolutions]
         [('conv_transpose', 'patches')]
     """
+    check_function(fn)
     program, _, _ = traced(fn, args, keywords, (jax.ShapeDtypeStruct,))
     return Report(tuple(_described(*each) for each in found(program)))
 

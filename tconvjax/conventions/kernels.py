@@ -138,7 +138,7 @@ def relaid(w: Any, source: str, target: str, groups: int) -> Any:
     """
     there, wanted = kernel_layout("source", source), kernel_layout("target", target)
     groups = group_count(groups)
-    if getattr(w, "ndim", 0) < 3:
+    if getattr(w, "ndim", 0) < 3 or not hasattr(w, "transpose"):
         fail("w", Words(type(w).__name__), "a kernel is an array of two channel axes and at least "
              "one axis of taps", "give a convolution's kernel")  # fmt: skip
     came, go = there.spec(w.ndim - 2), wanted.spec(w.ndim - 2)

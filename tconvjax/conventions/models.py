@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tconvjax.conventions.kernels import KERNELS
-from tconvjax.geometry import Words, fail
+from tconvjax.conventions.kernels import KERNELS, kernel_layout
+from tconvjax.geometry import Words, fail, group_count
 
 KINDS = ("conv_transpose", "conv", "linear", "embedding", "norm", "other")
 """The kinds of layers whose weights are laid out differently in different frameworks."""
@@ -32,11 +32,22 @@ class LayerKind:
         groups: blocks of channels of a convolution.
         layout: of a transposed kernel, a key of `tconvjax.conventions.KERNELS`; the framework's
             own without.
+
+    Raises:
+        GeometryError: if it is no kind, no whole number of at least 1 or no layout.
     """
 
     kind: str
     groups: int = 1
     layout: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check each part."""
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            fail("kind", self.kind, f"the kinds are {', '.join(KINDS)}", "use one of them")
+        group_count(self.groups)
+        if self.layout is not None:
+            kernel_layout("layout", self.layout)
 
 
 def layer_kinds(model: Any) -> dict[str, LayerKind]:
@@ -102,14 +113,15 @@ def _kind_of(part: Any) -> LayerKind | None:
     for pattern, kind in _CLASSES:
         if any(pattern.fullmatch(name) for name in names):
             groups = getattr(part, "groups", getattr(part, "feature_group_count", 1))
-            return LayerKind(kind, groups if isinstance(groups, int) else 1, _layout_of(part))
+            known = type(groups) is int and groups > 0
+            return LayerKind(kind, groups if known else 1, _layout_of(part))
     return None
 
 
 def _layout_of(part: Any) -> str | None:
     """The layout of a transposed kernel, where a layer has a choice."""
     own = getattr(part, "kernel_layout", None)
-    if isinstance(own, str):
+    if isinstance(own, str) and own in KERNELS:
         return own
     return "flax_transpose_kernel" if getattr(part, "transpose_kernel", False) is True else None
 
@@ -120,15 +132,13 @@ def by_path(kinds: Any) -> Mapping[str, LayerKind]:
         return {}
     if not isinstance(kinds, Mapping):
         return layer_kinds(kinds)
-    read = {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
-    for pattern, kind in read.items():
-        if not isinstance(kind, LayerKind) or kind.kind not in KINDS:
-            fail(f"kinds[{pattern!r}]", kinds[pattern], f"the kinds are {', '.join(KINDS)}",
+    for pattern, kind in kinds.items():
+        if not isinstance(pattern, str):
+            fail(f"kinds[{pattern!r}]", kind, "patterns are strings", "give a layer's path")
+        if not isinstance(kind, LayerKind) and (not isinstance(kind, str) or kind not in KINDS):
+            fail(f"kinds[{pattern!r}]", kind, f"the kinds are {', '.join(KINDS)}",
                  "use one of them, or a LayerKind")  # fmt: skip
-        if not isinstance(pattern, str) or kind.layout not in (None, *KERNELS):
-            fail(f"kinds[{pattern!r}]", kind, "patterns are strings, and a layout is None or one "
-                 f"of {', '.join(KERNELS)}", "use one of them")  # fmt: skip
-    return read
+    return {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
 
 
 def check_met(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:

@@ -146,7 +146,7 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
         if layer[-2:] == ["parametrizations", "weight"]:  # PyTorch's weight norm since 2.0
             layer = layer[:-2]
         if "rngs" not in layer:  # the keys of NNX's random streams are no weights
-            flat[".".join(layer), name] = numbers(".".join(path), leaf, "leave it out")
+            flat[".".join(layer), name] = numbers(".".join(path) or "state", leaf, "leave it out")
     return flat
 
 

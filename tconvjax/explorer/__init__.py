@@ -92,8 +92,11 @@ def element(
         >>> element(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2))[:54]
         '<tconv-explorer dimension="1" out-size="4" kernel="3" '
     """
-    if lang not in LANGUAGES:
+    if not isinstance(lang, str) or lang not in LANGUAGES:
         fail("lang", lang, f"the languages are {' and '.join(LANGUAGES)}", "use one of them")
+    for name, given, kind in (("share", share, bool), ("fallback", fallback, str)):
+        if not isinstance(given, kind):
+            fail(name, given, f"it must be of type {kind.__name__}", f"give {kind()!r}, say")
     attributes: dict[str, Any] = _setting(checked(geometry))
     for letter, values, shape in (
         ("y", y, geometry.out_shape), ("w", w, geometry.kernel_shape)

@@ -76,6 +76,8 @@ def mathml_element(tex: str, display: bool) -> ET.Element:
 
 
 def _check(tex: str) -> None:
+    if not isinstance(tex, str):
+        fail("TeX", tex, "a formula is a string", "give its TeX, without dollar signs")
     if len(tex) > MOST_LETTERS:
         fail("TeX", _short(tex), f"a formula has at most {MOST_LETTERS} letters", "write less")
     if not tex.strip():

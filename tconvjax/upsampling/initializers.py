@@ -92,23 +92,24 @@ def icnr_init(
     PyTorch asked.
     """
     check_choice("order", order, ORDERS)
+    by = frozen("factor", factor)
     across = flag("transposed", transposed)
     if not callable(init):
         fail("init", init, "it draws a kernel", "give jax.nn.initializers.normal(), say")
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         shape = _shape(shape)
-        factors = each("factor", factor, len(shape) - 2, 1)
+        factors = each("factor", by, len(shape) - 2, 1)
         if across:
             _check_divides(factors, shape[2:], shape)
             taps = [k // f for k, f in zip(shape[2:], factors, strict=True)]
-            w = init(key, (*shape[:2], *taps), dtype)
+            w = init(_key(key), (*shape[:2], *taps), dtype_of("dtype", dtype))
             for axis, f in enumerate(factors):
                 w = jnp.repeat(w, f, axis + 2)
             return w
         phases = math.prod(factors)
         _check_divides((phases,), shape[:1], shape)
-        w = init(key, (shape[0] // phases, *shape[1:]), dtype)
+        w = init(_key(key), (shape[0] // phases, *shape[1:]), dtype_of("dtype", dtype))
         return jnp.repeat(w, phases, 0) if order == "CRD" else jnp.concatenate([w] * phases)
 
     return drawn
@@ -121,6 +122,16 @@ def _shape(shape: Any) -> tuple[int, ...]:
         fail("shape", Words(shape), "a kernel has two channel axes and at least one spatial axis",
              "give (O, C / groups, *k)")  # fmt: skip
     return each("shape", read, len(read), 0)
+
+
+def _key(key: Any) -> Any:
+    """A random key, of jax.random.key or of the older jax.random.PRNGKey."""
+    dtype: Any = getattr(key, "dtype", bool)
+    axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
+    if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
+        fail("key", Words(f"{type(key).__name__} object"), "it must be one random key",
+             "give jax.random.key(0), say")  # fmt: skip
+    return key
 
 
 def _check_divides(
@@ -172,18 +183,18 @@ def transposed_scaling(
     """
     check_choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
     check_choice("distribution", distribution, ("truncated_normal", "normal", "uniform"))
-    blocks = group_count(groups)
+    blocks, strides = group_count(groups), frozen("stride", stride)
     if isinstance(scale, bool) or not isinstance(scale, numbers.Real) or not 0 <= scale < math.inf:
         fail("scale", scale, "it is a finite number, at least 0", "give 1.0 or 2.0, say")
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         shape = _shape(shape)
-        steps = each("stride", stride, len(shape) - 2, 1)
+        steps = each("stride", strides, len(shape) - 2, 1)
         if shape[0] % blocks:
             fail("groups", groups, f"it must divide the {shape[0]} input channels of {shape}",
                  "give the layer's groups")  # fmt: skip
         if 0 in shape:  # no weights, and no fans to divide by
-            return jnp.zeros(shape, dtype)
+            return jnp.zeros(shape, dtype_of("dtype", dtype))
         taps = math.prod(shape[2:])
         fan_in, fan_out = shape[0] / blocks * taps / math.prod(steps), shape[1] * taps
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
@@ -191,7 +202,7 @@ def transposed_scaling(
         own = jax.nn.initializers.variance_scaling(
             scale * taps / fan, "fan_in", distribution, in_axis=(), out_axis=(0, 1)
         )
-        return own(key, shape, dtype)
+        return own(_key(key), shape, dtype_of("dtype", dtype))
 
     return drawn
 
