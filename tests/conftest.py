@@ -19,11 +19,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Every geometry is compiled anew, so an example takes a good part of a second.
 settings.register_profile(
     "normal",
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+settings.register_profile("thorough", settings.get_profile("normal"), max_examples=30)
 settings.register_profile(
     "long", settings.get_profile("normal"), max_examples=1000, derandomize=False
 )
@@ -32,9 +33,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end what was not run, and how to run it."""
-    skipped = terminalreporter.stats.get("skipped", [])
+    skipped: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        skipped.setdefault(str(reason), []).append(report.nodeid)
+    if terminalreporter.config.option.markexpr == "not slow":
+        skipped["laws that others hold too, for more cases: pytest -m slow"] = ["slow tests"]
     if skipped:
         terminalreporter.section("NOT RUN", sep="!", red=True)
-        for report in skipped:
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-            terminalreporter.line(f"{report.nodeid}: {reason}")
+    for reason, tests in skipped.items():
+        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        terminalreporter.line(f"{tests[0]}{more}: {reason}")

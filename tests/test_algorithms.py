@@ -65,6 +65,7 @@ def sides(geometry: Geometry) -> Iterator[tuple[Split, ...]]:
             yield splits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("a", [*FIXED, *EVEN])
 def test_each_side_may_be_gathered(a: Arguments, monkeypatch: pytest.MonkeyPatch) -> None:
     choices = list(sides(a.geometry))
@@ -74,6 +75,7 @@ def test_each_side_may_be_gathered(a: Arguments, monkeypatch: pytest.MonkeyPatch
         assert_loops(a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 40])
 @pytest.mark.parametrize("a", [*FIXED, *EVEN])
 def test_blocks_add_up(a: Arguments, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +100,7 @@ def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: st
             assert candidate.seconds is None or 0 < candidate.seconds < 1
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(arguments())
 @example(Arguments(1, 1, 1, (1,), (1,), (2,), ((0, 2),), (1,), 1))  # a block reaches into padding
@@ -110,6 +113,7 @@ def test_any_blocks_add_up(a: Arguments) -> None:
         assert_loops(a)
 
 
+@pytest.mark.slow
 @given(arguments(), st.sampled_from(["NC", "CN", "N.C", "mid"]))
 @example(Arguments(1, 3, 3, (9,), (3,), (2,), ((-2, 1),), (1,), 3), "NC")  # crops two steps
 def test_depthwise_taps_where_the_channels_lie(a: Arguments, order: str) -> None:

@@ -386,7 +386,6 @@ def test_whatever_is_drawn_is_refused_or_right(data: st.DataObject) -> None:
     answer(name, data.draw(st.sampled_from(sorted(CALLS[name].arguments))), data.draw(ANYTHING))
 
 
-@settings(max_examples=25)
 @given(st.data())
 def test_strange_arguments_may_come_together(data: st.DataObject) -> None:
     arguments = {name: data.draw(st.just(value) | ANYTHING)

@@ -36,7 +36,6 @@ def as_symbols(matrix: sympy.MatrixBase, geometry: Geometry) -> sympy.SparseMatr
     return sympy.SparseMatrix(matrix).xreplace(names)
 
 
-@settings(max_examples=25)
 @given(ANY)
 def test_links_calculus_blocks_and_kronecker_products_agree(a: Arguments) -> None:
     g = a.geometry
@@ -69,6 +68,7 @@ def test_the_rule_of_an_entry_gives_the_entries(a: Arguments) -> None:
         assert as_symbols(sympy.Matrix([[lazy.T[n, m]]]), g)[0] == matrix[m, n]
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(arguments(ranks=(1,), modes=ANY_MODE, most_groups=2))
 @example(Arguments(1, 1, 2, (3, 4), (2, 2), (2, 1), ((1, 0), (0, 1)), (1, 2), 1))
@@ -96,7 +96,6 @@ def test_numbers_may_come_after_the_symbols(a: Arguments) -> None:
             assert as_symbols(sympy.Matrix([[entry]]), g)[0] == matrix[place]
 
 
-@settings(max_examples=25)
 @given(arguments(ranks=(1, 2), most_groups=2))
 def test_sorted_by_phase_the_transpose_is_a_stack_of_convolutions(a: Arguments) -> None:
     g = a.geometry
@@ -128,7 +127,6 @@ def test_a_matrix_that_is_no_convolution_is_not_toeplitz() -> None:
         assert_toeplitz(sympy.SparseMatrix([[1, 2], [3, 4]]), (1, 2), (1, 2))
 
 
-@settings(max_examples=25)
 @given(ANY, st.integers(0, 3))
 def test_one_hot_probes_of_the_jitted_functions_agree(a: Arguments, seed: int) -> None:
     g = a.geometry
@@ -274,6 +272,7 @@ def test_sizes_that_are_missing_or_wrong_are_named() -> None:
         symbolic.ConvolutionMatrix.of(4, 3, stride=S, padding=P).subs({P: 0, S: -1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
 @pytest.mark.parametrize("late", ["n", "k", "stride", "dilation", "low", "high"])
 def test_a_rule_with_one_symbol_gives_the_entries_when_the_number_comes(

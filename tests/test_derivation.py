@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 
 from tconvjax import Geometry, GeometryError, out_size, rendering, symbolic
 from tests.strategies import ANY_MODE, Arguments, arguments
 
 
-@settings(max_examples=15)
 @given(arguments(ranks=(1,), modes=ANY_MODE, most_groups=2))
 def test_every_step_holds(a: Arguments) -> None:
     chain = symbolic.derivation(a.geometry)
@@ -94,7 +93,6 @@ def test_a_claim_that_nothing_checks_is_refused() -> None:
     assert not symbolic.Step("a", "b", (sympy.eye(2), sympy.eye(3))).holds
 
 
-@settings(max_examples=15)
 @given(arguments(ranks=(1,), modes=ANY_MODE, most_groups=2))
 def test_an_equation_is_true_as_it_is_written(a: Arguments) -> None:
     """Matrices beside one another are multiplied, and signs stand between sums and sides."""

@@ -72,7 +72,9 @@ def exported(f: Any, code: Any, *kernels: Any) -> export.Exported:
     return export.export(jax.jit(f), platforms=PLATFORMS)(open_code, *kernels)
 
 
-@pytest.mark.parametrize("algorithm", ["auto", *tc.ALGORITHMS])
+@pytest.mark.parametrize(
+    "algorithm", ["auto", *(pytest.param(a, marks=pytest.mark.slow) for a in tc.ALGORITHMS)]
+)
 def test_a_process_without_the_package_gets_the_same_values(algorithm: str, tmp_path: Path) -> None:
     """Forward for two batch sizes, and the gradient, by a program that was written with one."""
     decode, given = decoder(algorithm), arrays()

@@ -118,6 +118,7 @@ def sweep_id(start: int) -> str:
     return f"axes {start}-{min(start + CHUNK, len(AXES)) - 1}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, len(AXES), CHUNK), ids=sweep_id)
 def test_all_small_axes_agree_with_the_jitted_operation(start: int) -> None:
     """One-hot inputs show the matrix that the operation applies; C.T for the transposed one.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
+from hypothesis import given
 from jax.experimental import sparse
 
 import tconvjax as tc
@@ -69,7 +69,6 @@ def test_places_are_the_links(a: Arguments) -> None:
     assert sorted(map(tuple, found.tolist())) == wanted
 
 
-@settings(max_examples=25)
 @given(arguments())
 def test_probing_the_functions_finds_the_matrix_and_its_transpose(a: Arguments) -> None:
     _, w, _ = a.arrays(np.float32)

@@ -55,7 +55,6 @@ def test_every_printer_prints_every_document_the_same_each_time(
         ET.fromstring(text)
 
 
-@settings(max_examples=20)
 @given(arguments(ranks=(1, 2), modes=ANY_MODE, most_groups=2))
 def test_the_table_is_the_matrix(a: Arguments) -> None:
     """Worked out entry by entry, it is what is built from the links."""

@@ -37,6 +37,7 @@ EACH = pytest.mark.parametrize("partial", ["conv", "conv_transpose", "kernel_gra
 GEOMETRIES = pytest.mark.parametrize("a", SMALL, ids=["1d", "2d", "reflect"])
 
 
+@pytest.mark.slow
 @EACH
 @GEOMETRIES
 def test_gradients_to_third_order(a: Arguments, partial: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 
 from tconvjax import Geometry, GeometryError, in_sizes, symbolic
 from tests.strategies import Arguments, arguments
@@ -24,7 +24,6 @@ def matrix(a: Arguments) -> tuple[Any, np.ndarray]:
     return w, np.array(found.tolist(), float).reshape(found.shape)
 
 
-@settings(max_examples=25)
 @given(SMALL)
 def test_rank_and_null_space_are_those_of_numpy(a: Arguments) -> None:
     w, c = matrix(a)
@@ -37,7 +36,6 @@ def test_rank_and_null_space_are_those_of_numpy(a: Arguments) -> None:
         assert not (c @ np.array(list(column), float)).any()
 
 
-@settings(max_examples=15)
 @given(SMALL)
 def test_the_least_squares_inverse_is_that_of_numpy(a: Arguments) -> None:
     w, c = matrix(a)
@@ -48,7 +46,6 @@ def test_the_least_squares_inverse_is_that_of_numpy(a: Arguments) -> None:
     assert (exact * inverse * exact - exact).applyfunc(sympy.simplify).todok() == {}
 
 
-@settings(max_examples=15)
 @given(SMALL)
 def test_gram_matrices_are_the_products(a: Arguments) -> None:
     w, c = matrix(a)

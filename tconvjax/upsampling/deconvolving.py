@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Literal
 
@@ -79,17 +80,15 @@ def deconvolve(
                  f"convert it: {name}.astype(float)")  # fmt: skip
     most = None if steps is None else each("steps", steps, 1, 0)[0]
     damped, near = _real("damping", damping), _real("tolerance", tolerance)
-    given: dict[str, Any] = {
-        "stride": stride, "dilation": dilation, "groups": groups, "padding_mode": padding_mode,
-    }  # fmt: skip
     there = Geometry.of_conv_transpose(
-        data.shape, kernel.shape, padding=padding, output_padding=output_padding,
-        output_size=output_size, **given,
+        data.shape, kernel.shape, stride=stride, padding=padding, output_padding=output_padding,
+        output_size=output_size, dilation=dilation, groups=groups, padding_mode=padding_mode,
     )  # fmt: skip
-    given |= {"padding": there.padding}
     if method == "fft":
-        return _by_frequency(data, kernel, there, damped, near)
-    return _by_gradients(data, kernel, there, given, damped, near, most)
+        _check_frequencies(there)
+        return _by_frequency(data, kernel, damped, near, there)
+    steps = math.prod(there.in_shape) if most is None else most
+    return _by_gradients(data, kernel, damped, near, there, steps)
 
 
 def _real(name: str, number: Any) -> Any:
@@ -105,10 +104,15 @@ def _real(name: str, number: Any) -> Any:
     return read
 
 
+@functools.partial(jax.jit, static_argnums=(4, 5))
 def _by_gradients(
-    y: jax.Array, w: jax.Array, there: Geometry, given: dict[str, Any], damping: float,
-    tolerance: float, steps: int | None,
-) -> jax.Array:  # fmt: skip
+    y: jax.Array, w: jax.Array, damping: float, tolerance: float, there: Geometry, steps: int
+) -> jax.Array:
+    given: dict[str, Any] = {
+        "stride": there.stride, "padding": there.padding, "dilation": there.dilation,
+        "groups": there.groups, "padding_mode": there.axes[0].mode,
+    }  # fmt: skip
+
     def adjoint(y: jax.Array) -> jax.Array:
         """Of complex kernels the adjoint is conjugated, which the transpose is not."""
         return jnp.conj(
@@ -118,20 +122,23 @@ def _by_gradients(
     def normal(x: jax.Array) -> jax.Array:
         return adjoint(conv(x, w, **given)) + damping * x
 
-    most = math.prod(there.in_shape) if steps is None else steps
-    x, _ = jax.scipy.sparse.linalg.cg(normal, adjoint(y), tol=tolerance, maxiter=most)
+    x, _ = jax.scipy.sparse.linalg.cg(normal, adjoint(y), tol=tolerance, maxiter=steps)
     return x
 
 
-def _by_frequency(
-    y: jax.Array, w: jax.Array, there: Geometry, damping: float, tolerance: float
-) -> jax.Array:
+def _check_frequencies(there: Geometry) -> None:
     if {a.mode for a in there.axes} != {"circular"} or max(there.stride) > 1 or there.groups > 1:
         fail("method", "fft", "it wants padding_mode='circular', stride 1 and one group",
              "use method='cg'")  # fmt: skip
     if there.in_size != there.out_size:
         fail("method", "fft", f"it wants as many elements in ({there.in_size}) as out "
              f"({there.out_size})", "pad span - 1 elements in all, or use method='cg'")  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _by_frequency(
+    y: jax.Array, w: jax.Array, damping: float, tolerance: float, there: Geometry
+) -> jax.Array:
     rank, axes = there.rank, tuple(range(-there.rank, 0))
     # y[i] = sum of response[m] * x[i + m], so the frequencies of y are those of x times these.
     response = jnp.zeros((*w.shape[:2], *there.in_size), w.dtype)

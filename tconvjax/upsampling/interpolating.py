@@ -139,6 +139,14 @@ def upsample(
     """
     align_corners = flag("align_corners", align_corners)
     value, there, sizes = _read(x, factor, size, method, align_corners, layout)
+    return _resized(value, there, sizes, method, align_corners, layout)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
+def _resized(
+    value: jax.Array, there: Places, sizes: tuple[int, ...], method: str, align_corners: bool,
+    layout: str | None,
+) -> jax.Array:  # fmt: skip
     dtype = value.dtype
     if not jnp.issubdtype(dtype, jnp.inexact) and method != "nearest":
         dtype = jnp.result_type(float)
@@ -295,20 +303,29 @@ def downsample(
         The array with spatial sizes n / factor.
 
     Raises:
-        GeometryError: if the factor does not divide the sizes.
+        GeometryError: if the factor does not divide the sizes, or there is no such method.
 
     Examples:
         >>> downsample(jnp.array([[[0.0, 1.0, 3.0, 4.0]]]), 2, method="nearest").tolist()
         [[[0.5, 3.5]]]
     """
+    check_choice("method", method, (*METHODS, "transposed"))
     value = array("x", x)
     there = places("x", value, layout, factor)
     factors = each("factor", factor, there.rank, 1)
     old = there.sizes(value.shape)
     if any(n % f for n, f in zip(old, factors, strict=True)):
         fail("factor", factor, f"it must divide the sizes {old}", "crop or pad x first")
+    return _averaged(value, there, factors, method, layout)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _averaged(
+    value: jax.Array, there: Places, factors: tuple[int, ...], method: Method, layout: str | None
+) -> jax.Array:
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         value = value.astype(jnp.result_type(float))
+    old = there.sizes(value.shape)
     small = there.resized(value.shape, tuple(n // f for n, f in zip(old, factors, strict=True)))
     like = jax.ShapeDtypeStruct(small, value.dtype)
     back = jax.linear_transpose(

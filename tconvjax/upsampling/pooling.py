@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from tconvjax.geometry import Ints, Words, fail
 from tconvjax.operands import flag
 from tconvjax.operations import conv
-from tconvjax.upsampling.images import MOST, algorithm, array, conv_numbers, each, places
+from tconvjax.upsampling.images import (
+    MOST,
+    Places,
+    algorithm,
+    array,
+    conv_numbers,
+    each,
+    places,
+)
 from tconvjax.upsampling.windows import Window, largest, windows_of
 
 # -- the largest of each window --------------------------------------------------------------------
@@ -85,15 +93,7 @@ def max_pool(
     windows = windows_of(sizes, kernel_size, stride, padding, dilation, ceil_mode)
     _check_indices("x", sizes)
     value, index = largest(value, tuple(windows), there.spatial)
-    value = jnp.where(index < 0, _least(value.dtype), value)
     return (value, index) if both else value
-
-
-def _least(dtype: Any) -> Any:
-    """The least value of a dtype."""
-    if jnp.issubdtype(dtype, jnp.inexact):
-        return jnp.array(-jnp.inf, dtype)
-    return jnp.array(jnp.iinfo(dtype).min, dtype)
 
 
 def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
@@ -151,6 +151,15 @@ def max_unpool(
     old = there.sizes(value.shape)
     sizes = _unpooled_sizes(old, kernels, strides, padding, output_size)
     _check_indices("kernel_size" if output_size is None else "output_size", sizes)
+    return _put_back(value, index, there, sizes, kernels, strides)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _put_back(
+    value: jax.Array, index: jax.Array, there: Places, sizes: tuple[int, ...],
+    kernels: tuple[int, ...], strides: tuple[int, ...],
+) -> jax.Array:  # fmt: skip
+    old = there.sizes(value.shape)
     if index.dtype.itemsize < 4:
         index = index.astype(jnp.int32)
     spatial = tuple(range(value.ndim - there.rank, value.ndim))
@@ -267,12 +276,20 @@ def avg_pool(
     Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its like.
     """
     value = array("x", x)
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
-        value = value.astype(jnp.result_type(float))
     there = places("x", value, layout, kernel_size, stride, padding)
     windows = windows_of(there.sizes(value.shape), kernel_size, stride, padding, 1, ceil_mode)
     divisor = _divisor(divisor_override)
     with_padding = flag("count_include_pad", count_include_pad)
+    return _means(value, there, tuple(windows), divisor, with_padding, layout)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
+def _means(
+    value: jax.Array, there: Places, windows: tuple[Window, ...], divisor: int | None,
+    with_padding: bool, layout: str | None,
+) -> jax.Array:  # fmt: skip
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        value = value.astype(jnp.result_type(float))
     channels = value.shape[there.channel]
     taps = [w.kernel for w in windows]
     total = conv(

@@ -21,7 +21,15 @@ from tconvjax.algorithms.splitting import (
     windows,
 )
 from tconvjax.geometry import Geometry, Ints, Words, fail
-from tconvjax.upsampling.images import MOST_TERMS, array, check_elements, each, how_many, places
+from tconvjax.upsampling.images import (
+    MOST_TERMS,
+    Places,
+    array,
+    check_elements,
+    each,
+    how_many,
+    places,
+)
 
 Order = Literal["CRD", "DCR"]
 ORDERS = ("CRD", "DCR")
@@ -61,6 +69,12 @@ def pixel_shuffle(
     if channels % phases:
         fail("factor", factor, f"its {phases} phases must divide the {channels} channels of x",
              "give a divisor, or another layout")  # fmt: skip
+    return _shuffled(value, there, factors, order)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _shuffled(value: jax.Array, there: Places, factors: tuple[int, ...], order: Order) -> jax.Array:
+    channels, phases = value.shape[there.channel], math.prod(factors)
     value = _channels_first(value, there.channel, there.spatial)
     batch, sizes = value.shape[: -1 - there.rank], value.shape[-there.rank :]
     split = (channels // phases, *factors) if order == "CRD" else (*factors, channels // phases)
@@ -102,6 +116,14 @@ def pixel_unshuffle(
     factors, sizes = each("factor", factor, there.rank, 1), there.sizes(value.shape)
     if any(n % f for n, f in zip(sizes, factors, strict=True)):
         fail("factor", factor, f"it must divide the sizes {sizes}", "crop or pad x first")
+    return _unshuffled(value, there, factors, order)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _unshuffled(
+    value: jax.Array, there: Places, factors: tuple[int, ...], order: Order
+) -> jax.Array:
+    sizes = there.sizes(value.shape)
     value = _channels_first(value, there.channel, there.spatial)
     batch, channels = value.shape[: -1 - there.rank], value.shape[-1 - there.rank]
     split = [n for pair in zip((n // f for n, f in zip(sizes, factors, strict=True)), factors,
@@ -163,13 +185,18 @@ def unfold(
     value = array("x", x)
     there = places("x", value, layout, kernel_size, dilation, padding, stride)
     geometry = _geometry(there.sizes(value.shape), kernel_size, dilation, padding, stride)
+    rest = [n for at, n in enumerate(value.shape) if at not in there.spatial]
+    padded = (axis.in_size + axis.low + axis.high for axis in geometry.axes)
+    check_elements("padding", padding, (*rest, *padded))
+    check_elements("kernel_size", kernel_size, (*rest, *geometry.out_size, *geometry.kernel_size))
+    return _columns(value, there, geometry)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _columns(value: jax.Array, there: Places, geometry: Geometry) -> jax.Array:
     rank = there.rank
     value = _channels_first(value, there.channel, there.spatial)
     at = value.ndim - rank
-    padded = (axis.in_size + axis.low + axis.high for axis in geometry.axes)
-    check_elements("padding", padding, (*value.shape[:at], *padded))
-    copies = (*value.shape[:at], *geometry.out_size, *geometry.kernel_size)
-    check_elements("kernel_size", kernel_size, copies)
     value = _gathered(value, geometry)  # (..., out1, k1, out2, k2)
     taps, outs = range(at + 1, at + 2 * rank, 2), range(at, at + 2 * rank, 2)
     value = value.transpose(*range(at), *taps, *outs)
@@ -220,14 +247,22 @@ def fold(
         fail("columns", Words(f"array of shape {value.shape}"), f"it has a multiple of {count} "
              f"rows, the taps, and {math.prod(outs)} columns, the windows {outs} of {sizes}",
              "give unfold's, with the same arguments")  # fmt: skip
-    batch, channels = value.shape[:-2], value.shape[-2] // count
+    at = value.ndim - 1
+    there = Places(tuple(range(at, at + rank)), at - 1)
+    if layout is not None:
+        like = jax.ShapeDtypeStruct((*value.shape[:-2], 1, *sizes), value.dtype)
+        there = places("columns", like, layout)
+    return _laid(value, there, geometry)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _laid(value: jax.Array, there: Places, geometry: Geometry) -> jax.Array:
+    taps, outs = geometry.kernel_size, geometry.out_size
+    batch, channels = value.shape[:-2], value.shape[-2] // math.prod(taps)
     value = value.reshape(*batch, channels, *taps, *outs)
     at = len(batch) + 1
-    woven = [axis for n in range(rank) for axis in (at + rank + n, at + n)]
+    woven = [axis for n in range(there.rank) for axis in (at + there.rank + n, at + n)]
     value = _added(value.transpose(*range(at), *woven), geometry)
-    if layout is None:
-        return value
-    there = places("columns", value, layout)
     return _back(value, there.channel, there.spatial)
 
 
@@ -238,12 +273,8 @@ def _rank_of_fold(layout: Any, *arguments: object) -> int:
     return len([n for n in layout if n not in "NC"]) if isinstance(layout, str) else 0
 
 
-@functools.partial(jax.jit, static_argnames="geometry")
 def _gathered(x: jax.Array, geometry: Geometry) -> jax.Array:
-    """(..., *in) to (..., out1, k1, out2, k2): by slices, or by index where they would be many.
-
-    Jitted as `_added`, since each slice would be compiled by itself without.
-    """
+    """(..., *in) to (..., out1, k1, out2, k2): by slices, or by index where they would be many."""
     at, splits = x.ndim - geometry.rank, tuple(map(Split, geometry.axes))
     if math.prod(split.shifts for split in splits) <= MOST_TERMS:
         return windows(to_phases(x, splits, at), splits, at)
@@ -258,7 +289,6 @@ def _gathered(x: jax.Array, geometry: Geometry) -> jax.Array:
     return x
 
 
-@functools.partial(jax.jit, static_argnames="geometry")
 def _added(v: jax.Array, geometry: Geometry) -> jax.Array:
     """The transpose of `_gathered`."""
     at, splits = v.ndim - 2 * geometry.rank, tuple(map(Split, geometry.axes))

@@ -89,6 +89,7 @@ def windows_of(
 def largest(value: jax.Array, windows: tuple[Window, ...], spatial: tuple[int, ...]) -> Found:
     """The largest element of each window, and its place among those of the spatial axes.
 
+    A window of padding only has the dtype's least value, and the index -1.
     Jitted, since each of the many slices would be compiled by itself without.
     """
     index, step = jnp.zeros(value.shape, jnp.int32), 1
@@ -98,7 +99,10 @@ def largest(value: jax.Array, windows: tuple[Window, ...], spatial: tuple[int, .
     found = value, index
     for window, position in reversed(list(zip(windows, spatial, strict=True))):
         found = _pooled(found, window, position)
-    return found
+    value, index = found
+    inexact = jnp.issubdtype(value.dtype, jnp.inexact)
+    least = -jnp.inf if inexact else jnp.iinfo(value.dtype).min
+    return jnp.where(index < 0, jnp.array(least, value.dtype), value), index
 
 
 def _pooled(found: Found, window: Window, position: int) -> Found:
