@@ -323,7 +323,7 @@ def _be_the_tests(place: Path, tests: Sequence[str], seconds: int) -> None:
         sys.path[:] = [str(place), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
         sys.dont_write_bytecode = (place / "warm").exists()
         ignored = "ignore::pytest.PytestAssertRewriteWarning"  # what is loaded stays as it is
-        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-W", ignored]
+        options = ["-x", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider", "-W", ignored]
         code = int(pytest.main([*options, *tests], plugins=[Quick()]))
     except BaseException:  # noqa: BLE001 - nothing may run on as a second parent
         traceback.print_exc()
