@@ -7,6 +7,7 @@ import json
 import re
 import runpy
 import statistics
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,21 @@ def test_the_pictures_are_what_their_program_makes() -> None:
         # Halves may round either way on another machine.
         assert np.abs(shown - pixels.astype(np.int16)).max() <= 1, name
     assert (folder / "indices.svg").read_text("utf-8") == made["indices_drawn"]()
+
+
+def test_the_prediction_is_what_its_program_predicts() -> None:
+    made = runpy.run_path(str(ROOT / "benchmarks/predicted.py"))["predicted"]()
+    drawn = ElementTree.parse(ROOT / "docs/assets/predicted.svg")
+    (said,) = (e.text or "" for e in drawn.iter("{http://purl.org/dc/elements/1.1/}description"))
+    assert json.loads(said) == made
+    text = (ROOT / "docs/use/sharding.md").read_text("utf-8")
+    image, volume = (
+        {k: round(256 * (v[8] or 0)) for k, v in each.items()} for each in made.values()
+    )
+    told = [image["1 axis, 1,000"], image["2 axes, 1,000"], volume["1 axis, 1,000"],
+            volume["3 axes, 1,000"]]  # fmt: skip
+    said = "work of {} for the image in strips and of {} in blocks; for the volume of {} in strips"
+    assert (said + " and of {} in blocks").format(*told) in " ".join(text.split())
 
 
 def test_the_figures_are_those_that_were_measured() -> None:
