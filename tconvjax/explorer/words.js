@@ -103,13 +103,13 @@ const ENGLISH = {
 const CHINESE = {
   title: "转置卷积探索器",
   controls: {
-    dimension: "维数", out_size: "输入大小", kernel: "卷积核", stride: "步幅", padding: "填充",
+    dimension: "维数", out_size: "输入尺寸", kernel: "卷积核", stride: "步幅", padding: "填充",
     output_padding: "输出填充", dilation: "膨胀", groups: "分组",
   },
   axes: (n) => `${n} 维`,
   example: "示例",
   examples: {
-    "": "请选择", checkerboard: "棋盘格：步幅 2，卷积核 3", shuffle: "无重叠：卷积核 = 步幅",
+    "": "请选择", checkerboard: "棋盘效应：步幅 2，卷积核 3", shuffle: "无重叠：卷积核 = 步幅",
     padding: "填充裁掉边缘", extra: "输出填充", dilation: "膨胀卷积核", gaps: "空隙：步幅大于卷积核",
     line: "一维", groups: "两个分组",
   },

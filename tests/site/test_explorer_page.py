@@ -464,7 +464,7 @@ def test_attributes_out_of_bounds_are_told(opened: Open) -> None:
 def test_no_page_scrolls_sideways(opened: Open, name: str, width: int) -> None:
     page = opened(name, width=width)
     for size, kernel in ((2, 2), (4, 4)):
-        slide_to(page, "input size" if name != "chinese" else "输入大小", size)
+        slide_to(page, "input size" if name != "chinese" else "输入尺寸", size)
         slide_to(page, "kernel" if name != "chinese" else "卷积核", kernel)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
