@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import tempfile
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tconvjax import Geometry, GeometryError, rendering, symbolic
+from tconvjax.__main__ import main
+from tests.test_bad_input import SECONDS, at_most
 from tests.test_rendering import PRINTERS
 
 HOSTILE = {
@@ -122,3 +130,73 @@ def test_text_is_never_run_as_code(ask: Any, tmp_path: Path) -> None:
     with pytest.raises((GeometryError, sympy.SympifyError)):
         ask(text)
     assert not written.exists()
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+WORDS = st.one_of(
+    st.sampled_from([
+        "3", "2x3", "4,4", "1:2", "-1", "0", "SAME", "circular", "1/3", "nan", "1e400", "9" * 30,
+        "2x2x2x2", "", " ", "x", "--", "-o", "٣", "3x", "../..", "/dev/null/x.npy", "~", "*",
+        "$(ls)", "a b", "é", "text", "svg", "npz", "stamps", "dcgan_g2", "float32", "cuda",
+        *HOSTILE.values(),
+    ]),
+    st.text(max_size=6), st.integers(-9, 99).map(str),
+)  # fmt: skip
+GIVEN = {
+    "size": ["--size", "5", "--kernel", "3"],
+    "matrix": ["--size", "4", "--kernel", "2"],
+    "explain": ["--size", "2", "--kernel", "2"],
+    "checkerboard": ["--kernel", "3", "--stride", "2"],
+    "plan": ["--size", "8", "--kernel", "3"],
+    "apply": ["--input", "in.npy", "--kernel", "w.npy", "--output", "out.npy"],
+    "upsample": ["in.npy", "-o", "out.npy"],
+    "bench": ["--case", "none"],
+    "": [],
+}  # fmt: skip
+OPTIONS = ("--size", "--kernel", "--stride", "--padding", "--dilation", "--output-padding",
+           "--output-size", "--in-channels", "--groups", "--padding-mode", "--values", "--format",
+           "--output", "--view", "--y", "--w", "--dtype", "--platform", "--case", "--batch",
+           "--layout", "--algorithm", "--input", "--factor", "--method", "--rounds",
+           "--json", "--nothing")  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from([*GIVEN]),
+    st.lists(st.tuples(st.sampled_from(OPTIONS), WORDS), max_size=2),
+    st.lists(WORDS, max_size=1),
+)
+def test_whatever_is_typed_is_answered(
+    command: str, options: list[tuple[str, str]], more: list[str]
+) -> None:
+    """Status 0 or 2, one line of complaint, no traceback, and no file but those that are named."""
+    if command in ("", "bench") and not (options or more):
+        return  # the tour, and all layers: other tests run them
+    written = [f"{name}={word}" for name, word in options]
+    errors, said = io.StringIO(), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        np.save("in.npy", np.ones((1, 1, 4), np.float32))
+        np.save("w.npy", np.ones((1, 1, 2), np.float32))
+        with (
+            contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors), at_most(SECONDS)
+        ):  # fmt: skip
+            try:
+                status = main([*([command] if command else []), *GIVEN[command], *written, *more])
+            except SystemExit as stop:  # --help and --version
+                status = int(stop.code or 0)
+    assert status in (0, 2)
+    assert (status == 2) == bool(errors.getvalue())
+    assert errors.getvalue().count("\n") <= 1
+    assert "Traceback" not in errors.getvalue()
+    assert not (NEVER - {"\t"}) & set(said.getvalue())
+
+
+def test_a_bare_error_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bare(*_: Any) -> None:
+        raise ValueError("bare")
+
+    monkeypatch.setattr("tconvjax.__main__.ints", bare)
+    law: Any = test_whatever_is_typed_is_answered
+    with pytest.raises(ValueError, match="bare"):
+        law.hypothesis.inner_test("size", [], [])
