@@ -93,7 +93,18 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tconvjax/algorithms/selection.py": _CHOICE,
     "tconvjax/algorithms/costs.py": _CHOICE,
     "tconvjax/algorithms/blocks.py": _BLOCKS,
-    "tconvjax/algorithms/product.py": (*_COUNTS, *_SIDES, *_BLOCKS[2:4], *_BOTH_WAYS),
+    "tconvjax/algorithms/product.py": (
+        *_COUNTS,
+        *_SIDES,
+        *_BLOCKS[2:4],
+        *_BOTH_WAYS,
+        "tests/test_algorithms.py::test_each_side_may_be_gathered[a6]",  # three axes
+    ),
+    "tconvjax/algorithms/convolutions.py": (
+        *_BOTH_WAYS,
+        "tests/test_layouts.py::test_empty_arrays_give_empty_or_zero_results",
+        "tests/test_numbers.py::test_inf_and_nan_reach_what_their_element_touches[groups]",
+    ),
     "tconvjax/algorithms/elementwise.py": (
         *_BOTH_WAYS,
         "tests/test_definition.py::test_other_numbers_are_exact[complex128-2d1]",
@@ -102,19 +113,29 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/test_algorithms.py::test_depthwise_taps_where_the_channels_lie",
         *_SIDES[1:2],
         _COUNTS[-1],
+        "tests/test_algorithms.py::test_phases_are_written_out_where_that_spares_a_transpose",
+        "tests/test_algorithms.py::test_taps_add_up_over_chunks_and_over_three_axes",
+    ),
+    "tconvjax/algorithms/splitting.py": (
+        "tests/test_algorithms.py::test_phases_are_even_where_each_has_as_many_taps",
+        *_ALGORITHMS,
     ),
     "tconvjax/algorithms/": _ALGORITHMS,
-    "tconvjax/trilinear.py": tuple(
-        f"tests/test_transformations.py::test_{law}"
-        for law in (
-            "vmap_folds_into_one_operation",
-            "nested_vmap_is_a_nested_loop",
-            "vmap_over_nothing",
-            "vmap_of_empty_arrays",
-            "gradient_of_vmap_and_vmap_of_gradient",
-            "bfloat16_sums_in_float32_and_its_gradients_keep_their_dtype",
-            "under_disable_jit_and_debug_nans",
-        )
+    "tconvjax/trilinear.py": (
+        *(
+            f"tests/test_transformations.py::test_{law}"
+            for law in (
+                "vmap_folds_into_one_operation",
+                "nested_vmap_is_a_nested_loop",
+                "vmap_over_nothing",
+                "vmap_of_empty_arrays",
+                "gradient_of_vmap_and_vmap_of_gradient",
+                "bfloat16_sums_in_float32_and_its_gradients_keep_their_dtype",
+                "under_disable_jit_and_debug_nans",
+            )
+        ),
+        "tests/test_sharding.py::test_shard_map_with_its_checks_on[auto]",
+        "tests/test_sharding.py::test_gradient_inside_a_shard_map",
     ),
 }
 """The tests of a module: the first entry whose name begins the module's, and its own examples."""
@@ -133,6 +154,53 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "tconvjax/geometry/spelling.py",
         "sizes = range(max(least, 0), max(least + room, 1 if size == 0 else (-1)))",
     ): "a range from 0 or more has no element below 0, and ends empty at 0 or at -1",
+    (
+        "tconvjax/geometry/spelling.py",
+        "divisors = [n for n in range(1, channels + (2)) if channels % n == 0]",
+    ): "no number is divided by the next",
+    (
+        "tconvjax/algorithms/elementwise.py",
+        "y = jnp.expand_dims(y, tuple(range(2, (1) + 2 * rank, 2)))",
+    ): "every second of the numbers up to an even one or to that before it",
+    (
+        _BLOCKS_FILE,
+        "first = -(((span + 1) - axis.low) // stride)",
+    ): "outputs of zeros more before the first, which write nothing",
+    **{
+        ("tconvjax/algorithms/elementwise.py", line): "of one element the second is the first"
+        for line in (
+            "return _depthwise_transpose(a, w[..., (1), :, 0], splits, specs.lhs_spec)",
+            "return _depthwise_transpose(a, w[..., 0, :, (1)], splits, specs.lhs_spec)",
+            "return _depthwise(a, w[..., (1), :, 0], splits, specs.lhs_spec)",
+            "return _depthwise(a, w[..., 0, :, (1)], splits, specs.lhs_spec)",
+        )
+    },
+    **{
+        (_BLOCKS_FILE, line): "where blocks begin is a matter of speed"
+        for line in (
+            "WHOLE = (1)**21",
+            "WHOLE = (3)**21",
+            "WHOLE = 2**(20)",
+            "WHOLE = 2**(22)",
+            "MOST = (1)**20",
+            "MOST = (3)**20",
+            "MOST = 2**(19)",
+            "MOST = 2**(21)",
+        )
+    },
+    **{
+        (
+            "tconvjax/algorithms/product.py",
+            f"x_first = not frame.first or {larger}",
+        ): "which factor of a product comes first decides its speed alone"
+        for larger in (
+            "x.shape[(0)] > y.shape[1]",
+            "x.shape[(2)] > y.shape[1]",
+            "x.shape[1] > y.shape[(0)]",
+            "x.shape[1] > y.shape[(2)]",
+            "(x.shape[1] >= y.shape[1])",
+        )
+    },
     (
         _BLOCKS_FILE,
         "_cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=(True))",
@@ -211,6 +279,8 @@ def parts(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns"):
             continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            continue  # what is zipped is equally long, so that nothing changes
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
                 yield from parts(child)

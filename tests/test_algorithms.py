@@ -345,3 +345,33 @@ def test_depthwise_taps_where_x_and_y_lie_differently(partial: Any) -> None:
         np.testing.assert_array_equal(np.transpose(result, (0, 2, 1)), oracles.conv(a, x, w))
     else:
         np.testing.assert_array_equal(result, oracles.conv_transpose(a, y, w))
+
+
+def test_phases_are_even_where_each_has_as_many_taps() -> None:
+    even = {
+        (taps, stride): Split(Geometry.of_conv((1, 12), (1, 1, taps), stride=stride).axes[0]).even
+        for taps in (2, 3, 4, 6)
+        for stride in (1, 2, 3)
+    }
+    # Taps that all fall into one shift are laid out in one way only.
+    assert even == {(taps, stride): taps % stride == 0 or taps < stride for taps, stride in even}
+
+
+def test_phases_are_written_out_where_that_spares_a_transpose() -> None:
+    first, last = layout(None, 2), layout(("NHWC", "HWIO", "NHWC"), 2)
+    small, spread = (
+        Geometry.of_conv((4, 9, 9), (4, 1, 3, 3), groups=4, dilation=d) for d in (1, 2)
+    )
+    large = Geometry.of_conv((4, 40, 40), (4, 1, 16, 16), groups=4)
+    chosen = [elementwise._in_phases(*given) for given in (
+        (small, first), (small, last), (spread, first), (large, first))]  # fmt: skip
+    assert chosen == [True, False, False, False]
+
+
+@pytest.mark.parametrize("a", [
+    Arguments(1, 2, 2, (23,), (3,), (1,), ((0, 0),), (1,), 2),  # more products than chunks
+    Arguments(1, 2, 2, (21, 3), (2, 2), (1, 1), ((1, 0), (0, 0)), (1, 1), 2),
+    Arguments(1, 2, 4, (4, 5, 6), (2, 3, 2), (1, 2, 2), ((1, 0), (0, 1), (0, 0)), (1, 1, 2), 2),
+])  # fmt: skip
+def test_taps_add_up_over_chunks_and_over_three_axes(a: Arguments) -> None:
+    assert_loops(a, "taps")

@@ -256,3 +256,18 @@ def test_a_border_of_nothing_has_no_runs() -> None:
 def test_arrays_of_objects_are_refused() -> None:
     with pytest.raises(GeometryError, match="x=array of dtype object"):
         tc.conv(np.array([[[None, 1]]]), W)
+
+
+@pytest.mark.parametrize("padding", [((1, 2), (1, 2, 3)), ((1, 2), (1, "SAME")), ((1,), (1, 2))])
+def test_each_pair_of_a_padding_is_two_numbers(padding: Any) -> None:
+    with pytest.raises(GeometryError, match="the convolution has 2 spatial axes; give a name"):
+        Geometry.of_conv((1, 5, 5), (1, 1, 3, 3), padding=padding)
+
+
+def test_one_element_is_too_few_for_a_kernel_of_three() -> None:
+    with pytest.raises(GeometryError, match="sizes that do: 3 and more"):
+        tc.out_size(1, 3)
+
+
+def test_no_channels_are_a_number_of_channels() -> None:
+    assert Geometry((Axis(5, 3, 3),), in_channels=0).in_shape == (0, 5)

@@ -218,3 +218,8 @@ def test_nothing_comes_back_from_nothing() -> None:
     assert Geometry.of_conv_transpose((1, 0), (1, 1, 3), stride=2, output_size=0) == there
     with pytest.raises(tc.GeometryError, match="in_size=0 cannot give out_size=1"):
         Geometry.of_conv_transpose((1, 1), (1, 1, 3), stride=2, output_size=0)
+
+
+def test_one_axis_may_be_named_in_a_tuple() -> None:
+    one: Any = (3,)
+    assert tc.out_size(7, one, 2) == 3
