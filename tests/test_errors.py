@@ -271,3 +271,9 @@ def test_one_element_is_too_few_for_a_kernel_of_three() -> None:
 
 def test_no_channels_are_a_number_of_channels() -> None:
     assert Geometry((Axis(5, 3, 3),), in_channels=0).in_shape == (0, 5)
+
+
+@pytest.mark.parametrize("name", ["stride", "dilation"])
+def test_a_step_of_nothing_is_refused_on_the_way_back_too(name: str) -> None:
+    with pytest.raises(GeometryError, match=f"^{name}=0: it must be at least 1"):
+        Geometry.of_conv_transpose((1, 5), (1, 1, 3), **{name: 0})

@@ -223,3 +223,8 @@ def test_nothing_comes_back_from_nothing() -> None:
 def test_one_axis_may_be_named_in_a_tuple() -> None:
     one: Any = (3,)
     assert tc.out_size(7, one, 2) == 3
+
+
+def test_nothing_is_a_size_too() -> None:
+    assert tc.in_sizes(1, 2, stride=2, padding=1) == (0, 1)
+    assert tc.out_size(0, 2, 2, 1) == 1
