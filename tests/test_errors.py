@@ -276,4 +276,15 @@ def test_no_channels_are_a_number_of_channels() -> None:
 @pytest.mark.parametrize("name", ["stride", "dilation"])
 def test_a_step_of_nothing_is_refused_on_the_way_back_too(name: str) -> None:
     with pytest.raises(GeometryError, match=f"^{name}=0: it must be at least 1"):
-        Geometry.of_conv_transpose((1, 5), (1, 1, 3), **{name: 0})
+        given: dict[str, Any] = {name: 0}
+        Geometry.of_conv_transpose((1, 5), (1, 1, 3), **given)
+
+
+def test_a_size_fixes_every_axis() -> None:
+    given: dict[str, Any] = {"stride": 2, "output_size": (11, 11)}
+    with pytest.raises(GeometryError, match="output_size fixes the size already"):
+        Geometry.of_conv_transpose((1, 5, 5), (1, 1, 3, 3), output_padding=(0, 1), **given)
+    with pytest.raises(GeometryError, match="output_size=-1: it must be at least 0"):
+        Geometry.of_conv_transpose((1, 5), (1, 1, 3), output_size=-1)
+    with pytest.raises(GeometryError, match="output_size=1: in_size=1 cannot give out_size=0"):
+        Geometry.of_conv_transpose((1, 0), (1, 1, 1), output_size=1)

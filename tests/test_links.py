@@ -70,6 +70,7 @@ def test_border_runs_are_the_sources_of_the_padded_line() -> None:
         for (first, count, step), (after, _, _) in itertools.pairwise(axis.border_runs()):
             assert after != first + count * step, axis  # else the two would be one
             assert count > 1 or abs(after - first) > 1, axis
+        assert all(abs(step) <= 1 for _, _, step in axis.border_runs()), axis
 
 
 @given(arguments(modes=ANY_MODE))

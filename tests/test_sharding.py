@@ -163,3 +163,13 @@ def test_blocks_inside_a_shard_map(monkeypatch: pytest.MonkeyPatch) -> None:
     program = jax.jit(jax.value_and_grad(on_all, (0, 1)))
     assert "while" in program.lower(Y, W).as_text()
     assert_close(program(Y, W), expected)
+
+
+def test_a_kernel_may_vary_where_what_it_meets_does_not() -> None:
+    """Each device has some of the result's channels; y is the same for all."""
+    on_all = jax.shard_map(
+        lambda y, w: tc.conv_transpose(y, w, stride=2), mesh=mesh(AxisType.Auto),
+        in_specs=(P(), P(None, "model")), out_specs=P(None, "model"),
+    )  # fmt: skip
+    w = np.random.default_rng(1).normal(size=(Y.shape[1], 4, 3, 3))
+    assert_close(on_all(Y, w), tc.conv_transpose(Y, w, stride=2))

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,4 +228,22 @@ def test_one_axis_may_be_named_in_a_tuple() -> None:
 
 def test_nothing_is_a_size_too() -> None:
     assert tc.in_sizes(1, 2, stride=2, padding=1) == (0, 1)
+    assert tc.in_sizes(1, 2, stride=3, padding=2) == (0,)  # and there is no size below it
+    assert tc.in_sizes(4, 3) == (6,)
     assert tc.out_size(0, 2, 2, 1) == 1
+
+
+def test_shapes_may_be_arrays() -> None:
+    x_shape: Any = np.array([1, 5])
+    w_shape: Any = np.array([1, 1, 3])
+    assert Geometry.of_conv(x_shape, w_shape) == Geometry.of_conv((1, 5), (1, 1, 3))
+
+
+def test_one_axis_with_a_border_is_enough() -> None:
+    for padding in (((1, 1), (0, 0)), ((0, 0), (1, 1))):
+        there = Geometry.of_conv((1, 5, 5), (1, 1, 3, 3), padding=padding, padding_mode="reflect")
+        assert there.bordered
+
+
+def test_groups_divide_the_first_axis_of_the_kernel_alone() -> None:
+    assert Geometry.of_conv_transpose((4, 5), (4, 3, 3), groups=2).in_channels == 6

@@ -1,0 +1,68 @@
+"""Mutants that are no faults, and why: what `tests.mutants` reports as equivalent."""
+
+from __future__ import annotations
+
+EQUIVALENT: dict[str, str] = {
+    # -- geometry --
+    'return ints("groups", groups, 1, 1)[(-1)]': "the last of one is the first",
+    "low, high = conv_pads(given, (-1), span, stride)": "only the names other than VALID look at "
+    "the size, and those went another way",
+    **{
+        f"low, high = spelling.conv_pads(ends, {sizes}, step)": "as above"
+        for sizes in ("(-1), 0", "(1), 0", "0, (-1)", "0, (1)")
+    },
+    "sizes = range(max(least, 0), max(least + room, 1 if size == 0 else (-1)))": "a range from 0 "
+    "or more has no element below 0, and ends empty at 0 or at -1",
+    "sizes = range(max(least, 0), max(least + room, (0) if size == 0 else 0))": "the size of 0 is "
+    "let pass by the next line",
+    "divisors = [n for n in range(1, channels + (2)) if channels % n == 0]": "no number is divided "
+    "by the next",
+    "(1, *sizes), ((2), 1, *kernel), stride=stride, padding=padding, dilation=dilation": "how many "
+    "channels come out says nothing of sizes",
+    # -- trilinear --
+    "(letter,) = _SHARED[having[(-1)]].keys() & _SHARED[result].keys()": "the last of one is the "
+    "first",
+    # -- algorithms --
+    "y = jnp.expand_dims(y, tuple(range(2, (1) + 2 * rank, 2)))": "every second number up to an "
+    "even one or to that before it",
+    "y = jnp.expand_dims(y, tuple(range(2, (1) + 2 * rank, 2)))  # (N, U1, 1, U2, 1, ..., g, o)":
+    "as above",
+    **{
+        f"return {called}, splits, specs.lhs_spec)": "of one element the second is the first"
+        for called in (
+            "_depthwise_transpose(a, w[..., (1), :, 0]", "_depthwise(a, w[..., (1), :, 0]",
+            "_depthwise_transpose(a, w[..., 0, :, (1)]", "_depthwise(a, w[..., 0, :, (1)]",
+        )
+    },
+    "pieces = (0)": "one piece and none are both fewer than too many",
+    "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
+    "of two shifts either side may be gathered",
+    "first = -(((span + 1) - axis.low) // stride)": "outputs of zeros more before the first, which "
+    "write nothing",
+    "_cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=(True))": "no start "
+    "is negative: to allow it costs kernels, and changes no value",
+    "_put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=(True))":
+    "as above",
+}  # fmt: skip
+"""Lines as they are changed, and why the change is no fault."""
+
+SPEED_ALONE = frozenset(
+    {
+        "MOST_PIECES = 128",
+        "MOST_PAIRS = 16",
+        "MARGIN = 0.9",
+        "CHUNKS = 8",
+        "MOST_TAPS = 64",
+        "LEAST = 2**14",
+        "WHOLE = 2**21",
+        "MOST = 2**20",
+        "if not on_a_cpu() or (isinstance(a.size, int) and a.size < LEAST):",
+        "return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size",
+        "return strided and any(split.shifts > 1 and not split.on_y for split in self.splits)",
+        "if frame.first and frame.adds:",
+        "x_first = not frame.first or x.shape[1] > y.shape[1]",
+        "if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):",
+        "return copied(geometry, splits) + (kernel if any(s.on_y for s in splits) else 0)",
+    }
+)
+"""Lines that choose between two ways to the same values, or say from where on one of them pays."""
