@@ -5,6 +5,8 @@ from __future__ import annotations
 EQUIVALENT: dict[str, str] = {
     # -- geometry --
     'return ints("groups", groups, 1, 1)[(-1)]': "the last of one is the first",
+    'return ints("groups", groups, (2), 1)[0]': "the first of two alike is the first of one",
+    "@dataclass(frozen=True, slots=(False))": "slots save memory, and nothing else",
     "low, high = conv_pads(given, (-1), span, stride)": "only the names other than VALID look at "
     "the size, and those went another way",
     **{
@@ -34,11 +36,18 @@ EQUIVALENT: dict[str, str] = {
             "_depthwise_transpose(a, w[..., 0, :, (1)]", "_depthwise(a, w[..., 0, :, (1)]",
         )
     },
+    **{
+        f"return lax.dot_general({factors}, dims, precision=precision)[None]": "the last of one is "
+        "the first" for factors in ("a[(-1)], b[0]", "a[0], b[(-1)]")
+    },
     "pieces = (0)": "one piece and none are both fewer than too many",
     "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
     "of two shifts either side may be gathered",
     "first = -(((span + 1) - axis.low) // stride)": "outputs of zeros more before the first, which "
     "write nothing",
+    "firsts = [s.axis.low // s.axis.stride - ((s.shifts + 1)) for s in splits]": "as above",
+    "return self.axis.stride * ((self.all_rows + 1)) + self.axis.dilation * (self.phases - 1) + 1":
+    "zeros more behind the last",
     "_cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=(True))": "no start "
     "is negative: to allow it costs kernels, and changes no value",
     "_put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=(True))":
@@ -48,6 +57,7 @@ EQUIVALENT: dict[str, str] = {
 
 SPEED_ALONE = frozenset(
     {
+        "@functools.lru_cache(maxsize=4096)",
         "MOST_PIECES = 128",
         "MOST_PAIRS = 16",
         "MARGIN = 0.9",

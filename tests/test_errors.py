@@ -275,8 +275,8 @@ def test_no_channels_are_a_number_of_channels() -> None:
 
 @pytest.mark.parametrize("name", ["stride", "dilation"])
 def test_a_step_of_nothing_is_refused_on_the_way_back_too(name: str) -> None:
+    given: dict[str, Any] = {name: 0}
     with pytest.raises(GeometryError, match=f"^{name}=0: it must be at least 1"):
-        given: dict[str, Any] = {name: 0}
         Geometry.of_conv_transpose((1, 5), (1, 1, 3), **given)
 
 
