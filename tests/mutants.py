@@ -90,6 +90,7 @@ _BLOCKS = (
     "tests/test_algorithms.py::test_blocks_add_up[a0-1]",
     "tests/test_algorithms.py::test_blocks_add_up[a4-40]",
     *(f"tests/test_algorithms.py::test_blocks_add_up[a{n}-1]" for n in (1, 2, 3, 5, 6)),
+    "tests/test_sharding.py::test_blocks_inside_a_shard_map",
 )
 TESTS: dict[str, tuple[str, ...]] = {
     "tconvjax/geometry/": _GEOMETRY,
