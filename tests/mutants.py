@@ -74,6 +74,7 @@ _COUNTS = (
     "tests/test_algorithms.py::test_a_plan_says_which_side_is_gathered",
     "tests/test_algorithms.py::test_the_side_that_is_gathered_moves_least",
     "tests/test_algorithms.py::test_terms_are_what_taps_adds_up",
+    "tests/test_algorithms.py::test_without_a_stride_xla_writes_no_zeros",
 )
 _CHOICE = (
     *_COUNTS,

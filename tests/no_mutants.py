@@ -48,6 +48,7 @@ EQUIVALENT: dict[str, str] = {
     "firsts = [s.axis.low // s.axis.stride - ((s.shifts + 1)) for s in splits]": "as above",
     "return self.axis.stride * ((self.all_rows + 1)) + self.axis.dilation * (self.phases - 1) + 1":
     "zeros more behind the last",
+    "last = ((axis.in_size + 1) + axis.low) // stride": "as above",
     "_cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=(True))": "no start "
     "is negative: to allow it costs kernels, and changes no value",
     "_put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=(True))":
@@ -69,6 +70,7 @@ SPEED_ALONE = frozenset(
         "if not on_a_cpu() or (isinstance(a.size, int) and a.size < LEAST):",
         "return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size",
         "return strided and any(split.shifts > 1 and not split.on_y for split in self.splits)",
+        "return apart(lax.reshape, v, shape) if math.prod(merged) > 1 else v.reshape(shape)",
         "if frame.first and frame.adds:",
         "x_first = not frame.first or x.shape[1] > y.shape[1]",
         "if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):",

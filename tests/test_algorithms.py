@@ -375,3 +375,13 @@ def test_phases_are_written_out_where_that_spares_a_transpose() -> None:
 ])  # fmt: skip
 def test_taps_add_up_over_chunks_and_over_three_axes(a: Arguments) -> None:
     assert_loops(a, "taps")
+
+
+def test_without_a_stride_xla_writes_no_zeros() -> None:
+    for stride, considered in ((1, True), (2, False)):
+        g = Geometry.of_conv_transpose((8, 9), (8, 8, 3), stride=stride)
+        direct = next(
+            c for c in tc.plan(g, "conv_transpose", platform="cpu").candidates
+            if c.algorithm == "direct"
+        )  # fmt: skip
+        assert (direct.seconds is not None) == considered
