@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         skipped.setdefault(str(reason), []).append(report.nodeid)
     if terminalreporter.config.option.markexpr == "not slow":
-        skipped["laws that others hold too, for more cases: pytest -m slow"] = ["slow tests"]
+        skipped["the laws that take longest: pytest -m slow"] = ["slow tests"]
     if skipped:
         terminalreporter.section("NOT RUN", sep="!", red=True)
     for reason, tests in skipped.items():

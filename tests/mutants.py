@@ -3,8 +3,7 @@
 Run by hand; no test collects it. Each mutant is one small change of a module, made in a copy of the
 package, against which the tests chosen for that module are run until one fails. A mutant that
 passes them all survives, and is printed as ``file:line: before -> after``. Either a test has to be
-added, or the mutant is no fault; then `tests.no_mutants`
-holds it, with the reason.
+added, or the mutant is no fault; then `tests.no_mutants` holds it, with the reason.
 
 Every mutant gets a process of its own, forked from one that has JAX and pytest loaded. Hypothesis
 does not shrink what it finds. Limits are in seconds of processor time, so that a busy machine makes
@@ -152,6 +151,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/test_sharding.py::test_gradient_inside_a_shard_map",
         "tests/test_sharding.py::test_a_kernel_may_vary_where_what_it_meets_does_not",
         "tests/test_lowering.py::test_accelerators_get_the_vjp_form",
+        "tests/test_lowering.py::test_export_to_three_platforms_with_a_symbolic_batch",
         "tests/test_transformations.py::test_linear_transpose_in_either_operand_is_another_partial",
     ),
 }

@@ -21,6 +21,7 @@ EQUIVALENT: dict[str, str] = {
     "by the next",
     "(1, *sizes), ((2), 1, *kernel), stride=stride, padding=padding, dilation=dilation": "how many "
     "channels come out says nothing of sizes",
+    "runs.append((source, 1, (0)))": "a run of one element takes no step",
     # -- trilinear --
     "(letter,) = _SHARED[having[(-1)]].keys() & _SHARED[result].keys()": "the last of one is the "
     "first",

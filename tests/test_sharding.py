@@ -173,3 +173,8 @@ def test_a_kernel_may_vary_where_what_it_meets_does_not() -> None:
     )  # fmt: skip
     w = np.random.default_rng(1).normal(size=(Y.shape[1], 4, 3, 3))
     assert_close(on_all(Y, w), tc.conv_transpose(Y, w, stride=2))
+
+    def squares(f: Any) -> Any:
+        return jax.grad(lambda y, w: (f(y, w) ** 2).sum(), (0, 1))(Y, w)
+
+    assert_close(squares(on_all), squares(lambda y, w: tc.conv_transpose(y, w, stride=2)))

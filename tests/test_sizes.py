@@ -247,3 +247,8 @@ def test_one_axis_with_a_border_is_enough() -> None:
 
 def test_groups_divide_the_first_axis_of_the_kernel_alone() -> None:
     assert Geometry.of_conv_transpose((4, 5), (4, 3, 3), groups=2).in_channels == 6
+
+
+def test_the_padding_of_no_output_leaves_one_element_too_few() -> None:
+    axis = Axis(2, 5, 0, low=1)
+    assert axis.in_size + axis.low + axis.high == axis.span - 1
