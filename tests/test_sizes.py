@@ -250,5 +250,5 @@ def test_groups_divide_the_first_axis_of_the_kernel_alone() -> None:
 
 
 def test_the_padding_of_no_output_leaves_one_element_too_few() -> None:
-    axis = Axis(2, 5, 0, low=1)
+    axis = Axis(2, 0, 5, low=1)
     assert axis.in_size + axis.low + axis.high == axis.span - 1
