@@ -93,12 +93,19 @@ _BLOCKS = (
     "tests/test_sharding.py::test_blocks_inside_a_shard_map",
 )
 TESTS: dict[str, tuple[str, ...]] = {
+    "tconvjax/geometry/notebook.py": (
+        "tests/test_rendering.py::test_a_notebook_shows_a_geometry_and_its_matrix[small]",
+    ),
     "tconvjax/geometry/": _GEOMETRY,
     "tconvjax/algorithms/selection.py": _CHOICE,
     "tconvjax/algorithms/costs.py": _CHOICE,
     "tconvjax/algorithms/blocks.py": _BLOCKS,
     "tconvjax/algorithms/product.py": (
         *_COUNTS,
+        "tests/test_algorithms.py::test_rows_of_a_block_are_as_many_as_pay",
+        "tests/test_algorithms.py::test_channels_stay_first_where_both_have_them_first",
+        "tests/test_algorithms.py::test_several_shifts_of_strided_phases_are_added_up",
+        "tests/test_algorithms.py::test_a_transpose_that_moves_nothing_is_known",
         *_SIDES,
         *_BLOCKS[2:4],
         *_BOTH_WAYS,
@@ -124,12 +131,14 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/test_algorithms.py::test_blocks_add_up[a7-40]",
         "tests/test_algorithms.py::test_depthwise_taps_where_the_channels_lie",
         *_SIDES[1:2],
-        _COUNTS[-1],
+        "tests/test_algorithms.py::test_terms_are_what_taps_adds_up",
+        "tests/test_algorithms.py::test_chunks_are_no_longer_than_they_need_be",
         "tests/test_algorithms.py::test_phases_are_written_out_where_that_spares_a_transpose",
         "tests/test_algorithms.py::test_taps_add_up_over_chunks_and_over_three_axes",
     ),
     "tconvjax/algorithms/splitting.py": (
         "tests/test_algorithms.py::test_phases_are_even_where_each_has_as_many_taps",
+        "tests/test_algorithms.py::test_no_more_zeros_are_laid_out_than_are_read",
         *_ALGORITHMS,
         "tests/test_definition.py::test_other_numbers_are_exact[int32-3d]",
     ),

@@ -7,8 +7,13 @@ EQUIVALENT: dict[str, str] = {
     'return ints("groups", groups, 1, 1)[(-1)]': "the last of one is the first",
     'return ints("groups", groups, (2), 1)[0]': "the first of two alike is the first of one",
     "@dataclass(frozen=True, slots=(False))": "slots save memory, and nothing else",
-    "low, high = conv_pads(given, (-1), span, stride)": "only the names other than VALID look at "
-    "the size, and those went another way",
+    **{
+        f"low, high = conv_pads(given, ({size}), span, stride)": "only the names other than VALID "
+        "look at the size, and those went another way" for size in (-1, 1)
+    },
+    'kernel = spelling.ints("kernel_size", frozen("kernel_size", kernel_size), len(sizes), (0))':
+    "`Geometry.of_conv` refuses it in the same words",
+    "return geometry.out_size if many else geometry.out_size[(-1)]": "the last of one is the first",
     **{
         f"low, high = spelling.conv_pads(ends, {sizes}, step)": "as above"
         for sizes in ("(-1), 0", "(1), 0", "0, (-1)", "0, (1)")
@@ -19,8 +24,10 @@ EQUIVALENT: dict[str, str] = {
     "let pass by the next line",
     "divisors = [n for n in range(1, channels + (2)) if channels % n == 0]": "no number is divided "
     "by the next",
-    "(1, *sizes), ((2), 1, *kernel), stride=stride, padding=padding, dilation=dilation": "how many "
-    "channels come out says nothing of sizes",
+    **{
+        f"(1, *sizes), (({count}), 1, *kernel), stride=stride, padding=padding, dilation=dilation":
+        "how many channels come out says nothing of sizes" for count in (0, 2)
+    },
     "runs.append((source, 1, (0)))": "a run of one element takes no step",
     # -- trilinear --
     "(letter,) = _SHARED[having[(-1)]].keys() & _SHARED[result].keys()": "the last of one is the "
@@ -33,14 +40,28 @@ EQUIVALENT: dict[str, str] = {
     **{
         f"return {called}, splits, specs.lhs_spec)": "of one element the second is the first"
         for called in (
-            "_depthwise_transpose(a, w[..., (1), :, 0]", "_depthwise(a, w[..., (1), :, 0]",
-            "_depthwise_transpose(a, w[..., 0, :, (1)]", "_depthwise(a, w[..., 0, :, (1)]",
+            f"{name}(a, w[..., {at}]"
+            for name in ("_depthwise", "_depthwise_transpose")
+            for at in ("(1), :, 0", "0, :, (1)", "(-1), :, 0", "0, :, (-1)")
         )
     },
     **{
         f"return lax.dot_general({factors}, dims, precision=precision)[None]": "the last of one is "
-        "the first" for factors in ("a[(-1)], b[0]", "a[0], b[(-1)]")
+        "the first, and JAX takes the last for one that is not there"
+        for factors in ("a[(-1)], b[0]", "a[0], b[(-1)]", "a[(1)], b[0]", "a[0], b[(1)]")
     },
+    "first = all(spec[1] <= min(spec[2:]) for spec in (specs.lhs_spec, specs.out_spec))": "no two "
+    "axes stand in one place",
+    "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts >= 1":
+    "a single shift is laid out in one way",
+    "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (0)":
+    "as above",
+    "for count in range(len(even) + (2))": "the first three of two are two",
+    "first = specs.lhs_spec[1] <= max(specs.lhs_spec[2:])": "no two axes stand in one place",
+    "first = specs.lhs_spec[1] < max(specs.lhs_spec[(1):])": "no number is below itself",
+    "position = positions[n] + sum(p < positions[n] for p in positions[n + (0) :])": "as above",
+    "places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + (2), 2)": "every second number "
+    "up to an odd one or to that after it",
     "pieces = (0)": "one piece and none are both fewer than too many",
     "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
     "of two shifts either side may be gathered",
@@ -69,8 +90,10 @@ SPEED_ALONE = frozenset(
         "WHOLE = 2**21",
         "MOST = 2**20",
         "if not on_a_cpu() or (isinstance(a.size, int) and a.size < LEAST):",
-        "return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size",
-        "return strided and any(split.shifts > 1 and not split.on_y for split in self.splits)",
+        "return w.reshape(shape) if _as_it_lies(w.shape, order) else apart(lax.reshape, w, shape)",
+        "merged = v.shape[cut:] if frame.first else v.shape[cut:-1]",
+        "rows, more, less = *x.shape[1:], y.shape[2]",
+        "if a.shape[0] == 1:  # XLA's fast product has no batch axis",
         "return apart(lax.reshape, v, shape) if math.prod(merged) > 1 else v.reshape(shape)",
         "if frame.first and frame.adds:",
         "x_first = not frame.first or x.shape[1] > y.shape[1]",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import tconvjax as tc
 from tconvjax.algorithms import ALGORITHMS, apart, blocks, costs, elementwise, product, selection
-from tconvjax.algorithms.splitting import Split
+from tconvjax.algorithms.splitting import Split, shifted
 from tconvjax.forward import ROLES, layout, spec_of
 from tconvjax.geometry import Geometry
 from tests import oracles
@@ -310,7 +310,7 @@ def test_images_are_taken_apart_where_there_are_several(
 
 def test_the_side_that_is_gathered_moves_least() -> None:
     both = set()
-    for c, o, n, k, s in itertools.product((1, 8), (1, 8), (8, 40), (4, 8), (1, 2, 4)):
+    for c, o, n, k, s in itertools.product((1, 8), (1, 8), (8, 40), (3, 4, 8), (1, 2, 4)):
         g = Geometry.of_conv((c, n, n), (o, c, k, k), stride=s)
         chosen = product.splits_of(g)
         both |= {split.on_y for split in chosen}
@@ -371,10 +371,41 @@ def test_phases_are_written_out_where_that_spares_a_transpose() -> None:
 @pytest.mark.parametrize("a", [
     Arguments(1, 2, 2, (23,), (3,), (1,), ((0, 0),), (1,), 2),  # more products than chunks
     Arguments(1, 2, 2, (21, 3), (2, 2), (1, 1), ((1, 0), (0, 0)), (1, 1), 2),
+    Arguments(1, 4, 4, (9,), (3,), (2,), ((1, 1),), (1,), 2),  # two channels a group, both ways
     Arguments(1, 2, 4, (4, 5, 6), (2, 3, 2), (1, 2, 2), ((1, 0), (0, 1), (0, 0)), (1, 1, 2), 2),
 ])  # fmt: skip
 def test_taps_add_up_over_chunks_and_over_three_axes(a: Arguments) -> None:
     assert_loops(a, "taps")
+
+
+def padded_to(function: Any, *arrays: jax.Array) -> set[tuple[int, ...]]:
+    """The shapes of all that a function of arrays pads."""
+    equations = jax.make_jaxpr(function)(*arrays).eqns
+    return {e.outvars[0].aval.shape for e in equations if e.primitive.name == "pad"}
+
+
+@pytest.mark.parametrize("rows", [8, 16, 20, 21])
+def test_chunks_are_no_longer_than_they_need_be(rows: int) -> None:
+    x, y = jnp.ones((1, rows, 2, 3, 1, 1)), jnp.ones((1, rows, 1, 3, 1, 1))
+    chunk = math.ceil(rows / elementwise.CHUNKS)
+    shapes = padded_to(lambda x, y: elementwise._summed(x, y, 1), x, y)
+    assert shapes == {(1, chunk, 2, 3, 1, 1)}
+
+
+@given(arguments())
+def test_no_more_zeros_are_laid_out_than_are_read(a: Arguments) -> None:
+    for split in sides(a.geometry):
+        for s in split:
+            read = [
+                s.axis.stride * row + s.axis.dilation * phase
+                for row in range(s.all_rows) for phase in range(s.slots)
+            ]  # fmt: skip
+            assert s.padded_size == max(read, default=-1) + 1
+        y = jnp.zeros((1, *a.geometry.out_size, 1, 1))
+        ends = [s.step * (s.y_taps - 1) for s in split]
+        whole = (1, *(n + 2 * end for n, end in zip(a.geometry.out_size, ends, strict=True)), 1, 1)
+        wanted = {whole} if any(ends) else set()
+        assert padded_to(lambda y, s=split: shifted(y, s, 1), y) == wanted
 
 
 def test_without_a_stride_xla_writes_no_zeros() -> None:
@@ -385,3 +416,83 @@ def test_without_a_stride_xla_writes_no_zeros() -> None:
             if c.algorithm == "direct"
         )  # fmt: skip
         assert (direct.seconds is not None) == considered
+
+
+# -- how "patches" lays out, and in how many rows --------------------------------------------------
+
+# As (C, *in_size), kernel and options. Of 103 rows the first reads 100 times 4, and the second
+# lays out y 103 times 4 and meets eight channels; the last is the second with an axis of tiles.
+NARROW = Geometry.of_conv((1, 103), (1, 1, 4))
+DEEP = Geometry.of_conv((8, 103), (1, 8, 4))
+TILED = Geometry.of_conv((8, 103, 6), (1, 8, 4, 2), stride=(1, 2))
+SHORT = Geometry.of_conv((1, 9), (1, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("g", "most", "rows"),
+    [
+        (NARROW, 400, 100),  # all at once
+        (NARROW, 399, 50),
+        (NARROW, 100, 25),  # four blocks, each with 3 rows more: 3 / 25 of the work
+        (NARROW, 60, 15),  # 3 / 15, which is the limit
+        (NARROW, 50, 100),  # 3 / 13
+        (DEEP, 412, 50),  # 3 / 50 of 824, and the kernel of 32 twice
+        (DEEP, 206, 100),  # 3 / 25 of 824, and the kernel four times
+        (TILED, 1236, 25),
+        (TILED, 1000, 100),  # 3 / 20 of 4944, and the kernel of 64 five times
+        (SHORT, 8, 8),  # 1 / 4
+    ],
+)
+def test_rows_of_a_block_are_as_many_as_pay(
+    g: Geometry, most: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "WHOLE", most)
+    monkeypatch.setattr(blocks, "MOST", most)
+    assert product.rows_of_a_block(g) == rows
+    cut = []
+
+    def by_rows(whole: Any, partial: Any, a: jax.Array, *rest: Any) -> jax.Array:
+        cut.append(rest[-1])
+        return a
+
+    monkeypatch.setattr(blocks, "by_rows", by_rows)
+    x, w = jnp.zeros((1, *g.in_shape)), jnp.zeros(g.kernel_shape)
+    jax.eval_shape(lambda: product.patches("conv", x, w, g, layout(None, g.rank), None))
+    assert cut == ([rows] if rows < g.out_size[0] else [])
+
+
+def test_channels_stay_first_where_both_have_them_first() -> None:
+    g = Geometry.of_conv((1, 5, 5), (1, 1, 3, 3))
+
+    def first(x: str, y: str) -> bool:
+        return product.frame_of(g, layout((x, "OIHW", y), 2)).first
+
+    assert [first(x, x) for x in ("NCHW", "CHWN", "CNHW", "HCWN", "NHCW", "HWCN", "NHWC")] == [
+        True, True, True, False, False, False, False]  # fmt: skip
+    assert not first("NCHW", "NHWC")
+    assert not first("NHWC", "NCHW")
+
+
+def test_several_shifts_of_strided_phases_are_added_up() -> None:
+    def adds(*axes: tuple[int, int], on_y: bool = False) -> bool:
+        shape, strides = [k for k, _ in axes], [s for _, s in axes]
+        g = Geometry.of_conv((1, *(12 for _ in axes)), (1, 1, *shape), stride=strides)
+        splits = tuple(Split(axis, on_y) for axis in g.axes)
+        return product.Frame(splits, 1, layout(None, g.rank), first=True).adds
+
+    assert adds((4, 2))
+    assert not adds((4, 2), on_y=True)
+    assert not adds((2, 2))  # one shift
+    assert not adds((4, 1))  # one phase
+    assert adds((2, 2), (3, 1))
+    assert adds((3, 1), (2, 2))
+    assert not adds((3, 1), (3, 1))
+
+
+def test_a_transpose_that_moves_nothing_is_known() -> None:
+    for shape in itertools.product((1, 2, 3), repeat=3):
+        there = np.arange(math.prod(shape)).reshape(shape)
+        for order in itertools.permutations(range(3)):
+            moved = there.transpose(order)
+            stays = bool((moved.ravel() == there.ravel()).all())
+            assert product._as_it_lies(moved.shape, order) == stays

@@ -288,3 +288,28 @@ def test_a_size_fixes_every_axis() -> None:
         Geometry.of_conv_transpose((1, 5), (1, 1, 3), output_size=-1)
     with pytest.raises(GeometryError, match="output_size=1: in_size=1 cannot give out_size=0"):
         Geometry.of_conv_transpose((1, 0), (1, 1, 1), output_size=1)
+
+
+def test_sizes_that_do_are_none_below_nothing() -> None:
+    cut: dict[str, Any] = {"padding": 1}
+    with pytest.raises(GeometryError, match=r"in_size=-1 cannot give out_size=1 .* pad 1 less in"):
+        Geometry.of_conv_transpose((1, 1), (1, 1, 1), **cut)
+    with pytest.raises(GeometryError, match=r"in_size=5 cannot give out_size=0 .* that do: 0$"):
+        Geometry.of_conv_transpose((1, 0), (1, 1, 1), output_size=5, **cut)
+
+
+def test_every_part_of_a_geometry_is_looked_at() -> None:
+    parts: Any = (Axis(5, 3, 3), 5)
+    for axes in (parts, parts[::-1]):
+        with pytest.raises(GeometryError, match="a convolution has one Axis or more"):
+            Geometry(axes)
+    for name in ("in_channels", "out_channels"):
+        channels: dict[str, Any] = {name: -1}
+        with pytest.raises(GeometryError, match=f"it must divide {name}=-1"):
+            Geometry((Axis(5, 3, 3),), **channels)
+
+
+def test_one_number_is_no_shape() -> None:
+    number: Any = 5
+    with pytest.raises(GeometryError, match=r"^x=array of shape .5,.: a kernel of 1 spatial axis"):
+        Geometry.of_conv(number, (1, 1, 3))

@@ -240,9 +240,12 @@ def test_shapes_may_be_arrays() -> None:
 
 
 def test_one_axis_with_a_border_is_enough() -> None:
-    for padding in (((1, 1), (0, 0)), ((0, 0), (1, 1))):
-        there = Geometry.of_conv((1, 5, 5), (1, 1, 3, 3), padding=padding, padding_mode="reflect")
+    plain, reflected = Axis(5, 3, 3), Axis(5, 5, 3, low=1, mode="reflect")
+    for axes in ((plain, reflected), (reflected, plain)):
+        there = Geometry(axes, 1, 1, 1)
         assert there.bordered
+        assert not there.filled().bordered
+    assert not Geometry((plain, plain), 1, 1, 1).bordered
 
 
 def test_groups_divide_the_first_axis_of_the_kernel_alone() -> None:
@@ -250,5 +253,11 @@ def test_groups_divide_the_first_axis_of_the_kernel_alone() -> None:
 
 
 def test_the_padding_of_no_output_leaves_one_element_too_few() -> None:
-    axis = Axis(2, 0, 5, low=1)
+    axis = Axis(2, 0, 5, stride=3, low=1)
     assert axis.in_size + axis.low + axis.high == axis.span - 1
+
+
+def test_sizes_are_listed_up_to_a_limit() -> None:
+    assert len(tc.in_sizes(3, 3, stride=2**20)) == 2**20
+    with pytest.raises(GeometryError, match="1048576 is the limit"):
+        tc.in_sizes(3, 3, stride=2**20 + 1)

@@ -142,7 +142,7 @@ def from_phases(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array
 # -- the shifts, gathered or added up --------------------------------------------------------------
 
 
-def windows(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
+def windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
     """Gather the shifts of x: (N, R1, slots1, ...) to (N, rows1, x_taps1, ...)."""
 
     def gathered(v: jax.Array, n: int) -> jax.Array:
@@ -166,7 +166,7 @@ def shift_of(v: jax.Array, split: Split, n: int, shift: int, at: int = 1) -> jax
     return lax.slice_in_dim(v, 0, stop - start, axis=at + 1 + 2 * n)
 
 
-def fold_windows(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
+def fold_windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
     """The transpose of `windows`: the overlap-add."""
     parts = []
     for shifts in on_x(splits):
@@ -194,7 +194,7 @@ def on_x(splits: Sequence[Split]) -> Iterator[tuple[int, ...]]:
     return itertools.product(*(range(1 if s.on_y else s.shifts) for s in splits))
 
 
-def shifted(y: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
+def shifted(y: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
     """Gather the shifts of y: (N, *out, g, o) to (N, rows1, y_taps1, ..., g, o)."""
     # One pad for all shifts: with a pad in each, LLVM takes twice as long over the copy.
     most = [split.step * (split.y_taps - 1) for split in splits]
@@ -213,7 +213,7 @@ def shifted(y: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     return gathered(y, 0)
 
 
-def fold_shifted(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
+def fold_shifted(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
     """The transpose of `shifted`."""
     parts = []
     for shifts in itertools.product(*(range(s.y_taps) for s in splits)):

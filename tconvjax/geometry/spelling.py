@@ -33,7 +33,7 @@ def frozen(argument: str, value: Any) -> Any:
     listed: Any = None
     try:
         if getattr(value, "shape", ()):  # an array of integers, NumPy's as a rule
-            listed = value.tolist() if hasattr(value, "tolist") else list(value)
+            listed = list(value)
         elif not isinstance(value, bool):
             return operator.index(value)
     except Exception:  # noqa: BLE001, S110 - a traced or symbolic size has an error of its own
