@@ -60,8 +60,8 @@ EQUIVALENT: dict[str, str] = {
     "first = specs.lhs_spec[1] <= max(specs.lhs_spec[2:])": "no two axes stand in one place",
     "first = specs.lhs_spec[1] < max(specs.lhs_spec[(1):])": "no number is below itself",
     "position = positions[n] + sum(p < positions[n] for p in positions[n + (0) :])": "as above",
-    "places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + (2), 2)": "every second number "
-    "up to an odd one or to that after it",
+    "places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + (2), 2)": "every second "
+    "number up to an odd one or to that after it",
     "pieces = (0)": "one piece and none are both fewer than too many",
     "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
     "of two shifts either side may be gathered",

@@ -362,10 +362,14 @@ def test_phases_are_written_out_where_that_spares_a_transpose() -> None:
     small, spread = (
         Geometry.of_conv((4, 9, 9), (4, 1, 3, 3), groups=4, dilation=d) for d in (1, 2)
     )
-    large = Geometry.of_conv((4, 40, 40), (4, 1, 16, 16), groups=4)
+    most, more = (
+        Geometry.of_conv((4, 40, 40), (4, 1, *kernel), groups=4) for kernel in ((8, 8), (5, 13))
+    )
+    between = layout(("NHCW", "OIHW", "NHCW"), 2)
     chosen = [elementwise._in_phases(*given) for given in (
-        (small, first), (small, last), (spread, first), (large, first))]  # fmt: skip
-    assert chosen == [True, False, False, False]
+        (small, first), (small, last), (spread, first), (most, first), (more, first),
+        (small, between))]  # fmt: skip
+    assert chosen == [True, False, False, True, False, True]
 
 
 @pytest.mark.parametrize("a", [
