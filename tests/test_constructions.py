@@ -66,6 +66,7 @@ def test_the_rule_of_an_entry_gives_the_entries(a: Arguments) -> None:
     for m, n in rng.permutation(places)[:25].tolist():
         assert as_symbols(sympy.Matrix([[lazy[m, n]]]), g)[0] == matrix[m, n]
         assert as_symbols(sympy.Matrix([[lazy.T[n, m]]]), g)[0] == matrix[m, n]
+        assert lazy[m - matrix.rows, n - matrix.cols] == lazy[m, n]  # from the end
 
 
 @pytest.mark.slow
@@ -254,6 +255,27 @@ def test_a_huge_lazy_matrix_costs_nothing() -> None:
     assert lazy[0, 0] == sympy.IndexedBase("w")[1, 1]
     with pytest.raises(GeometryError, match="is the limit; look at a smaller input"):
         lazy.as_explicit()
+
+
+def test_places_count_from_the_end_where_sizes_are_symbols_too() -> None:
+    numbers = {N: 7, K: 3, P: 1}
+    lazy = symbolic.ConvolutionMatrix.of(N, K, padding=P)
+    there = lazy.subs(numbers).as_explicit()
+    for m, n in itertools.product((-1, -2, -7), repeat=2):
+        assert lazy[m, n].subs(numbers) == there[m, n]
+        assert lazy.T[n, m].subs(numbers) == there[m, n]
+        assert (lazy * lazy.T)[m, n].subs(numbers).doit() == (there * there.T)[m, n]
+
+
+@pytest.mark.parametrize("place", ["text", None, "", [0], 0.5, sympy.Rational(1, 2), sympy.I])
+def test_no_place_is_refused(place: Any) -> None:
+    lazy = symbolic.ConvolutionMatrix.of(7, 3)
+    for matrix in (lazy, lazy.T):
+        for key in ((place, 0), (0, place)):
+            with pytest.raises(GeometryError, match=r"^index=.*: rows and columns are whole"):
+                matrix[key]
+        with pytest.raises(IndexError):
+            matrix[99, 0]
 
 
 def test_sizes_that_are_missing_or_wrong_are_named() -> None:

@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import sympy
 from sympy.core.symbol import Str
@@ -25,7 +25,24 @@ MOST_TERMS = 32
 """Terms of a sum over taps that an entry's rule writes out."""
 
 
-class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy has no types
+class _Indexed:
+    """What an expression answers to C[i, j]."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """An entry or a slice; rows and columns below 0 count from the end, as SymPy's do.
+
+        Raises:
+            GeometryError: if a row or a column is no whole number, symbol or expression.
+            IndexError: if there is no such row or column.
+        """
+        given: Any = super()
+        try:
+            return given.__getitem__(key)
+        except (sympy.SympifyError, TypeError):
+            _no_place(key)
+
+
+class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy has no types
     """The matrix of a convolution whose sizes, stride, dilation and padding may be symbols.
 
     C[o i, c j] = w[o, c, t] where t = (j + low - stride*i) / dilation is a tap, and 0 elsewhere
@@ -200,7 +217,8 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
     def _entry(self, i: Any, j: Any, **_: Any) -> Any:
         """The tap that ties output i to input j: a case distinction where sizes are symbols."""
         _, inputs, outputs, groups, _ = self.args
-        i, j = sizing.plain("i", i), sizing.plain("j", j)
+        rows, columns = self.shape
+        i, j = _counted(i, rows), _counted(j, columns)
         if i.is_Integer and j.is_Integer and self.is_numeric and not self._is_short:
             return self._numeric_entry(int(i), int(j))
         o, *outs = sizing.unravelled(i, [outputs, *(a.out_size for a in self.axes)])
@@ -259,7 +277,7 @@ class ConvolutionMatrix(Shown, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy
         return "C"
 
 
-class _Transposed(sympy.Transpose):  # type: ignore[misc]
+class _Transposed(_Indexed, sympy.Transpose):  # type: ignore[misc]
     """C.T, written out from the entries of C that are not zero; SymPy asks for every one."""
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
@@ -269,6 +287,19 @@ class _Transposed(sympy.Transpose):  # type: ignore[misc]
             GeometryError: if a size is still a symbol, or the matrix would not fit.
         """
         return self.arg.as_explicit().T
+
+
+def _counted(place: Any, size: Any) -> Any:
+    """A row or a column counted from the start, which SymPy counts from the end below 0."""
+    place = sizing.plain("index", place)
+    if place.is_integer is False:
+        _no_place(place)
+    return place + size if place.is_negative else place
+
+
+def _no_place(index: Any) -> NoReturn:
+    fail("index", index, "rows and columns are whole numbers, symbols or expressions",
+         "give two of them, as in C[0, 1]")  # fmt: skip
 
 
 def _base(kernel: Any) -> sympy.IndexedBase:
