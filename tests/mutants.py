@@ -63,21 +63,17 @@ _ALGORITHMS = (
     "tests/test_algorithms.py::test_each_side_may_be_gathered[a5]",
     "tests/test_layouts.py::test_empty_arrays_give_empty_or_zero_results",
 )
-_COUNTS = (
-    "tests/test_algorithms.py::test_copies_are_counted_as_they_are_made",
-    "tests/test_algorithms.py::test_operations_are_two_for_each_link_where_there_is_no_border",
-    "tests/test_algorithms.py::test_an_estimate_reads_the_line_of_its_kind",
-    "tests/test_algorithms.py::test_patches_is_kept_unless_another_is_a_tenth_faster",
-    "tests/test_algorithms.py::test_what_is_too_long_to_compile_is_not_considered",
-    "tests/test_algorithms.py::test_each_plan_is_a_value",
-    "tests/test_algorithms.py::test_a_plan_says_which_side_is_gathered",
-    "tests/test_algorithms.py::test_the_side_that_is_gathered_moves_least",
-    "tests/test_algorithms.py::test_terms_are_what_taps_adds_up",
-    "tests/test_algorithms.py::test_without_a_stride_xla_writes_no_zeros",
+_LAID_OUT = tuple(
+    f"tests/test_algorithms.py::test_{law}"
+    for law in (
+        "copies_are_counted_as_they_are_made",
+        "each_plan_is_a_value",
+        "the_side_that_is_gathered_moves_least",
+    )
 )
 _CHOICE = (
-    *_COUNTS,
-    "tests/test_algorithms.py::test_every_candidate_has_an_estimate_or_an_objection",
+    "tests/test_selection.py",
+    *_LAID_OUT,
     "tests/test_lowering.py::test_select_algorithm_is_what_auto_does",
     "tests/test_lowering.py::test_gpus_get_no_form_for_which_xla_writes_zeros_out",
     "tests/test_lowering.py::test_gpus_get_a_product_for_what_cudnn_has_not",
@@ -101,7 +97,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "tconvjax/algorithms/costs.py": _CHOICE,
     "tconvjax/algorithms/blocks.py": _BLOCKS,
     "tconvjax/algorithms/product.py": (
-        *_COUNTS,
+        *_LAID_OUT,
         "tests/test_algorithms.py::test_rows_of_a_block_are_as_many_as_pay",
         "tests/test_algorithms.py::test_channels_stay_first_where_both_have_them_first",
         "tests/test_algorithms.py::test_several_shifts_of_strided_phases_are_added_up",
@@ -131,8 +127,9 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/test_algorithms.py::test_blocks_add_up[a7-40]",
         "tests/test_algorithms.py::test_depthwise_taps_where_the_channels_lie",
         *_SIDES[1:2],
-        "tests/test_algorithms.py::test_terms_are_what_taps_adds_up",
+        "tests/test_selection.py::test_terms_are_what_taps_adds_up",
         "tests/test_algorithms.py::test_chunks_are_no_longer_than_they_need_be",
+        "tests/test_algorithms.py::test_phases_hold_as_many_rows_as_their_stride_leaves",
         "tests/test_algorithms.py::test_phases_are_written_out_where_that_spares_a_transpose",
         "tests/test_algorithms.py::test_taps_add_up_over_chunks_and_over_three_axes",
     ),

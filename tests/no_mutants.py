@@ -63,6 +63,11 @@ EQUIVALENT: dict[str, str] = {
     "places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + (2), 2)": "every second "
     "number up to an odd one or to that after it",
     "pieces = (0)": "one piece and none are both fewer than too many",
+    "pieces = (2)": "as above",
+    'batch = ints("batch", frozen("batch", batch), 1, 0)[(-1)]': "the last of one is the first",
+    "position = positions[n] + sum(p <= positions[n] for p in positions[n + 1 :])": "no two axes "
+    "stand in one place",
+    "if axis.dilation == (0):": "the slices of any dilation are those of the reshape",
     "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
     "of two shifts either side may be gathered",
     "first = -(((span + 1) - axis.low) // stride)": "outputs of zeros more before the first, which "

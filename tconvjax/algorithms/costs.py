@@ -46,7 +46,7 @@ def features(
 
 def line(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any) -> str:
     """Which line of the table holds."""
-    strided = max(geometry.stride, default=1) > 1
+    strided = max(geometry.stride) > 1
     if algorithm == "taps":
         kind = "any"
     elif algorithm == "patches":
