@@ -50,14 +50,14 @@ EQUIVALENT: dict[str, str] = {
         "the first, and JAX takes the last for one that is not there"
         for factors in ("a[(-1)], b[0]", "a[0], b[(-1)]", "a[(1)], b[0]", "a[0], b[(1)]")
     },
-    "first = all(spec[1] <= min(spec[2:]) for spec in (specs.lhs_spec, specs.out_spec))": "no two "
-    "axes stand in one place",
-    "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts >= 1":
+    "first = all((spec[1] <= min(spec[2:])) for spec in (specs.lhs_spec, specs.out_spec))": "no "
+    "two axes stand in one place",
+    "n for n, axis in enumerate(geometry.axes) if Split(axis).even and (Split(axis).shifts >= 1)":
     "a single shift is laid out in one way",
     "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (0)":
     "as above",
     "for count in range(len(even) + (2))": "the first three of two are two",
-    "first = specs.lhs_spec[1] <= max(specs.lhs_spec[2:])": "no two axes stand in one place",
+    "first = (specs.lhs_spec[1] <= max(specs.lhs_spec[2:]))": "no two axes stand in one place",
     "first = specs.lhs_spec[1] < max(specs.lhs_spec[(1):])": "no number is below itself",
     "position = positions[n] + sum(p < positions[n] for p in positions[n + (0) :])": "as above",
     "places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + (2), 2)": "every second "
@@ -65,11 +65,22 @@ EQUIVALENT: dict[str, str] = {
     "pieces = (0)": "one piece and none are both fewer than too many",
     "pieces = (2)": "as above",
     'batch = ints("batch", frozen("batch", batch), 1, 0)[(-1)]': "the last of one is the first",
-    "position = positions[n] + sum(p <= positions[n] for p in positions[n + 1 :])": "no two axes "
+    "position = positions[n] + sum((p <= positions[n]) for p in positions[n + 1 :])": "no two axes "
     "stand in one place",
     "if axis.dilation == (0):": "the slices of any dilation are those of the reshape",
     "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
     "of two shifts either side may be gathered",
+    "single = w.shape[-1] == w.shape[-3] == (0)": "then all go the general way",
+    "if (split.axis.kernel_size < split.period):": "of as many taps as phases all are alike, and "
+    "the second kind is left out",
+    "rows, phases = range(1, 2 * rank, 2), range(2, 2 * rank + (2), 2)": "every second number up "
+    "to an odd one or to that after it",
+    "y, jnp.zeros((), y.dtype), [(0, 0, 0)] * 2 + [(0, (1), s - 1) for s in geometry.stride]":
+    "zeros more behind the last",
+    **{
+        f"out = jnp.zeros(shape, operands[({n})].dtype)": "both operands have one dtype"
+        for n in (-1, 1)
+    },
     "first = -(((span + 1) - axis.low) // stride)": "outputs of zeros more before the first, which "
     "write nothing",
     "firsts = [s.axis.low // s.axis.stride - ((s.shifts + 1)) for s in splits]": "as above",
@@ -93,6 +104,8 @@ SPEED_ALONE = frozenset(
         "MOST_TAPS = 64",
         "LEAST = 2**14",
         "WHOLE = 2**21",
+        "LARGER = 2**7",
+        "if order != tuple(range(v.ndim)):",
         "MOST = 2**20",
         "if not on_a_cpu() or (isinstance(a.size, int) and a.size < LEAST):",
         "return w.reshape(shape) if _as_it_lies(w.shape, order) else apart(lax.reshape, w, shape)",

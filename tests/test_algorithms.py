@@ -14,9 +14,18 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from jax import export
 
 import tconvjax as tc
-from tconvjax.algorithms import ALGORITHMS, apart, blocks, costs, elementwise, product
+from tconvjax.algorithms import (
+    ALGORITHMS,
+    apart,
+    blocks,
+    convolutions,
+    costs,
+    elementwise,
+    product,
+)
 from tconvjax.algorithms.splitting import Split, shifted
 from tconvjax.forward import ROLES, layout, spec_of
 from tconvjax.geometry import Geometry
@@ -189,12 +198,85 @@ def test_images_are_taken_apart_where_there_are_several(
         seen.append(a)
         return jnp.zeros((a.shape[0], *geometry.out_shape))
 
-    for size in (10 // images, 11):  # all at once where they fit; an image never falls apart
+    for size in (10 // images, 5, 11):  # all at once where they fit; an image never falls apart
         seen.clear()
         blocks.by_images(whole, "conv", x, w, g, layout(None, 1), size)
-        at_once = images == 1 or size < 11
+        at_once = images == 1 or size * images <= 10
         assert (seen[0] is x) == at_once
         assert seen[0].shape[0] == (images if at_once else 1)
+
+
+@pytest.mark.parametrize(("images", "size", "most", "share"), [(5, 4, 10, 2), (9, 2, 11, 5)])
+def test_blocks_of_images_are_as_even_as_can_be(
+    images: int, size: int, most: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "WHOLE", most)
+    monkeypatch.setattr(blocks, "MOST", most)
+    g = Geometry.of_conv((1, 4), (1, 1, 2))
+    x, w, seen = jnp.ones((images, 1, 4)), jnp.ones((1, 1, 2)), []
+
+    def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
+        seen.append(a.shape[0])
+        return jnp.zeros((a.shape[0], *geometry.out_shape))
+
+    blocks.by_images(whole, "conv", x, w, g, layout(None, 1), size)
+    assert set(seen) == {share, images % share}
+    seen.clear()
+    monkeypatch.setattr(blocks, "automatic_devices", lambda _: 2)  # which XLA spreads images over
+    blocks.by_images(whole, "conv", x, w, g, layout(None, 1), size)
+    assert seen == [images]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("k", "steps"),
+    [
+        (1, {"stride": 2}),
+        (2, {"stride": 2, "padding": 1}),
+        (4, {"stride": 2, "padding": 1}),
+        (3, {"stride": 3, "padding": ((2, 0),)}),
+        (3, {"dilation": 2, "padding": ((0, 3),)}),
+        (5, {"stride": 2, "padding": ((3, -1),)}),
+    ],
+)
+def test_a_block_of_rows_reads_the_outputs_that_write_it(
+    k: int, steps: dict[str, Any], count: int
+) -> None:
+    g = Geometry.of_conv((1, 13), (1, 1, k), **steps)
+    axis, sizes = g.axes[0], []
+    y, w = jnp.zeros((1, *g.out_shape)), jnp.zeros(g.kernel_shape)
+
+    def writes(u: int, first: int, size: int) -> bool:
+        return any(
+            0 <= axis.stride * u + axis.dilation * t - axis.low - first < size for t in range(k)
+        )
+
+    def whole(a: jax.Array, b: jax.Array, part: Geometry) -> jax.Array:
+        sizes.append((part.axes[0].in_size, part.axes[0].out_size))
+        return jnp.zeros((1, *part.in_shape))
+
+    def rows(y: jax.Array, w: jax.Array) -> jax.Array:
+        return blocks.by_rows(whole, "conv_transpose", y, w, g, layout(None, 1), count)
+
+    made = made_by("pad", rows, y, w)
+    for size, outputs in set(sizes):
+        reach = [u for u in range(-20, 20) if writes(u, 0, size)]
+        assert outputs == max(reach) - min(reach) + 1
+    everything = [u for u in range(-20, 20) if writes(u, 0, axis.in_size)]
+    length = max(everything) - min(everything) + 1
+    assert made == [(1, 1, length)] * (length != axis.out_size)
+
+
+@pytest.mark.parametrize("a", [
+    Arguments(1, 2, 2, (8,), (2,), (2,), ((0, 0),), (1,), 1),
+    Arguments(1, 1, 2, (7,), (1,), (3,), ((0, 0),), (1,), 1),  # a block of one row and one output
+    Arguments(1, 1, 2, (7,), (2,), (1,), ((1, 0),), (1,), 1),
+])  # fmt: skip
+def test_blocks_of_one_output_add_up(a: Arguments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "WHOLE", 0)
+    monkeypatch.setattr(blocks, "MOST", 1)
+    monkeypatch.setattr(product, "REPEATED", math.inf)
+    assert_loops(a)
 
 
 def test_the_side_that_is_gathered_moves_least() -> None:
@@ -265,7 +347,9 @@ def test_phases_are_written_out_where_that_spares_a_transpose() -> None:
     Arguments(1, 2, 2, (23,), (3,), (1,), ((0, 0),), (1,), 2),  # more products than chunks
     Arguments(1, 2, 2, (21, 3), (2, 2), (1, 1), ((1, 0), (0, 0)), (1, 1), 2),
     Arguments(1, 4, 4, (9,), (3,), (2,), ((1, 1),), (1,), 2),  # two channels a group, both ways
-    Arguments(1, 2, 1, (5,), (1,), (1,), ((0, 0),), (1,), 1),  # and two in alone, of one tap
+    Arguments(1, 2, 1, (5,), (1,), (1,), ((0, 0),), (1,), 1),  # two in alone, or two out
+    Arguments(1, 1, 2, (5,), (1,), (1,), ((0, 0),), (1,), 1),
+    Arguments(1, 1, 2, (5,), (2,), (1,), ((0, 0),), (1,), 1),
     Arguments(1, 2, 4, (4, 5, 6), (2, 3, 2), (1, 2, 2), ((1, 0), (0, 1), (0, 0)), (1, 1, 2), 2),
 ])  # fmt: skip
 def test_taps_add_up_over_chunks_and_over_three_axes(a: Arguments) -> None:
@@ -306,13 +390,16 @@ def test_no_more_zeros_are_laid_out_than_are_read(a: Arguments) -> None:
 
 
 def test_phases_hold_as_many_rows_as_their_stride_leaves() -> None:
-    for size, stride, rows in ((9, 2, 5), (9, 3, 3), (10, 3, 4), (7, 1, 7)):
-        g = Geometry.of_conv((3, size), (3, 1, 4), stride=stride, padding=2, groups=3)
-        splits, y, w = tuple(map(Split, g.axes)), jnp.ones((1, *g.out_shape)), jnp.ones((4, 3))
-        made = made_by(
-            "mul", lambda y, w, s=splits: elementwise._depthwise_transpose(y, w, s, (0, 1, 2)), y, w
-        )
-        assert made == [(1, 3, rows)] * 4
+    for size, stride, low, rows in ((9, 2, 2, 5), (9, 3, 3, 3), (10, 3, 0, 4), (7, 1, 2, 7)):
+        g = Geometry.of_conv((3, size), (3, 1, 4), stride=stride, padding=low, groups=3)
+        (split,), y, w = map(Split, g.axes), jnp.ones((1, *g.out_shape)), jnp.ones((4, 3))
+
+        def transpose(y: jax.Array, w: jax.Array, split: Split = split) -> jax.Array:
+            return elementwise._depthwise_transpose(y, w, (split,), (0, 1, 2))
+
+        assert made_by("mul", transpose, y, w) == [(1, 3, rows)] * 4
+        length = rows + split.shifts - 1
+        assert made_by("pad", transpose, y, w) == [(1, 3, length)] * (length != y.shape[2])
 
 
 # -- how "patches" lays out, and in how many rows --------------------------------------------------
@@ -358,6 +445,13 @@ def test_rows_of_a_block_are_as_many_as_pay(
     assert cut == ([rows] if rows < g.out_size[0] else [])
 
 
+def test_what_fits_at_once_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "MOST", 100)
+    for whole, rows in ((400, 100), (399, 25)):
+        monkeypatch.setattr(blocks, "WHOLE", whole)
+        assert product.rows_of_a_block(NARROW) == rows
+
+
 def test_channels_stay_first_where_both_have_them_first() -> None:
     g = Geometry.of_conv((1, 5, 5), (1, 1, 3, 3))
 
@@ -393,3 +487,35 @@ def test_a_transpose_that_moves_nothing_is_known() -> None:
             moved = there.transpose(order)
             stays = bool((moved.ravel() == there.ravel()).all())
             assert product._as_it_lies(moved.shape, order) == stays
+
+
+# -- where XLA's own convolution is not what is wanted ---------------------------------------------
+
+
+def test_groups_are_mixed_where_there_are_some_of_several_channels_on_a_cpu() -> None:
+    def mixes(groups: int, inside: int, out: int, batch: Any = 2) -> bool:
+        g = Geometry.of_conv((groups * inside, 9), (groups * out, inside, 3), groups=groups)
+        x: Any = jax.ShapeDtypeStruct((batch, *g.in_shape), jnp.float32)
+        return convolutions._mixes_groups(g, x)
+
+    (unknown,) = export.symbolic_shape("n")
+    assert mixes(2, 2, 2)
+    assert mixes(2, 1, 2)
+    assert not mixes(1, 2, 2)
+    assert not mixes(1, 1, 1)
+    assert not mixes(2, 1, 1)
+    assert not mixes(2, 2, 2, unknown)
+    with apart.together():
+        assert not mixes(2, 2, 2)
+
+
+def test_phases_of_one_kind_are_one_convolution() -> None:
+    def one(*axes: tuple[int, int]) -> bool:
+        shape, strides = [k for k, _ in axes], [s for _, s in axes]
+        g = Geometry.of_conv((1, *(12 for _ in axes)), (1, 1, *shape), stride=strides)
+        return convolutions.in_one_part(g)
+
+    assert [one((k, 2)) for k in (1, 2, 3, 4, 5)] == [True, True, False, True, False]
+    assert one((4, 2), (3, 3))
+    assert not one((4, 2), (3, 2))
+    assert not one((3, 2), (4, 2))

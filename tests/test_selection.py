@@ -36,14 +36,15 @@ def test_operations_are_two_for_each_link_where_there_is_no_border(a: Arguments)
     g = a.geometry
     links = sum(1 for _ in tc.links(g))
     for algorithm, partial in itertools.product(ALGORITHMS, ROLES):
-        counted = costs.operations(algorithm, partial, g, 2)
+        counted = costs.operations(algorithm, partial, g, 3)
+        assert costs.features(algorithm, partial, g, 3)[::3] == (counted, 1)
         if partial != "conv_transpose" or algorithm in ("patches", "taps"):
-            assert counted == 4 * links
+            assert counted == 6 * links
         elif algorithm == "direct":  # as many places as the input has, zeros among them
-            assert counted * math.prod(g.out_size) == 4 * links * math.prod(g.in_size)
+            assert counted * math.prod(g.out_size) == 6 * links * math.prod(g.in_size)
         else:  # the rows that some output reads
             rows = math.prod(split.all_rows for split in map(Split, g.axes))
-            assert counted * math.prod(g.out_size) == 4 * links * rows
+            assert counted * math.prod(g.out_size) == 6 * links * rows
     assert costs.elements("polyphase", g, 2) - costs.elements("direct", g, 2) == (
         2 * math.prod(g.in_shape) + math.prod(g.kernel_shape)
     )
