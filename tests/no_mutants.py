@@ -100,6 +100,7 @@ SPEED_ALONE = frozenset(
         "MOST_PIECES = 128",
         "MOST_PAIRS = 16",
         "MARGIN = 0.9",
+        'if exact or (partial == "kernel_gradient" and _mixes_groups(geometry, a)):',
         "CHUNKS = 8",
         "MOST_TAPS = 64",
         "LEAST = 2**14",

@@ -271,6 +271,7 @@ def test_a_block_of_rows_reads_the_outputs_that_write_it(
     Arguments(1, 2, 2, (8,), (2,), (2,), ((0, 0),), (1,), 1),
     Arguments(1, 1, 2, (7,), (1,), (3,), ((0, 0),), (1,), 1),  # a block of one row and one output
     Arguments(1, 1, 2, (7,), (2,), (1,), ((1, 0),), (1,), 1),
+    Arguments(1, 1, 1, (1, 1), (1, 1), (2, 1), ((1, 1), (0, 0)), (2, 1), 1),  # and one of none
 ])  # fmt: skip
 def test_blocks_of_one_output_add_up(a: Arguments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "WHOLE", 0)
