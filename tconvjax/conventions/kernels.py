@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from tconvjax.geometry import Words, fail, group_count
+from tconvjax.geometry import Words, fail, group_count, whole
+
+MOST_AXES = 62
+"""Of a kernel: NumPy's arrays have two more, for the channels."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,17 @@ class KernelLayout:
     axes: str
     backwards: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse letters that are no axes of a kernel."""
+        if not isinstance(self.axes, str) or sorted(self.axes) != sorted("CM*"):
+            fail("axes", self.axes, "they are the letters C, M and *, in some order", "give 'CM*'")
+        if not isinstance(self.backwards, bool):
+            fail("backwards", self.backwards, "it is yes or no", "give True or False")
+
     def spec(self, rank: int) -> tuple[int, ...]:
         """The positions of C, M and the taps."""
+        if not 1 <= whole("rank", rank) <= MOST_AXES:
+            fail("rank", rank, f"a kernel has from 1 to {MOST_AXES} spatial axes", "give as many")
         taps = self.axes.index("*")
         after = {letter: self.axes.index(letter) for letter in "CM"}
         moved = {letter: n + (rank - 1 if n > taps else 0) for letter, n in after.items()}
@@ -43,7 +55,7 @@ class KernelLayout:
     def words(self, groups: int) -> str:
         """The shape, for people."""
         grouped = {"C": "C", "M": "M"}
-        if groups > 1:
+        if group_count(groups) > 1:
             grouped["C" if self.backwards else "M"] += f" / {groups}"
         letters = {**grouped, "*": "*kernel_size"}
         return f"({', '.join(letters[letter] for letter in self.axes)})"

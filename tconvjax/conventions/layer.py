@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from tconvjax.conventions.kernels import KERNELS, KernelLayout
-from tconvjax.geometry import fail, frozen, ints
+from tconvjax.geometry import check_numbers, fail, frozen, group_count, ints, whole
 
 Arguments: TypeAlias = Mapping[str, Any]
 """A layer's arguments, by the names that a framework gives them."""
@@ -41,6 +41,11 @@ class Crop:
     low: int = 0
     high: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what is no axis of a layer."""
+        steps = {"kernel_size": 1, "stride": 1, "dilation": 1}
+        check_numbers(self, {**steps, "low": None, "high": None})
+
     @property
     def span(self) -> int:
         """Result elements that one stamp covers, from its first tap to its last."""
@@ -53,7 +58,7 @@ class Crop:
 
     def size(self, n: int) -> int:
         """The elements of the result of n elements."""
-        return self.stride * (n - 1) + self.span - self.low - self.high
+        return self.stride * (whole("n", n) - 1) + self.span - self.low - self.high
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,17 @@ class Layer:
     mode: Literal["zeros", "circular"] = "zeros"
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what is no layer."""
+        axes = self.axes
+        if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Crop) for a in axes):
+            fail("axes", axes, "a layer has one Crop or more", "give a tuple of Crop")
+        group_count(self.groups)
+        if not isinstance(self.mode, str) or self.mode not in ("zeros", "circular"):
+            fail("mode", self.mode, "the modes are zeros and circular", "use one of them")
+        if not isinstance(self.about, Mapping):
+            fail("about", self.about, "it holds what does not decide the values", "give a dict")
+
     @property
     def rank(self) -> int:
         """The number of spatial axes."""
@@ -80,6 +96,9 @@ class Layer:
 
     def each(self, name: str) -> tuple[Any, ...]:
         """One attribute of every axis."""
+        names = (*Crop.__dataclass_fields__, "span", "around_dilated")
+        if not isinstance(name, str) or name not in names:
+            fail("name", name, f"a Crop has {', '.join(names)}", "give one of them")
         return tuple(getattr(axis, name) for axis in self.axes)
 
     @property

@@ -12,7 +12,16 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 *forward* convolution; a transposed convolution reads ``out_size`` elements and gives ``in_size``.
 """
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, GeometryError, PaddingMode, Words, fail
+from tconvjax.geometry.axis import (
+    PADDING_MODES,
+    Axis,
+    GeometryError,
+    PaddingMode,
+    Words,
+    check_numbers,
+    fail,
+    whole,
+)
 from tconvjax.geometry.checking import checked
 from tconvjax.geometry.shapes import Geometry, Link, in_sizes, links, out_size
 from tconvjax.geometry.spelling import (
@@ -37,6 +46,7 @@ __all__ = [
     "Padding",
     "PaddingMode",
     "Words",
+    "check_numbers",
     "checked",
     "conv_pads",
     "fail",
@@ -47,4 +57,5 @@ __all__ = [
     "links",
     "out_size",
     "pads",
+    "whole",
 ]

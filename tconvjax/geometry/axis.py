@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
 PADDING_MODES: tuple[PaddingMode, ...] = ("zeros", "circular", "reflect", "replicate")
@@ -30,6 +31,33 @@ class Words(str):
 def fail(argument: str, value: object, rule: str, remedy: str) -> NoReturn:
     """Raise GeometryError with the four parts of a message."""
     raise GeometryError(f"{argument}={value!r}: {rule}; {remedy}")
+
+
+def whole(argument: str, value: Any) -> int:
+    """A whole number, NumPy's among them, as an int."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except Exception:  # noqa: BLE001, S110 - a traced or symbolic size has an error of its own
+        pass
+    return fail(argument, value, "it must be a whole number that is known before tracing",
+                "give a Python int")  # fmt: skip
+
+
+def place(argument: str, value: Any, size: int) -> int:
+    """A place among so many, counted from 0."""
+    number = whole(argument, value)
+    if not 0 <= number < size:
+        fail(argument, number, f"there are {size} places, counted from 0", "give one of them")
+    return number
+
+
+def check_numbers(owner: object, least: Mapping[str, int | None]) -> None:
+    """Refuse a field that is no int, or is one below its least value."""
+    for name, bound in least.items():
+        value = getattr(owner, name)
+        if not isinstance(value, int) or (bound is not None and value < bound):
+            fail(name, value, f"it must be a whole number{_at_least(bound)}", "give an int")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +87,8 @@ class Axis:
 
     def __post_init__(self) -> None:
         """Refuse what is no axis, however it came about."""
-        least = {"in_size": 0, "out_size": 0, "kernel_size": 1, "stride": 1, "dilation": 1}
-        for name in (*least, "low"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or (name in least and value < least[name]):
-                fail(name, value, f"it must be a whole number{_at_least(least.get(name))}",
-                     "give an int")  # fmt: skip
+        sizes = {"in_size": 0, "out_size": 0, "kernel_size": 1}
+        check_numbers(self, {**sizes, "stride": 1, "dilation": 1, "low": None})
         if not isinstance(self.mode, str) or self.mode not in PADDING_MODES:
             fail("mode", self.mode, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
 
@@ -88,7 +112,13 @@ class Axis:
 
         Returns:
             An index below ``in_size``, or None.
+
+        Raises:
+            GeometryError: if the position is no whole number.
         """
+        return self._source(whole("position", position))
+
+    def _source(self, position: int) -> int | None:
         size = self.in_size
         if 0 <= position < size:
             return position
@@ -105,7 +135,7 @@ class Axis:
         """Every (output i, input j, tap t) with j = stride * i + dilation * t - low, in order."""
         for i in range(self.out_size):
             for t in range(self.kernel_size):
-                j = self.source(self.stride * i + self.dilation * t - self.low)
+                j = self._source(self.stride * i + self.dilation * t - self.low)
                 if j is not None:
                     yield i, j, t
 
@@ -118,13 +148,20 @@ class Axis:
 
         Returns:
             None or one of them; more where the border copies the element.
+
+        Raises:
+            GeometryError: if there is no such output or input.
         """
+        output, source = (
+            place("output", output, self.out_size),
+            place("source", source, self.in_size),
+        )
         if self.mode == "zeros":
             tap, rest = divmod(source + self.low - self.stride * output, self.dilation)
             return (tap,) if rest == 0 and 0 <= tap < self.kernel_size else ()
         first = self.stride * output - self.low
         return tuple(
-            t for t in range(self.kernel_size) if self.source(first + self.dilation * t) == source
+            t for t in range(self.kernel_size) if self._source(first + self.dilation * t) == source
         )
 
     @property
@@ -144,7 +181,7 @@ class Axis:
         """
         runs: list[tuple[int, int, int]] = []
         for position in range(-self.low, self.in_size + self.high):
-            source = self.source(position)
+            source = self._source(position)
             if source is None:
                 fail("padding_mode", self.mode, "an empty axis has no element to copy into its "
                      "padding", "use padding 0 or padding_mode='zeros'")  # fmt: skip

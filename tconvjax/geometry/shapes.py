@@ -104,10 +104,15 @@ class Geometry(Shown):
         Returns:
             Indices (o, c within its group, *t) of ``kernel_shape``, in order.
 
+        Raises:
+            GeometryError: if there is no such output or input.
+
         Examples:
             >>> Geometry.of_conv((1, 5), (1, 1, 3), stride=2).taps_between((0, 1), (0, 3))
             ((0, 0, 1),)
         """
+        output = spelling.places("output", output, self.out_shape)
+        source = spelling.places("source", source, self.in_shape)
         group, within = divmod(source[0], self.kernel_shape[1])
         if output[0] // (self.out_channels // self.groups) != group:
             return ()

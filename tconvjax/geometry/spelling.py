@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, Words, fail
+from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, Words, fail, place, whole
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
 MOST_LISTED = 2**20
@@ -30,18 +29,20 @@ def frozen(argument: str, value: Any) -> Any:
         return value
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return tuple(frozen(argument, item) for item in value)
-    listed: Any = None
     try:
-        if getattr(value, "shape", ()):  # an array of integers, NumPy's as a rule
-            listed = list(value)
-        elif not isinstance(value, bool):
-            return operator.index(value)
-    except Exception:  # noqa: BLE001, S110 - a traced or symbolic size has an error of its own
-        pass
-    if listed is not None:
-        return frozen(argument, listed)
-    return fail(argument, value, "it must be a whole number that is known before tracing",
-                "give a Python int")  # fmt: skip
+        listed = list(value) if getattr(value, "shape", ()) else None  # NumPy's integers as a rule
+    except Exception:  # noqa: BLE001 - a traced or symbolic array has an error of its own
+        listed = None
+    return whole(argument, value) if listed is None else frozen(argument, listed)
+
+
+def places(argument: str, value: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    """An index of an array of this shape."""
+    index = frozen(argument, value)
+    if not isinstance(index, tuple) or len(index) != len(shape):
+        fail(argument, value, f"it is an index of an array of shape {tuple(shape)}",
+             "give a whole number for each axis, that of the channel first")  # fmt: skip
+    return tuple(place(argument, n, size) for n, size in zip(index, shape, strict=True))
 
 
 def ints(argument: str, value: Any, rank: int, least: int) -> tuple[int, ...]:

@@ -6,12 +6,12 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import sympy
 from sympy.core.symbol import Str
 
-from tconvjax.geometry import PADDING_MODES, Axis, Geometry, checked, fail
+from tconvjax.geometry import PADDING_MODES, Axis, Geometry, checked, fail, whole
 from tconvjax.geometry.notebook import Shown
 from tconvjax.symbolic import sizes as sizing
 from tconvjax.symbolic.explicit import check_size, conv_matrix
@@ -36,10 +36,9 @@ class _Indexed:
             IndexError: if there is no such row or column.
         """
         given: Any = super()
-        try:
-            return given.__getitem__(key)
-        except (sympy.SympifyError, TypeError):
-            _no_place(key)
+        several = isinstance(key, tuple)
+        read = tuple(map(_read, key if several else (key,)))
+        return given.__getitem__(read if several else read[0])
 
 
 class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy has no types
@@ -218,7 +217,7 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """The tap that ties output i to input j: a case distinction where sizes are symbols."""
         _, inputs, outputs, groups, _ = self.args
         rows, columns = self.shape
-        i, j = _counted(i, rows), _counted(j, columns)
+        i, j = _from_start(i, rows), _from_start(j, columns)
         if i.is_Integer and j.is_Integer and self.is_numeric and not self._is_short:
             return self._numeric_entry(int(i), int(j))
         o, *outs = sizing.unravelled(i, [outputs, *(a.out_size for a in self.axes)])
@@ -289,17 +288,22 @@ class _Transposed(_Indexed, sympy.Transpose):  # type: ignore[misc]
         return self.arg.as_explicit().T
 
 
-def _counted(place: Any, size: Any) -> Any:
+def _read(place: Any) -> Any:
+    """A row or a column, or a slice of them."""
+    if isinstance(place, slice):
+        return place
+    if not isinstance(place, sympy.Basic):
+        return sympy.Integer(whole("index", place))
+    if getattr(place, "is_integer", False) is False:
+        fail("index", place, "rows and columns are whole numbers, symbols or expressions",
+             "give two of them, as in C[0, 1]")  # fmt: skip
+    return place
+
+
+def _from_start(place: Any, size: Any) -> Any:
     """A row or a column counted from the start, which SymPy counts from the end below 0."""
     place = sizing.plain("index", place)
-    if place.is_integer is False:
-        _no_place(place)
     return place + size if place.is_negative else place
-
-
-def _no_place(index: Any) -> NoReturn:
-    fail("index", index, "rows and columns are whole numbers, symbols or expressions",
-         "give two of them, as in C[0, 1]")  # fmt: skip
 
 
 def _base(kernel: Any) -> sympy.IndexedBase:
