@@ -14,7 +14,7 @@ from tconvjax.conventions.cropping import circular
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid, without_groups
 from tconvjax.forward import Precision
-from tconvjax.geometry import PADDING_MODES, Ints, Words, fail
+from tconvjax.geometry import PADDING_MODES, Ints, Words, fail, frozen, ints
 from tconvjax.operands import arrays, flag
 
 
@@ -47,8 +47,7 @@ def forward_arguments(layer: Any) -> dict[str, Any]:
     """
     rank, padding, mode = len(layer.kernel_size), layer.padding, "zeros"
     if isinstance(padding, str) and padding.lower() in PADDING_MODES[1:]:
-        steps = layer.kernel_dilation
-        steps = (steps,) * rank if isinstance(steps, int) else steps
+        steps = ints("kernel_dilation", frozen("kernel_dilation", layer.kernel_dilation), rank, 1)
         totals = [d * (k - 1) for d, k in zip(steps, layer.kernel_size, strict=True)]
         mode, padding = padding.lower(), [(n // 2, n - n // 2) for n in totals]
     data = (0, rank + 1, *range(1, rank + 1))

@@ -12,7 +12,11 @@ from equinox import field
 
 import tconvjax
 from tconvjax.conventions import equinox_conv_transpose, relaid
-from tconvjax.geometry import Ints, Padding, fail, frozen, ints
+from tconvjax.geometry import PADDING_MODES, Ints, Padding, fail, frozen, ints, pads
+from tconvjax.layers.checking import axes, check_channels, lowered
+from tconvjax.operands import flag
+from tconvjax.upsampling.images import dtype_of
+from tconvjax.upsampling.initializers import random_key, uniform
 
 
 class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
@@ -24,9 +28,9 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
     in_channels: int = field(static=True)
     out_channels: int = field(static=True)
     kernel_size: tuple[int, ...] = field(static=True)
-    stride: Ints = field(static=True)
+    stride: tuple[int, ...] = field(static=True)
     padding: Padding = field(static=True)
-    dilation: Ints = field(static=True)
+    dilation: tuple[int, ...] = field(static=True)
     groups: int = field(static=True)
     use_bias: bool = field(static=True)
     padding_mode: str = field(static=True)
@@ -36,19 +40,25 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1,
         use_bias: bool = True, padding_mode: str = "ZEROS", dtype: Any = None, *, key: jax.Array,
     ) -> None:  # fmt: skip
-        self.num_spatial_dims, self.groups, self.use_bias = num_spatial_dims, groups, use_bias
+        rank = axes("num_spatial_dims", num_spatial_dims)
+        steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        self.kernel_size, self.stride, self.dilation = (
+            ints(name, frozen(name, value), rank, 1) for name, value in steps.items()
+        )
+        check_channels(self.kernel_size, ("groups", groups), in_channels=in_channels,
+                       out_channels=out_channels)  # fmt: skip
+        self.num_spatial_dims, self.groups = rank, groups
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size = ints("kernel_size", frozen("kernel_size", kernel_size),
-                                num_spatial_dims, 1)  # fmt: skip
-        self.stride, self.dilation = frozen("stride", stride), frozen("dilation", dilation)
         self.padding = padding.upper() if isinstance(padding, str) else frozen("padding", padding)
-        self.padding_mode = padding_mode.lower()
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        pads(self.padding, rank)
+        self.padding_mode = lowered("padding_mode", padding_mode, PADDING_MODES)
+        dtype = jnp.result_type(float) if dtype is None else dtype_of("dtype", dtype)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
-        keys, limit = jax.random.split(key), 1 / math.sqrt(math.prod(shape[1:]))
-        self.weight = jax.random.uniform(keys[0], shape, dtype, -limit, limit)
-        bias = jax.random.uniform(keys[1], (out_channels,), dtype, -limit, limit)
-        self.bias = bias.reshape(-1, *[1] * num_spatial_dims) if use_bias else None
+        self.use_bias = flag("use_bias", use_bias)
+        keys, limit = jax.random.split(random_key(key)), 1 / math.sqrt(math.prod(shape[1:]))
+        self.weight = uniform(keys[0], shape, dtype, limit)
+        bias = uniform(keys[1], (out_channels,), dtype, limit)
+        self.bias = bias.reshape(-1, *[1] * rank) if self.use_bias else None
 
     def _given(self) -> dict[str, Any]:
         names = ("stride", "padding", "dilation", "groups", "padding_mode")
@@ -66,16 +76,18 @@ class ConvTranspose(Conv):
     With ``original=True`` all is read as ``equinox.nn.ConvTranspose`` reads it, the weight too.
     """
 
-    output_padding: Ints = field(static=True)
+    output_padding: tuple[int, ...] = field(static=True)
     kernel_layout: str = field(static=True)
 
     def __init__(self, num_spatial_dims: int, in_channels: int, out_channels: int,
                  kernel_size: Ints, stride: Ints = 1, padding: Padding = 0,
                  output_padding: Ints = 0, *args: Any, original: bool = False,
                  **given: Any) -> None:  # fmt: skip
+        original = flag("original", original)
         super().__init__(num_spatial_dims, in_channels, out_channels, kernel_size, stride, padding,
                          *args, **given)  # fmt: skip
-        self.output_padding = frozen("output_padding", output_padding)
+        extra = frozen("output_padding", output_padding)
+        self.output_padding = ints("output_padding", extra, self.num_spatial_dims, 0)
         self.kernel_layout = "equinox" if original else "tconvjax"
         self.weight = relaid(self.weight, "equinox", self.kernel_layout, self.groups)
 

@@ -13,7 +13,10 @@ from flax.nnx.nn.dtypes import promote_dtype as promote
 import tconvjax
 from tconvjax.conventions import flax_conv_transpose, relaid
 from tconvjax.conventions.flax import forward_arguments
-from tconvjax.geometry import Ints, Padding, fail
+from tconvjax.geometry import Ints, Padding, fail, frozen
+from tconvjax.layers import checking
+from tconvjax.operands import flag
+from tconvjax.upsampling.images import dtype_of
 
 
 class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
@@ -28,16 +31,25 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
         preferred_element_type: Any = None, rngs: nnx.Rngs, kernel_metadata: Any = None,
         bias_metadata: Any = None,
     ) -> None:  # fmt: skip
-        self.kernel_size = (kernel_size,) if isinstance(kernel_size, int) else tuple(kernel_size)
-        self.in_features, self.out_features, self.strides = in_features, out_features, strides or 1
-        self.padding, self.kernel_dilation = padding, kernel_dilation or 1
-        self.feature_group_count, self.use_bias, self.mask = feature_group_count, use_bias, mask
-        self.dtype, self.param_dtype, self.precision = dtype, param_dtype, precision
+        checking.check_functions(kernel_init=kernel_init, bias_init=bias_init,
+                                 promote_dtype=promote_dtype)  # fmt: skip
+        self.kernel_size, groups = checking.taps(kernel_size), feature_group_count
+        checking.check_channels(self.kernel_size, ("feature_group_count", groups),
+                                in_features=in_features, out_features=out_features)  # fmt: skip
+        self.in_features, self.out_features, self.padding = in_features, out_features, padding
+        self.strides = 1 if strides is None else frozen("strides", strides)
+        given = 1 if kernel_dilation is None else frozen("kernel_dilation", kernel_dilation)
+        self.kernel_dilation, self.feature_group_count, self.mask = given, groups, mask
+        self.dtype = None if dtype is None else dtype_of("dtype", dtype)
+        self.param_dtype, self.precision = dtype_of("param_dtype", param_dtype), precision
         self.promote_dtype, self.preferred_element_type = promote_dtype, preferred_element_type
-        kernel = self._initial(kernel_init, rngs.params())
-        self.kernel = nnx.Param(kernel, **kernel_metadata or {})
-        bias = bias_init(rngs.params(), (out_features,), param_dtype) if use_bias else None
-        self.bias = nnx.data(None) if bias is None else nnx.Param(bias, **bias_metadata or {})
+        draw, self.use_bias = checking.keys_of(rngs), flag("use_bias", use_bias)
+        kernel = self._initial(kernel_init, draw())
+        checking.check_mask(mask, kernel)
+        self.kernel = nnx.Param(kernel, **checking.metadata("kernel_metadata", kernel_metadata))
+        kept = checking.metadata("bias_metadata", bias_metadata)
+        bias = bias_init(draw(), (out_features,), self.param_dtype) if self.use_bias else None
+        self.bias = nnx.data(None) if bias is None else nnx.Param(bias, **kept)
 
     def _initial(self, init: Any, key: jax.Array) -> jax.Array:
         ends = (self.in_features // self.feature_group_count, self.out_features)
@@ -46,6 +58,7 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
     def _arrays(self, inputs: Any) -> Any:
         kernel = self.kernel[...] if self.mask is None else self.kernel[...] * self.mask
         bias = None if self.bias is None else self.bias[...]
+        inputs = checking.array("inputs", inputs)
         return self.promote_dtype((inputs, kernel, bias), dtype=self.dtype)
 
     def __call__(self, inputs: Any) -> jax.Array:
@@ -61,7 +74,10 @@ class ConvTranspose(Conv):
 
     def __init__(self, *args: Any, output_padding: Ints = 0, transpose_kernel: bool = False,
                  original: bool = False, **given: Any) -> None:  # fmt: skip
-        beyond_flax = output_padding or given.get("feature_group_count", 1) > 1
+        groups = checking.at_least_one("feature_group_count", given.get("feature_group_count", 1))
+        output_padding = frozen("output_padding", output_padding)
+        transpose_kernel = flag("transpose_kernel", transpose_kernel)
+        original, beyond_flax = flag("original", original), output_padding or groups > 1
         if beyond_flax if original else transpose_kernel:
             fail("original", original, "transpose_kernel is Flax's, groups and output_padding are "
                  "not", "give original=True with the first, False with the others")  # fmt: skip

@@ -103,13 +103,13 @@ def icnr_init(
         if across:
             _check_divides(factors, shape[2:], shape)
             taps = [k // f for k, f in zip(shape[2:], factors, strict=True)]
-            w = init(_key(key), (*shape[:2], *taps), dtype_of("dtype", dtype))
+            w = init(random_key(key), (*shape[:2], *taps), dtype_of("dtype", dtype))
             for axis, f in enumerate(factors):
                 w = jnp.repeat(w, f, axis + 2)
             return w
         phases = math.prod(factors)
         _check_divides((phases,), shape[:1], shape)
-        w = init(_key(key), (shape[0] // phases, *shape[1:]), dtype_of("dtype", dtype))
+        w = init(random_key(key), (shape[0] // phases, *shape[1:]), dtype_of("dtype", dtype))
         return jnp.repeat(w, phases, 0) if order == "CRD" else jnp.concatenate([w] * phases)
 
     return drawn
@@ -124,7 +124,18 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return each("shape", read, len(read), 0)
 
 
-def _key(key: Any) -> Any:
+def uniform(key: Any, shape: tuple[int, ...], dtype: Any, limit: float) -> jax.Array:
+    """Numbers between -limit and limit; of complex ones either part."""
+    if not jnp.issubdtype(dtype, jnp.complexfloating):
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+    real, imaginary = jax.random.split(key)
+    part = jnp.finfo(dtype).dtype
+    return jax.lax.complex(
+        uniform(real, shape, part, limit), uniform(imaginary, shape, part, limit)
+    )
+
+
+def random_key(key: Any) -> Any:
     """A random key, of jax.random.key or of the older jax.random.PRNGKey."""
     dtype: Any = getattr(key, "dtype", bool)
     axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
@@ -202,7 +213,7 @@ def transposed_scaling(
         own = jax.nn.initializers.variance_scaling(
             scale * taps / fan, "fan_in", distribution, in_axis=(), out_axis=(0, 1)
         )
-        return own(_key(key), shape, dtype_of("dtype", dtype))
+        return own(random_key(key), shape, dtype_of("dtype", dtype))
 
     return drawn
 

@@ -15,6 +15,7 @@ from tconvjax import GeometryError, assert_adjoint
 from tests.conformance.test_peers import flax_arguments, flax_is_wrong, peer
 from tests.oracles import agree
 from tests.strategies import Transposed, ends, numbers, transposed
+from tests.test_bad_input import FOUR_PARTS, HOSTILE
 
 # -- Flax NNX --------------------------------------------------------------------------------------
 
@@ -230,3 +231,84 @@ def test_an_equinox_layer_has_what_the_original_lacks() -> None:
     assert equinox.filter_jit(layer)(jnp.ones((2, 5), layer.weight.dtype), 11).shape == (3, 11)
     with pytest.raises(GeometryError, match=r"equinox.nn.ConvTranspose has none"):
         ConvTranspose(1, 2, 3, 4, original=True, key=key)(jnp.ones((2, 5)), output_size=9)
+
+
+def test_complex_weights_of_an_equinox_layer_are_drawn_as_its_own_are() -> None:
+    equinox = peer("equinox")
+    from tconvjax.layers.equinox import Conv
+
+    given: dict[str, Any] = {"dtype": jnp.complex64, "key": jax.random.key(3)}
+    ours, theirs = Conv(1, 2, 3, 4, **given), equinox.nn.Conv(1, 2, 3, 4, **given)
+    np.testing.assert_array_equal(ours.weight, theirs.weight)
+    np.testing.assert_array_equal(ours.bias, theirs.bias)
+
+
+# -- strange arguments -----------------------------------------------------------------------------
+
+SIZES = {"kernel_size": (3,), "padding": 1, "use_bias": True}
+EQUINOX = {**SIZES, "num_spatial_dims": 1, "in_channels": 4, "out_channels": 4, "stride": 1,
+           "dilation": 1, "groups": 1, "padding_mode": "ZEROS", "dtype": None,
+           "key": jax.random.key(0)}  # fmt: skip
+FLAX = {**SIZES, "in_features": 4, "out_features": 4, "strides": 1, "kernel_dilation": 1,
+        "feature_group_count": 1, "mask": None, "dtype": None, "param_dtype": "float64",
+        "precision": None, "preferred_element_type": None, "kernel_metadata": None,
+        "bias_metadata": None}  # fmt: skip
+TRANSPOSED = {"output_padding": 0, "original": False}
+CALLED = {"kernel_init", "bias_init", "promote_dtype"}
+"""What they raise themselves is their own."""
+
+
+def strange(
+    make: Any, x: np.ndarray[Any, Any], arguments: dict[str, Any], call: dict[str, Any]
+) -> list[str]:
+    """What a layer does with strange arguments, other than a result or a good refusal."""
+    found = []
+    for argument in (*arguments, *call, "x"):
+        for kind, value in HOSTILE.items():
+            if argument in CALLED and callable(value):
+                continue
+            given = {argument: value}
+            try:
+                layer = make(**{**arguments, **(given if argument in arguments else {})})
+                layer(value if argument == "x" else x, **(given if argument in call else call))
+            except GeometryError as error:
+                if not FOUR_PARTS.fullmatch(str(error)):
+                    found.append(f"{argument}={kind}: {error}")
+            except Exception as error:  # noqa: BLE001 - which is what is looked for
+                # Strict promotion is the user's choice, and JAX's error says so (test_layouts.py).
+                if "implicit dtype promotion path" not in str(error):
+                    found.append(f"{argument}={kind}: {type(error).__name__}: {str(error)[:80]}")
+    return found
+
+
+@pytest.mark.parametrize("name", ["Conv", "ConvTranspose", "ConvTranspose, read as Equinox reads"])
+def test_strange_arguments_of_an_equinox_layer_are_refused(name: str) -> None:
+    peer("equinox")
+    from tconvjax.layers import equinox
+
+    own: dict[str, Any] = {} if name == "Conv" else {**TRANSPOSED, "original": "as" in name}
+    call = {"output_size": None} if own and not own["original"] else {}
+    make = getattr(equinox, name.partition(",")[0])
+    make(**{**EQUINOX, **own})(np.ones((4, 9)))
+    found = strange(make, np.ones((4, 9)), {**EQUINOX, **own}, call)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", ["Conv", "ConvTranspose", "ConvTranspose, read as Flax reads"])
+def test_strange_arguments_of_an_nnx_layer_are_refused(name: str) -> None:
+    peer("flax")
+    from flax import nnx
+    from flax.nnx.nn.dtypes import promote_dtype
+
+    from tconvjax.layers import nnx as layers
+
+    given = {**FLAX, "kernel_init": nnx.initializers.ones, "bias_init": nnx.initializers.zeros,
+             "promote_dtype": promote_dtype, "rngs": nnx.Rngs(0)}  # fmt: skip
+    own: dict[str, Any] = {}
+    if name != "Conv":
+        own = {**TRANSPOSED, "transpose_kernel": False, "original": "as" in name}
+    call = {"output_size": None} if own and not own["original"] else {}
+    make = getattr(layers, name.partition(",")[0])
+    make(**{**given, **own})(np.ones((2, 9, 4)))
+    found = strange(make, np.ones((2, 9, 4)), {**given, **own}, call)
+    assert not found, "\n".join(found)
