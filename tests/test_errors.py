@@ -313,3 +313,41 @@ def test_one_number_is_no_shape() -> None:
     number: Any = 5
     with pytest.raises(GeometryError, match=r"^x=array of shape .5,.: a kernel of 1 spatial axis"):
         Geometry.of_conv(number, (1, 1, 3))
+
+
+@pytest.mark.parametrize("output", [-1, 3, "x", None, True, 0.5])
+def test_there_is_no_such_output(output: Any) -> None:
+    there = Geometry.of_conv((2, 5), (4, 2, 3))
+    told = "there are 3 places, counted from 0" if type(output) is int else "a whole number"
+    with pytest.raises(GeometryError, match=f"^output={output!r}: .*{told}"):
+        there.axes[0].taps_between(output, 0)
+    with pytest.raises(GeometryError, match=f"{output!r}"):
+        there.taps_between((0, output), (0, 0))
+
+
+@pytest.mark.parametrize("source", [-1, 5])
+def test_there_is_no_such_input(source: int) -> None:
+    there = Geometry.of_conv((2, 5), (4, 2, 3))
+    with pytest.raises(GeometryError, match=f"^source={source}: there are 5 places"):
+        there.axes[0].taps_between(0, source)
+    with pytest.raises(GeometryError, match=f"^source={source}: there are 5 places"):
+        there.taps_between((0, 0), (0, source))
+    assert there.axes[0].taps_between(2, 4) == (2,)
+    assert there.taps_between((3, 2), (1, 4)) == ((3, 1, 2),)
+
+
+@pytest.mark.parametrize("index", [(0,), (0, 0, 0), 0, "ab", ()])
+def test_an_index_has_one_number_for_each_axis(index: Any) -> None:
+    there = Geometry.of_conv((2, 5), (4, 2, 3))
+    with pytest.raises(GeometryError, match=r"it is an index of an array of shape \(4, 3\)"):
+        there.taps_between(index, (0, 0))
+    with pytest.raises(GeometryError, match=r"it is an index of an array of shape \(2, 5\)"):
+        there.taps_between((0, 0), index)
+
+
+@pytest.mark.parametrize("position", [None, "x", 0.5, False])
+def test_a_position_is_a_whole_number(position: Any) -> None:
+    with pytest.raises(GeometryError, match=r"^position=.*: it must be a whole number"):
+        Axis(5, 3, 3).source(position)
+    two: Any = np.int32(2)
+    assert Axis(5, 3, 3).source(two) == 2
