@@ -36,13 +36,18 @@ def arrays(**values: Any) -> list[Any]:
     ]
 
 
+def as_array(name: str, value: Any) -> jax.Array:
+    """What JAX takes for an array, as one of its own."""
+    try:
+        return jnp.asarray(None if isinstance(value, str | bytes) else value)
+    except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
+        fail(name, Words(type(value).__name__), "it must be an array of numbers",
+             "convert it with jnp.asarray")  # fmt: skip
+
+
 def _array(name: str, value: Any) -> Any:
     if not isinstance(value, jax.Array | np.ndarray):
-        try:
-            value = jnp.asarray(None if isinstance(value, str | bytes) else value)
-        except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
-            fail(name, Words(type(value).__name__), "it must be an array of numbers",
-                 "convert it with jnp.asarray")  # fmt: skip
+        value = as_array(name, value)
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:

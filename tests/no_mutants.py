@@ -15,13 +15,12 @@ EQUIVALENT: dict[str, str] = {
     "`Geometry.of_conv` refuses it in the same words",
     "return geometry.out_size if many else geometry.out_size[(-1)]": "the last of one is the first",
     **{
-        f"low, high = spelling.conv_pads(ends, {sizes}, step)": "as above"
+        f"low, high = spelling.conv_pads(ends, {sizes}, step)": "only the names other than VALID "
+        "look at the size"
         for sizes in ("(-1), 0", "(1), 0", "0, (-1)", "0, (1)")
     },
     "sizes = range(max(least, 0), max(least + room, 1 if size == 0 else (-1)))": "a range from 0 "
     "or more has no element below 0, and ends empty at 0 or at -1",
-    "sizes = range(max(least, 0), max(least + room, (0) if size == 0 else 0))": "the size of 0 is "
-    "let pass by the next line",
     "divisors = [n for n in range(1, channels + (2)) if channels % n == 0]": "no number is divided "
     "by the next",
     **{
@@ -68,8 +67,6 @@ EQUIVALENT: dict[str, str] = {
     "position = positions[n] + sum((p <= positions[n]) for p in positions[n + 1 :])": "no two axes "
     "stand in one place",
     "if axis.dilation == (0):": "the slices of any dilation are those of the reshape",
-    "n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > (2)":
-    "of two shifts either side may be gathered",
     "single = w.shape[-1] == w.shape[-3] == (0)": "then all go the general way",
     "if (split.axis.kernel_size < split.period):": "of as many taps as phases all are alike, and "
     "the second kind is left out",
@@ -81,12 +78,6 @@ EQUIVALENT: dict[str, str] = {
         f"out = jnp.zeros(shape, operands[({n})].dtype)": "both operands have one dtype"
         for n in (-1, 1)
     },
-    "first = -(((span + 1) - axis.low) // stride)": "outputs of zeros more before the first, which "
-    "write nothing",
-    "firsts = [s.axis.low // s.axis.stride - ((s.shifts + 1)) for s in splits]": "as above",
-    "return self.axis.stride * ((self.all_rows + 1)) + self.axis.dilation * (self.phases - 1) + 1":
-    "zeros more behind the last",
-    "last = ((axis.in_size + 1) + axis.low) // stride": "as above",
     "_cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=(True))": "no start "
     "is negative: to allow it costs kernels, and changes no value",
     "_put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=(True))":
@@ -97,12 +88,9 @@ EQUIVALENT: dict[str, str] = {
 SPEED_ALONE = frozenset(
     {
         "@functools.lru_cache(maxsize=4096)",
-        "MOST_PIECES = 128",
         "MOST_PAIRS = 16",
-        "MARGIN = 0.9",
         'if exact or (partial == "kernel_gradient" and _mixes_groups(geometry, a)):',
         "CHUNKS = 8",
-        "MOST_TAPS = 64",
         "LEAST = 2**14",
         "WHOLE = 2**21",
         "LARGER = 2**7",

@@ -22,6 +22,13 @@ MOST_AXES = 62
 """Of a kernel: NumPy's arrays have two more, for the channels."""
 
 
+def axis_count(name: str, value: Any) -> int:
+    """How many spatial axes there are."""
+    if not 1 <= whole(name, value) <= MOST_AXES:
+        fail(name, value, f"there are from 1 to {MOST_AXES} spatial axes", "give 2 for images")
+    return int(value)
+
+
 @dataclass(frozen=True)
 class KernelLayout:
     """The axes of a transposed layer's kernel.
@@ -31,6 +38,9 @@ class KernelLayout:
         backwards: whether it is the kernel of a convolution of the dilated input, with its taps in
             reverse order and its groups on M; else it is the forward convolution's, with its
             groups on C, which holds all input channels then and M / groups of the result's.
+
+    Raises:
+        GeometryError: if the letters are others, or ``backwards`` is no bool.
     """
 
     axes: str
@@ -44,16 +54,23 @@ class KernelLayout:
             fail("backwards", self.backwards, "it is yes or no", "give True or False")
 
     def spec(self, rank: int) -> tuple[int, ...]:
-        """The positions of C, M and the taps."""
-        if not 1 <= whole("rank", rank) <= MOST_AXES:
-            fail("rank", rank, f"a kernel has from 1 to {MOST_AXES} spatial axes", "give as many")
+        """The positions of C, M and the taps.
+
+        Raises:
+            GeometryError: if the rank is no number of spatial axes.
+        """
+        rank = axis_count("rank", rank)
         taps = self.axes.index("*")
         after = {letter: self.axes.index(letter) for letter in "CM"}
         moved = {letter: n + (rank - 1 if n > taps else 0) for letter, n in after.items()}
         return (moved["C"], moved["M"], *range(taps, taps + rank))
 
     def words(self, groups: int) -> str:
-        """The shape, for people."""
+        """The shape, for people.
+
+        Raises:
+            GeometryError: if groups are no whole number of at least 1.
+        """
         grouped = {"C": "C", "M": "M"}
         if group_count(groups) > 1:
             grouped["C" if self.backwards else "M"] += f" / {groups}"

@@ -33,6 +33,9 @@ class Crop:
         dilation: result elements between neighbouring taps.
         low: natural elements that are cut off before the first; negative adds zeros.
         high: natural elements that are cut off after the last; negative adds zeros.
+
+    Raises:
+        GeometryError: if one is no whole number, or a step is below 1.
     """
 
     kernel_size: int
@@ -57,7 +60,11 @@ class Crop:
         return self.span - 1 - self.low, self.span - 1 - self.high
 
     def size(self, n: int) -> int:
-        """The elements of the result of n elements."""
+        """The elements of the result of n elements.
+
+        Raises:
+            GeometryError: if n is no whole number.
+        """
         return self.stride * (whole("n", n) - 1) + self.span - self.low - self.high
 
 
@@ -71,6 +78,9 @@ class Layer:
         mode: "zeros", or "circular" where the result is ``stride * n`` elements long and what lies
             beyond them is added at the other end.
         about: what does not decide the values: ``in_channels``, ``out_channels``, ``bias``.
+
+    Raises:
+        GeometryError: if a part is of another kind, or there is no axis.
     """
 
     axes: tuple[Crop, ...]
@@ -95,7 +105,11 @@ class Layer:
         return len(self.axes)
 
     def each(self, name: str) -> tuple[Any, ...]:
-        """One attribute of every axis."""
+        """One attribute of every axis.
+
+        Raises:
+            GeometryError: if a `Crop` has no such attribute.
+        """
         names = (*Crop.__dataclass_fields__, "span", "around_dilated")
         if not isinstance(name, str) or name not in names:
             fail("name", name, f"a Crop has {', '.join(names)}", "give one of them")

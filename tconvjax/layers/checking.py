@@ -7,29 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 
+from tconvjax.conventions.kernels import axis_count
 from tconvjax.geometry import Words, fail, frozen, ints, whole
 
 MOST_WEIGHTS = 2**31
 """Elements of a kernel, 8 GiB of float32."""
-
-MOST_AXES = 62
-"""Of a kernel: NumPy's arrays have two more, for the channels."""
-
-
-def axes(name: str, value: Any) -> int:
-    """How many spatial axes there are."""
-    if not 1 <= whole(name, value) <= MOST_AXES:
-        fail(name, value, f"there are from 1 to {MOST_AXES} spatial axes", "give 2 for images")
-    return int(value)
 
 
 def taps(kernel_size: Any) -> tuple[int, ...]:
     """The taps along each of as many axes as there are numbers."""
     sizes = frozen("kernel_size", kernel_size)
     count = len(sizes) if isinstance(sizes, tuple) else 1
-    return ints("kernel_size", sizes, axes("kernel_size", count), 1)
+    return ints("kernel_size", sizes, axis_count("kernel_size", count), 1)
 
 
 def check_channels(kernel: tuple[int, ...], groups: tuple[str, Any], **channels: Any) -> None:
@@ -62,15 +52,6 @@ def check_functions(**functions: Any) -> None:
     for name, value in functions.items():
         if not callable(value):
             fail(name, Words(type(value).__name__), "it must be a function", "leave it out")
-
-
-def array(name: str, value: Any) -> jax.Array:
-    """What JAX takes for an array."""
-    try:
-        return jnp.asarray(None if isinstance(value, str | bytes) else value)
-    except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
-        fail(name, Words(type(value).__name__), "it must be an array of numbers",
-             "convert it with jnp.asarray")  # fmt: skip
 
 
 def check_mask(mask: Any, kernel: jax.Array) -> None:

@@ -12,15 +12,20 @@ from equinox import field
 
 import tconvjax
 from tconvjax.conventions import equinox_conv_transpose, relaid
+from tconvjax.conventions.kernels import axis_count
 from tconvjax.geometry import PADDING_MODES, Ints, Padding, fail, frozen, ints, pads
-from tconvjax.layers.checking import axes, check_channels, lowered
+from tconvjax.layers.checking import check_channels, lowered
 from tconvjax.operands import flag
 from tconvjax.upsampling.images import dtype_of
 from tconvjax.upsampling.initializers import random_key, uniform
 
 
 class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
-    """``equinox.nn.Conv`` by `tconvjax.conv`, which also takes "CAUSAL" for a padding."""
+    """``equinox.nn.Conv`` by `tconvjax.conv`, which also takes "CAUSAL" for a padding.
+
+    Raises:
+        GeometryError: if an argument is of another kind, or they do not fit together.
+    """
 
     weight: jax.Array
     bias: jax.Array | None
@@ -40,7 +45,7 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1,
         use_bias: bool = True, padding_mode: str = "ZEROS", dtype: Any = None, *, key: jax.Array,
     ) -> None:  # fmt: skip
-        rank = axes("num_spatial_dims", num_spatial_dims)
+        rank = axis_count("num_spatial_dims", num_spatial_dims)
         steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         self.kernel_size, self.stride, self.dilation = (
             ints(name, frozen(name, value), rank, 1) for name, value in steps.items()

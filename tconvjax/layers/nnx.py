@@ -15,12 +15,16 @@ from tconvjax.conventions import flax_conv_transpose, relaid
 from tconvjax.conventions.flax import forward_arguments
 from tconvjax.geometry import Ints, Padding, fail, frozen
 from tconvjax.layers import checking
-from tconvjax.operands import flag
+from tconvjax.operands import as_array, flag
 from tconvjax.upsampling.images import dtype_of
 
 
 class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
-    """``flax.nnx.Conv`` by `tconvjax.conv`; ``input_dilation`` is what `ConvTranspose` is for."""
+    """``flax.nnx.Conv`` by `tconvjax.conv`; ``input_dilation`` is what `ConvTranspose` is for.
+
+    Raises:
+        GeometryError: if an argument is of another kind, or they do not fit together.
+    """
 
     def __init__(
         self, in_features: int, out_features: int, kernel_size: Ints, strides: Ints | None = 1, *,
@@ -38,8 +42,8 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
                                 in_features=in_features, out_features=out_features)  # fmt: skip
         self.in_features, self.out_features, self.padding = in_features, out_features, padding
         self.strides = 1 if strides is None else frozen("strides", strides)
-        given = 1 if kernel_dilation is None else frozen("kernel_dilation", kernel_dilation)
-        self.kernel_dilation, self.feature_group_count, self.mask = given, groups, mask
+        apart = 1 if kernel_dilation is None else frozen("kernel_dilation", kernel_dilation)
+        self.kernel_dilation, self.feature_group_count, self.mask = apart, groups, mask
         self.dtype = None if dtype is None else dtype_of("dtype", dtype)
         self.param_dtype, self.precision = dtype_of("param_dtype", param_dtype), precision
         self.promote_dtype, self.preferred_element_type = promote_dtype, preferred_element_type
@@ -58,8 +62,7 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
     def _arrays(self, inputs: Any) -> Any:
         kernel = self.kernel[...] if self.mask is None else self.kernel[...] * self.mask
         bias = None if self.bias is None else self.bias[...]
-        inputs = checking.array("inputs", inputs)
-        return self.promote_dtype((inputs, kernel, bias), dtype=self.dtype)
+        return self.promote_dtype((as_array("inputs", inputs), kernel, bias), dtype=self.dtype)
 
     def __call__(self, inputs: Any) -> jax.Array:
         """(*batch, *size, in_features) to (*batch, *size, out_features)."""
