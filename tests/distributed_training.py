@@ -58,7 +58,7 @@ def main(address: str, processes: int, index: int) -> None:
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_num_cpu_devices", DEVICES // processes)
     if processes > 1:
-        jax.distributed.initialize(address, processes, index, initialization_timeout=60)
+        jax.distributed.initialize(address, processes, index, initialization_timeout=300)
     mesh = jax.make_mesh((jax.device_count(),), ("data",))
     here = sum(device.process_index == index for device in mesh.devices.flat)
     report = {"devices": mesh.size, "here": here, "losses": trained(mesh)}

@@ -133,7 +133,7 @@ def test_tour_fails_on_a_wrong_fact(
 
 def test_no_argument_is_the_tour_in_a_process_of_its_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tconvjax"], capture_output=True, timeout=120, encoding="utf-8",
+        [sys.executable, "-m", "tconvjax"], capture_output=True, timeout=600, encoding="utf-8",
         env={**os.environ, "PYTHONIOENCODING": "utf-8"}, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -498,7 +498,7 @@ def test_quiet_ends(
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell with head")
 def test_a_closed_pipe_leaves_no_traceback() -> None:
     command = f"'{sys.executable}' -m tconvjax matrix --size 4x4 --kernel 3x3 | head -c 1"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=120, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=600, check=False)
     assert done.stderr == b""
 
 
@@ -707,7 +707,7 @@ def test_no_room_and_no_output_leave_no_traceback(tmp_path: Path) -> None:
     )
     with (tmp_path / "full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-c", limited], stdout=full, stderr=subprocess.PIPE, timeout=120,
+            [sys.executable, "-c", limited], stdout=full, stderr=subprocess.PIPE, timeout=600,
             check=False,
         )  # fmt: skip
     assert done.returncode == 2
@@ -716,7 +716,7 @@ def test_no_room_and_no_output_leave_no_traceback(tmp_path: Path) -> None:
         "elsewhere\n"
     )
     closed = subprocess.run(
-        ["sh", "-c", f"{command} >&-"], capture_output=True, timeout=120, check=False
+        ["sh", "-c", f"{command} >&-"], capture_output=True, timeout=600, check=False
     )
     assert (closed.returncode, closed.stderr) == (0, b"")
 

@@ -322,7 +322,7 @@ def reports(processes: int) -> list[dict[str, Any]]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     running = [started(address, processes, index) for index in range(processes)]
     try:
-        outputs = [process.communicate(timeout=180) for process in running]
+        outputs = [process.communicate(timeout=600) for process in running]
     finally:
         for process in running:
             process.kill()

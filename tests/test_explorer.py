@@ -56,7 +56,7 @@ def under_node(program: str, data: Any, *, text: str | None = None) -> Any:
         f"const answer = ((input) => {{ {program} }})(input);\n"
         "process.stdout.write(JSON.stringify(answer));"
     )
-    run = subprocess.run([node, "-"], input=whole, capture_output=True, text=True, timeout=120,
+    run = subprocess.run([node, "-"], input=whole, capture_output=True, text=True, timeout=600,
                          check=False)  # fmt: skip
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)

@@ -84,7 +84,7 @@ def test_a_process_without_the_package_gets_the_same_values(algorithm: str, tmp_
     np.savez(tmp_path / "given.npz", **given)
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE], cwd=tmp_path, capture_output=True, text=True,
-        timeout=300, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     code, first, second = given.values()

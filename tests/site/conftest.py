@@ -87,3 +87,10 @@ def browser() -> Iterator[Any]:
         launched = started.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+def expect(located: Any) -> Any:
+    """What a part of a page will be, or a page: asked again until it is so, half a minute long."""
+    playwright = importlib.import_module("playwright.sync_api")
+    playwright.expect.set_options(timeout=30_000)
+    return playwright.expect(located)

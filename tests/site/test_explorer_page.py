@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tconvjax import Geometry, explorer
-from tests.site.conftest import serving
+from tests.site.conftest import expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
 STRIDED = Geometry.of_conv_transpose((1, 3, 3), (1, 1, 3, 3), stride=2, padding=1)
@@ -385,12 +385,15 @@ def test_examples_are_possible_settings(opened: Open) -> None:
 
 def test_a_line_is_copied(opened: Open) -> None:
     page = opened("strided", permissions=["clipboard-read", "clipboard-write"])
+    page.clock.install()
     for name in ("tconvjax", "PyTorch", "Flax", "Keras"):
         button = page.get_by_label(f"Copy the line for {name}")
         button.click()
-        assert button.inner_text() == "Copied"
+        expect(button).to_have_text("Copied")
         line = page.locator(f'[data-framework="{name}"] code').inner_text()
         assert page.evaluate("navigator.clipboard.readText()") == line
+        page.clock.run_for(3000)
+        expect(button).to_have_text("Copy")
     assert page.get_by_text("Copy link").is_visible() is False
 
 
@@ -403,19 +406,20 @@ def test_a_link_shares_the_state_and_back_goes_back(opened: Open) -> None:
     page.keyboard.press("Enter")
     assert "stride=3" in page.url
     page.get_by_text("Copy link").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
     link = page.evaluate("navigator.clipboard.readText()")
     there = opened(link.rpartition("/")[2])
     assert array(there, "y0")[0] == "42"
     assert there.get_by_label("stride", exact=True).input_value() == "3"
     assert array(there, "z0") == array(page, "z0")
     page.go_back()
-    assert array(page, "y0")[0] == "1"
+    expect(cell(page, "y0:0:0")).to_have_text("1")
     assert page.get_by_label("stride", exact=True).input_value() == "3"
     page.go_forward()
-    assert array(page, "y0")[0] == "42"
+    expect(cell(page, "y0:0:0")).to_have_text("42")
     while "#" in page.url:
         page.go_back()
-    assert page.get_by_label("stride", exact=True).input_value() == "2"
+    expect(page.get_by_label("stride", exact=True)).to_have_value("2")
 
 
 def test_the_place_of_a_heading_is_no_state(opened: Open) -> None:
@@ -423,7 +427,10 @@ def test_the_place_of_a_heading_is_no_state(opened: Open) -> None:
     assert page.get_by_label("stride", exact=True).input_value() == "2"
     assert page.locator(".notice").inner_text() == ""
     slide_to(page, "stride", 3)
-    page.evaluate("location.hash = 'heading'")
+    page.evaluate(
+        "() => new Promise((gone) => { addEventListener('hashchange', gone); "
+        "location.hash = 'heading' }).then(() => null)"
+    )
     assert page.get_by_label("stride", exact=True).input_value() == "3"
 
 
@@ -544,7 +551,7 @@ def test_fields_are_light_or_dark_as_the_page_is(opened: Open) -> None:
         assert explored.evaluate(scheme) == ["light", "Canvas"]
         page.evaluate("document.body.style.cssText = 'color:#eee;background:rgb(1, 2, 3)'")
         page.evaluate("document.body.dataset.mdColorScheme = 'slate'")
-        page.wait_for_timeout(50)
+        expect(explored).to_have_css("color-scheme", "dark")
         assert explored.evaluate(scheme) == ["dark", "rgb(1, 2, 3)"]
         explored = opened("dark", color_scheme=system).locator("tconv-explorer")
         assert explored.evaluate(scheme) == ["dark", "rgb(30, 33, 41)"]
