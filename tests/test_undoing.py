@@ -167,7 +167,7 @@ MANY = Geometry.of_conv((1, 100), (1, 1, 50))
     ],
 )
 def test_what_would_take_minutes_is_refused_at_once(ask: Any, message: str) -> None:
-    # Time of this process, since other work on the machine lengthens any other.
+    # The process's own time: other work on the machine does not lengthen it.
     start = time.process_time()
     with pytest.raises(GeometryError, match=message):
         ask()

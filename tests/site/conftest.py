@@ -83,6 +83,7 @@ def served(site: Path) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
     playwright = importlib.import_module("playwright.sync_api")
+    playwright.expect.set_options(timeout=30_000)
     with playwright.sync_playwright() as started:
         launched = started.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield launched
@@ -90,7 +91,5 @@ def browser() -> Iterator[Any]:
 
 
 def expect(located: Any) -> Any:
-    """What a part of a page will be, or a page: asked again until it is so, half a minute long."""
-    playwright = importlib.import_module("playwright.sync_api")
-    playwright.expect.set_options(timeout=30_000)
-    return playwright.expect(located)
+    """What is said of a part of a page next is asked again until it is so."""
+    return importlib.import_module("playwright.sync_api").expect(located)
