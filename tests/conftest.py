@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 
+from jaxlib.version import __version_info__ as jaxlib_version
+
+# XLA compiles a program of these tests in a quarter of the time with these flags, and runs it
+# slower. What depends on how XLA compiles is compiled by `tests.oracles.shipped`, as for users.
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    os.environ.get("XLA_FLAGS", "")
+    + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    + " --xla_cpu_parallel_codegen_split_count=1 --xla_force_host_platform_device_count=8"
+    # jaxlib 0.12 has this flag no more; 0.11 has not been tried.
+    + (" --xla_cpu_use_fusion_emitters=false" if jaxlib_version < (0, 11) else "")
 )
 
 import jax
@@ -16,7 +24,6 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Every geometry is compiled anew, so an example takes a good part of a second.
 settings.register_profile(
     "normal",
     max_examples=10,
@@ -30,17 +37,30 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
+ELSEWHERE = {
+    "the laws that take longest": "pytest -m slow",
+    "the comparisons with other frameworks": "pip install -e '.[peers]', then "
+    "pytest tests/conformance",
+    "the site in a browser": "pip install -e '.[browser]' and Debian's package chromium, then "
+    "pytest tests/site",
+}
+"""What a plain ``pytest`` leaves out, and the command that runs it."""
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say at the end what was not run, and how to run it."""
+    lines = []
+    options = terminalreporter.config.option
+    if not options.file_or_dir and options.markexpr == "not slow":
+        lines += [f"{what}: {how}" for what, how in ELSEWHERE.items()]
     skipped: dict[str, list[str]] = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         skipped.setdefault(str(reason), []).append(report.nodeid)
-    if terminalreporter.config.option.markexpr == "not slow":
-        skipped["the laws that take longest: pytest -m slow"] = ["slow tests"]
-    if skipped:
-        terminalreporter.section("NOT RUN", sep="!", red=True)
     for reason, tests in skipped.items():
         more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
-        terminalreporter.line(f"{tests[0]}{more}: {reason}")
+        lines.append(f"{tests[0]}{more}: {reason}")
+    if lines:
+        terminalreporter.section("NOT RUN", sep="!", red=True)
+    for line in lines:
+        terminalreporter.line(line)

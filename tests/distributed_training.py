@@ -1,7 +1,7 @@
 """Train a small decoder on all devices of all processes, and print its losses as JSON.
 
 A program of its own, which ``test_distributed.py`` starts: ``python -m tests.distributed_training
-ADDRESS PROCESSES INDEX``. There are eight devices in all, whatever the number of processes.
+ADDRESS INDEX``. There are eight devices in all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
 
-DEVICES, STEPS = 8, 5
+PROCESSES, DEVICES, STEPS = 2, 8, 5
 UP: dict[str, Any] = {"stride": 2, "padding": 1}
 
 
@@ -53,12 +53,11 @@ def trained(mesh: jax.sharding.Mesh) -> list[float]:
     return losses
 
 
-def main(address: str, processes: int, index: int) -> None:
+def main(address: str, index: int) -> None:
     """Join the others, train, and print."""
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_num_cpu_devices", DEVICES // processes)
-    if processes > 1:
-        jax.distributed.initialize(address, processes, index, initialization_timeout=300)
+    jax.config.update("jax_num_cpu_devices", DEVICES // PROCESSES)
+    jax.distributed.initialize(address, PROCESSES, index, initialization_timeout=300)
     mesh = jax.make_mesh((jax.device_count(),), ("data",))
     here = sum(device.process_index == index for device in mesh.devices.flat)
     report = {"devices": mesh.size, "here": here, "losses": trained(mesh)}
@@ -66,4 +65,4 @@ def main(address: str, processes: int, index: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]))

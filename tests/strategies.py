@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from hypothesis import strategies as st
 
-from tconvjax import Geometry
+from tconvjax import ALGORITHMS, Geometry
 from tconvjax.conventions import KernelLayout
 from tconvjax.geometry import PADDING_MODES, PaddingMode
 
@@ -87,10 +90,12 @@ def arguments(
         return tuple(draw(st.integers(least, most)) for _ in range(rank))
 
     kernel, stride, dilation = each(1, largest), each(1, 3), each(1, 3)
-    padding = tuple(zip(each(-1, 3), each(-1, 3), strict=True))
-    spare = each(0, 5)
-    sizes = zip(kernel, dilation, padding, spare, strict=True)
-    in_size = tuple(max(d * (k - 1) + 1 - lo - hi, 1) + more for k, d, (lo, hi), more in sizes)
+    padding = tuple(zip(each(-2, 3), each(-2, 3), strict=True))
+    sizes = zip(kernel, dilation, padding, each(0, 5), strict=True)
+    in_size = tuple(
+        max(d * (k - 1) + 1 - low - high, max(-low, 0) + max(-high, 0), 1) + more
+        for k, d, (low, high), more in sizes
+    )
     groups = draw(st.integers(1, most_groups))
     return Arguments(
         batch=draw(st.integers(1, 2)),
@@ -108,6 +113,29 @@ def arguments(
 
 ANY_MODE = PADDING_MODES
 
+
+def every_axis(most: int = 6) -> Iterator[Arguments]:
+    """Every axis up to a bound that sums up in another way, of one channel.
+
+    Sizes to ``most``, kernels to 4, strides and dilations to 3, paddings from -2 to 3 on either
+    side; and with borders that copy, paddings that wrap round more than once. What differs in
+    padding that nothing reads is one geometry, and is yielded once.
+    """
+    seen = set()
+    spans = itertools.product(range(1, most + 1), range(1, 5), range(1, 4), range(1, 4))
+    for n, k, s, d in spans:
+        for low, high in itertools.product(range(-2, 4), repeat=2):
+            if n + low + high < d * (k - 1) + 1 or max(-low, 0) + max(-high, 0) > n:
+                continue
+            for mode in ANY_MODE:
+                a = Arguments(1, 1, 1, (n,), (k,), (s,), ((low, high),), (d,), 1, mode)
+                plain = mode == "zeros" or max(low, high) <= 0
+                key = (replace(a, padding_mode="zeros") if plain else a).geometry
+                if key not in seen:
+                    seen.add(key)
+                    yield a
+
+
 # Small, and none of them k=3 with padding 1, which hides mistakes.
 FIXED: tuple[Arguments, ...] = (
     Arguments(2, 4, 6, (9,), (4,), (2,), ((1, 2),), (1,), 2),
@@ -115,6 +143,102 @@ FIXED: tuple[Arguments, ...] = (
     Arguments(2, 3, 3, (6, 5), (4, 2), (1, 2), ((2, 1), (0, 0)), (1, 3), 3),
     Arguments(1, 2, 2, (4, 5, 4), (2, 3, 1), (2, 1, 3), ((1, 0), (1, 1), (0, 0)), (1, 2, 1), 1),
 )
+
+DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int32")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution, and how it is asked for.
+
+    Args:
+        a: sizes, steps, padding, channels.
+        dtype: of all operands.
+        layout: channels "first", "last", or "mixed": a layout of its own for each array.
+        axes: "one" batch axis, "none", or "two".
+        names: the algorithms.
+        seed: of the numbers.
+    """
+
+    a: Arguments
+    dtype: str = "float64"
+    layout: str = "first"
+    axes: str = "one"
+    names: tuple[str, ...] = tuple(ALGORITHMS)
+    seed: int = 0
+
+    @property
+    def dimension_numbers(self) -> tuple[str, str, str] | None:
+        """The layouts of x, w and y."""
+        space = "DHW"[-len(self.a.in_size) :]
+        return {
+            "first": None,
+            "last": (f"N{space}C", f"{space}IO", f"N{space}C"),
+            "mixed": (f"N{space}C", f"I{space}O", f"NC{space}"),
+        }[self.layout]
+
+    def _order(self, role: str, rank: int) -> list[int]:
+        """Where the axes of the definition's order stand in an array as it is laid out."""
+        if self.dimension_numbers is None:
+            return list(range(rank))
+        plain = ("OI" if role == "w" else "NC") + "DHW"[-len(self.a.in_size) :]
+        letters = self.dimension_numbers["xwy".index(role)]
+        if rank < len(plain):
+            plain, letters = plain[1:], letters.replace("N", "")
+        return [plain.index(letter) for letter in letters]
+
+    def placed(self, role: str, v: Any) -> Any:
+        """An array of the definition's order as the case lays it out."""
+        if role != "w" and self.axes == "none":
+            v = v[0]
+        v = v.transpose(self._order(role, v.ndim))
+        return v[None] if role != "w" and self.axes == "two" else v
+
+    def restored(self, role: str, v: Any) -> Any:
+        """The way back of `placed`; a missing batch axis comes back as a batch of one."""
+        if role != "w" and self.axes == "two":
+            v = v[0]
+        v = v.transpose(np.argsort(self._order(role, v.ndim)))
+        return v[None] if role != "w" and self.axes == "none" else v
+
+    def numbers(self, whole: bool) -> dict[str, Any]:
+        """x, w and y of the dtype; whole and small, or of any size that a sum still holds."""
+        rng, dtype = np.random.default_rng(self.seed), jnp.dtype(self.dtype)
+
+        def draw(shape: tuple[int, ...]) -> Any:
+            if whole or dtype.kind in "iu":
+                most = 5 if whole else 2**31
+                return rng.integers(1 - most, most, shape)
+            # Of several magnitudes, so that some sums cancel and some are ruled by one term.
+            return rng.normal(size=shape) * 2.0 ** rng.integers(-3, 4, shape)
+
+        shapes = {"x": self.a.x_shape, "w": self.a.w_shape, "y": self.a.y_shape}
+        return {
+            role: (draw(shape) + (1j * draw(shape) if dtype.kind == "c" else 0)).astype(dtype)
+            for role, shape in shapes.items()
+        }
+
+
+@st.composite
+def cases(draw: st.DrawFn, a: Arguments | None = None) -> Case:
+    """Any convolution, or a given one, in any dtype, layout and number of batch axes.
+
+    A border is copied before and added up after an algorithm, which does not see it: so one of the
+    algorithms is enough there.
+    """
+    a = a or draw(arguments(modes=(*ANY_MODE, "zeros", "zeros")))
+    axes = draw(st.sampled_from(["one", "none", "two"]))
+    names = tuple(ALGORITHMS)
+    if a.padding_mode != "zeros":
+        names = (draw(st.sampled_from(["auto", *names])),)
+    return Case(
+        replace(a, batch=1) if axes == "none" else a,
+        draw(st.sampled_from(DTYPES)),
+        draw(st.sampled_from(["first", "last", "mixed"])),
+        axes,
+        names,
+        draw(st.integers(0, 2**32 - 1)),
+    )
 
 
 @dataclass(frozen=True)

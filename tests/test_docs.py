@@ -8,10 +8,8 @@ import re
 import runpy
 import statistics
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 import tconvjax
@@ -42,12 +40,9 @@ FOREIGN = re.compile(
 )
 
 
-def named(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-def python_blocks(text: str) -> int:
-    return len(re.findall(r"^```python$", text, re.MULTILINE))
+def texts() -> dict[str, str]:
+    """Each document that people write, by its path."""
+    return {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in WRITTEN}
 
 
 def public_functions(module: object) -> list[str]:
@@ -67,31 +62,30 @@ def documented() -> set[str]:
     return set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
 
 
-def test_every_python_block_is_collected() -> None:
-    documents = list(docs_examples.documents())
-    for document in documents:
-        examples = list(document.examples())
-        blocks = python_blocks(document.text)
-        assert len(examples) >= blocks, document.path
-    assert sum(len(list(document.examples())) for document in documents) > 0
+def test_every_python_block_is_collected_once() -> None:
+    paths = [*PAGES, ROOT / "README.md"]
+    plugins = (docs_examples.PAGES, docs_examples.README)
+    assert {path: [p.should_parse(path) for p in plugins].count(True) for path in paths} == (
+        dict.fromkeys(paths, 1)
+    )
+    found = {document: len(list(document.examples())) for document in docs_examples.documents()}
+    assert len(found) == len(paths)
+    assert sum(found.values()) > 100
+    blocks = {d.path: len(re.findall(r"^```python$", d.text, re.MULTILINE)) for d in found}
+    assert [d.path for d, examples in found.items() if examples < blocks[d.path]] == []
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md"], ids=named)
-def test_the_plugin_takes_every_page(path: Path) -> None:
-    assert docs_examples.PAGES.should_parse(path) != docs_examples.README.should_parse(path)
+def test_python_is_fenced_so_that_it_runs() -> None:
+    known = {"python", "bash", "text", "tconv", "yaml", "html"}
+    fences = r"^ *```[ {.]*([A-Za-z]\w*)"
+    strange = {path: set(re.findall(fences, text, re.M)) - known for path, text in texts().items()}
+    assert {path: languages for path, languages in strange.items() if languages} == {}
 
 
-@pytest.mark.parametrize("path", WRITTEN, ids=named)
-def test_python_is_fenced_so_that_it_runs(path: Path) -> None:
-    languages = set(re.findall(r"^ *```[ {.]*([A-Za-z]\w*)", path.read_text("utf-8"), re.MULTILINE))
-    assert languages <= {"python", "bash", "text", "tconv", "yaml", "html"}
-
-
-@pytest.mark.parametrize(
-    "command", ["pip install . && python -m tconvjax", "pip install -e '.[test]' && pytest"]
-)
-def test_readme_has_the_two_commands_verbatim(command: str) -> None:
-    assert f"\n```bash\n{command}\n```\n" in (ROOT / "README.md").read_text("utf-8")
+def test_readme_has_the_two_commands_verbatim() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for command in ("pip install . && python -m tconvjax", "pip install -e '.[test]' && pytest"):
+        assert f"\n```bash\n{command}\n```\n" in readme
 
 
 def test_every_public_name_is_in_the_reference() -> None:
@@ -105,30 +99,22 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert names - documented() == set()
 
 
-@pytest.mark.parametrize("path", WRITTEN, ids=named)
-def test_pages_load_nothing_from_elsewhere(path: Path) -> None:
-    assert FOREIGN.findall(path.read_text("utf-8")) == []
+def test_pages_load_nothing_from_elsewhere() -> None:
+    foreign = {path: FOREIGN.findall(text) for path, text in texts().items()}
+    assert {path: found for path, found in foreign.items() if found} == {}
 
 
-@pytest.mark.parametrize("text", [
-    "![logo](https://example.org/x.svg)",
-    "![logo](//example.org/x.svg)",
-    '<img alt="" src="http://example.org/x.png">',
-    '<script defer src="https://example.org/x.js"></script>',
-    '<link rel="stylesheet" href="https://example.org/x.css">',
-    "[x](https://cdn.example.org/x.js)",
-])  # fmt: skip
-def test_a_foreign_asset_is_seen(text: str) -> None:
-    assert FOREIGN.search(text)
-
-
-def test_a_link_to_read_is_no_foreign_asset() -> None:
+def test_a_foreign_asset_is_seen_and_a_link_to_read_is_none() -> None:
+    for text in (
+        "![logo](https://example.org/x.svg)",
+        "![logo](//example.org/x.svg)",
+        '<img alt="" src="http://example.org/x.png">',
+        '<script defer src="https://example.org/x.js"></script>',
+        '<link rel="stylesheet" href="https://example.org/x.css">',
+        "[x](https://cdn.example.org/x.js)",
+    ):
+        assert FOREIGN.search(text), text
     assert not FOREIGN.search("[thread](https://github.com/jax-ml/jax/issues/1) ![](local.svg)")
-
-
-@pytest.mark.parametrize("path", [*WRITTEN, ROOT / "mkdocs.yml"], ids=named)
-def test_nothing_is_left_to_do(path: Path) -> None:
-    assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text("utf-8"))
 
 
 def test_the_tables_of_arguments_are_what_translate_reads() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -12,41 +11,35 @@ import pytest
 import sympy
 from hypothesis import given
 
-import tconvjax as tc
 from tconvjax import Geometry, GeometryError
 from tconvjax.command import tutorial
 from tconvjax.explaining import MOST_PRODUCTS, VIEWS, explain
 from tconvjax.rendering import Beside, Table
+from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
-
-def table(document: Any, name: str) -> Table:
-    """The last table of this name in a document."""
-    found = [document] if isinstance(document, Table) and document.name == name else []
-    for part in getattr(document, "parts", ()):
-        if not isinstance(part, str):
-            found += [table(part, name)] if _holds(part, name) else []
-    return found[-1]
+SMALL = Geometry.of_conv((1, 4), (1, 1, 2))
 
 
-def _holds(document: Any, name: str) -> bool:
+def tables(document: Any, name: str) -> list[Table]:
+    """The tables of this name in a document."""
     if isinstance(document, Table):
-        return document.name == name
-    return any(_holds(part, name) for part in getattr(document, "parts", ()))
+        return [document] if document.name == name else []
+    return [found for part in getattr(document, "parts", ()) for found in tables(part, name)]
 
 
-def numbers(shown: Table) -> list[list[Any]]:
-    return [[int(str(cell.entry)) for cell in row] for row in shown.cells]
+def numbers(document: Any, name: str) -> list[list[Any]]:
+    """What stands in the last table of this name."""
+    return [[int(str(cell.entry)) for cell in row] for row in tables(document, name)[-1].cells]
 
 
 @given(arguments(ranks=(1, 2), modes=ANY_MODE, most_groups=2))
-def test_all_views_give_conv_transpose(a: Arguments) -> None:
-    g = a.geometry
+def test_all_views_give_the_transposed_convolution(a: Arguments) -> None:
     _, w, y = a.arrays(np.int64)
-    told = explain(g, y[0], w)
+    told = explain(a.geometry, y[0], w)
     if told.note:
         return
-    wanted = tc.conv_transpose(y[0], w, output_size=a.in_size, **a.keywords)
+    wanted = oracles.conv_transpose(a, y[:1], w)[0]
     for seen in told.views:
         np.testing.assert_array_equal(seen.result.astype(int), wanted, err_msg=seen.view)
     assert told.agree
@@ -57,96 +50,91 @@ def test_all_views_agree_with_symbols(a: Arguments) -> None:
     told = explain(a.geometry)
     assert [seen.view for seen in told.views] == list(VIEWS)
     assert told.agree
-    assert all(seen.steps for seen in told.views)
+    text = told.to_text(10_000)
+    for seen in told.views:
+        assert seen.steps
+        assert all(step.words in text for step in seen.steps)
 
 
 def test_views_that_differ_do_not_agree() -> None:
-    told = explain(Geometry.of_conv((1, 4), (1, 1, 2)))
+    told = explain(SMALL)
     told.views[1].result[0, 0] += sympy.Symbol("x")
     assert not told.agree
     assert "The views do not agree." in told.to_text()
+    exact = explain(SMALL, [1, 2, 3], [1, sympy.Rational(1, 3)])
+    assert exact.agree
+    exact.views[3].result[0, 0] += sympy.Rational(1, 10**30)
+    assert not exact.agree
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_floats_agree_up_to_rounding_and_not_further(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    g = Geometry.of_conv_transpose((2, 5), (2, 2, 3), stride=1 + seed % 3, padding=seed % 2)
-    told = explain(g, rng.standard_normal(g.out_shape), rng.standard_normal(g.kernel_shape))
-    assert told.agree
-    told.views[1].result[0, 2] += 1e-13
-    assert not told.agree
+def test_floats_agree_up_to_rounding_and_not_further() -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        g = Geometry.of_conv_transpose((2, 5), (2, 2, 3), stride=1 + seed, padding=seed % 2)
+        told = explain(g, rng.standard_normal(g.out_shape), rng.standard_normal(g.kernel_shape))
+        assert told.agree
+        told.views[1].result[0, 2] += 1e-13
+        assert not told.agree
 
 
 def test_floats_times_symbols_agree_by_coefficient() -> None:
     g = Geometry.of_conv_transpose((1, 3), (1, 1, 3))
-    told = explain(g, w=[0.1, 0.2, 0.7])
-    assert told.agree
+    assert explain(g, w=[0.1, 0.2, 0.7]).agree
     a, b = sympy.symbols("a b")
     mixed = explain(g, [a + 0.1, 0.3 * b, 0.7 + 1.5 * sympy.I], [0.1 - b, 0.2, 0.7 * a])
     assert mixed.agree
     mixed.views[2].result[0, 1] += 1e-12 * sympy.Symbol("c")
     assert not mixed.agree
-    assert explain(g, [0.3, 0.6, 0.9], [0.1, 0.2, 0.7]).agree
-
-
-def test_exact_numbers_must_be_equal() -> None:
-    told = explain(Geometry.of_conv((1, 4), (1, 1, 2)), [1, 2, 3], [1, sympy.Rational(1, 3)])
-    assert told.agree
-    told.views[3].result[0, 0] += sympy.Rational(1, 10**30)
-    assert not told.agree
 
 
 def test_the_first_picture_of_the_tutorial_is_one_element_to_many() -> None:
     g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
     stamps = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0]
-    so_far = [numbers(table(step.document, "so far")) for step in stamps.steps]
-    assert so_far == [
+    assert [numbers(step.document, "so far") for step in stamps.steps] == [
         [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
         [[0, 4, 7], [0, 2, 2], [0, 0, 0]],
         [[0, 4, 7], [8, 16, 2], [4, 4, 0]],
         [[0, 4, 7], [8, 28, 23], [4, 10, 6]],
     ]
-    coloured = [cell.tap for row in table(stamps.steps[1].document, "so far").cells for cell in row]
-    assert coloured == [None, 0, 1, None, 2, 3, None, None, None]
+    shown = tables(stamps.steps[1].document, "so far")[-1].cells
+    taps = [cell.tap for row in shown for cell in row]
+    assert taps == [None, 0, 1, None, 2, 3, None, None, None]
 
 
-@pytest.mark.parametrize("name", tutorial.EXAMPLES)
-def test_the_worked_examples_of_the_tutorial_come_out(name: str) -> None:
-    one = tutorial.EXAMPLES[name]
-    y, w, wanted = (np.array(value) for value in (one.y, one.w, one.result))
-    g = Geometry.of_conv_transpose(y.shape[1:], w.shape, stride=one.stride, padding=one.padding)
-    for seen in explain(g, y[0], w).views:
-        np.testing.assert_array_equal(seen.result.astype(int), wanted[0], err_msg=seen.view)
+def test_the_worked_examples_of_the_tutorial_come_out() -> None:
+    for name, one in tutorial.EXAMPLES.items():
+        y, w, wanted = (np.array(value) for value in (one.y, one.w, one.result))
+        g = Geometry.of_conv_transpose(y.shape[1:], w.shape, stride=one.stride, padding=one.padding)
+        for seen in explain(g, y[0], w).views:
+            np.testing.assert_array_equal(seen.result.astype(int), wanted[0], err_msg=name)
 
 
 def test_padding_cuts_the_rim_off() -> None:
     g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2), padding=1)
     last = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0].steps[-1]
     assert isinstance(last.document, Beside)
-    faint = [[cell.faint for cell in row] for row in table(last.document, "so far").cells]
+    faint = [[cell.faint for cell in row] for row in tables(last.document, "so far")[-1].cells]
     assert faint == [[True] * 3, [True, False, True], [True] * 3]
-    assert numbers(table(last.document, "z")) == [[28]]
+    assert numbers(last.document, "z") == [[28]]
 
 
 def test_zeros_go_between_and_around() -> None:
     g = Geometry.of_conv_transpose((1, 2), (1, 1, 2), stride=3)
     steps = explain(g, [5, 6], [1, 2], views=["zeros"]).views[0].steps
-    assert numbers(table(steps[0].document, "spread")) == [[5, 0, 0, 6]]
-    assert numbers(table(steps[1].document, "padded")) == [[0, 5, 0, 0, 6, 0]]
-    assert numbers(table(steps[2].document, "flipped")) == [[2, 1]]
+    assert numbers(steps[0].document, "spread") == [[5, 0, 0, 6]]
+    assert numbers(steps[1].document, "padded") == [[0, 5, 0, 0, 6, 0]]
+    assert numbers(steps[2].document, "flipped") == [[2, 1]]
 
 
-def test_a_large_layer_is_explained_by_a_part_of_it_at_once() -> None:
+def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
     g = Geometry.of_conv_transpose((512, 512, 512), (512, 256, 16, 16), stride=8, padding=4)
-    start = time.process_time()
     told = explain(g)
-    texts = told.to_text(), told.to_markdown(), told.to_html(), told.to_svg(), told.to_animation()
-    assert time.process_time() - start < 60
     assert told.agree
     assert told.note.startswith(
         "Of 512 channels of 512 x 512 to 256 channels of 4096 x 4096 a part"
     )
-    assert all(len(text) < 3_000_000 for text in texts)
+    for text in (told.to_text(), told.to_animation()):
+        assert len(text) < 3_000_000
     small = explain(Geometry.of_conv((1, 40), (1, 1, 4)), list(range(37)), [1, 2, 3, 4])
     assert not small.note
     assert any("more" in step.words for step in small.views[0].steps)
@@ -162,34 +150,22 @@ def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
         explain(g, [1, 2, 3])
 
 
-LONG = [
-    {"stride": 10**6},
-    {"dilation": 10**6},
-    {"padding": -(10**6)},
-    {"stride": 1200},
-    {"padding": -1200},
-    {"stride": 10**9, "dilation": 10**9, "padding": -(10**9)},
-]
-
-
-@pytest.mark.parametrize("steps", LONG, ids=str)
-def test_long_steps_are_shortened_though_the_products_are_few(steps: dict[str, Any]) -> None:
-    start = time.process_time()
-    told = explain(Geometry.of_conv_transpose((1, 2), (1, 1, 3), **steps))
-    assert told.agree
-    assert len(told.to_text()) < 10_000
-    assert bool(told.note) == (max(map(abs, steps.values())) > 1200)
-    assert time.process_time() - start < 10
-
-
-@pytest.mark.parametrize("rank", [2, 3, 6, 12])
-def test_a_part_of_many_axes_is_small_too(rank: int) -> None:
-    sizes = (9,) * rank
-    start = time.process_time()
-    told = explain(Geometry.of_conv_transpose((1, *sizes), (1, 1, *sizes), stride=300))
-    assert told.agree
-    assert len(told.to_text()) < 100_000
-    assert time.process_time() - start < 10
+def test_long_steps_and_many_axes_are_shortened_though_the_products_are_few() -> None:
+    far = 10**6
+    longs: list[dict[str, Any]] = [
+        {"stride": far}, {"dilation": far}, {"padding": -far}, {"stride": 1200}, {"padding": -1200},
+        {"stride": far, "dilation": far, "padding": -far},
+    ]  # fmt: skip
+    for steps in longs:
+        told = explain(Geometry.of_conv_transpose((1, 2), (1, 1, 3), **steps))
+        assert told.agree
+        assert len(told.to_text()) < 10_000
+        assert bool(told.note) == (max(map(abs, steps.values())) > 1200)
+    for rank in (2, 3, 12):
+        sizes = (9,) * rank
+        told = explain(Geometry.of_conv_transpose((1, *sizes), (1, 1, *sizes), stride=300))
+        assert told.agree
+        assert len(told.to_text()) < 100_000
 
 
 def test_arrays_without_elements_are_explained() -> None:
@@ -198,34 +174,23 @@ def test_arrays_without_elements_are_explained() -> None:
     assert explain(g, w=np.zeros((1, 0, 3))).views[0].result.shape == (0, 5)
 
 
-@pytest.mark.parametrize(
-    ("arguments_", "message"),
-    [
-        (
-            {"views": ["stamp"]},
-            "views='stamp': the views are stamps, zeros, matrix, polyphase; use",
-        ),
-        ({"views": "stamps"}, r"views='stamps': it must be a sequence of names; write a tuple"),
-        ({"views": None}, r"views=None: it must be a sequence of names; write a tuple such as"),
-        ({"y": [1, np.nan, 2]}, r"y=nan: some views multiply zeros in, .*; give finite numbers"),
-        ({"w": [np.inf, 2]}, "w=oo: some views multiply zeros in"),
-        ({"w": [True, False]}, r"w=True: its entries must be numbers .*; write 1 for True"),
-        ({"y": [1, 2]}, r"y=array of shape \(2,\): the geometry asks for \(1, 3\); reshape it"),
-        ({"w": [["a", "b"]]}, r"w=array of shape \(1, 2\): the geometry asks for \(1, 1, 2\)"),
-        (
-            {"w": ["a", "b"]},
-            "w='a': its entries must be numbers or SymPy expressions; convert text",
-        ),
-    ],
-)
-def test_what_cannot_be_explained_is_said(arguments_: dict[str, Any], message: str) -> None:
-    with pytest.raises(GeometryError, match=message):
-        explain(Geometry.of_conv((1, 4), (1, 1, 2)), **arguments_)
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"views": ["stamp"]}, "views='stamp': the views are stamps, zeros, matrix, polyphase; use"),
+    ({"views": "stamps"}, "views='stamps': it must be a sequence of names; write a tuple"),
+    ({"y": [1, np.nan, 2]}, "y=nan: some views multiply zeros in, .*; give finite numbers"),
+    ({"w": [np.inf, 2]}, "w=oo: some views multiply zeros in"),
+    ({"w": [True, False]}, "w=True: its entries must be numbers .*; write 1 for True"),
+    ({"y": [1, 2]}, r"y=array of shape \(2,\): the geometry asks for \(1, 3\); reshape it"),
+    ({"w": [["a", "b"]]}, r"w=array of shape \(1, 2\): the geometry asks for \(1, 1, 2\)"),
+    ({"w": ["a", "b"]}, "w='a': its entries must be numbers or SymPy expressions; convert text"),
+    ({"geometry": 5}, "geometry=int object: it must be a Geometry; make one"),
+]
 
 
-def test_what_is_no_geometry_is_said() -> None:
-    with pytest.raises(GeometryError, match="geometry=int object: it must be a Geometry; make one"):
-        explain(5)  # type: ignore[arg-type]
+def test_what_cannot_be_explained_is_said() -> None:
+    for change, message in REFUSED:
+        with pytest.raises(GeometryError, match=message):
+            explain(**{"geometry": SMALL, **change})
 
 
 def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
@@ -239,24 +204,14 @@ def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
         explain(g, views=["matrix"]).to_animation()
 
 
-@pytest.mark.parametrize("a", [FIXED[0], FIXED[3]])
-def test_every_format_holds_every_step(a: Arguments) -> None:
-    told = explain(a.geometry)
-    texts = [told.to_text(10_000), told.to_markdown(), told.to_html()]
-    for step in (step for seen in told.views for step in seen.steps):
-        assert all(step.words in text for text in texts)
-
-
-def test_a_notebook_shows_it() -> None:
-    told = explain(Geometry.of_conv((1, 3), (1, 1, 2)))
-    assert told._repr_html_() == told.to_html()
-    assert told._repr_markdown_() == told.to_markdown()
-    assert json.dumps(told.to_markdown())
-
-
-def test_nothing_but_words_reaches_the_page() -> None:
+def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
     """A symbol with a hostile name is escaped by every printer of markup."""
-    evil = sympy.Symbol("<script>alert(1)</script>")
-    told = explain(Geometry.of_conv((1, 2), (1, 1, 2)), [evil])
-    for text in (told.to_html(), told.to_svg(), told.to_animation()):
+    told = explain(Geometry.of_conv((1, 2), (1, 1, 2)), [sympy.Symbol("<script>alert(1)</script>")])
+    html, markdown = told._repr_html_(), told._repr_markdown_()
+    assert (html, markdown) == (told.to_html(), told.to_markdown())
+    assert json.dumps(markdown)
+    for step in (step for seen in told.views for step in seen.steps):
+        assert step.words in html
+        assert step.words in markdown
+    for text in (html, told.to_svg(), told.to_animation()):
         assert "<script" not in text

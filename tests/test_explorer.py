@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
@@ -21,7 +20,6 @@ import sympy
 from tconvjax import Geometry, GeometryError, conventions, explorer, links
 from tconvjax.rendering import palette
 
-FOLDER = resources.files("tconvjax.explorer")
 NAMES = ("out_size", "kernel", "stride", "padding", "output_padding", "dilation", "groups")
 Setting = dict[str, int]
 
@@ -32,27 +30,24 @@ RANGES = {
 }
 
 
-def all_settings() -> Iterator[Setting]:
-    for dimension, ranges in RANGES.items():
-        for values in itertools.product(*ranges):
-            yield {"dimension": dimension, **dict(zip(NAMES, values, strict=True))}
+SETTINGS = [
+    {"dimension": dimension, **dict(zip(NAMES, values, strict=True))}
+    for dimension, ranges in RANGES.items()
+    for values in itertools.product(*ranges)
+][::23]
+PURE = "".join(
+    resources.files("tconvjax.explorer").joinpath(name).read_text("utf-8")
+    for name in ("arithmetic.js", "words.js")
+)
 
 
-SETTINGS = list(all_settings())[::23]
-
-
-def source(*names: str) -> str:
-    return "".join(FOLDER.joinpath(name).read_text(encoding="utf-8") for name in names)
-
-
-def under_node(program: str, data: Any, *, text: str | None = None) -> Any:
+def under_node(program: str, data: Any = None, text: str = PURE) -> Any:
     """What a program gives for ``input``, run beside the explorer's pure functions."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is missing; install Node.js and run: pytest -n 0 tests/test_explorer.py")
-    code = source("arithmetic.js", "words.js") if text is None else text
     whole = (
-        f'"use strict";\n{code}\nconst input = {json.dumps(data)};\n'
+        f'"use strict";\n{text}\nconst input = {json.dumps(data)};\n'
         f"const answer = ((input) => {{ {program} }})(input);\n"
         "process.stdout.write(JSON.stringify(answer));"
     )
@@ -88,19 +83,11 @@ def arrays(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(-9, 10, made.out_shape), rng.integers(-9, 10, made.kernel_shape)
 
 
-def by_loops(setting: Setting, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The stamps of every element, added up on a canvas that is then cut: no links, no package."""
-    rank, s, d = setting["dimension"], setting["stride"], setting["dilation"]
-    n, k, p, a = (setting[name] for name in ("out_size", "kernel", "padding", "output_padding"))
-    size = s * (n - 1) + d * (k - 1) + 1
-    canvas = np.zeros((setting["groups"], *(size + a,) * rank), int)
-    for group in range(setting["groups"]):
-        for i in itertools.product(range(n), repeat=rank):
-            for t in itertools.product(range(k), repeat=rank):
-                place = tuple(s * i_ + d * t_ for i_, t_ in zip(i, t, strict=True))
-                canvas[(group, *place)] += y[(group, *i)] * w[(group, 0, *t)]
-    kept = slice(p, size + a - p)
-    return canvas[(slice(None), *(kept,) * rank)]
+def by_links(made: Geometry, y: np.ndarray, w: np.ndarray) -> list[int]:
+    z = np.zeros(made.in_shape, int)
+    for output, entry, tap in links(made):
+        z[entry] += y[output] * w[tap]
+    return list(z.ravel().tolist())
 
 
 @functools.cache
@@ -137,9 +124,13 @@ def answers() -> list[dict[str, Any]]:
     return found
 
 
-def test_links_are_those_of_the_package() -> None:
+def test_the_arithmetic_is_that_of_the_package() -> None:
     for setting, answer in zip(POSSIBLE, answers(), strict=True):
         made = geometry(setting)
+        assert answer["problem"] is None, setting
+        assert answer["shapes"]["z"] == list(made.in_shape), setting
+        assert answer["shapes"]["y"] == list(made.out_shape), setting
+        assert answer["size"] == made.in_size[0], setting
         expected = [
             [int(np.ravel_multi_index(place, shape)) for place, shape in
              zip(link, (made.out_shape, made.in_shape, made.kernel_shape), strict=True)]
@@ -149,15 +140,8 @@ def test_links_are_those_of_the_package() -> None:
         assert kept == expected, setting
         every = np.prod(made.out_shape) * np.prod(made.kernel_size)
         assert len(answer["links"]) == every, setting  # those that are cut off too
-
-
-def test_sizes_are_those_of_the_package() -> None:
-    for setting, answer in zip(POSSIBLE, answers(), strict=True):
-        made = geometry(setting)
-        assert answer["problem"] is None, setting
-        assert answer["shapes"]["z"] == list(made.in_shape), setting
-        assert answer["shapes"]["y"] == list(made.out_shape), setting
-        assert answer["size"] == made.in_size[0], setting
+        assert answer["z"] == by_links(made, *arrays(setting)), setting
+        assert answer["slid"] == answer["z"], setting  # the flipped kernel over inserted zeros
 
 
 def test_impossible_settings_are_those_that_the_package_refuses() -> None:
@@ -181,26 +165,10 @@ def test_impossible_settings_are_those_that_the_package_refuses() -> None:
     assert len(impossible) > 50
 
 
-def test_results_are_those_of_a_loop() -> None:
-    for setting, answer in zip(POSSIBLE, answers(), strict=True):
-        expected = by_loops(setting, *arrays(setting)).ravel().tolist()
-        assert answer["z"] == expected, setting
-
-
-def test_the_flipped_kernel_over_inserted_zeros_gives_the_same() -> None:
-    for setting, answer in zip(POSSIBLE, answers(), strict=True):
-        assert answer["slid"] == answer["z"], setting
-
-
 # -- code lines ------------------------------------------------------------------------------------
 
 FRAMEWORKS = {"tconvjax": "tconvjax", "PyTorch": "torch", "Flax": "flax", "Keras": "keras"}
 OWN = {"in_channels", "out_channels", "bias", "use_bias", "rngs"}
-
-
-def own_arguments(setting: Setting) -> dict[str, Any]:
-    steps = {name: setting[name] for name in NAMES[2:]}
-    return {"kernel_size": (setting["kernel"],) * setting["dimension"], **steps}
 
 
 def as_tuples(value: Any) -> Any:
@@ -212,7 +180,8 @@ def test_code_lines_say_what_translate_says(name: str) -> None:
     key = FRAMEWORKS[name]
     said = unsaid = 0
     for setting, answer in zip(POSSIBLE, answers(), strict=True):
-        found, given = answer["code"][name], own_arguments(setting)
+        found, steps = answer["code"][name], {name: setting[name] for name in NAMES[2:]}
+        given = {"kernel_size": (setting["kernel"],) * setting["dimension"], **steps}
         try:
             expected: Any = conventions.translate(given, "tconvjax", key)
         except GeometryError as error:
@@ -276,7 +245,7 @@ def test_both_languages_say_everything() -> None:
         typeof value === "object" ? keys(value, `${path}${name}.`)
           : [`${path}${name}/${typeof value}/${value.length * (typeof value === "function")}`]);
       return [keys(ENGLISH).sort(), keys(CHINESE).sort()];"""
-    english, chinese = under_node(program, None)
+    english, chinese = under_node(program)
     assert english == chinese
     assert len(english) > 60
 
@@ -300,120 +269,97 @@ def test_only_bounded_numbers_are_read() -> None:
     assert (found["y"], found["w"], found["refused"]) == ([1, -2, 99, -99], [7], [])
 
 
-def test_bounds_are_the_same_here_and_there() -> None:
-    for rank in (1, 2):
-        found = under_node("return bounds(input);", rank)
-        del found["dimension"]
-        assert found == {name: list(pairs[rank - 1]) for name, pairs in explorer._BOUNDS.items()}
-    assert under_node("return MOST_VALUE;", None) == explorer.MOST_VALUE
-
-
 # -- the script -----------------------------------------------------------------------------------
 
 
-def test_the_script_can_stand_in_a_page() -> None:
+def test_the_script_can_stand_in_a_page_twice_and_does_nothing_without_elements() -> None:
     script = explorer.script()
-    assert not re.search(r"</script|<!--|<script", script, re.IGNORECASE)
-    assert "\\u003c" not in script
-    assert explorer.script() is script
+    assert not re.search(r"</script|<!--|<script|\\u003c", script, re.IGNORECASE)
     assert len(script.encode()) < 75_000
+    under_node("return 1;", text="var window = globalThis;\n" + script * 2)
 
 
-@pytest.mark.parametrize(
-    "words", [r"innerHTML", r"outerHTML", r"insertAdjacentHTML", r"document\.write", r"\beval\b",
-              r"new Function", r"https?:", r"\bfetch\(", r"\bimport\(", r"XMLHttpRequest",
-              r"localStorage", r"url\("]
-)  # fmt: skip
-def test_the_script_neither_writes_html_nor_asks_the_network(words: str) -> None:
-    assert not re.search(words, explorer.script())
-
-
-def test_the_script_is_well_formed_and_does_nothing_without_elements() -> None:
-    under_node("return 1;", None, text="var window = globalThis;\n" + explorer.script() * 2)
+def test_the_script_neither_writes_html_nor_asks_the_network() -> None:
+    words = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|https?:"
+        r"|\bfetch\(|\bimport\(|XMLHttpRequest|localStorage|url\("
+    )
+    assert re.findall(words, explorer.script()) == []
 
 
 # -- the tag --------------------------------------------------------------------------------------
 
 
-class Tag(HTMLParser):
-    """The one element of a text."""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep what it says."""
-        self.found = (tag, dict(attrs))
-
-
 def attributes(text: str) -> dict[str, str | None]:
-    parser = Tag()
+    """What the one tag of a text says."""
+    found: list[tuple[str, dict[str, str | None]]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: found.append((tag, dict(attrs)))  # type: ignore[method-assign]
     parser.feed(text)
-    assert parser.found[0] == "tconv-explorer"
-    return parser.found[1]
+    ((tag, said),) = found
+    assert tag == "tconv-explorer"
+    return said
 
 
-def test_the_tag_says_the_geometry() -> None:
+def test_the_tag_says_the_geometry_values_language_and_fallback() -> None:
     for setting in POSSIBLE:
         given = attributes(explorer.element(geometry(setting)))
-        assert {
-            name.replace("-", "_"): int(value or "") for name, value in given.items()
-        } == setting
-
-
-def test_the_tag_has_values_language_and_fallback() -> None:
-    made = Geometry.of_conv_transpose((1, 2), (1, 1, 2))
-    y, w = sympy.ImmutableDenseNDimArray([[3, -4]]), np.array([[[5.0, 6.0]]])
-    text = explorer.element(made, y, w, lang="zh", share=True, fallback="<p>kept</p>")
-    given = attributes(text.replace("<p>kept</p>", ""))
-    assert (given["y"], given["w"], given["lang"], given["share"]) == ("3,-4", "5,6", "zh", None)
-    assert text.endswith(" share><p>kept</p></tconv-explorer>")
+        assert {k.replace("-", "_"): int(v or "") for k, v in given.items()} == setting
+    y, w = sympy.ImmutableDenseNDimArray([[99, -99]]), np.array([[[5.0, 6.0]]])
+    text = explorer.element(of(2, kernel=(2,)), y, w, lang="zh", share=True, fallback="kept")
+    given = attributes(text)
+    assert (given["y"], given["w"], given["lang"], given["share"]) == ("99,-99", "5,6", "zh", None)
+    assert text.endswith(" share>kept</tconv-explorer>")
 
 
 def of(*sizes: int, kernel: tuple[int, ...] = (3, 3), **steps: Any) -> Geometry:
     return Geometry.of_conv_transpose((1, *sizes), (1, 1, *kernel), **steps)
 
 
-@pytest.mark.parametrize(
-    ("made", "message"),
-    [
-        (of(2, 2, 2, kernel=(1, 1, 1)), "geometry=3 spatial axes: .*; take fewer"),
-        (of(2, 3), r"geometry=axes of sizes \(2, 3\): .*; give both axes"),
-        (of(2, 2, stride=(1, 2)), "one number for both axes; give both"),
-        (of(9, kernel=(3,)), "out_size=9: the explorer shows 1 to 8 in 1-D; give"),
-        (of(5, 5), "out_size=5: the explorer shows 1 to 4 in 2-D; give"),
-        (of(2, 2, kernel=(5, 5)), "kernel=5: the explorer shows 1 to 4"),
-        (of(2, 2, dilation=4), "dilation=4: the explorer shows 1 to 3"),
-        (of(2, 2, padding=((1, 0),) * 2, stride=1), r"padding=\(1, 0\): .*; pad both ends"),
-        (of(2, 2, padding=((0, 1),) * 2, stride=2), r"padding=\(0, 1\): .*; pad both ends"),
-        (of(1, kernel=(2,), padding=1), "in_size=0: .*; use less padding"),
-        (
-            of(4, kernel=(3,), padding=1, padding_mode="circular"),
-            "padding_mode='circular': .*; use",
-        ),
-        (Geometry.of_conv_transpose((2, 3), (2, 1, 3)), "geometry=1 and 2 channels: .*; give"),
-        ("stride 2", "geometry=str object: .*; make one"),
-    ],
-)
-def test_what_cannot_be_shown_is_refused(made: Any, message: str) -> None:
-    with pytest.raises(GeometryError, match=message):
-        explorer.element(made)
+@pytest.mark.parametrize("rank", [1, 2])
+def test_the_controls_offer_what_the_tag_takes(rank: int) -> None:
+    offered = under_node("return bounds(input);", rank)
+    del offered["dimension"]
+    middle = {"dimension": rank, "out_size": 3, "kernel": 4, "stride": 4, "padding": 0,
+              "output_padding": 0, "dilation": 1, "groups": 1}  # fmt: skip
+    assert offered.keys() == middle.keys() - {"dimension"}
+    for name, (least, most) in offered.items():
+        for value in (least, most):
+            setting = {**middle, name: value}
+            given = attributes(explorer.element(geometry(setting)))
+            assert given[name.replace("_", "-")] == str(value)
+        if name != "output_padding":  # which no step that is offered lets be larger
+            words = f"{name}={most + 1}: the explorer shows {least} to {most} in {rank}-D; give"
+            with pytest.raises(GeometryError, match=words):
+                explorer.element(geometry({**middle, name: most + 1}))
 
 
 @pytest.mark.parametrize(
-    ("y", "message"),
+    ("given", "message"),
     [
-        ([1, 2, 3], r"y=3 numbers: it has shape \(1, 2\); give 2"),
-        ([1, 100], "y=100: the explorer shows whole numbers from -99 to 99; give"),
-        ([1, 0.5], "y=0.5: .*whole numbers"),
-        ([1, "2"], "y=2: .*whole numbers"),
-        ('"><script>', 'y="><script>: .*whole numbers'),
-        ([1, sympy.Symbol("a")], "y=a: .*whole numbers"),
-        ([1, float("nan")], "y=nan: .*whole numbers"),
+        ((of(2, 2, 2, kernel=(1, 1, 1)),), "geometry=3 spatial axes: .*; take fewer"),
+        ((of(2, 3),), r"geometry=axes of sizes \(2, 3\): .*; give both axes"),
+        ((of(2, 2, stride=(1, 2)),), "one number for both axes; give both"),
+        ((of(2, 2, padding=((1, 0),) * 2),), r"padding=\(1, 0\): .*; pad both ends"),
+        ((of(2, 2, padding=((0, 1),) * 2, stride=2),), r"padding=\(0, 1\): .*; pad both ends"),
+        ((of(1, kernel=(2,), padding=1),), "in_size=0: .*; use less padding"),
+        ((of(4, kernel=(3,), padding=1, padding_mode="circular"),), "padding_mode='circular': "),
+        ((Geometry.of_conv_transpose((2, 3), (2, 1, 3)),), "geometry=1 and 2 channels: .*; give"),
+        (("stride 2",), "geometry=str object: .*; make one"),
+        ((of(2, kernel=(2,)), [1, 2, 3]), r"y=3 numbers: it has shape \(1, 2\); give 2"),
+        ((of(2, kernel=(2,)), [1, 100]), "y=100: the explorer shows whole numbers from -99 to 99;"),
+        ((of(2, kernel=(2,)), [1, 0.5]), "y=0.5: .*whole numbers"),
+        ((of(2, kernel=(2,)), [1, "2"]), "y=2: .*whole numbers"),
+        ((of(2, kernel=(2,)), '"><script>'), 'y="><script>: .*whole numbers'),
+        ((of(2, kernel=(2,)), [1, sympy.Symbol("a")]), "y=a: .*whole numbers"),
+        ((of(2, kernel=(2,)), [1, float("nan")]), "y=nan: .*whole numbers"),
     ],
 )
-def test_values_that_cannot_be_shown_are_refused(y: Any, message: str) -> None:
+def test_what_cannot_be_shown_is_refused(given: tuple[Any, ...], message: str) -> None:
     with pytest.raises(GeometryError, match=message):
-        explorer.element(Geometry.of_conv_transpose((1, 2), (1, 1, 2)), y)
+        explorer.element(*given)
 
 
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(GeometryError, match="lang='\"': the languages are en and zh; use one"):
-        explorer.element(Geometry.of_conv_transpose((1, 2), (1, 1, 2)), lang='"')
+        explorer.element(of(2, kernel=(2,)), lang='"')

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given
 
 import tconvjax as tc
 from tconvjax import Axis, Geometry, links
-from tconvjax.algorithms import ALGORITHMS
-from tconvjax.forward import layout
-from tconvjax.partials import run
 from tests import oracles
+from tests.reading import read
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
 
@@ -88,77 +82,12 @@ def test_a_filled_geometry_meets_the_padded_line(a: Arguments) -> None:
         assert [(i, line[j], t) for i, j, t in filled.links()] == list(given_.links())
 
 
-def small_axes() -> Iterator[Axis]:
-    """Every 1-D geometry with size <= 8, kernel <= 4, stride <= 4, dilation <= 3, padding <= 3."""
-    sizes = itertools.product(
-        range(1, 9), range(1, 5), range(1, 5), range(1, 4), range(4), range(4)
-    )
-    seen = {}
-    for size, k, s, d, low, high in sizes:
-        if size + low + high >= d * (k - 1) + 1:
-            (axis,) = Geometry.of_conv(
-                (1, size), (1, 1, k), stride=s, dilation=d, padding=((low, high),)
-            ).axes
-            seen[axis] = (low, high)
-            assert axis.low == low
-            assert axis.high <= high < axis.high + s
-    return iter(seen)
-
-
-AXES = list(small_axes())
-CHUNK = 100
-
-
-def test_the_sweep_is_exhaustive() -> None:
-    # 8 sizes, 4 kernels, 4 strides, 3 dilations and 16 paddings, less those that do not fit and
-    # those that differ only in padding that no stamp reaches.
-    assert len(AXES) == 3306
-
-
-def sweep_id(start: int) -> str:
-    return f"axes {start}-{min(start + CHUNK, len(AXES)) - 1}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("start", range(0, len(AXES), CHUNK), ids=sweep_id)
-def test_all_small_axes_agree_with_the_jitted_operation(start: int) -> None:
-    """One-hot inputs show the matrix that the operation applies; C.T for the transposed one.
-
-    A hundred geometries are compiled as one program, by an algorithm each in turn.
-    """
-    names = list(ALGORITHMS)
-    chosen = [(axis, names[(start + n) % 3]) for n, axis in enumerate(AXES[start : start + CHUNK])]
-
-    def kernel(axis: Axis) -> np.ndarray:
-        return np.arange(1.0, axis.kernel_size + 1)
-
-    def program() -> list[jax.Array]:
-        shown = []
-        for axis, algorithm in chosen:
-            eye, w = jnp.eye(axis.out_size)[:, None], jnp.asarray(kernel(axis)[None, None])
-            rows = run(
-                "conv_transpose", eye, w, geometry=Geometry((axis,)), specs=layout(None, 1),
-                precision=None, dtype=np.float64, algorithm=algorithm, platform="cpu",
-            )  # fmt: skip
-            shown.append(rows[:, 0])
-        return shown
-
-    for (axis, algorithm), rows in zip(chosen, jax.jit(program)(), strict=True):
-        expected = np.zeros((axis.out_size, axis.in_size))
-        for i, t in itertools.product(range(axis.out_size), range(axis.kernel_size)):
-            j = axis.stride * i + axis.dilation * t - axis.low
-            if 0 <= j < axis.in_size:
-                expected[i, j] += t + 1
-        np.testing.assert_array_equal(rows, expected, err_msg=f"{axis} by {algorithm}")
-        np.testing.assert_array_equal(
-            matrix_of_links(Geometry((axis,)), kernel(axis)[None, None]), expected
-        )
-
-
 def test_one_hot_inputs_show_the_matrix() -> None:
     for a in FIXED:
         _, w, _ = a.arrays()
         size = int(np.prod(a.y_shape[1:]))
         eye = np.eye(size).reshape(size, *a.y_shape[1:])
-        rows = tc.conv_transpose(eye, w, output_size=a.in_size, **a.keywords)
+        rows = read(
+            lambda y, w, a=a: tc.conv_transpose(y, w, output_size=a.in_size, **a.keywords), eye, w
+        )
         np.testing.assert_array_equal(rows.reshape(size, -1), matrix_of_links(a.geometry, w))

@@ -17,16 +17,17 @@ from tests.strategies import Arguments, arguments
 SMALL = arguments(ranks=(1,), most_groups=2)
 
 
-def matrix(a: Arguments) -> tuple[Any, np.ndarray]:
-    """A kernel of whole numbers, and C by NumPy."""
-    _, w, _ = a.arrays(np.int64)
-    found = symbolic.conv_matrix(a.geometry, w)
-    return w, np.array(found.tolist(), float).reshape(found.shape)
+def floats(found: Any) -> Any:
+    """A matrix of SymPy's in NumPy."""
+    return np.array(found.tolist(), float).reshape(found.shape)
 
 
 @given(SMALL)
-def test_rank_and_null_space_are_those_of_numpy(a: Arguments) -> None:
-    w, c = matrix(a)
+def test_what_undoes_is_that_of_numpy(a: Arguments) -> None:
+    """Rank, null space, the least-squares inverse and the Gram matrices."""
+    _, w, _ = a.arrays(np.int64)
+    exact = symbolic.conv_matrix(a.geometry, w)
+    c = floats(exact)
     rank = np.linalg.matrix_rank(c) if c.size else 0
     assert symbolic.rank(a.geometry, w) == rank
     lost = symbolic.null_space(a.geometry, w)
@@ -34,26 +35,12 @@ def test_rank_and_null_space_are_those_of_numpy(a: Arguments) -> None:
     for column in lost:
         assert any(column)
         assert not (c @ np.array(list(column), float)).any()
-
-
-@given(SMALL)
-def test_the_least_squares_inverse_is_that_of_numpy(a: Arguments) -> None:
-    w, c = matrix(a)
     inverse = symbolic.least_squares_inverse(a.geometry, w)
-    found = np.array(inverse.tolist(), float).reshape(inverse.shape)
-    np.testing.assert_allclose(found, np.linalg.pinv(c), atol=1e-9)
-    exact = symbolic.conv_matrix(a.geometry, w)
+    np.testing.assert_allclose(floats(inverse), np.linalg.pinv(c), atol=1e-9)
     assert (exact * inverse * exact - exact).applyfunc(sympy.simplify).todok() == {}
-
-
-@given(SMALL)
-def test_gram_matrices_are_the_products(a: Arguments) -> None:
-    w, c = matrix(a)
     both = symbolic.gram(a.geometry, w)
-    for product, wanted in ((both.outputs, c @ c.T), (both.inputs, c.T @ c)):
-        np.testing.assert_array_equal(
-            np.array(product.tolist(), float).reshape(wanted.shape), wanted
-        )
+    np.testing.assert_array_equal(floats(both.outputs), c @ c.T)
+    np.testing.assert_array_equal(floats(both.inputs), c.T @ c)
 
 
 def test_the_transpose_undoes_where_the_kernel_is_orthonormal() -> None:
@@ -69,13 +56,6 @@ def test_the_transpose_undoes_where_the_kernel_is_orthonormal() -> None:
     assert (
         symbolic.least_squares_inverse(tiles, [[taps]]) == symbolic.conv_matrix(tiles, [[taps]]).T
     )
-
-
-def test_an_orthogonal_transform_undoes_itself_both_ways() -> None:
-    """A Haar step: two outputs for two inputs, with stride 2."""
-    haar = Geometry.of_conv((1, 8), (2, 1, 2), stride=2)
-    h = 1 / sympy.sqrt(2)
-    assert symbolic.orthonormality(haar, [[[h, h]], [[h, -h]]]) == symbolic.Orthonormality((), ())
 
 
 def test_no_kernel_that_overlaps_is_undone() -> None:
@@ -99,19 +79,6 @@ def test_the_shape_comes_back_and_the_values_do_not() -> None:
     assert symbolic.rank(g) == 3 < math.prod(g.in_shape)
 
 
-@pytest.mark.parametrize("ask", [symbolic.gram, symbolic.rank, symbolic.orthonormality])
-def test_what_is_too_large_to_solve_is_said(ask: Any) -> None:
-    with pytest.raises(GeometryError, match=r"geometry=matrix of 9604 x 10000: it is multiplied or "
-                       "solved up to 10000 entries"):  # fmt: skip
-        ask(Geometry.of_conv((1, 100, 100), (1, 1, 3, 3)))
-
-
-@pytest.mark.parametrize("ask", [symbolic.null_space, symbolic.least_squares_inverse])
-def test_exact_answers_want_exact_numbers(ask: Any) -> None:
-    with pytest.raises(GeometryError, match=r"kernel=0\.5.*: its entries must be rational numbers"):
-        ask(Geometry.of_conv((1, 4), (1, 1, 2)), [[[0.5, 1.0]]])
-
-
 def test_every_input_may_be_lost() -> None:
     (lost,) = symbolic.null_space(Geometry.of_conv((1, 1), (1, 1, 1)), [[[0]]])
     assert list(lost) == [1]
@@ -121,60 +88,49 @@ def test_every_input_may_be_lost() -> None:
     assert symbolic.null_space(none, np.zeros((1, 0, 1), int)) == []
 
 
-def test_what_floats_leave_of_a_zero_is_no_condition() -> None:
-    haar, h = Geometry.of_conv((1, 8), (2, 1, 2), stride=2), 2**-0.5
-    met = symbolic.Orthonormality((), ())
-    assert symbolic.orthonormality(haar, [[[h, h]], [[h, -h]]]) == met
+def test_a_haar_step_undoes_itself_both_ways_in_floats_too() -> None:
+    """Two outputs for two inputs; what rounding leaves of a zero is no condition."""
+    haar, met = Geometry.of_conv((1, 8), (2, 1, 2), stride=2), symbolic.Orthonormality((), ())
+    for h in (1 / sympy.sqrt(2), 2**-0.5):
+        assert symbolic.orthonormality(haar, [[[h, h]], [[h, -h]]]) == met
     assert len(symbolic.orthonormality(haar, [[[h, h]], [[h, -h - 1e-12]]]).after) == 2
     a = sympy.Symbol("a")
     left = symbolic.orthonormality(haar, [[[0.1 * a, 0.2 * a]], [[0.2 * a, -0.1 * a]]])
     assert [c.has(a) for c in left.after] == [True]
 
 
-@pytest.mark.parametrize("ask", [symbolic.gram, symbolic.orthonormality, symbolic.rank])
-def test_a_kernel_of_truths_is_refused(ask: Any) -> None:
-    with pytest.raises(GeometryError, match=r"kernel=True: its entries must be .* 1 for True"):
-        ask(Geometry.of_conv((1, 5), (1, 1, 3)), [[[True, False, True]]])
+def test_what_is_within_the_limits_ends() -> None:
+    assert len(symbolic.orthonormality(MANY).after) == 50
+    symbolic.least_squares_inverse(Geometry.of_conv((1, 50), (1, 1, 25)), [[list(range(25))]])
 
 
 MANY = Geometry.of_conv((1, 100), (1, 1, 50))
+LINE, PLANE = Geometry.of_conv((1, 5), (1, 1, 3)), Geometry.of_conv((1, 100, 100), (1, 1, 3, 3))
+DEEP, DEEPER = (Geometry.of_conv((n, 1), (n, n, 1)) for n in (90, 100))
+ROUND = Geometry.of_conv((1, 1), (1, 1, 10**5), padding=50_000, padding_mode="circular")
+TRUTHS, HALVES = [[[True, False, True]]], [[[0.5, 1.0, 0.5]]]
+THIRDS = [[[sympy.Rational(1, n) for n in range(1, 51)]]]
+MANY_PARTS = [[[sympy.Rational(o, 1 + c)] for c in range(100)] for o in range(100)]
 
 
-@pytest.mark.parametrize(
-    ("ask", "message"),
-    [
-        (lambda: symbolic.gram(Geometry.of_conv((90, 1), (90, 90, 1))), "130000 is the limit"),
-        (lambda: symbolic.orthonormality(Geometry.of_conv((90, 1), (90, 90, 1))), "130000 is the"),
-        (
-            lambda: symbolic.least_squares_inverse(
-                MANY, [[[sympy.Rational(1, n) for n in range(1, 51)]]]
-            ),
-            "on a common denominator: eliminating a matrix of 51 x 100 takes fractions",
-        ),
-        (
-            lambda: symbolic.rank(
-                Geometry.of_conv((100, 1), (100, 100, 1)),
-                [[[sympy.Rational(o, 1 + c)] for c in range(100)] for o in range(100)],
-            ),
-            "take a smaller input or rounder numbers",
-        ),
-        (
-            lambda: symbolic.rank(
-                Geometry.of_conv((1, 1), (1, 1, 10**5), padding=50_000, padding_mode="circular")
-            ),
-            "50000 is the limit",
-        ),
-    ],
-)
-def test_what_would_take_minutes_is_refused_at_once(ask: Any, message: str) -> None:
+@pytest.mark.parametrize(("ask", "given", "message"), [
+    *((ask, (PLANE,), "geometry=matrix of 9604 x 10000: it is multiplied or solved up to 10000 e")
+      for ask in (symbolic.gram, symbolic.rank, symbolic.orthonormality)),
+    *((ask, (LINE, TRUTHS), "kernel=True: its entries must be .* 1 for True")
+      for ask in (symbolic.gram, symbolic.rank, symbolic.orthonormality)),
+    *((ask, (LINE, HALVES), r"kernel=0\.5.*: its entries must be rational numbers")
+      for ask in (symbolic.null_space, symbolic.least_squares_inverse)),
+    *((ask, (DEEP,), "130000 is the limit") for ask in (symbolic.gram, symbolic.orthonormality)),
+    (symbolic.least_squares_inverse, (MANY, THIRDS),
+     "on a common denominator: eliminating a matrix of 51 x 100 takes fractions"),
+    (symbolic.rank, (DEEPER, MANY_PARTS), "take a smaller input or rounder numbers"),
+    (symbolic.rank, (ROUND,), "50000 is the limit"),
+])  # fmt: skip
+def test_what_would_take_minutes_or_be_inexact_is_refused_at_once(
+    ask: Any, given: Any, message: str
+) -> None:
     # The process's own time: other work on the machine does not lengthen it.
     start = time.process_time()
     with pytest.raises(GeometryError, match=message):
-        ask()
+        ask(*given)
     assert time.process_time() - start < 5
-
-
-def test_what_is_within_the_limits_ends() -> None:
-    assert len(symbolic.orthonormality(MANY).after) == 50
-    symbolic.gram(MANY)
-    symbolic.least_squares_inverse(Geometry.of_conv((1, 50), (1, 1, 25)), [[list(range(25))]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import importlib.resources
 import importlib.util
 import os
 import shutil
@@ -20,6 +21,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 HOW = "pip install -e '.[browser]' and install Debian's package chromium, then pytest tests/site"
+PATIENCE = 120_000
+"""Milliseconds after which a page is taken to hang."""
+
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -28,11 +32,11 @@ ARGUMENTS = [
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a browser none of this is run: it is minutes of building, and has its own command."""
-    if BROWSER is not None and importlib.util.find_spec("playwright"):
+    if BROWSER and all(map(importlib.util.find_spec, ("playwright", "axe_playwright_python"))):
         return
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=f"no Playwright or no Chromium: {HOW}"))
+            item.add_marker(pytest.mark.skip(reason=f"no Playwright, axe-core or Chromium: {HOW}"))
 
 
 def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
@@ -67,9 +71,11 @@ def serving(folder: Path) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +89,7 @@ def served(site: Path) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
     playwright = importlib.import_module("playwright.sync_api")
-    playwright.expect.set_options(timeout=30_000)
+    playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as started:
         launched = started.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield launched
@@ -91,5 +97,50 @@ def browser() -> Iterator[Any]:
 
 
 def expect(located: Any) -> Any:
-    """What is said of a part of a page next is asked again until it is so."""
+    """An assertion about a part of a page that is asked again until it holds."""
     return importlib.import_module("playwright.sync_api").expect(located)
+
+
+# axe-core takes seconds to find the contrast of every element of a page, and most elements look
+# alike. So it looks at the first and the last of those that have letters of the same colour and
+# size on the same grounds.
+_BARRIERS = """async ([ignoreLength, runOnly]) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  await frame(), await frame();
+  await Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition)
+    .map((a) => a.finished));
+  const alike = new Map();
+  const visit = (one, ground) => {
+    const style = getComputedStyle(one);
+    const key = (...names) => names.map((name) => style[name]).join(";");
+    const on = ground + key("backgroundColor", "backgroundImage", "opacity", "position", "filter");
+    const says = [...one.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE)
+      .map((n) => n.data.trim()).join("").length;
+    const seen = one.checkVisibility({ visibilityProperty: true });
+    const look = [one.tagName, Math.min(says, 2), seen, on,
+      key("color", "webkitTextFillColor", "fontSize", "fontWeight", "textShadow")].join();
+    alike.set(look, [...alike.get(look) ?? [], one]);
+    delete one.dataset.look;
+    for (const child of [...one.children, ...one.shadowRoot?.children ?? []]) visit(child, on);
+  };
+  visit(document.documentElement, "");
+  for (const all of alike.values()) for (const n of [0, -1]) all.at(n).dataset.look = "";
+  axe.configure({ rules: [{ id: "color-contrast", selector: "[data-look]" }] });
+  const { violations } = await axe.run({
+    resultTypes: ["violations"], ...(runOnly && { runOnly }),
+    checks: { "color-contrast": { options: { ignoreLength } } },
+  });
+  return violations.filter((v) => ["serious", "critical"].includes(v.impact))
+    .map((v) => [v.id, v.help, ...v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160))]);
+}"""
+
+
+def barriers(page: Any, *rules: str, alone: bool = False) -> list[list[str]]:
+    """What keeps people out of a page as it looks now: what axe-core calls serious or critical.
+
+    If rules are named, only those count. axe-core takes a letter alone for a picture, and measures
+    its contrast only if told to.
+    """
+    page.evaluate(importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
+                  .read_text("utf-8"))  # fmt: skip
+    return list(page.evaluate(_BARRIERS, [alone, list(rules) or None]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,78 +23,73 @@ markdown_extensions:
           format: !!python/name:tconvjax.fences.format
 """
 GOOD = "# Notes\n\n$C^\\mathsf{T} y$\n\n```tconv\nview: transpose\nin_size: 5\nkernel: 3\n```\n"
+BAD = 'def f(x: int) -> int:\n    """Double.\n\n    Args:\n        y: a number.\n    """\n'
 
 
-def small(folder: Path, page: str, package: str = "") -> subprocess.CompletedProcess[str]:
-    """Our own site's settings with one page, and perhaps a package beside it."""
+def small(folder: Path, page: str) -> subprocess.CompletedProcess[str]:
+    """Our own site's settings with one page, and a package beside it."""
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     start, end = text.index("\nnav:"), text.index("\nextra_css:")
     assert "\nstrict: true\n" in text
-    docs = folder / "docs"
-    docs.mkdir()
-    shutil.copytree(ROOT / "docs/assets", docs / "assets")
+    shutil.copytree(ROOT / "docs/assets", folder / "docs/assets")
     (folder / "mkdocs.yml").write_text(text[:start] + text[end:], "utf-8")
-    (docs / "index.md").write_text(page, "utf-8")
-    if package:
-        (folder / "planted.py").write_text(package, "utf-8")
+    (folder / "docs/index.md").write_text(page, "utf-8")
+    (folder / "planted.py").write_text(BAD, "utf-8")
     return build(folder, folder / "site")
 
 
 def test_a_page_without_faults_is_built(tmp_path: Path) -> None:
-    package = (
-        'def f(x: int) -> int:\n    """Double.\n\n    Args:\n        x: a number.\n\n'
-        '    Returns:\n        Twice the number.\n    """\n    return 2 * x\n'
-    )
-    done = small(tmp_path, GOOD + "\n::: planted.f\n", package)
+    done = small(tmp_path, GOOD + "\n::: tconvjax.out_size\n")
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
     ("page", "message"),
     [
-        ("# A\n\n```tconv\nview: matrix\nin_size: 4\nkernel: 3\nstrid: 2\n```\n",
-         "index.md, line 7: tconv fence: strid='2': there is no such key"),
         ("---\nhide: [toc]\n---\n# A\n\n```tconv\nview: matrix\nin_size: 4\nkernel: three\n```\n",
          "index.md, line 9: tconv fence: kernel='three': 'three' is not a whole number"),
         ("# A\n\n```tconv kernel=3\nview: matrix\n```\n", "index.md, line 3: tconv fence"),
         ("# A\n\ntext with $\\frobnicate x$\n", "index.md, line 3: TeX="),
-        ("# A\n\n[a link](nowhere.md)\n", "contains a link 'nowhere.md', but the target"),
-        ("# A\n\n[a link](#nowhere)\n", "contains a link '#nowhere', but there is no such anchor"),
-        ("# A\n\n[a name][tconvjax.nothing_of_the_kind]\n", "Could not find cross-reference"),
         ("# A\n\n::: tconvjax.nothing_of_the_kind\n", "nothing_of_the_kind could not be found"),
         ("# A\n\n--8<-- \"nowhere.md\"\n", "Snippet at path 'nowhere.md' could not be found"),
     ],
 )  # fmt: skip
-def test_a_fault_of_a_page_fails_a_strict_build(tmp_path: Path, page: str, message: str) -> None:
+def test_a_fault_of_a_page_ends_the_build(tmp_path: Path, page: str, message: str) -> None:
     done = small(tmp_path, page)
     assert done.returncode != 0
     assert message in done.stderr
 
 
-def test_a_docstring_that_names_no_parameter_fails_a_strict_build(tmp_path: Path) -> None:
-    package = (
-        'def f(x: int) -> int:\n    """Double.\n\n    Args:\n        y: a number.\n\n'
-        '    Returns:\n        Twice the number.\n    """\n    return 2 * x\n'
-    )
-    done = small(tmp_path, "# A\n\n::: planted.f\n", package)
+def test_each_warning_fails_a_strict_build(tmp_path: Path) -> None:
+    faults = {
+        "[a link](nowhere.md)": "contains a link 'nowhere.md', but the target",
+        "[a link](#nowhere)": "contains a link '#nowhere', but there is no such anchor",
+        "[a name][tconvjax.nothing_of_the_kind]": "Could not find cross-reference",
+        "::: planted.f": "Parameter 'y' does not appear in the function signature",
+    }
+    done = small(tmp_path, "# A\n\n" + "\n\n".join(faults) + "\n")
     assert done.returncode != 0
-    assert "Parameter 'y' does not appear in the function signature" in done.stderr
+    assert [said for said in faults.values() if said not in done.stderr] == []
+    assert (
+        "Aborted with 5 warnings" in done.stdout + done.stderr
+    )  # the docstring's two are one fault
 
 
-@pytest.mark.parametrize(
-    "block", [">>> 1 + 1\n3", "assert 1 + 1 == 3", "import nothing_of_the_kind"]
-)
-def test_a_block_of_python_that_fails_fails_the_tests(tmp_path: Path, block: str) -> None:
+def test_a_block_of_python_that_fails_fails_the_tests(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "docs").mkdir()
     for name in ("__init__.py", "docs_examples.py"):
         shutil.copy(ROOT / "tests" / name, tmp_path / "tests" / name)
     (tmp_path / "README.md").write_text("# A\n", "utf-8")
+    blocks = {"good": ">>> 1 + 1\n2", "sum": ">>> 1 + 1\n3", "claim": "assert 1 + 1 == 3",
+              "import": "import nothing_of_the_kind"}  # fmt: skip
+    for name, block in blocks.items():
+        (tmp_path / f"docs/{name}.md").write_text(f"# A\n\n```python\n{block}\n```\n", "utf-8")
     command = [sys.executable, "-m", "pytest", "-p", "tests.docs_examples", "docs", "-q"]
-    for text, passes in ((">>> 1 + 1\n2", True), (block, False)):
-        (tmp_path / "docs/a.md").write_text(f"# A\n\n```python\n{text}\n```\n", "utf-8")
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode == 0) is passes, done.stdout
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    failed = re.findall(r"^FAILED docs/(\w+)\.md", done.stdout, re.MULTILINE)
+    assert sorted(failed) == ["claim", "import", "sum"]
+    assert "3 failed, 1 passed" in done.stdout
 
 
 def test_eight_lines_are_all_that_another_site_needs(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""A program of JAX's computed by NumPy, one primitive after another, without compiling anything.
+"""A traced program computed by NumPy, one primitive after another, without compiling anything.
 
-Only what the package's programs are made of is known here; anything else raises KeyError.
+It knows the primitives that the package's programs are made of; any other raises KeyError.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ import numpy as np
 
 from tconvjax import partials
 
-PLATFORM = "cpu"
 
+def read(f: Callable[..., Any], *operands: Any) -> Any:
+    """What f makes of NumPy arrays: its jaxpr, evaluated by NumPy.
 
-def reader(f: Callable[..., Any], *operands: Any) -> Callable[..., list[Any]]:
-    """The jaxpr of f for such operands, to be called with NumPy arrays as often as one likes."""
-    closed = jax.make_jaxpr(f)(*operands)
-    return lambda *values: _run(closed.jaxpr, closed.consts, values)
+    Raises:
+        KeyError: a primitive that is not in `STEPS`.
+    """
+    traced = jax.jit(f).trace(*operands)  # JAX keeps it for the next call of the same f
+    with np.errstate(all="ignore"):  # integers overflow, and so they should
+        results = _run(traced.jaxpr.jaxpr, traced.jaxpr.consts, jax.tree.leaves(operands))
+    return jax.tree.unflatten(jax.tree.structure(traced.out_info), results)
 
 
 def _run(jaxpr: Any, consts: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
@@ -55,19 +59,56 @@ def _inner(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
 def _trilinear(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
     """The package's own primitive, as it is lowered."""
     shapes = tuple((v.shape, v.dtype) for v in values)
-    return _lowered(shapes, tuple(sorted(params.items())))(*values)
+    closed = _lowered(shapes, tuple(sorted(params.items())))
+    return _run(closed.jaxpr, closed.consts, values)
+
+
+def lowered(equation: Any) -> Any:
+    """The jaxpr that an equation of the package's own primitive stands for on a CPU."""
+    shapes = tuple((v.aval.shape, v.aval.dtype) for v in equation.invars)
+    return _lowered(shapes, tuple(sorted(equation.params.items())))
 
 
 @functools.lru_cache(maxsize=64)
-def _lowered(shapes: Any, params: Any) -> Callable[..., list[Any]]:
+def _lowered(shapes: Any, params: Any) -> Any:
     operands = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
-    return reader(lambda a, b: partials.run(a=a, b=b, platform=PLATFORM, **dict(params)), *operands)
+    return jax.make_jaxpr(lambda a, b: partials.run(a=a, b=b, platform="cpu", **dict(params)))(
+        *operands
+    )
+
+
+def _scan(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+    """A loop that only carries, as ``fori_loop`` makes it."""
+    consts, carry = values[: params["num_consts"]], list(values[params["num_consts"] :])
+    for _ in range(params["length"]):
+        carry = _run(params["jaxpr"].jaxpr, params["jaxpr"].consts, [*consts, *carry])
+    return carry
 
 
 def _slice(v: Any, p: Mapping[str, Any]) -> Any:
     steps = p["strides"] or (1,) * v.ndim
     bounds = zip(p["start_indices"], p["limit_indices"], steps, strict=True)
     return v[tuple(slice(*bound) for bound in bounds)]
+
+
+def _places(v: Any, starts: Sequence[Any], sizes: Sequence[int]) -> tuple[slice, ...]:
+    """A part of an array; one that would reach past the end starts earlier."""
+    firsts = [
+        min(max(int(start), 0), n - size)
+        for start, n, size in zip(starts, v.shape, sizes, strict=True)
+    ]
+    return tuple(slice(first, first + size) for first, size in zip(firsts, sizes, strict=True))
+
+
+def _cut(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+    return [values[0][_places(values[0], values[1:], params["slice_sizes"])]]
+
+
+def _put(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
+    whole, part, *starts = values
+    whole = whole.copy()
+    whole[_places(whole, starts, part.shape)] = part
+    return [whole]
 
 
 def _pad(v: Any, fill: Any, config: Sequence[tuple[int, int, int]]) -> Any:
@@ -153,6 +194,7 @@ STEPS: Mapping[str, Step] = {
     "jit": _inner,
     "pjit": _inner,
     "trilinear": _trilinear,
+    "scan": _scan,
     "add": _one(lambda a, b, p: a + b),
     "add_any": _one(lambda a, b, p: a + b),
     "mul": _one(lambda a, b, p: a * b),
@@ -160,12 +202,16 @@ STEPS: Mapping[str, Step] = {
     "concatenate": _joined,
     "convert_element_type": _one(lambda v, p: v.astype(p["new_dtype"])),
     "conv_general_dilated": _one(_conv),
+    "div": _one(lambda a, b, p: np.trunc(a / b).astype(a.dtype)),  # small integers
     "dot_general": _one(_dot),
+    "dynamic_slice": _cut,
+    "dynamic_update_slice": _put,
     "pad": _one(lambda v, fill, p: _pad(v, fill, p["padding_config"])),
     "reduce_sum": _one(lambda v, p: v.sum(p["axes"], dtype=v.dtype)),
     "reshape": _one(_reshape),
     "rev": _one(lambda v, p: np.flip(v, p["dimensions"])),
     "slice": _one(_slice),
+    "split": lambda values, p: np.split(values[0], np.cumsum(p["sizes"])[:-1], p["axis"]),
     "squeeze": _one(lambda v, p: v.squeeze(p["dimensions"])),
     "stack": lambda values, p: [np.stack(values, p.get("axis", p.get("dimension", 0)))],
     "transpose": _one(lambda v, p: v.transpose(p["permutation"])),
