@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -70,6 +70,17 @@ def agree(theirs: Callable[[], Any], ours: Callable[[], Any], atol: float = 0) -
         result = np.asarray(ours())
         assert result.shape == expected.shape
         np.testing.assert_allclose(result, expected, rtol=0, atol=atol)
+
+
+def assert_refused(calls: Iterable[tuple[Callable[[], Any], str]]) -> None:
+    """Each call raises GeometryError with its text, and a remedy at the end."""
+    unsaid = []
+    for call, text in calls:
+        with pytest.raises(GeometryError) as caught:
+            call()
+        if text not in str(caught.value) or "; " not in str(caught.value):
+            unsaid.append(f"{text}\n    {caught.value}")
+    assert not unsaid, "\n".join(unsaid)
 
 
 def padded_index(size: int, low: int, high: int, mode: str) -> Any:

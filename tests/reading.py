@@ -135,6 +135,11 @@ def _broadcast(v: Any, p: Mapping[str, Any]) -> Any:
     return np.broadcast_to(v.reshape(shape), p["shape"])
 
 
+def _quotient(a: Any, b: Any, p: Mapping[str, Any]) -> Any:
+    """A quotient; one of integers is cut off, and they are small ones."""
+    return a / b if a.dtype.kind in "fc" else np.trunc(a / b).astype(a.dtype)
+
+
 def _dot(a: Any, b: Any, p: Mapping[str, Any]) -> Any:
     (over_a, over_b), (batch_a, batch_b) = p["dimension_numbers"]
     letters = itertools.count()
@@ -202,7 +207,7 @@ STEPS: Mapping[str, Step] = {
     "concatenate": _joined,
     "convert_element_type": _one(lambda v, p: v.astype(p["new_dtype"])),
     "conv_general_dilated": _one(_conv),
-    "div": _one(lambda a, b, p: np.trunc(a / b).astype(a.dtype)),  # small integers
+    "div": _one(_quotient),
     "dot_general": _one(_dot),
     "dynamic_slice": _cut,
     "dynamic_update_slice": _put,

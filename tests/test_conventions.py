@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import itertools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 
 import tconvjax as tc
-from tconvjax import GeometryError
 from tconvjax import conventions as conv
-from tests.oracles import agree
+from tests.oracles import agree, assert_refused
 from tests.reading import read
 from tests.strategies import Transposed, ends, numbers, transposed
-
-
-def assert_refused(calls: Iterable[tuple[Callable[[], Any], str]]) -> None:
-    """Each call raises GeometryError with its text, and a remedy at the end."""
-    unsaid = []
-    for call, text in calls:
-        with pytest.raises(GeometryError) as caught:
-            call()
-        if text not in str(caught.value) or "; " not in str(caught.value):
-            unsaid.append(f"{text}\n    {caught.value}")
-    assert not unsaid, "\n".join(unsaid)
-
 
 # -- jax.lax ---------------------------------------------------------------------------------------
 
@@ -167,10 +153,11 @@ def test_onnx_shapes_share_their_total_as_specified(data: st.DataObject, there: 
     y, w, _ = there.arrays(conv.KERNELS["onnx"], last=False)
     (k,), (s,), (d,), (n,) = there.kernel_size, there.stride, there.dilation, there.size
     natural = s * (n - 1) + d * (k - 1) + 1
-    asked = data.draw(st.none() | st.integers(1, natural + 2), "output_shape")
+    sizes = (None, data.draw(st.integers(1, natural), "output_shape"), natural + 1)
     steps: dict[str, Any] = {"strides": [s], "dilations": [d]}
     full = onnx((y, w), **steps)
-    for auto in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+    autos = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+    for auto, asked in itertools.product(autos, sizes):
         size = asked or (s * n if auto.startswith("SAME") else natural)
         total = max(natural - size, 0)
         begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
@@ -189,7 +176,6 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (conv.torch_conv_transpose, (Y, W), {"stride": 2, "output_padding": 2}, "output_padding=2: it must be smaller than the stride (2) or than the dilation (1); give at most 1"),
     (conv.torch_conv_transpose, (Y, W), {"stride": 2, "output_size": [13]}, "output_size=[13]: from an input of (5,) an axis has 11 to 12 elements"),
     (conv.torch_conv_transpose, (Y, W), {"padding": 5}, "padding=cutting 5 and 5 elements off: 5 elements give 7 with kernel 3, stride 1 and dilation 1; cut 4 less"),
-    (conv.torch_conv_transpose, (Y[..., :1], W), {"stride": 2, "padding": 2, "output_padding": 1}, "padding=cutting 2 and 1 elements off: 1 elements give 3"),
     (conv.torch_conv_transpose, (Y, jnp.ones((3, 2, 3))), {}, "weight=array of shape (3, 2, 3): with groups=1 it takes 3 channels, and input of shape (1, 2, 5) has 2; lay it out as torch does, or convert it with tconvjax.conventions.convert_kernel"),
     (conv.torch_conv_transpose, (Y, W, jnp.ones(2)), {}, "bias=array of shape (2,): it has one element for each of the result's 3 channels; reshape it to (3,)"),
     (conv.torch_conv_transpose, (Y, W.astype(jnp.float32)), {}, "weight=array of dtype float32: input is float64, and torch takes one dtype; convert it: weight.astype(input.dtype)"),
@@ -234,3 +220,22 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
 def test_what_a_peer_refuses_is_refused_in_four_parts() -> None:
     calls = ((functools.partial(f, *arrays, **given), text) for f, arrays, given, text in REFUSED)
     assert_refused(calls)
+
+
+def test_pytorchs_output_size_is_the_result_s_size() -> None:
+    y, w = np.ones((1, 2, 5)), np.ones((2, 3, 4))
+    for padding, extra in itertools.product((0, 1, 2), (0, 1)):
+        steps: dict[str, Any] = {"stride": 2, "padding": padding}
+        said = read(
+            lambda y, w, s=steps, e=extra: conv.torch_conv_transpose(y, w, output_padding=e, **s),
+            y,
+            w,
+        )
+        size = 2 * (5 - 1) + 4 - 2 * padding + extra  # PyTorch's formula
+        sized = read(
+            lambda y, w, s=steps, n=size: conv.torch_conv_transpose(y, w, output_size=[n], **s),
+            y,
+            w,
+        )
+        assert sized.shape == (1, 3, size)
+        np.testing.assert_array_equal(sized, said)

@@ -152,6 +152,7 @@ WRONG = [
     ("view: matrix\nin_size: 4\nkernel: 3\npadding: AROUND", 7, "the names are VALID, SAME"),
     ("view: matrix\nin_size: 4\nkernel: 3\noutput_padding: 1", 7, "with in_size there is nothing"),
     ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,2,3", 7, "3 numbers: 1x2 asks for 2; give them"),
+    ("view: matrix\nin_size: 4\nkernel: 3\ngroups: 2\nin_channels: 3", 8, "groups=2 must divide"),
     ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,a", 7, "is no list of numbers; give them as"),
     ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,1/0", 7, "divides by zero"),
     ("view: matrix\nin_size: 4\nkernel: 3\nwords: no", 7, "view matrix has no use for it; leave"),

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from tconvjax import GeometryError
 from tests.conformance.test_peers import flax_arguments, flax_is_wrong, peer
-from tests.oracles import agree
+from tests.oracles import agree, assert_refused
 from tests.reading import read
 from tests.strategies import Transposed, ends, numbers, transposed
-from tests.test_conventions import assert_refused
 
 nnx, equinox = peer("flax.nnx"), peer("equinox")
 on_nnx, on_equinox = peer("tconvjax.layers.nnx"), peer("tconvjax.layers.equinox")

@@ -170,12 +170,10 @@ def test_a_generator_in_keras() -> None:
     norms = [layers.BatchNormalization(epsilon=1e-5, name=name) for name in ("1", "4")]
     model = keras.Sequential([keras.Input((1, 1, 5)), ups[0], norms[0], layers.ReLU(), ups[1],
                               norms[1], layers.ReLU(), ups[2]])  # fmt: skip
-    first_up, second, third = (
-        nn.ConvTranspose2d(c, m, 4, s, p, bias=False) for c, m, s, p in STAGES
-    )
-    source, x = nn.Sequential(
-        first_up, nn.BatchNorm2d(8), nn.ReLU(), second, nn.BatchNorm2d(6), nn.ReLU(), third,
-        nn.Tanh()).eval(), torch.randn(2, 5, 1, 1)  # fmt: skip
+    theirs = [nn.ConvTranspose2d(c, m, 4, s, p, bias=False) for c, m, s, p in STAGES]
+    source = nn.Sequential(theirs[0], nn.BatchNorm2d(8), nn.ReLU(), theirs[1], nn.BatchNorm2d(6),
+                           nn.ReLU(), theirs[2], nn.Tanh()).eval()  # fmt: skip
+    x = torch.randn(2, 5, 1, 1)
     for array in source.state_dict().values():
         if array.ndim == 1:  # a norm's: as if it were trained
             array.uniform_(0.5, 2)

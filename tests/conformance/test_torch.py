@@ -1,8 +1,4 @@
-"""PyTorch's own samples (OpInfo) of conv_transpose1d, 2d and 3d, in each of its seven dtypes.
-
-PyTorch is not installed with the tests; ``pip install torch==2.13.0`` brings the version whose
-samples these are, and ``pytest tests/conformance`` runs them.
-"""
+"""PyTorch's own samples (OpInfo, 2.13.0) of conv_transpose1d to 3d, in each of its seven dtypes."""
 
 from __future__ import annotations
 
