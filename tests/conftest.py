@@ -23,6 +23,8 @@ from hypothesis import HealthCheck, settings
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# It pays little with these flags, and a test that leaves no room for files would spoil it.
+jax.config.update("jax_enable_compilation_cache", False)
 
 settings.register_profile(
     "normal",

@@ -79,7 +79,8 @@ def _lowered(shapes: Any, params: Any) -> Any:
 
 def _scan(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
     """A loop that only carries, as ``fori_loop`` makes it."""
-    consts, carry = values[: params["num_consts"]], list(values[params["num_consts"] :])
+    first = len(values) - len(params["jaxpr"].jaxpr.outvars)
+    consts, carry = values[:first], list(values[first:])
     for _ in range(params["length"]):
         carry = _run(params["jaxpr"].jaxpr, params["jaxpr"].consts, [*consts, *carry])
     return carry

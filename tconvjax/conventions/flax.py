@@ -111,9 +111,12 @@ FLAX = Framework(
 
 def _dtype(value: Any) -> Any:
     try:
-        return jnp.dtype(value)
+        dtype = None if isinstance(value, bytes) else jnp.dtype(value)  # b"a" is a letter to NumPy
     except (TypeError, ValueError):
+        dtype = None
+    if dtype is None:
         fail("dtype", value, "it must be a dtype", "give jnp.float32, say")
+    return dtype
 
 
 def flax_conv_transpose(

@@ -119,7 +119,7 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         rank = len(sizes)
         if not rank:
             fail("in_size", in_size, "a convolution has one axis or more", "give a size for each")
-        if padding_mode not in PADDING_MODES:
+        if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
             fail("padding_mode", padding_mode, f"the modes are {', '.join(PADDING_MODES)}",
                  "use one of them")  # fmt: skip
         columns = {
