@@ -10,6 +10,7 @@ import functools
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -120,9 +121,9 @@ def convolve(
         y, laid out as ``specs.out_spec`` says.
     """
     x = fill_borders(x, geometry, specs.lhs_spec)
-    geometry = geometry.filled()
-    return lax.conv_general_dilated(
-        x,
+    geometry, of_x, of_y = one_sided(geometry.filled())
+    y = lax.conv_general_dilated(
+        _from(x, of_x, specs.lhs_spec),
         w,
         window_strides=geometry.stride,
         padding=geometry.padding,
@@ -132,6 +133,48 @@ def convolve(
         precision=precision,
         preferred_element_type=preferred_element_type,
     )
+    return _from(y, [-n for n in of_y], specs.out_spec)
+
+
+def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
+    """A geometry that crops no axis at its low end while it pads the other end.
+
+    XLA on a CPU gives a convolution of floats to Eigen, which then reads past the end of the row,
+    up to as many elements as are cropped (openxla/xla#48713: so with jaxlib 0.10.2, not with
+    0.12.0). The same befalls the transpose, whose padding is negative where that of the
+    convolution is wider than its kernel reaches.
+
+    Returns:
+        The geometry, and for each axis how many elements of x are to be cropped before the call,
+        and how many zeros of y, which read nothing but padding, are to be put before its result.
+    """
+    axes, of_x, of_y = [], [], []
+    for axis in geometry.axes:
+        first = axis.low - axis.span + 1  # of the padding, past the reach of the first output
+        more = axis.in_size - 1 + axis.low - axis.stride * (axis.out_size - 1)
+        crop = min(-axis.low, axis.in_size) if axis.low < 0 < axis.high else 0
+        blank = min(-(-first // axis.stride), axis.out_size) if first > 0 and more > 0 else 0
+        of_x.append(crop)
+        of_y.append(blank)
+        axes.append(
+            replace(
+                axis,
+                in_size=axis.in_size - crop,
+                out_size=axis.out_size - blank,
+                low=axis.low + crop - axis.stride * blank,
+            )
+        )
+    return replace(geometry, axes=tuple(axes)), of_x, of_y
+
+
+def _from(v: jax.Array, starts: Sequence[int], spec: Sequence[int]) -> jax.Array:
+    """The spatial axes from these elements on; where one is negative, zeros stand before them."""
+    if not any(starts):
+        return v
+    ends = [(0, 0, 0)] * v.ndim
+    for start, position in zip(starts, spec[2:], strict=True):
+        ends[position] = (-start, 0, 0)
+    return lax.pad(v, jnp.zeros((), v.dtype), ends)
 
 
 def convolve_transposed(

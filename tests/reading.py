@@ -167,18 +167,18 @@ def _conv(x: Any, w: Any, p: Mapping[str, Any]) -> Any:
     taps, dtype = w.shape[2:], p["preferred_element_type"] or x.dtype
     x, w = x.astype(dtype), w.astype(dtype)
     if batches > 1:  # the images of a block meet the filters of that block only
-        x = x.reshape(batches, -1, *x.shape[1:]).swapaxes(0, 1)
-        x, groups = x.reshape(len(x), -1, *x.shape[3:]), batches
+        x = x.reshape(batches, len(x) // batches, *x.shape[1:]).swapaxes(0, 1)
+        x, groups = x.reshape(len(x), batches * x.shape[2], *x.shape[3:]), batches
     sizes = [max((n - k) // s + 1, 0) for n, k, s in
              zip(x.shape[2:], taps, p["window_strides"], strict=True)]  # fmt: skip
-    x = x.reshape(len(x), groups, -1, *x.shape[2:])
-    w = w.reshape(groups, -1, *w.shape[1:])
+    x = x.reshape(len(x), groups, x.shape[1] // groups, *x.shape[2:])
+    w = w.reshape(groups, len(w) // groups, *w.shape[1:])
     y = np.zeros((len(x), groups, w.shape[1], *sizes), dtype)
     for tap in np.ndindex(*taps):
         seen = x[(..., *(slice(t, t + s * (n - 1) + 1 if n else t, s) for t, s, n in
                          zip(tap, p["window_strides"], sizes, strict=True)))]  # fmt: skip
         y += np.einsum("ngc...,goc->ngo...", seen, w[(..., *tap)])
-    y = y.reshape(len(x), -1, *sizes)
+    y = y.reshape(len(x), groups * y.shape[2], *sizes)
     return y.transpose(np.argsort(numbers.out_spec[: rank + 2]))
 
 

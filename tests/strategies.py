@@ -241,6 +241,35 @@ def cases(draw: st.DrawFn, a: Arguments | None = None) -> Case:
     )
 
 
+@st.composite
+def layers(draw: st.DrawFn) -> Case:
+    """Above the sizes at which XLA changes engines on a CPU; one end cropped, the other padded."""
+    rank = draw(st.sampled_from([1, 2, 2, 2, 3]))
+    groups = draw(st.sampled_from([1, 1, 2, 8]))
+    ins, outs = (draw(st.sampled_from([1, 4, 8] if groups > 1 else [1, 8, 17])) for _ in range(2))
+    size = {1: (200, 600), 2: (16, 40), 3: (8, 12)}[rank]
+
+    def each(least: int, most: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(least, most)) for _ in range(rank))
+
+    def step() -> tuple[int, ...]:
+        return each(1, draw(st.sampled_from([1, 1, 3])))
+
+    kernel, dilation = each(1, 5 if rank < 3 else 3), step()
+    far = draw(st.sampled_from([3, 9]))
+    padding = tuple(zip(each(-far, far), each(-far, far), strict=True))
+    return Case(
+        Arguments(
+            draw(st.integers(1, 3)), groups * ins, groups * outs, each(*size), kernel, step(),
+            padding, dilation, groups,
+        ),
+        draw(st.sampled_from(["float32", "float32", *DTYPES])),
+        draw(st.sampled_from(["first", "last", "mixed"])),
+        names=(draw(st.sampled_from(["auto", "direct", *ALGORITHMS])),),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Transposed:
     """A transposed layer's steps and channels, which every framework has, before any padding."""

@@ -19,7 +19,7 @@ from tconvjax.acceleration.algebra import (
 from tconvjax.algorithms import plan
 from tconvjax.algorithms.costs import estimate, line
 from tconvjax.algorithms.selection import MARGIN, unfit
-from tconvjax.forward import ROLES, Partial
+from tconvjax.forward import ROLES, Partial, one_sided
 
 SECONDS_AN_ELEMENT = 1.5e-9
 """To reverse an array or to move its groups: what a copy takes per element."""
@@ -137,13 +137,16 @@ def natural(c: Convolution, ways: list[Assignment]) -> Assignment:
 def _on_a_cpu(c: Convolution, ways: list[Assignment]) -> Decision:
     way = natural(c, ways)
     before = _direct(c, way, way.partial)
-    if _in_fast_form(c):
+    misread = one_sided(way.geometry)[0] != way.geometry
+    if _in_fast_form(c) and not misread:
         return Decision(c, None, "", before, None, "XLA's fast convolution takes it as it is")
     bound = _bound(c, way)
     chosen = {partial: _chosen(c, way, partial, bound) for partial in ROLES}
     algorithm, after = chosen[way.partial]
     reason = "it is expected to be faster"
     decided = Decision(c, way, algorithm, before, after, reason, bound)
+    if misread:
+        return replace(decided, reason="XLA may read memory that is not its own (xla#48713)")
     if after < MARGIN * before:
         return decided
     all_before = sum(_direct(c, way, partial) for partial in ROLES)
