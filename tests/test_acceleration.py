@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -257,6 +258,27 @@ def test_arguments_and_results_are_those_of_the_function() -> None:
     assert (result["name"], result["none"]) == ("one", None)
     assert result["table"] is tree["table"]
     assert_same(result["z"], up(2 * Y, W))
+
+
+def test_a_change_in_place_is_refused_and_not_lost() -> None:
+    """The function gets a copy of every container; Flax's modules are in tests/conformance."""
+
+    @jax.tree_util.register_dataclass
+    @dataclass
+    class Counter:
+        count: Any
+
+    def counted(counter: Counter) -> Any:
+        counter.count = counter.count + 1
+        return counter.count
+
+    def emptied(tree: dict[str, Any]) -> Any:
+        return tree.pop("y")
+
+    cases: list[tuple[Any, Any]] = [(counted, Counter(Y)), (emptied, {"y": Y, "w": W})]
+    for f, argument in cases:
+        with pytest.raises(tc.GeometryError, match="; return what is new instead"):
+            accelerate(f)(argument)
 
 
 def test_what_xla_does_well_stays_itself() -> None:

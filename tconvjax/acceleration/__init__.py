@@ -31,17 +31,21 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
     Each call traces fn, as the first call of a jitted function does, so put ``jax.jit`` around the
     result. JAX arrays among the arguments are traced, so Python's control flow cannot depend on
-    their values. Everything else, modules and numbers and NumPy arrays, fn sees as it is. The
-    choice is made for ``jax.default_backend()``.
+    their values. Numbers, NumPy arrays and all else fn sees as it is. The choice is made for
+    ``jax.default_backend()``.
+
+    A Flax NNX module among the arguments may change its variables, as under ``nnx.jit``. Any other
+    change in place would be lost, and is refused.
 
     Args:
-        fn: a function of pytrees that JAX can trace, and without side effects, as for ``jax.jit``.
+        fn: a function of pytrees that JAX can trace, as for ``jax.jit``; or an NNX module.
 
     Returns:
         A function with fn's arguments, result, name and docstring.
 
     Raises:
-        GeometryError: if fn cannot be called.
+        GeometryError: if fn cannot be called; when it is called, if it changes what it was given,
+            or a module that it was not given.
 
     Examples:
         >>> import jax

@@ -18,6 +18,7 @@ import jax
 
 from tconvjax.acceleration.algebra import Assignment, Convolution, computed
 from tconvjax.acceleration.decision import decide
+from tconvjax.acceleration.state import check_unchanged, with_variables
 from tconvjax.geometry import Words, fail
 
 HOLDERS = frozenset(
@@ -182,6 +183,7 @@ def traced(
             filled[n] = array
         given, named = jax.tree.unflatten(tree, filled)
         out, result["tree"] = jax.tree.flatten(fn(*given, **named))
+        check_unchanged(filled, tree, (given, named))
         result["places"] = [n for n, v in enumerate(out) if isinstance(v, jax.core.Tracer)]
         result["fixed"] = [None if isinstance(v, jax.core.Tracer) else v for v in out]
         return [out[n] for n in result["places"]]
@@ -200,6 +202,10 @@ def traced(
 
 def run(fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Call a function with its convolutions run by this package."""
+    return with_variables(_run, fn, args, keywords)
+
+
+def _run(fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     program, inputs, rebuild = traced(fn, args, keywords)
     changed = rewritten(program)
     return rebuild(jax.core.eval_jaxpr(changed.jaxpr, changed.consts, *inputs))

@@ -1,0 +1,87 @@
+"""What a function changes in place: the variables of Flax NNX modules, and what is refused."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from tconvjax.geometry import Words, fail
+
+
+def with_variables(
+    run: Callable[..., Any], fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
+    """``run(fn, args, keywords)``, which also changes the NNX variables that fn changes.
+
+    Args:
+        run: calls a function of pytrees with arrays of its own in place of those it is given.
+        fn: any function; an NNX module and its methods have variables too.
+        args: of fn.
+        keywords: of fn.
+
+    Returns:
+        What fn returns.
+
+    Raises:
+        GeometryError: if fn changes variables of a module that is no argument of it.
+    """
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is None:
+        return run(fn, args, keywords)
+    kinds = (nnx.Pytree, nnx.Variable)
+    owner = getattr(fn, "__self__", None)
+    if isinstance(owner, kinds):
+        fn, args = getattr(fn, "__func__", fn), (owner, *args)
+    elif isinstance(fn, kinds):
+        fn, args = type(fn).__call__, (fn, *args)
+
+    def kept(value: Any) -> bool:
+        return isinstance(value, kinds)
+
+    if not any(map(kept, jax.tree.leaves((args, keywords), is_leaf=kept))):
+        return _of_its_arguments(run, fn, args, keywords)
+    # As nnx.jit does it: modules are arrays without, and modules again within.
+    tag = "tconvjax.accelerate"
+
+    def of_arrays(given: Any) -> Any:
+        args, keywords = nnx.from_tree(given, ctxtag=tag, is_inner=True)
+        result = fn(*args, **keywords)
+        modules = [v for v in jax.tree.leaves((args, keywords), is_leaf=kept) if kept(v)]
+        return nnx.to_tree((modules, result), ctxtag=tag)
+
+    with nnx.update_context(tag):
+        given = nnx.to_tree((args, keywords), ctxtag=tag)
+        found = _of_its_arguments(run, of_arrays, (given,), {})
+        return nnx.from_tree(found, ctxtag=tag, is_inner=False)[1]
+
+
+def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any) -> Any:
+    """Run a function; NNX says that it changes variables which are none of its arguments."""
+    try:
+        return run(fn, args, keywords)
+    except sys.modules["flax.errors"].TraceContextError as error:
+        fail("fn", Words(getattr(fn, "__name__", type(fn).__name__)),
+             f"it changes variables of a module that is no argument of it ({error})",
+             "give it the module as an argument")  # fmt: skip
+
+
+def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
+    """Refuse a function that changed what it was given, which was a copy.
+
+    Args:
+        before: the leaves that it was given.
+        tree: their structure.
+        after: the same pytree, when the function has returned.
+
+    Raises:
+        GeometryError: if a leaf or the structure is another one.
+    """
+    leaves, now = jax.tree.flatten(after)
+    same = now == tree and all(a is b for a, b in zip(before, leaves, strict=True))
+    if not same:
+        fail("fn", Words("a function that changes its arguments in place"),
+             "it is traced with copies of them, so the change would be lost",
+             "return what is new instead")  # fmt: skip
