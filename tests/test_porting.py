@@ -201,13 +201,56 @@ def test_running_statistics_come_along_and_counts_come_back() -> None:
 
 
 @pytest.mark.parametrize("of", ["weight_{}", "parametrizations.weight.original{}"])
-def test_weight_norms_are_multiplied_out(of: str) -> None:
-    sizes, names = (3.0, 5.0), ("g", "v") if of.endswith("_{}") else ("0", "1")
-    arrays = (np.reshape(sizes, (2, 1, 1)), np.arange(1.0, 13.0).reshape(2, 3, 2))
-    state = {f"up.{of.format(n)}": a for n, a in zip(names, arrays, strict=True)}
+@pytest.mark.parametrize("along", [(), (0,), (1,), (2,)])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_weight_norms_are_multiplied_out(of: str, along: tuple[int, ...], dtype: str) -> None:
+    """One g for each index along an axis, or a single one; v of a size that squares overflow."""
+    rng, names = np.random.default_rng(0), ("g", "v") if of.endswith("_{}") else ("0", "1")
+    v = (rng.normal(size=(6, 3, 5)) * 300).astype(jnp.dtype(dtype))
+    sizes = [n if axis in along else 1 for axis, n in enumerate(v.shape)] if along else []
+    g = rng.uniform(1, 2, sizes).astype(v.dtype)
+    state = {f"up.{of.format(n)}": a for n, a in zip(names, (g, v), strict=True)}
+    tree = conv.convert_state_dict(state, "torch", "torch", kinds={"up": "conv_transpose"})
+    assert {name: array.dtype for name, array in tree.items()} == {"up.weight": v.dtype}
+    over = tuple(axis for axis in range(3) if axis not in along)
+    wide = np.sqrt((v.astype(np.float64) ** 2).sum(over, keepdims=True))
+    exact = g.astype(np.float64) * v.astype(np.float64) / wide
+    off = abs(tree["up.weight"].astype(np.float64) - exact)
+    assert (off <= abs(exact) * float(jnp.finfo(dtype).eps) / 2 * 1.001).all()
+
+
+@pytest.mark.parametrize("names", [
+    ("weight_orig", "weight_u", "weight_v"),
+    tuple(f"parametrizations.weight.{n}" for n in ("original", "0._u", "0._v")),
+])  # fmt: skip
+@pytest.mark.parametrize("axis", [0, 1])
+def test_spectral_norms_are_divided_out(names: tuple[str, ...], axis: int) -> None:
+    """Whichever axis the matrix has for rows, and where both have as many entries."""
+    w = np.random.default_rng(0).normal(size=(4, 4, 3))
+    matrix = np.moveaxis(w, axis, 0).reshape(4, -1)
+    u, sizes, v = np.linalg.svd(matrix, full_matrices=False)
+    state = dict(zip((f"up.{n}" for n in names), (w, u[:, 0], v[0]), strict=True))
     tree = conv.convert_state_dict(state, "torch", "torch", kinds={"up": "conv_transpose"})
     assert tree.keys() == {"up.weight"}
-    np.testing.assert_allclose(np.sqrt((tree["up.weight"] ** 2).sum((1, 2))), sizes)
+    np.testing.assert_allclose(tree["up.weight"], w / sizes[0])
+
+
+def test_what_is_reparametrised_in_another_way_is_refused_by_its_name() -> None:
+    w, mask = np.ones((2, 3, 4)), np.arange(24.0).reshape(2, 3, 4) % 2
+    tree = conv.convert_state_dict({"a.weight_orig": w, "a.weight_mask": mask}, "torch", "torch")
+    np.testing.assert_array_equal(tree["a.weight"], mask)
+    for names in (
+        ("weight_g",), ("weight_orig", "weight_u"), ("parametrizations.weight.0.base",),
+        ("parametrizations.weight.original", "parametrizations.weight.0.base"),
+        ("parametrizations.bias.original0",),
+    ):  # fmt: skip
+        with pytest.raises(
+            GeometryError, match=r"a\..*: it is part of a reparam.*; take it off in"
+        ):
+            conv.convert_state_dict({f"a.{n}": w for n in names}, "torch", "flax")
+    shapes = {"a.weight_g": np.ones((5, 1, 1)), "a.weight_v": w}
+    with pytest.raises(GeometryError, match=r"a\.weight_g"):
+        conv.convert_state_dict(shapes, "torch", "flax")
 
 
 def test_layers_are_renamed_and_never_lost() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from tconvjax.conventions.kernels import convert_kernel, numbers
 from tconvjax.conventions.models import LayerKind, by_path, check_met, matches
+from tconvjax.conventions.parametrizations import folded
 from tconvjax.geometry import GeometryError, Words, fail
 
 Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
@@ -67,8 +68,8 @@ def convert_state_dict(
     """The weights of a whole model, as another framework keeps them.
 
     Convolutions, transposed convolutions, linear layers, embeddings and norms get the target's
-    leaf names and layouts; any other array stays as it is under its own name. PyTorch's weight
-    norms are multiplied out.
+    leaf names and layouts; any other array stays as it is under its own name. PyTorch's weight and
+    spectral norms and pruned weights are multiplied out in float64 and rounded once.
 
     Args:
         state: PyTorch's ``state_dict()``; Flax NNX's state or pure dict; an Equinox module, or
@@ -90,7 +91,8 @@ def convert_state_dict(
         dotted path for `replace_leaves`; Keras: arrays by variable path; Haiku: parameters.
 
     Raises:
-        GeometryError: if a layer cannot be said in the target, or two layers get one path.
+        GeometryError: if a layer cannot be said in the target, two layers get one path, or a weight
+            is reparametrised in another way.
 
     Examples:
         >>> state = {"up.weight": np.zeros((2, 3, 4)), "up.bias": np.zeros(3)}
@@ -105,13 +107,12 @@ def convert_state_dict(
         if not isinstance(name, str) or name not in TREES:
             fail(argument, name, f"the trees are {', '.join(TREES)}", "use one of them")
     flat, known = _flat(state), by_path(kinds)
+    if source == "torch":
+        flat = folded(flat)
     paths = dict.fromkeys(path for path, _ in flat)
     layers = _read(flat, source, known, _renamed(rename, paths))
     if isinstance(kinds, Mapping):
         check_met(kinds, list(dict.fromkeys([*paths, *layers])))
-    if source == "torch":
-        for layer in layers.values():
-            _multiply_out(layer)
     return _WRITERS[target](
         {
             (path, name): array
@@ -143,8 +144,9 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
     flat = {}
     for path, leaf in leaves:
         *layer, name = ".".join(path).replace("/", ".").split(".")
-        if layer[-2:] == ["parametrizations", "weight"]:  # PyTorch's weight norm since 2.0
-            layer = layer[:-2]
+        if "parametrizations" in layer:  # PyTorch's, since 2.0
+            at = layer.index("parametrizations")
+            layer, name = layer[:at], ".".join([*layer[at + 1 :], name])
         if "rngs" not in layer:  # the keys of NNX's random streams are no weights
             flat[".".join(layer), name] = numbers(".".join(path) or "state", leaf, "leave it out")
     return flat
@@ -223,19 +225,9 @@ def _kind(
         telling = {names.get(source) for names in LEAVES[sort].values()}
         if (telling - {_WEIGHTED[source], _BIASED[source]}) & axes.keys():
             return LayerKind(sort)
-    weight = axes.get(_WEIGHTED[source], axes.get("weight_v", axes.get("original1", 0)))
+    weight = axes.get(_WEIGHTED[source], 0)
     guess = {0: "other", 1: "norm" if source in ("torch", "equinox") else "other", 2: "linear"}
     return LayerKind(guess.get(weight, "conv"))
-
-
-def _multiply_out(layer: _Layer) -> None:
-    """PyTorch's weight norm, old and new: w = g * v / |v|, |v| over the axes along which g is 1."""
-    for g, v in (("weight_g", "weight_v"), ("original0", "original1")):
-        if g in layer.arrays and v in layer.arrays:
-            size, direction = layer.arrays.pop(g), layer.arrays.pop(v)
-            axes = tuple(n for n, length in enumerate(size.shape) if length == 1)
-            norm = np.sqrt(np.sum(np.square(direction), axis=axes, keepdims=True))
-            layer.arrays["weight"] = size * direction / norm
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tconvjax import GeometryError
 from tconvjax import conventions as conv
 from tests.conformance.test_peers import peer
 
@@ -219,3 +220,31 @@ def test_half_precision_tensors_come_along() -> None:
         state = nn.ConvTranspose1d(2, 3, 4).to(dtype).state_dict()
         tree = conv.convert_state_dict(state, "torch", "flax", kinds={"": "conv_transpose"})
         assert str(tree["kernel"].dtype) == str(dtype).removeprefix("torch.")
+
+
+def reparametrised() -> dict[str, Any]:
+    """Layers whose weights PyTorch computes from other arrays."""
+    new, up = nn.utils.parametrizations, nn.ConvTranspose2d
+    return {
+        "weight_norm": nn.utils.weight_norm(up(6, 4, 4, 2)),
+        "weight_norm of all": nn.utils.weight_norm(up(6, 4, 4, 2), dim=None),
+        "weight_norm of columns": new.weight_norm(up(6, 4, 4, 2), dim=1),
+        "weight_norm of all, new": new.weight_norm(up(6, 4, 4, 2), dim=None),
+        "spectral_norm": nn.utils.spectral_norm(up(6, 4, 4, 2)),
+        "spectral_norm, new": new.spectral_norm(up(6, 6, 3, 2)),
+        "pruned": peer("torch.nn.utils.prune").random_unstructured(up(6, 4, 4, 2), "weight", 0.5),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_reparametrised_weights_are_those_that_pytorch_multiplies_by() -> None:
+    for name, layer in reparametrised().items():
+        layer.eval()
+        layer(torch.randn(1, 6, 5, 5))
+        kinds = {"": "conv_transpose"}
+        tree = conv.convert_state_dict(layer.state_dict(), "torch", "torch", kinds=kinds)
+        assert tree.keys() == {"weight", "bias"}, name
+        np.testing.assert_allclose(tree["weight"], layer.weight, rtol=1e-5, atol=1e-6, err_msg=name)
+    odd = nn.utils.parametrizations.orthogonal(nn.ConvTranspose2d(4, 4, 2))
+    with pytest.raises(GeometryError, match="it is part of a reparametrisation"):
+        conv.convert_state_dict(odd.state_dict(), "torch", "flax")

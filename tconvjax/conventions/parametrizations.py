@@ -1,0 +1,105 @@
+"""PyTorch's reparametrised weights as the weights that its layers multiply by.
+
+A sum is taken in float64, and the weight is rounded once, to the dtype that it is stored in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tconvjax.geometry import Words, fail
+
+
+def folded(flat: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+    """Arrays by (layer path, name) with every reparametrised weight multiplied out.
+
+    Args:
+        flat: arrays of a ``state_dict()``; the names of what stands below a layer's
+            ``parametrizations`` are dotted, such as "weight.original0".
+
+    Returns:
+        The same, with one array for each weight.
+
+    Raises:
+        GeometryError: if parts of a reparametrisation are missing, or it is another one.
+    """
+    layers: dict[str, dict[str, Any]] = {}
+    for (path, name), array in flat.items():
+        layers.setdefault(path, {})[name] = array
+    return {
+        (path, name): array
+        for path, arrays in layers.items()
+        for name, array in _of_layer(path, arrays).items()
+    }
+
+
+def _of_layer(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    for suffixes, fold in _FORMS.items():
+        for name in [name for name in arrays if name.endswith(suffixes[0])]:
+            weight = name.removesuffix(suffixes[0])
+            parts = [weight + suffix for suffix in suffixes]
+            if _is_weight(weight) and all(part in arrays for part in parts):
+                values = [arrays[part] for part in parts]
+                wide = fold(*(value.astype(np.float64) for value in values))
+                if wide is not None:
+                    for part in parts:
+                        del arrays[part]
+                    arrays[weight] = wide.astype(max(values, key=np.size).dtype)
+    for name, array in arrays.items():
+        weight, mark, _ = name.partition(".")
+        if mark or (name.endswith(("_g", "_orig")) and _is_weight(name.rpartition("_")[0])):
+            fail(f"{path}.{name}", Words(f"array of shape {array.shape}"),
+                 "it is part of a reparametrisation that is no whole weight norm, spectral norm or "
+                 "pruned weight",
+                 "take it off in PyTorch (torch.nn.utils.parametrize.remove_parametrizations("
+                 f"layer, {weight.removesuffix('_g').removesuffix('_orig')!r})) and save the "
+                 "weights again")  # fmt: skip
+    return arrays
+
+
+def _is_weight(name: str) -> bool:
+    return "weight" in name or name == "bias"
+
+
+def _weight_norm(g: Any, v: Any) -> Any:
+    """Give g * v / |v|, |v| over the axes along which g is 1: all of them where g is a number."""
+    g = g.reshape((1,) * v.ndim) if g.size == 1 else g
+    if g.ndim != v.ndim or any(
+        one not in (1, size) for one, size in zip(g.shape, v.shape, strict=True)
+    ):
+        return None
+    axes = tuple(n for n, size in enumerate(g.shape) if size == 1)
+    return g * (v / np.sqrt(np.sum(np.square(v), axis=axes, keepdims=True)))
+
+
+def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
+    """Give w / (u . W v), where W is w as a matrix with one of its axes for rows.
+
+    Which axis that is, no state dict says. W v is a multiple of u for the right one, since
+    training ends each step with u = W v / |W v|.
+    """
+    found = []
+    for axis in range(w.ndim):
+        matrix = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
+        if matrix.shape == (u.size, v.size):
+            product = matrix @ v
+            found.append((float(np.linalg.norm(product - (u @ product) * u)), float(u @ product)))
+    return w / min(found)[1] if found else None
+
+
+def _pruned(w: Any, mask: Any) -> Any:
+    """What pruning has left."""
+    return w * mask if w.shape == mask.shape else None
+
+
+_FORMS: Mapping[tuple[str, ...], Callable[..., Any]] = {
+    ("_g", "_v"): _weight_norm,
+    (".original0", ".original1"): _weight_norm,
+    ("_orig", "_u", "_v"): _spectral_norm,
+    (".original", ".0._u", ".0._v"): _spectral_norm,
+    ("_orig", "_mask"): _pruned,
+}
+"""By the endings of the names of their parts: PyTorch's own, and those since 2.0."""
