@@ -76,13 +76,13 @@ def _weight_norm(g: Any, v: Any) -> Any:
 
 
 def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
-    """Give w / (u . W v), where W is w as a matrix with one of its axes for rows.
+    """Give w / (u . W v), where W is w as a matrix with its outputs for rows.
 
-    Which axis that is, no state dict says. W v is a multiple of u for the right one, since
+    Whether they are the first or the second axis, no state dict says. W v is a multiple of u for the right one, since
     training ends each step with u = W v / |W v|.
     """
     found = []
-    for axis in range(w.ndim):
+    for axis in range(min(w.ndim, 2)):
         matrix = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
         if matrix.shape == (u.size, v.size):
             product = matrix @ v

@@ -239,8 +239,8 @@ def reparametrised() -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 def test_reparametrised_weights_are_those_that_pytorch_multiplies_by() -> None:
     for name, layer in reparametrised().items():
-        layer.eval()
-        layer(torch.randn(1, 6, 5, 5))
+        layer(torch.randn(1, 6, 5, 5))  # a step of the power iteration of a spectral norm
+        layer.eval()(torch.randn(1, 6, 5, 5))
         kinds = {"": "conv_transpose"}
         tree = conv.convert_state_dict(layer.state_dict(), "torch", "torch", kinds=kinds)
         assert tree.keys() == {"weight", "bias"}, name
