@@ -496,6 +496,43 @@ def test_a_number_may_be_an_array_s_and_traced_where_it_is_one() -> None:
     np.testing.assert_allclose(slope, (less - expected.sum()) * 1e6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.01, 0.1])
+def test_without_damping_deconvolution_ends_before_the_noise_is_large(noise: float) -> None:
+    """In float32, of a picture behind a Gaussian that leaves little of its high frequencies."""
+    i, j = np.mgrid[:32, :32]
+    sharp = ((np.hypot(i - 14, j - 18) < 9) + (i // 6 + j // 6) % 2 / 2).astype("f4")[None, None]
+    line = np.exp(-((np.arange(7) - 3.0) ** 2) / 4)
+    w = (np.outer(line, line) / line.sum() ** 2).astype("f4")[None, None]
+    y = tc.conv(sharp, w, padding=3) + noise * normal(1, 1, 32, 32).astype("f4")
+
+    def off(x: Any) -> float:
+        return float(np.linalg.norm(x - sharp) / np.linalg.norm(sharp))
+
+    found = up.deconvolve(y, w, padding=3, info=True)
+    assert off(found.x) < (0.5 if noise == 0 else 0.95) * off(y)
+    left = np.linalg.norm(tc.conv(found.x, w, padding=3) - y) / np.linalg.norm(y)
+    np.testing.assert_allclose(found.residual, left, rtol=1e-4)
+    assert 4 <= found.steps <= y.size
+    np.testing.assert_array_equal(found.x, up.deconvolve(y, w, padding=3))
+    if noise > 0.001:  # a tolerance asks for the minimum, which the noise rules
+        assert off(up.deconvolve(y, w, padding=3, tolerance=1e-6, steps=200)) > off(y)
+
+
+def test_gradients_of_complex_least_squares_are_those_of_the_minimum() -> None:
+    y, w = (normal(*s) + 1j * normal(*s, seed=1) for s in ((1, 1, 8), (1, 1, 3)))
+
+    def size(y: Any, w: Any) -> Any:
+        x = up.deconvolve(y, w, padding=2, damping=0.3, tolerance=1e-12)
+        return (abs(x[0, 0]) ** 2 * jnp.arange(6.0)).sum()
+
+    for n, slope in enumerate(jax.grad(size, (0, 1))(y, w)):
+        there = [normal(*v.shape, seed=5) + 1j * normal(*v.shape, seed=6) for v in (y, w)]
+        there = [v * (k == n) for k, v in enumerate(there)]
+        ends = [size(y + h * there[0], w + h * there[1]) for h in (1e-5, -1e-5)]
+        along = (slope * there[n]).sum().real  # JAX's gradient is conjugated
+        np.testing.assert_allclose((ends[0] - ends[1]) / 2e-5, along, rtol=1e-5)
+
+
 # -- what is large, and what is empty --------------------------------------------------------------
 
 LARGE: list[Callable[[], Any]] = [

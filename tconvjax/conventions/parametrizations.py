@@ -78,8 +78,8 @@ def _weight_norm(g: Any, v: Any) -> Any:
 def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
     """Give w / (u . W v), where W is w as a matrix with its outputs for rows.
 
-    Whether they are the first or the second axis, no state dict says. W v is a multiple of u for the right one, since
-    training ends each step with u = W v / |W v|.
+    Whether they are the first or the second axis, no state dict says. W v is a multiple of u for
+    the right one, since training ends each step with u = W v / |W v|.
     """
     found = []
     for axis in range(min(w.ndim, 2)):

@@ -1,7 +1,7 @@
 """Upsampling: what transposed convolution is for, and what goes wrong with it."""
 
 from tconvjax.upsampling.checkering import Checkerboard, checkerboard, overlap
-from tconvjax.upsampling.deconvolving import deconvolve
+from tconvjax.upsampling.deconvolving import Deconvolution, deconvolve
 from tconvjax.upsampling.functions import METHODS
 from tconvjax.upsampling.initializers import (
     bilinear_init,
@@ -26,6 +26,7 @@ from tconvjax.upsampling.rearranging import fold, pixel_shuffle, pixel_unshuffle
 __all__ = [
     "METHODS",
     "Checkerboard",
+    "Deconvolution",
     "avg_pool",
     "avg_unpool",
     "bilinear_init",
