@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 
 import tconvjax as tc
 from tconvjax import Axis, Geometry, GeometryError, matrices, symbolic
+from tconvjax.rendering import notebook
 from tests.oracles import ways
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -233,6 +234,29 @@ def test_the_closed_form_is_that_of_the_textbook() -> None:
         c.canonical for c in (tap >= 0, sympy.Ge(K, tap + 1))
     }
     assert lazy.shape == (sympy.floor((N + 2 * P - K) / S) + 1, N)
+
+
+@pytest.mark.parametrize("name", ["i", "j"])
+def test_a_size_may_have_the_name_of_a_row_or_a_column(name: str) -> None:
+    own = sympy.Symbol(name, integer=True, nonnegative=True)
+    lazy = symbolic.ConvolutionMatrix.of(8, 3, padding=((own, 2),))
+    rule, numbers = lazy.entry_rule(), lazy.subs({own: 1})
+    assert not {*rule.lhs.indices} & lazy.free_symbols
+    for row, column in itertools.product(range(4), range(5)):
+        found = rule.rhs.subs(dict(zip(rule.lhs.indices, (row, column), strict=True)))
+        assert found.subs({own: 1}) == numbers[row, column]
+    assert symbolic.ConvolutionMatrix.of(own, 3).entry_rule().lhs.indices != (own, own)
+    i, j = notebook.rule(lazy, transpose=True).parts[0].indices
+    assert not {i, j} & lazy.free_symbols
+
+
+def test_the_place_of_an_overlap_is_no_size() -> None:
+    j = sympy.Symbol("j", integer=True, positive=True)
+    for sizes in ({"kernel_size": j}, {"stride": j}, {"padding": j}, {"out_size": j}):
+        given = {"out_size": 4, "kernel_size": 3, **sizes}
+        with pytest.raises(GeometryError, match="place=None: without one it is the symbol j"):
+            symbolic.overlap(**given)
+        assert symbolic.overlap(**given, place=2).free_symbols <= {j}
 
 
 def test_the_lazy_matrix_takes_part_in_expressions() -> None:

@@ -395,7 +395,7 @@ def test_the_closed_form_counts_the_same(k: int, s: int, d: int, p: int) -> None
     counted = up.overlap(Geometry.of_conv_transpose((1, 4), (1, 1, k), stride=s, dilation=d,
                                                     padding=p)).tolist()  # fmt: skip
     n, taps = sympy.symbols("n k", integer=True, positive=True)
-    j, cut = symbolic.stamps.PLACE, sympy.Symbol("p", integer=True)
+    j, cut = sympy.Symbol("j", integer=True, nonnegative=True), sympy.Symbol("p", integer=True)
     formula = symbolic.overlap(4, k, stride=s, dilation=d, padding=p)
     later = symbolic.overlap(n, taps, stride=s, dilation=d, padding=cut)
     for counts in (formula, later.subs({n: 4, taps: k, cut: p})):

@@ -60,7 +60,7 @@ def shown(value: Any) -> Document:
 
 def rule(matrix: ConvolutionMatrix, transpose: bool = False) -> Equation:
     """The equation of one entry of C, or of C.T."""
-    i, j = sympy.symbols("i j", integer=True, nonnegative=True)
+    i, j = matrix.entry_rule().lhs.indices
     name = sympy.Symbol("C.T" if transpose else "C")
     entry = matrix[j, i] if transpose else matrix[i, j]
     return Equation((sympy.Indexed(sympy.IndexedBase(name), i, j), "=", entry))

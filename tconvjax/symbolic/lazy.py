@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sympy
-from sympy.core.symbol import Str
+from sympy.core.symbol import Str, uniquely_named_symbol
 
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, checked, fail, whole
 from tconvjax.geometry.notebook import Shown
@@ -208,8 +208,12 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         return conv_matrix(geometry, shaped).as_immutable()
 
     def entry_rule(self) -> sympy.Eq:
-        """The equation of one entry, ``C[i, j]`` with symbols i and j."""
-        i, j = sympy.symbols("i j", integer=True, nonnegative=True)
+        """The equation of one entry, ``C[i, j]`` with symbols i and j.
+
+        Where a size has the name i or j already, the row or the column gets another one.
+        """
+        i = uniquely_named_symbol("i", [self], integer=True, nonnegative=True)
+        j = uniquely_named_symbol("j", [self], integer=True, nonnegative=True)
         matrix = sympy.MatrixSymbol("C", *self.shape)
         return sympy.Eq(matrix[i, j], self._entry(i, j), evaluate=False)
 

@@ -10,13 +10,10 @@ import sympy
 from tconvjax.geometry import fail
 from tconvjax.symbolic.sizes import Mod, Size, check, read
 
-PLACE = sympy.Symbol("j", integer=True, nonnegative=True)
-"""The place that `overlap` counts at."""
-
 
 def overlap(
     out_size: Size, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, dilation: int = 1,
-    place: Any = PLACE,
+    place: Any = None,
 ) -> sympy.Expr:  # fmt: skip
     """The number of stamps on element j along one axis: of (i, t) with s*i + d*t - p = j.
 
@@ -31,13 +28,14 @@ def overlap(
         stride: s; an int where there is a dilation.
         padding: p, elements cut off before the first.
         dilation: d, an int.
-        place: j; the symbol j without.
+        place: j; None: a symbol j, whole and at least 0, which no size may have in it.
 
     Returns:
         An expression in the symbols that were given, and j.
 
     Raises:
-        GeometryError: if a size is no size, or the stride of a dilated kernel is a symbol.
+        GeometryError: if a size is no size, if j stands in one and no place is given, or if the
+            stride of a dilated kernel is a symbol.
 
     Examples:
         >>> n, k, s = sympy.symbols("n k s", integer=True, positive=True)
@@ -51,7 +49,13 @@ def overlap(
         for name, value in (("out_size", out_size), ("kernel_size", kernel_size),
                             ("stride", stride), ("dilation", dilation))
     )  # fmt: skip
-    at = read("place", place) + read("padding", padding)
+    shift = read("padding", padding)
+    if place is None:
+        if any(str(symbol) == "j" for size in (n, k, s, shift) for symbol in size.free_symbols):
+            fail("place", None, "without one it is the symbol j, which stands in a size",
+                 "give a symbol of another name")  # fmt: skip
+        place = sympy.Symbol("j", integer=True, nonnegative=True)
+    at = read("place", place) + shift
     first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
     last = sympy.Min(n - 1, sympy.floor(at / s))
     if d == 1:
