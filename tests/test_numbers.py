@@ -116,6 +116,7 @@ CASES = {
     "groups": Arguments(2, 4, 2, (7,), (3,), (2,), ((0, 0),), (1,), 2),
     "dilation": Arguments(1, 4, 8, (9,), (3,), (2,), ((2, 1),), (3,), 2),
     "plane": Arguments(1, 2, 2, (4, 5), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), 1),
+    "few outputs": Arguments(1, 3, 1, (5, 5), (3, 2), (3, 1), ((1, 2), (1, 1)), (1, 2), 1),
 }
 
 
@@ -136,10 +137,11 @@ def spoilt(result: Any) -> set[tuple[int, ...]]:
 
 
 def line_of(a: Arguments, partial: str, role: str, place: tuple[int, ...], spot: Any) -> bool:
-    """Whether an element of a result belongs to the channels of a tap or of a cotangent."""
-    if partial == "kernel_gradient":
-        return bool(spot[0] == place[1])
+    """Whether an element of a result belongs to the channels of an operand's element."""
     outs, ins = a.out_channels // a.groups, a.in_channels // a.groups
+    if partial == "kernel_gradient":
+        of_x = spot[0] // outs * ins + spot[1]
+        return bool(place[1] == (of_x if role == "x" else spot[0]))
     return bool(spot[1] == (place[0] if partial == "conv" else place[0] // outs * ins + place[1]))
 
 
@@ -154,7 +156,11 @@ def assert_contained(
     # The zeros of the padding are multiplied by taps, or by the gradient of what they gave.
     by_definition = padded and (partial, role) in (("conv", "w"), ("kernel_gradient", "y"))
     by_xla = (partial, role) == ("conv_transpose", "w") and name not in ZERO_FREE
-    if by_definition or by_xla:
+    # "patches" copies y, between zeros, where y has fewer channels than x.
+    of_y = name == "patches" and a.out_channels < a.in_channels and (partial, role) in (
+        ("conv_transpose", "w"), ("kernel_gradient", "x")
+    )  # fmt: skip
+    if by_definition or by_xla or of_y:
         assert all(line_of(a, partial, role, place, spot) for spot in bad - right), where
     else:
         assert bad == right, where
@@ -184,6 +190,33 @@ def test_depthwise_taps_stay_in_their_channel() -> None:
     assert spoilt(result) == {(0, 0, 1), (0, 0, 3), (0, 0, 5), (0, 0, 7)}
     exact = tc.conv_transpose(y, w, algorithm="patches", **options)
     assert spoilt(exact) == {(0, 0, 1), (0, 0, 3), (0, 0, 5)}
+
+
+def test_channels_that_are_last_are_never_multiplied_by_zeros_of_taps() -> None:
+    """What the promise says of "taps", for every tap and element of y."""
+    for a in CASES.values():
+        case = Case(a, "float32", "last", names=("taps",), seed=4)
+        run = computed(case)
+        arrays = {role: abs(v) + 1 for role, v in case.numbers(whole=True).items()}
+        for role in "wy":
+            for place in np.ndindex(*arrays[role].shape):
+                value = arrays[role].copy()
+                value[place] = np.inf
+                given = {**arrays, role: value}
+                placed = {role: case.placed(role, v) for role, v in given.items()}
+                result = case.restored("x", run(placed)["taps", "conv_transpose"])
+                assert spoilt(result) == touched(a, "conv_transpose", role, place)
+
+
+def test_in_float64_an_element_may_reach_the_groups_beside_its_own() -> None:
+    """XLA on a CPU multiplies it there by zero, in "direct" and "polyphase"."""
+    x, w = np.ones((1, 2, 6)), np.ones((2, 1, 1))
+    x[0, 1, 4] = np.inf
+    assert spoilt(tc.conv(x, w, groups=2, algorithm="direct")) == {(0, 0, 4), (0, 1, 4)}
+    for name in ("patches", "taps"):
+        assert spoilt(tc.conv(x, w, groups=2, algorithm=name)) == {(0, 1, 4)}
+    narrow = tc.conv(x.astype("f4"), w.astype("f4"), groups=2, algorithm="direct")
+    assert spoilt(narrow) == {(0, 1, 4)}
 
 
 def test_a_leak_would_be_seen() -> None:
