@@ -156,7 +156,7 @@ def assert_contained(
     # The zeros of the padding are multiplied by taps, or by the gradient of what they gave.
     by_definition = padded and (partial, role) in (("conv", "w"), ("kernel_gradient", "y"))
     by_xla = (partial, role) == ("conv_transpose", "w") and name not in ZERO_FREE
-    # "patches" copies y, between zeros, where y has fewer channels than x.
+    # "patches" lays out y, between zeros, where that copies less: of these where y is smaller.
     of_y = name == "patches" and a.out_channels < a.in_channels and (partial, role) in (
         ("conv_transpose", "w"), ("kernel_gradient", "x")
     )  # fmt: skip
