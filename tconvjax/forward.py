@@ -123,7 +123,7 @@ def convolve(
     x = fill_borders(x, geometry, specs.lhs_spec)
     geometry, of_x, of_y = one_sided(geometry.filled())
     y = lax.conv_general_dilated(
-        _from(x, of_x, specs.lhs_spec),
+        _cropped(x, of_x, specs.lhs_spec),
         w,
         window_strides=geometry.stride,
         padding=geometry.padding,
@@ -133,7 +133,7 @@ def convolve(
         precision=precision,
         preferred_element_type=preferred_element_type,
     )
-    return _from(y, [-n for n in of_y], specs.out_spec)
+    return _after_zeros(y, of_y, specs.out_spec)
 
 
 def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
@@ -167,14 +167,25 @@ def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
     return replace(geometry, axes=tuple(axes)), of_x, of_y
 
 
-def _from(v: jax.Array, starts: Sequence[int], spec: Sequence[int]) -> jax.Array:
-    """The spatial axes from these elements on; where one is negative, zeros stand before them."""
-    if not any(starts):
-        return v
-    ends = [(0, 0, 0)] * v.ndim
-    for start, position in zip(starts, spec[2:], strict=True):
-        ends[position] = (-start, 0, 0)
-    return lax.pad(v, jnp.zeros((), v.dtype), ends)
+def _cropped(x: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
+    """Each spatial axis without so many elements at its beginning.
+
+    By slices: XLA adds a negative pad to the padding of the convolution (openxla/xla#48715).
+    """
+    for count, position in zip(counts, spec[2:], strict=True):
+        if count:
+            x = lax.slice_in_dim(x, count, None, axis=position)
+    return x
+
+
+def _after_zeros(y: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
+    """Each spatial axis with so many zeros before it; the transpose is made of slices."""
+    for count, position in zip(counts, spec[2:], strict=True):
+        if count:
+            shape = list(y.shape)
+            shape[position] = count
+            y = lax.concatenate([jnp.zeros(shape, y.dtype), y], position)
+    return y
 
 
 def convolve_transposed(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import math
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,10 +14,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tconvjax.algorithms import ALGORITHMS, select_algorithm
 from tconvjax.algorithms.apart import together
-from tconvjax.algorithms.blocks import automatic_devices
+from tconvjax.algorithms.blocks import automatic_axes, automatic_devices
 from tconvjax.algorithms.convolutions import in_one_part
+from tconvjax.algorithms.splitting import Split
 from tconvjax.forward import ROLES, Partial, Precision, Specs, result_shape, spec_of
-from tconvjax.geometry import Geometry
+from tconvjax.geometry import Axis, Geometry
 
 
 def run(
@@ -52,17 +54,23 @@ def run(
         return jnp.zeros(shape, dtype)
     if algorithm == "auto":
         batch = a.shape[spec_of(ROLES[partial][0], specs)[0]]
-        algorithm = _chosen(partial, a, geometry, platform, batch)
+        algorithm = _chosen(partial, a, b, geometry, platform, batch)
+    mesh, split = automatic_axes(a, b)
+    if not _right_by_xla(algorithm, partial, geometry, len(split)):
+        algorithm = "patches"
     wide = _working_dtype(dtype, algorithm, platform, geometry)
-    a, b = a.astype(wide), b.astype(wide)
-    if partial == "kernel_gradient" and algorithm in ("direct", "polyphase"):
-        a, b = _whole_in_space(a, specs.lhs_spec), _whole_in_space(b, specs.out_spec)
+    whole = functools.partial(_whole_in_space, algorithm, specs, mesh, len(split))
+    first, second, third = ROLES[partial]
+    a, b = whole(a.astype(wide), first), whole(b.astype(wide), second)
     with nullcontext() if platform == "cpu" else together():
         result = ALGORITHMS[algorithm](partial, a, b, geometry, specs, precision)
+    result = whole(result, third)
     return result.astype(dtype)
 
 
-def _chosen(partial: Partial, a: jax.Array, geometry: Geometry, platform: str, batch: Any) -> str:
+def _chosen(
+    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, platform: str, batch: Any
+) -> str:
     """What `select_algorithm` says; but "direct" on a mesh whose devices cannot share the batch.
 
     There space is likely to be split, which types do not tell where XLA partitions by itself. It
@@ -74,7 +82,7 @@ def _chosen(partial: Partial, a: jax.Array, geometry: Geometry, platform: str, b
         geometry, partial, a.dtype, platform, batch if isinstance(batch, int) else 1
     )
     taken = jnp.issubdtype(a.dtype, jnp.inexact) and (platform == "cpu" or geometry.rank <= 3)
-    shared = not isinstance(batch, int) or batch % automatic_devices(a) == 0
+    shared = not isinstance(batch, int) or batch % automatic_devices(a, b) == 0
     return "direct" if taken and not shared else name
 
 
@@ -86,18 +94,67 @@ def _working_dtype(wanted: Any, algorithm: str, platform: str, geometry: Geometr
     return wanted
 
 
-def _whole_in_space(value: jax.Array, spec: Sequence[int]) -> jax.Array:
-    """Ask XLA's partitioner not to split the spatial axes of a value.
+def _right_by_xla(algorithm: str, partial: Partial, geometry: Geometry, mesh_axes: int) -> bool:
+    """Whether XLA compiles an algorithm into what it says; "patches" is right everywhere."""
+    if algorithm == "direct" and partial == "conv_transpose" and _ends_the_process(geometry):
+        return False
+    if algorithm not in ("direct", "polyphase") or mesh_axes == 0:
+        return True
+    return _partitioned_rightly(algorithm, geometry, mesh_axes)
 
-    Where a mesh has a second axis, XLA sums the kernel gradient of a spatially split convolution
-    over that axis too: the result comes out a whole number of times too large, for
-    ``lax.conv_general_dilated`` as for us (seen with jax 0.9.0, 0.10.2 and 0.12.0.1 on eight host
-    devices). Batch and channels stay free, so this costs nothing unless space was split.
+
+def _ends_the_process(geometry: Geometry) -> bool:
+    """Whether XLA fails a check of its own over the transposed convolution.
+
+    It swaps the operands where y has fewer elements than the kernel has taps. An axis of two taps
+    and stride 2 that loses one element at either end it does not swap then, which is right only
+    where y has two elements there too ("Window dimensions do not match RHS shape": jax 0.10.2 and
+    0.12.0.1).
     """
-    mesh = jax.typeof(value).sharding.mesh
-    split = [name for name in mesh.auto_axes if mesh.shape[name] > 1]
-    if len(split) < 2:
+    kept = [
+        (a.kernel_size, a.stride, a.dilation, a.low) == (2, 2, 1, 1)
+        and a.in_size == 2 * a.out_size - 2 != 2
+        for a in geometry.axes
+    ]
+    swapped = [a for a, stays in zip(geometry.axes, kept, strict=True) if not stays]
+    taps, elements = (
+        math.prod(getattr(a, name) for a in swapped) for name in ("kernel_size", "out_size")
+    )
+    return geometry.groups == 1 and any(kept) and taps > elements
+
+
+def _partitioned_rightly(algorithm: str, geometry: Geometry, mesh_axes: int) -> bool:
+    """Whether XLA's partitioner gets the convolutions of "direct" or "polyphase" right.
+
+    It gets grouped ones wrong or gathers the batch for them (openxla/xla#48086), but for depthwise
+    ones on a mesh of one axis. And it takes an axis along which x, the kernel or y has one element
+    for one of a matrix product, which ends in a wrong result or a failed check.
+    """
+
+    def sizes(axis: Axis) -> tuple[int, ...]:
+        if algorithm == "direct":
+            return axis.in_size, axis.kernel_size, axis.out_size
+        split = Split(axis)
+        return split.all_rows, axis.kernel_size // split.period, axis.out_size
+
+    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
+    alone = depthwise and algorithm == "direct" and mesh_axes == 1
+    return (geometry.groups == 1 or alone) and all(min(sizes(axis)) > 1 for axis in geometry.axes)
+
+
+def _whole_in_space(
+    algorithm: str, specs: Specs, mesh: Any, mesh_axes: int, value: jax.Array, role: str
+) -> jax.Array:
+    """Keep XLA's partitioner from splitting the spatial axes of a value that it would get wrong.
+
+    It gets strided slices of a split axis wrong, which all algorithms but "direct" are made of. Of
+    its own convolution it gets the halos right, but not where a mesh has a second axis: the result
+    may come out twice too large, for ``lax.conv_general_dilated`` as for us (jax 0.9.0, 0.10.2 and
+    0.12.0.1 on four and eight host devices). Batch and channels are free, so that this costs
+    nothing but where space was split.
+    """
+    if mesh_axes <= (algorithm == "direct"):
         return value
-    entries: list[Any] = [None] * value.ndim
-    entries[spec[0]] = entries[spec[1]] = PartitionSpec.UNCONSTRAINED
+    spatial, free = spec_of(role, specs)[2:], PartitionSpec.UNCONSTRAINED
+    entries = (None if n in spatial else free for n in range(value.ndim))
     return lax.with_sharding_constraint(value, NamedSharding(mesh, PartitionSpec(*entries)))

@@ -220,6 +220,16 @@ def test_padding_may_wrap_round_more_than_once(mode: Any) -> None:
         assert_defined(Case(a, names=("auto",)), compiled)
 
 
+def test_an_axis_that_xla_would_not_swap_ends_no_process() -> None:
+    """XLA fails a check over its own transposed convolution: y has fewer rows than the kernel."""
+    for rows, columns in ((1, 3), (2, 4)):
+        size = (rows + 2, 2 * columns - 2)
+        ends = ((0, 0), (1, 1))
+        a = Arguments(1, 2, 4, size, (3, 2), (1, 2), ends, (1, 1), 1)
+        for dtype in ("float32", "int32"):
+            assert_defined(Case(a, dtype, names=("direct",)), compiled)
+
+
 def test_four_spatial_axes() -> None:
     padding = ((0, 1), (1, 0), (0, 0), (1, 1))
     a = Arguments(1, 2, 2, (3, 2, 3, 2), (2, 1, 2, 2), (1, 2, 2, 1), padding, (1,) * 4, 1)

@@ -164,6 +164,21 @@ def test_a_split_batch_needs_nothing_but_the_sum_of_the_kernels_gradient(
     assert_close(step(*laid), read(gradients(f), a, w))
 
 
+@pytest.mark.parametrize("algorithm", EACH)
+def test_so_it_is_with_groups_and_with_a_kernel_for_each_image(algorithm: str) -> None:
+    """XLA's own grouped convolution gathers the whole batch (openxla/xla#48086)."""
+    (y, w), split = arrays((8, 8, 6, 5), (8, 2, 4, 4)), at("data")
+    f = operation("conv_transpose", algorithm=algorithm, groups=4, **UP)
+    laid = jax.device_put((y, w), (split, at()))
+    assert sent(compiled(f, *laid)) == []
+    step = compiled(gradients(f), *laid)
+    assert sent(step) == [("all-reduce", w.size)]
+    assert_close(step(*laid), read(gradients(f), y, w))
+    many = np.stack([n * w[:, :1] for n in range(8)])
+    each = jax.vmap(operation("conv_transpose", algorithm=algorithm, groups=8, **UP))
+    assert sent(compiled(each, *jax.device_put((y, many), (split, split)))) == []
+
+
 @pytest.mark.parametrize("algorithm", ["patches", "taps"])
 def test_a_split_batch_is_not_cut_into_blocks(algorithm: str) -> None:
     """A loop over images would gather them all; the test sees the loop where there is no mesh."""

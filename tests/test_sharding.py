@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import tconvjax as tc
+from tests.oracles import LOOPS, PARTIALS
+from tests.strategies import Arguments
 from tests.test_distributed import assert_close
 from tests.test_distributed import mesh as of_sizes
 
@@ -47,7 +53,7 @@ def pair(y: Any, w: Any) -> tuple[jax.Array, jax.Array]:
     return z, tc.kernel_gradient(z, y, kernel_size=W.shape[2:], **OPTIONS)
 
 
-def mesh(kind: AxisType = AxisType.Auto, sizes: tuple[int, int] = (4, 2)) -> jax.sharding.Mesh:
+def mesh(kind: AxisType = AxisType.Auto, sizes: tuple[int, ...] = (4, 2)) -> jax.sharding.Mesh:
     return of_sizes(sizes, kind)
 
 
@@ -158,3 +164,99 @@ def test_a_kernel_may_vary_where_what_it_meets_does_not() -> None:
         return jax.jit(lambda y, w: (f(y, w), gradient(y, w)))(Y, W)
 
     assert_close(squares(on_all), squares(up))
+
+
+# -- any convolution on any mesh -------------------------------------------------------------------
+
+
+@st.composite
+def meshed(draw: st.DrawFn) -> tuple[Arguments, str, str, AxisType, tuple[int, ...], list[P]]:
+    """A convolution, a partial, an algorithm, a mesh, and where both operands lie on it."""
+    rank, groups = draw(st.sampled_from([1, 2])), draw(st.sampled_from([1, 1, 2, 4]))
+
+    def each(*of: int) -> tuple[int, ...]:
+        return tuple(draw(st.sampled_from(of)) for _ in range(rank))
+
+    kernel, dilation, spans = each(1, 2, 3, 4), each(1, 1, 2), each(4, 8, 12, 16)
+    a = Arguments(
+        draw(st.sampled_from([1, 2, 4])), groups * draw(st.sampled_from([1, 2, 4])),
+        groups * draw(st.sampled_from([1, 2, 4])),
+        tuple(max(n, d * (k - 1) + 1) for n, k, d in zip(spans, kernel, dilation, strict=True)),
+        kernel, each(1, 2, 3), tuple(zip(each(0, 1, 2), each(0, 1, 2), strict=True)), dilation,
+        groups,
+    )  # fmt: skip
+    partial = draw(st.sampled_from(sorted(PARTIALS)))
+    sizes = draw(st.sampled_from([(4,), (2, 2), (2, 4)]))
+    shapes = {"x": a.x_shape, "w": a.w_shape, "y": a.y_shape}
+    specs = []
+    for role in PARTIALS[partial][:2]:
+        entries: list[str | None] = [None] * (rank + 2)
+        for name, size in zip(("data", "model"), sizes, strict=False):
+            n = draw(st.integers(-1, rank + 1))
+            if n >= 0 and entries[n] is None and shapes[role][n] % size == 0:
+                entries[n] = name
+        specs.append(P(*entries))
+    kind = draw(st.sampled_from([AxisType.Auto, AxisType.Explicit]))
+    return a, partial, draw(st.sampled_from(["auto", *tc.ALGORITHMS])), kind, sizes, specs
+
+
+@settings(max_examples=2 * settings().max_examples)
+@given(meshed())
+def test_any_convolution_on_any_mesh_is_that_of_one_device(case: Any) -> None:
+    assert_like_one_device(*case)
+
+
+def assert_like_one_device(
+    a: Arguments, partial: str, algorithm: str, kind: AxisType, sizes: Any, specs: list[P]
+) -> None:
+    arrays = dict(zip("xwy", a.arrays(np.float64), strict=True))
+    given = [arrays[role] for role in PARTIALS[partial][:2]]
+    sized: dict[str, Any] = {
+        "conv": {},
+        "conv_transpose": {"output_size": a.in_size},
+        "kernel_gradient": {"kernel_size": a.kernel_size},
+    }[partial]
+    f = functools.partial(getattr(tc, partial), algorithm=algorithm, **a.keywords, **sized)
+    on = mesh(kind, sizes)
+    with jax.set_mesh(on) if kind == AxisType.Explicit else contextlib.nullcontext():
+        laid = [jax.device_put(v, NamedSharding(on, s)) for v, s in zip(given, specs, strict=True)]
+        found = np.asarray(jax.jit(f)(*laid))
+    np.testing.assert_array_equal(found, LOOPS[partial](a, *given))
+
+
+LINE = Arguments(4, 4, 4, (16,), (3,), (2,), ((1, 1),), (1,), 1)
+PLANE = Arguments(2, 4, 8, (16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+ROWS, SECOND, FIRST = P(None, None, "data"), P(None, "model"), P("model")
+WRONG_BY_XLA = {
+    "groups": (replace(LINE, groups=2), "conv_transpose", (4,), P(None, "data"), P("data")),
+    "groups of a gradient": (
+        Arguments(1, 8, 8, (8, 12), (2, 3), (2, 1), ((1, 2), (2, 1)), (1, 1), 2),
+        "kernel_gradient", (4,), P(), P(None, "data"),
+    ),
+    "rows and outputs": (PLANE, "conv", (2, 2), ROWS, FIRST),
+    "rows and inputs": (PLANE, "conv_transpose", (2, 2), ROWS, SECOND),
+    "rows of a gradient": (PLANE, "kernel_gradient", (2, 2), ROWS, ROWS),
+    "one tap": (replace(PLANE, kernel_size=(1, 1), stride=(2, 2)), "conv", (2, 2), ROWS, FIRST),
+    "a row for each": (
+        Arguments(4, 4, 4, (4, 16), (2, 3), (3, 3), ((1, 0), (0, 0)), (2, 1), 1),
+        "kernel_gradient", (4,), ROWS, P(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_BY_XLA)
+def test_what_xlas_partitioner_gets_wrong_is_kept_from_it(case: str) -> None:
+    a, partial, sizes, *specs = WRONG_BY_XLA[case]
+    for algorithm in ("auto", *tc.ALGORITHMS):
+        assert_like_one_device(a, partial, algorithm, AxisType.Auto, sizes, specs)
+
+
+def test_one_operand_may_lie_on_no_mesh() -> None:
+    """XLA lays it on that of the other, which decides what is kept from XLA."""
+    a, _, sizes, _, of_w = WRONG_BY_XLA["groups"]
+    _, w, y = a.arrays(np.float64)
+    laid = jax.device_put(w, NamedSharding(mesh(sizes=sizes), of_w))
+    up = functools.partial(tc.conv_transpose, output_size=a.in_size, **a.keywords)
+    text = jax.jit(functools.partial(up, algorithm="polyphase")).lower(y, laid).as_text()
+    assert "stablehlo.convolution" not in text
+    np.testing.assert_array_equal(jax.jit(up)(y, laid), LOOPS["conv_transpose"](a, y, w))

@@ -54,7 +54,7 @@ def by_images(
     batch = spec_of(first, specs)[0]
     images, (most_at_once, most) = a.shape[batch], bounds()
     at_once = not isinstance(images, int) or images == 1 or size * images <= most_at_once
-    if at_once or automatic_devices(a) > 1:
+    if at_once or automatic_devices(a, b) > 1:
         return whole(a, b, geometry)
 
     def block(start: Any, size: int) -> jax.Array:
@@ -69,10 +69,20 @@ def by_images(
     return _in_blocks(block, out, position, images, count)
 
 
-def automatic_devices(value: jax.Array) -> int:
-    """Devices among which XLA may split a value as it sees fit; 1 outside of a mesh."""
-    mesh = jax.typeof(value).sharding.mesh
-    return math.prod(mesh.shape[axis] for axis in mesh.auto_axes)
+def automatic_axes(*operands: jax.Array) -> tuple[Any, list[str]]:
+    """The mesh that operands lie on, and its axes along which XLA may split them as it sees fit.
+
+    An operand that was given as a NumPy array lies on none, until XLA lays it on that of the other.
+    """
+    meshes = [jax.typeof(v).sharding.mesh for v in operands]
+    mesh = next((m for m in meshes if m.axis_names), meshes[0])
+    return mesh, [name for name in mesh.auto_axes if mesh.shape[name] > 1]
+
+
+def automatic_devices(*operands: jax.Array) -> int:
+    """Devices among which XLA may split operands as it sees fit; 1 outside of a mesh."""
+    mesh, axes = automatic_axes(*operands)
+    return math.prod(mesh.shape[axis] for axis in axes)
 
 
 def even_share(total: int, blocks: int) -> int:
