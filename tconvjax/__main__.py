@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_what_the_terminal_can()
     try:
         arguments = _parser().parse_args(argv)
+        _check_platform(arguments)
         status = int(arguments.run(arguments))
         sys.stdout.flush()
     except SystemExit as end:  # --help and --version
@@ -61,6 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("tconvjax: error:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     return status
+
+
+def _check_platform(arguments: argparse.Namespace) -> None:
+    """Refuse a platform that JAX is told to use, and that is not here."""
+    asked = os.environ.get("JAX_PLATFORMS")
+    needed = arguments.run in (tour, apply, upsample, bench, plan)
+    if not asked or not needed or getattr(arguments, "platform", None):
+        return
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise CommandError(
+            f"JAX_PLATFORMS={asked}: JAX has no such device here; leave JAX_PLATFORMS out, or "
+            "install JAX for it"
+        ) from error
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -205,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
                      (matrix, _matrix_arguments), (explain, _explain_arguments),
                      (upsample, _upsample_arguments), (checkerboard, _checkerboard_arguments),
                      (plan, _plan_arguments), (bench, _bench_arguments)):  # fmt: skip
-        text = (run.__doc__ or "").rstrip(".")
+        text = (run.__doc__ or run.__name__).rstrip(".")  # python -OO keeps no docstrings
         command = commands.add_parser(
             run.__name__, help=text[0].lower() + text[1:], description=f"{text}.",
             allow_abbrev=False,

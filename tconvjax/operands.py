@@ -21,6 +21,9 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+NO_DTYPES = (bytes, jax.Array, np.ndarray)
+"""What NumPy would take for a dtype: b"a" is a letter to it, and an array has one."""
+
 MOST = 2**31 - 1
 """Steps, and elements along an axis; XLA counts both in 32 bits at places."""
 
@@ -46,9 +49,11 @@ def as_array(name: str, value: Any) -> jax.Array:
 
 
 def _array(name: str, value: Any) -> Any:
+    if isinstance(value, np.ma.MaskedArray):
+        fail(name, Words("a masked array"), "what is masked is no number", "give .filled(0)")
     if not isinstance(value, jax.Array | np.ndarray):
         value = as_array(name, value)
-    if not value.dtype.isnative:
+    if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
         value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
         fail(name, Words(f"array of dtype {value.dtype}"),

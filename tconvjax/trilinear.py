@@ -97,6 +97,10 @@ def _batch(operands: Sequence[Any], dims: Sequence[int | None], *, partial: Part
     letter = "g"
     if len(having) == 1:
         (letter,) = _SHARED[having[0]].keys() & _SHARED[result].keys()
+    if not isinstance(size, int) and letter != "n":  # a geometry's channels and groups are numbers
+        given = {**params, "algorithm": "patches", "platform": jax.default_backend()}
+        one = functools.partial(run, partial, geometry=geometry, specs=specs, **given)
+        return jax.vmap(one, in_axes=tuple(dims))(*operands), 0
     if isinstance(size, int) and size == 0:  # no number of groups says "none"
         shape = result_shape(partial, _without(operands[0], dims[0]), geometry, specs)
         return jnp.zeros((0, *shape), params["dtype"]), 0

@@ -173,6 +173,8 @@ HOSTILE: dict[str, Any] = {
     "objects": np.array([None, 1], object), "no axis": np.float32(2.5), "empty": np.ones((0, 3)),
     "many axes": np.ones((1,) * 9), "dates": np.array(["2020-01-01"], "datetime64[D]"),
     "symbol": sympy.Symbol("n"), "symbolic size": export.symbolic_shape("n")[0],
+    "keys": jax.random.split(jax.random.key(0), 7).reshape(1, 1, 7),
+    "masked": np.ma.masked_array(np.ones((1, 2, 7), np.float32), mask=True),
     "spec": jax.ShapeDtypeStruct((1, 2, 7), jnp.float32),
 }  # fmt: skip
 FEW = ("None", "text", "nan", "object", "beyond 64 bits")

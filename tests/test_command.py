@@ -27,6 +27,7 @@ from PIL import Image
 
 import tconvjax as tc
 from tconvjax.__main__ import main
+from tconvjax.command.files import FileError, read_array
 from tconvjax.command.tutorial import EXAMPLES
 from tests.reading import read
 
@@ -601,6 +602,44 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_picture_is_read_by_its_name_and_not_by_its_content(inputs: Path) -> None:
+    """Pillow would hand PostScript to Ghostscript, whatever the file is called."""
+    Image.new("RGB", (3, 3)).save(inputs / "pixmap.png", "PPM")
+    (inputs / "script.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
+    )
+    for name in ("pixmap.png", "script.png"):
+        with pytest.raises(FileError, match="is no PNG picture, as its name says"):
+            read_array(inputs / name)
+
+
+def test_names_that_lead_in_a_circle_are_refused(inputs: Path, capsys: Captured) -> None:
+    (inputs / "round.npy").symlink_to("round.npy")
+    names = {name: inputs / f"{name}.npy" for name in ("round", "y", "w", "new")}
+    for given, output in (("round", "new"), ("y", "round")):
+        line = f"apply --input {names[given]} --kernel {names['w']} --output {names[output]}"
+        assert "round.npy" in refused(capsys, line)
+
+
+def test_a_platform_that_is_not_there_is_told_in_one_line(folder: Path) -> None:
+    np.save(folder / "y.npy", np.ones((1, 1, 2)))
+    files = "--input y.npy --kernel y.npy --output new.npy"
+    lines: list[tuple[list[str], str, str, int]] = [
+        (["-OO"], "size --size 7 --kernel 3", "", 0),
+        ([], f"apply {files}", "cuda", 2),
+        ([], "plan --size 7 --kernel 3", "cuda", 2),
+    ]
+    for options, line, platform, status in lines:
+        words = [sys.executable, *options, "-m", "tconvjax", *line.split()]
+        env = {**os.environ, "JAX_PLATFORMS": platform}
+        done = subprocess.run(
+            words, cwd=folder, env=env, capture_output=True, text=True, check=False
+        )
+        told = done.stderr.strip().splitlines()
+        assert (done.returncode, len(told)) == (status, status // 2), done.stderr
+        assert not platform or "JAX_PLATFORMS=cuda: JAX has no such device here" in told[0]
+
+
 @pytest.mark.parametrize(
     ("given", "remedy"),
     [
@@ -611,7 +650,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--input bools.npy", "array.astype"),
         ("--input table.csv", "unknown format; name a .npy file"),
         ("--input folder.npy", "this is not a file"),
-        ("--input false.png", "check the file"),
+        ("--input false.png", "is no PNG picture, as its name says; rename or convert it"),
         ("--input line.npy", "reshape it"),
         ("--input line.npy --kernel flat.npy", "reshape one of them"),
         ("--kernel number.npy", "give 1 axis or more"),

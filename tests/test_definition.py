@@ -230,6 +230,19 @@ def test_an_axis_that_xla_would_not_swap_ends_no_process() -> None:
             assert_defined(Case(a, dtype, names=("direct",)), compiled)
 
 
+@pytest.mark.parametrize("mode", ANY_MODE)
+def test_an_empty_axis_gives_an_empty_result_whatever_its_border(mode: Any) -> None:
+    x, w = np.ones((1, 1, 0)), np.ones((1, 1, 1))
+    for name in ("auto", *tc.ALGORITHMS):
+        options: dict[str, Any] = {"padding_mode": mode, "algorithm": name}
+        assert tc.conv(x, w, **options).shape == tc.conv_transpose(x, w, **options).shape == x.shape
+        assert tc.kernel_gradient(x, x, kernel_size=1, **options).tolist() == [[[0]]]
+        assert tc.conv(x, np.ones((1, 1, 3)), **options).shape == x.shape
+    if mode != "zeros":
+        with pytest.raises(tc.GeometryError, match="an empty axis has no element to copy"):
+            tc.conv(x, w, padding=1, padding_mode=mode)
+
+
 def test_four_spatial_axes() -> None:
     padding = ((0, 1), (1, 0), (0, 0), (1, 1))
     a = Arguments(1, 2, 2, (3, 2, 3, 2), (2, 1, 2, 2), (1, 2, 2, 1), padding, (1,) * 4, 1)

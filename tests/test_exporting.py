@@ -107,6 +107,21 @@ def test_a_program_calls_nothing_that_has_to_be_there(algorithm: str) -> None:
     assert called(library)  # such a call would be seen
 
 
+def test_a_batch_of_kernels_or_of_gradients_may_be_symbolic() -> None:
+    """Where a geometry's channels and groups are numbers."""
+    (b,) = export.symbolic_shape("b")
+    y, w = np.arange(24.0).reshape(2, 4, 3), np.arange(48.0).reshape(2, 4, 2, 3)
+    up = lambda y, w: tc.conv_transpose(y, w, stride=2)  # noqa: E731
+    each = jax.vmap(jax.grad(lambda w, y: (up(y[None], w) ** 2).sum()), (None, 0))
+    for f, operands, symbolic in (
+        (jax.vmap(up, (None, 0)), (y, w), ((2, 4, 3), (b, 4, 2, 3))),
+        (each, (w[0], y), ((4, 2, 3), (b, 4, 3))),
+    ):
+        given = (jax.ShapeDtypeStruct(shape, jnp.float64) for shape in symbolic)
+        program = export.export(jax.jit(f))(*given)
+        np.testing.assert_allclose(program.call(*operands), read(f, *operands))
+
+
 def test_a_symbolic_size_of_space_is_refused() -> None:
     (size,) = export.symbolic_shape("size")
     a, w = jax.ShapeDtypeStruct((1, 4, size, 8), np.float32), np.ones((4, 4, 3, 3), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,16 @@ def test_what_is_reparametrised_in_another_way_is_refused_by_its_name() -> None:
         conv.convert_state_dict(shapes, "torch", "flax")
 
 
+def test_the_collections_of_linen_are_one_model() -> None:
+    kernel, ones = np.ones((4, 2, 3)), np.ones(3)
+    variables = {"params": {"up": {"kernel": kernel}, "bn": {"scale": ones, "bias": ones}},
+                 "batch_stats": {"bn": {"mean": ones, "var": ones}}}  # fmt: skip
+    state = conv.convert_state_dict(variables, "flax", "torch", kinds={"up": "conv_transpose"})
+    assert state.keys() == {"up.weight", *(f"bn.{name}" for name in (
+        "weight", "bias", "running_mean", "running_var", "num_batches_tracked"))}  # fmt: skip
+    assert state["up.weight"].shape == (2, 3, 4)
+
+
 def test_layers_are_renamed_and_never_lost() -> None:
     state = {"a.weight": np.ones((2, 2)), "b.weight": np.ones((2, 2))}
     tree = conv.convert_state_dict(state, "torch", "equinox", rename={"a": "first.0"})
@@ -294,6 +305,20 @@ def test_a_file_holds_what_was_written(tmp_path: Path, suffix: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     (tmp_path / "plain").touch()
     assert (tmp_path / "plain").stat().st_mode == path.stat().st_mode
+
+
+def test_a_file_that_unpacks_to_far_more_than_it_is_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.npz"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w", force_zip64=True) as file,
+    ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": (2**30 + 2**24,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _ in range(65):
+            file.write(bytes(2**24))
+    with pytest.raises(GeometryError, match=r"it unpacks to .* bytes, over 100 times its own size"):
+        conv.load_state(path)
 
 
 def test_a_bad_file_or_value_leaves_nothing_behind(tmp_path: Path) -> None:

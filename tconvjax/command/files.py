@@ -112,7 +112,7 @@ def check_output(path: Path, inputs: list[Path]) -> None:
     if not folder.is_dir():
         raise FileError(f"{path}: the folder {folder} does not exist; create it first")
     check_target(path)
-    if any(path.resolve() == other.resolve() or _same_file(path, other) for other in inputs):
+    if any(_target(path) == _target(other) or _same_file(path, other) for other in inputs):
         raise FileError(f"{path}: is one of the inputs; choose another name for the output")
     if not os.access(folder, os.W_OK):
         raise FileError(f"{path}: the folder {folder} cannot be written to; choose another one")
@@ -198,7 +198,7 @@ def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     check_target(path)
     try:
         # A link keeps pointing where it did, so it is its target that is replaced.
-        with _replacing(path.resolve()) as file:
+        with _replacing(_target(path)) as file:
             write(file)
     except (OSError, ValueError) as error:
         raise FileError(
@@ -251,7 +251,8 @@ def _pillow() -> tuple[ModuleType, ModuleType]:
 def _read_picture(path: Path) -> Numbers:
     image_module, operations = _pillow()
     try:
-        with image_module.open(path) as image:
+        # Pillow goes by content, and hands PostScript to a program.
+        with image_module.open(path, formats=[PICTURES[path.suffix.lower()]]) as image:
             # The result is written without the camera's note on how to turn the picture.
             upright = operations.exif_transpose(image)
             mode = _mode(upright)
@@ -261,6 +262,11 @@ def _read_picture(path: Path) -> Numbers:
                     "give a .npy file"
                 )
             pixels = np.asarray(upright.convert(mode), np.float32)
+    except image_module.UnidentifiedImageError as error:
+        raise FileError(
+            f"{path}: is no {PICTURES[path.suffix.lower()]} picture, as its name says; rename or "
+            "convert it"
+        ) from error
     except (OSError, FileError):
         raise
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
@@ -311,6 +317,11 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _target(path: Path) -> Path:
+    """Where a name leads; unlike ``Path.resolve`` it says nothing of links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _same_file(path: Path, other: Path) -> bool:

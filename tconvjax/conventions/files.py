@@ -17,6 +17,12 @@ from tconvjax.geometry import Words, fail
 
 SUFFIXES = (".npz", ".safetensors")
 
+LARGE = 2**30
+"""Bytes up to which a file may unpack to any size, however small it is."""
+
+MOST_PACKED = 100
+"""Times its own size that a larger file may unpack to."""
+
 BFLOAT16 = jnp.dtype(jnp.bfloat16)
 
 
@@ -42,9 +48,12 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     where = _checked(path)
     try:
         if where.suffix == ".npz":
+            _check_size(where)
             with np.load(where, allow_pickle=False) as file:
                 return {name: _widened(file[name]) for name in file.files}
         return dict(_safetensors().load_file(where))
+    except MemoryError:
+        fail("path", str(path), "its arrays do not fit into memory", "load it where there is more")
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         fail("path", str(path), f"it cannot be read: {error}", f"give {_words()} of plain arrays")
     except Exception as error:
@@ -109,6 +118,16 @@ def _write_npz(arrays: Mapping[str, Any], path: str) -> None:
                      "use .safetensors, or convert it")  # fmt: skip
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _check_size(where: Path) -> None:
+    """Refuse what unpacks to far more than it is: numbers that say something are not so alike."""
+    with zipfile.ZipFile(where) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > max(LARGE, MOST_PACKED * where.stat().st_size):
+        raise ValueError(
+            f"it unpacks to {size} bytes, over {MOST_PACKED} times its own size, as no weights do"
+        )
 
 
 def _widened(array: Any) -> Any:

@@ -15,7 +15,7 @@ from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid, without_groups
 from tconvjax.forward import Precision
 from tconvjax.geometry import PADDING_MODES, Ints, Words, fail, frozen, ints
-from tconvjax.operands import arrays, flag
+from tconvjax.operands import NO_DTYPES, arrays, flag
 
 
 def read(reader: Reader) -> Layer:
@@ -111,7 +111,7 @@ FLAX = Framework(
 
 def _dtype(value: Any) -> Any:
     try:
-        dtype = None if isinstance(value, bytes) else jnp.dtype(value)  # b"a" is a letter to NumPy
+        dtype = None if isinstance(value, NO_DTYPES) else jnp.dtype(value)
     except (TypeError, ValueError):
         dtype = None
     if dtype is None:

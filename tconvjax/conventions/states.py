@@ -72,7 +72,8 @@ def convert_state_dict(
     spectral norms and pruned weights are multiplied out in float64 and rounded once.
 
     Args:
-        state: PyTorch's ``state_dict()``; Flax NNX's state or pure dict; an Equinox module, or
+        state: PyTorch's ``state_dict()``; Flax NNX's state or pure dict, or linen's variables with
+            their collections "params" and "batch_stats"; an Equinox module, or
             arrays by dotted path; a Keras model, or arrays by variable path; Haiku's parameters.
             Tensors are read through NumPy.
         source: whose it is: "torch", "flax", "equinox", "keras" or "haiku".
@@ -106,6 +107,8 @@ def convert_state_dict(
     for argument, name in (("source", source), ("target", target)):
         if not isinstance(name, str) or name not in TREES:
             fail(argument, name, f"the trees are {', '.join(TREES)}", "use one of them")
+    if source == "flax" and isinstance(state, Mapping) and "params" in state:
+        state = _without_collections(state)
     flat, known = _flat(state), by_path(kinds)
     if source == "torch":
         flat = folded(flat)
@@ -150,6 +153,22 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
         if "rngs" not in layer:  # the keys of NNX's random streams are no weights
             flat[".".join(layer), name] = numbers(".".join(path) or "state", leaf, "leave it out")
     return flat
+
+
+def _without_collections(variables: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The variables of a Flax linen model: parameters and running statistics, layer by layer."""
+    merged: dict[Any, Any] = {}
+
+    def add(tree: Mapping[Any, Any], into: dict[Any, Any]) -> None:
+        for key, value in tree.items():
+            if isinstance(value, Mapping):
+                add(value, into.setdefault(key, {}))
+            else:
+                into[key] = value
+
+    for collection in variables.values():
+        add(collection if isinstance(collection, Mapping) else {}, merged)
+    return merged
 
 
 def _mapped(tree: Any, path: tuple[str, ...]) -> Any:

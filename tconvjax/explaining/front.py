@@ -89,7 +89,8 @@ def _part_of(argument: str, values: Any, shape: tuple[int, ...], small: tuple[in
     if values is None:
         return None
     # Of an array of millions only the part is turned into objects.
-    array = np.asarray(values) if hasattr(values, "shape") else as_objects(argument, values)
+    numeric = getattr(getattr(values, "dtype", None), "kind", "O") in "biufc"
+    array = np.asarray(values) if numeric else as_objects(argument, values)
     array = array.reshape(shape) if array.size == math.prod(shape) else array
     if array.shape != shape:
         fail(argument, Words(f"array of shape {array.shape}"), f"the geometry asks for {shape}",

@@ -170,7 +170,8 @@ def _whole(letter: str, values: Any, shape: tuple[int, ...]) -> list[int]:
 def _flat(values: Any) -> Iterable[Any]:
     if hasattr(values, "tolist"):
         values = values.tolist()
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    scalar = isinstance(values, str | bytes) or getattr(values, "ndim", 1) == 0
+    if scalar or not isinstance(values, Iterable):
         return [values]
     return [entry for value in values for entry in _flat(value)]
 

@@ -56,7 +56,7 @@ def check_numbers(owner: object, least: Mapping[str, int | None]) -> None:
     """Refuse a field that is no int, or is one below its least value."""
     for name, bound in least.items():
         value = getattr(owner, name)
-        if not isinstance(value, int) or (bound is not None and value < bound):
+        if type(value) is not int or (bound is not None and value < bound):
             fail(name, value, f"it must be a whole number{_at_least(bound)}", "give an int")
 
 
@@ -166,8 +166,8 @@ class Axis:
 
     @property
     def bordered(self) -> bool:
-        """Whether the padding holds copies of input elements."""
-        return self.mode != "zeros"
+        """Whether some output may read padding that holds copies of input elements."""
+        return self.mode != "zeros" and self.out_size > 0
 
     def filled(self) -> Axis:
         """The same sums over an input whose border has been filled in already."""

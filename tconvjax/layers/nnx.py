@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -93,6 +94,9 @@ class ConvTranspose(Conv):
             shape = (*self.kernel_size, self.out_features, self.in_features)
             return init(key, shape, self.param_dtype)
         kernel = super()._initial(init, key)  # in the shape whose fans initialisers read right
+        if isinstance(kernel, nnx.VariableMetadata):  # of nnx.with_partitioning and its like
+            value = relaid(kernel.raw_value, "flax", self.kernel_layout, self.feature_group_count)
+            return dataclasses.replace(kernel, raw_value=value)
         return relaid(kernel, "flax", self.kernel_layout, self.feature_group_count)
 
     def __call__(self, inputs: Any, output_size: Ints | None = None) -> jax.Array:

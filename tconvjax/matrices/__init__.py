@@ -208,6 +208,9 @@ def _kernel_values(geometry: Geometry, kernel: Any, format: Format) -> NDArray[A
         fail("kernel", Words("nested lists of several lengths"),
              f"the geometry's kernel has shape {geometry.kernel_shape}",
              "give an array")  # fmt: skip
+    except TypeError:  # JAX's keys of random numbers
+        fail("kernel", Words(type(kernel).__name__), "a matrix holds numbers",
+             "give an array of them")  # fmt: skip
     if values.shape != geometry.kernel_shape:
         fail("kernel", Words(f"array of shape {values.shape}"),
              f"the geometry's kernel has shape {geometry.kernel_shape}", "reshape it")  # fmt: skip

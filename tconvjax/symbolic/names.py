@@ -180,6 +180,9 @@ def as_objects(argument: str, given: Any) -> Any:
     except ValueError:  # lists of unequal arrays
         return fail(argument, Words(type(given).__name__),
                     "its rows must be of one length", "fill them up")  # fmt: skip
+    except TypeError:  # JAX's keys of random numbers
+        return fail(argument, Words(type(given).__name__), "its entries must be numbers or SymPy "
+                    "expressions", "give an array of numbers")  # fmt: skip
     shape = getattr(given, "shape", None)
     # A list of an array without elements has forgotten the sizes after the first 0.
     empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape

@@ -123,7 +123,7 @@ def check_elements(name: str, value: Any, sizes: Sequence[int]) -> None:
 def dtype_of(name: str, value: Any) -> Any:
     """A dtype of numbers with fractions; 64 bits become 32 where they are switched off."""
     try:
-        dtype = jnp.dtype(bool if isinstance(value, bytes) else value)  # b"a" is a letter to NumPy
+        dtype = jnp.dtype(bool if isinstance(value, operands.NO_DTYPES) else value)
     except (TypeError, ValueError):
         dtype = jnp.dtype(bool)
     if not jnp.issubdtype(dtype, jnp.inexact):

@@ -178,6 +178,18 @@ def test_an_nnx_layer_keeps_what_flax_users_rely_on() -> None:
     assert grads["kernel"][...].shape == layer.kernel.shape
 
 
+def test_a_kernel_may_be_drawn_with_its_partition() -> None:
+    """As Flax's guide to sharding writes it; the value is laid out as the layer lays it out."""
+    names = (None, None, None, "model")
+    init = nnx.with_partitioning(nnx.initializers.lecun_normal(), names)
+    mesh = jax.make_mesh((2,), ("model",), axis_types=(jax.sharding.AxisType.Auto,))
+    with jax.set_mesh(mesh):
+        layer = on_nnx.ConvTranspose(4, 8, (3, 3), 2, kernel_init=init, rngs=nnx.Rngs(0))
+        assert layer.kernel.get_metadata()["out_sharding"] == names
+    plain = on_nnx.ConvTranspose(4, 8, (3, 3), 2, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(layer.kernel[...], plain.kernel[...])
+
+
 def test_an_equinox_layer_has_what_the_original_lacks() -> None:
     layer = on_equinox.ConvTranspose(1, 2, 3, 4, stride=2, padding="CAUSAL", key=KEY)
     assert layer(jnp.ones((2, 5), layer.weight.dtype)).shape == (3, 10)
