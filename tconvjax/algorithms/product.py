@@ -65,13 +65,17 @@ def largest(geometry: Geometry) -> int:
 def rows_of_a_block(geometry: Geometry) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
     size, splits, (at_once, most) = largest(geometry), splits_of(geometry), blocks.bounds()
+    out = splits[0].axis.out_size
     if size <= at_once:
-        return splits[0].axis.out_size
-    count = -(-size // most)
-    rows = blocks.even_share(splits[0].axis.out_size, count)
-    rims = size * (splits[0].all_rows - splits[0].axis.out_size) / rows
-    kernels = count * math.prod(geometry.kernel_shape) if any(s.on_y for s in splits) else 0
-    return rows if rims + kernels <= REPEATED * size else splits[0].axis.out_size
+        return out
+    # Neighbouring blocks share their rims, so that a block of few rows would mostly be rims.
+    rows, least = blocks.even_share(out, -(-size // most)), (splits[0].all_rows - out) / REPEATED
+    if rows < least:
+        rows = blocks.even_share(out, max(1, math.floor(out / least)))
+    rims = size * (splits[0].all_rows - out) / rows
+    kernels = -(-out // rows) * math.prod(geometry.kernel_shape)
+    kernels = kernels if any(s.on_y for s in splits) else 0
+    return rows if rims + kernels <= REPEATED * size else out
 
 
 def _as_product(
