@@ -258,10 +258,13 @@ def layers(draw: st.DrawFn) -> Case:
     kernel, dilation = each(1, 5 if rank < 3 else 3), step()
     far = draw(st.sampled_from([3, 9]))
     padding = tuple(zip(each(-far, far), each(-far, far), strict=True))
+    cut = (max(-low, 0) + max(-high, 0) for low, high in padding)
+    least = (d * k + n for d, k, n in zip(dilation, kernel, cut, strict=True))
+    in_size = tuple(max(pair) for pair in zip(least, each(*size), strict=True))
     return Case(
         Arguments(
-            draw(st.integers(1, 3)), groups * ins, groups * outs, each(*size), kernel, step(),
-            padding, dilation, groups,
+            draw(st.integers(1, 3)), groups * ins, groups * outs, in_size, kernel, step(), padding,
+            dilation, groups,
         ),
         draw(st.sampled_from(["float32", "float32", *DTYPES])),
         draw(st.sampled_from(["first", "last", "mixed"])),
