@@ -21,12 +21,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from cases import Case, cases
 from scipy.optimize import nnls
 
 import tconvjax as tc
 from tconvjax.algorithms import costs
 from tconvjax.algorithms.selection import unfit
-from tconvjax.command.cases import Case, cases
 from tconvjax.forward import ROLES, Partial, layout
 from tconvjax.geometry import Geometry
 from tconvjax.partials import run

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from cases import Case, chosen
+from contest import Job, cores
+from programs import jax_program, ours
+from timing import Program, interleaved
+
 from tconvjax.algorithms import blocks
 from tconvjax.command.arguments import CommandError
-from tconvjax.command.cases import Case, chosen
-from tconvjax.command.contest import Job, cores
-from tconvjax.command.programs import jax_program, ours
-from tconvjax.command.timing import Program, interleaved
 
 SHRUNK = (1, 2, 4, 8, 16)
 """By how much the two bounds of `tconvjax.algorithms.blocks` are divided."""

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from cases import Task
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-
-from tconvjax.command.cases import Task
-from tconvjax.command.programs import LAX
-from tconvjax.command.report import TORCH, Report, best_of, figures, ratios
+from programs import LAX
+from report import TORCH, Report, best_of, figures, ratios
 
 TITLES: dict[Task, str] = {"forward": "forward", "step": "training step: output and both gradients"}
 

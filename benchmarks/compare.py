@@ -25,15 +25,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import report
+import roofline
+from cases import Case, Task, chosen
+from contest import Contestant, Setting, WrongResult, contest
 from contestants import add_options, named, setting_of
+from programs import full_products
 from summary import not_run_lines, summary_lines
 from tqdm import tqdm
 
-from tconvjax.command import report, roofline
 from tconvjax.command.arguments import CommandError, number
-from tconvjax.command.cases import Case, Task, chosen
-from tconvjax.command.contest import Contestant, Setting, WrongResult, contest
-from tconvjax.command.programs import full_products
 
 OVERHEAD_CASE = "tiny_latency"
 """Small enough that a call without jit shows what a call costs."""

@@ -8,12 +8,12 @@ import secrets
 from collections.abc import Sequence
 
 import jax
+from contest import Contestant, Setting, cores
 from engines import ENGINES
 from layers import LAYERS
+from programs import JAX_ONLY
 
 from tconvjax.command.arguments import CommandError, number
-from tconvjax.command.contest import Contestant, Setting, cores
-from tconvjax.command.programs import JAX_ONLY
 
 ALL: tuple[Contestant, ...] = (*JAX_ONLY, *LAYERS, *ENGINES)
 
@@ -33,7 +33,7 @@ def named(words: Sequence[str] | None) -> tuple[Contestant, ...]:
 def add_options(parser: argparse.ArgumentParser, rounds: int) -> None:
     """The options that every script of a contest has."""
     add = parser.add_argument
-    add("--case", nargs="+", metavar="NAME", help="of tconvjax/command/cases.json")
+    add("--case", nargs="+", metavar="NAME", help="of cases.json")
     add("--contestant", nargs="+", metavar="NAME", help="everybody if left out")
     add("--rounds", type=number, default=rounds, help="turns of each contestant")
     add("--seed", type=int, help="of the arrays and the orders; drawn and recorded if left out")

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from tconvjax.command.cases import Case, Numbers
-from tconvjax.command.contest import Contestant, Job, NotRun
-from tconvjax.command.timing import Program
+from cases import Case, Numbers
+from contest import Contestant, Job, NotRun
+from timing import Program
 
 OPSET = 17
 

@@ -12,17 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-
-from tconvjax.command.cases import Case
-from tconvjax.command.contest import Contestant, Job, NotRun
-from tconvjax.command.programs import (
+from cases import Case
+from contest import Contestant, Job, NotRun
+from programs import (
     Form,
     channels_first,
     channels_last,
     dilated_padding,
     jax_program,
 )
-from tconvjax.command.timing import Program
+from timing import Program
 
 
 def nnx(case: Case, dtype: str) -> Form:

@@ -36,12 +36,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cases import PARTIALS, Case, Task, chosen
+from contest import Contestant, Job, NotRun, Setting
 from contestants import add_options, named, setting_of
+from timing import Program
 
 from tconvjax.command.arguments import CommandError, number
-from tconvjax.command.cases import PARTIALS, Case, Task, chosen
-from tconvjax.command.contest import Contestant, Job, NotRun, Setting
-from tconvjax.command.timing import Program
 
 CALLS = 4
 FEW = 4

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tconvjax.command.cases import Task
-from tconvjax.command.programs import CHANNELS_FIRST, CHANNELS_LAST, DIRECT, LAX
-from tconvjax.command.report import TORCH, Report, best_of, counted, figures, ratios
+from cases import Task
+from programs import CHANNELS_FIRST, CHANNELS_LAST, DIRECT, LAX
+from report import TORCH, Report, best_of, counted, figures, ratios
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"

@@ -19,15 +19,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import report
+from cases import Case, Task, chosen
 from compare import measured_roofline
+from contest import Contestant, Setting, WrongResult, contest
 from contestants import add_options, named, setting_of
+from programs import CHANNELS_LAST, full_products
 from tqdm import tqdm
 
-from tconvjax.command import report
 from tconvjax.command.arguments import CommandError
-from tconvjax.command.cases import Case, Task, chosen
-from tconvjax.command.contest import Contestant, Setting, WrongResult, contest
-from tconvjax.command.programs import CHANNELS_LAST, full_products
 
 FACTORS = (1, 4, 16, 64)
 LAYERS = ("dcgan_rgb", "hifigan_up1", "unet3d_up", "depthwise_up")

@@ -19,12 +19,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from cases import Case, chosen
+from roofline import Roofline, measured
+from timing import Program, interleaved
 
 from tconvjax.algorithms import product
 from tconvjax.command.arguments import CommandError
-from tconvjax.command.cases import Case, chosen
-from tconvjax.command.roofline import Roofline, measured
-from tconvjax.command.timing import Program, interleaved
 from tconvjax.forward import layout
 
 STAGES = {

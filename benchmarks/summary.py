@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tconvjax.command.cases import Task
-from tconvjax.command.programs import CHANNELS_FIRST, CHANNELS_LAST, LAX
-from tconvjax.command.report import TORCH, Report, best_of, counted, figures, mean_words, ratios
+from cases import Task
+from programs import CHANNELS_FIRST, CHANNELS_LAST, LAX
+from report import TORCH, Report, best_of, counted, figures, mean_words, ratios
 
 LEAST_RESULTS = 2**18
 """Bytes of results below which a peak is mostly the batches in which the kernel counts pages."""

@@ -77,23 +77,6 @@ def test_gradient_inside_a_shard_map() -> None:
     assert_close(inside(Y, W, BIAS), expected()[1])
 
 
-AUTOMATIC: dict[str, tuple[str, P, P]] = {
-    "batch": ("auto", P("data"), P()),
-    "reduced channels": ("auto", P(None, "model"), P("model")),
-    "channels": ("auto", P(), P(None, "model")),
-    "space": ("auto", P(None, None, "data"), P()),
-    "space of XLA's own": ("direct", P(None, None, "data"), P()),
-    **{name: (name, P("data", "model"), P()) for name in tc.ALGORITHMS},
-}
-
-
-@pytest.mark.parametrize("case", AUTOMATIC)
-def test_automatic_sharding(case: str) -> None:
-    algorithm, *specs = AUTOMATIC[case]
-    laid = (NamedSharding(mesh(), spec) for spec in specs)
-    assert_close(step(algorithm)(*map(jax.device_put, (Y, W), laid), BIAS), expected())
-
-
 def lies(value: jax.Array) -> tuple[Any, ...]:
     return tuple(jax.typeof(value).sharding.spec)
 
@@ -237,6 +220,8 @@ WRONG_BY_XLA = {
     "rows and inputs": (PLANE, "conv_transpose", (2, 2), ROWS, SECOND),
     "rows of a gradient": (PLANE, "kernel_gradient", (2, 2), ROWS, ROWS),
     "one tap": (replace(PLANE, kernel_size=(1, 1), stride=(2, 2)), "conv", (2, 2), ROWS, FIRST),
+    "batch and channels": (replace(LINE, in_channels=8), "conv_transpose", (2, 2),
+                           P("data", "model"), FIRST),
     "a row for each": (
         Arguments(4, 4, 4, (4, 16), (2, 3), (3, 3), ((1, 0), (0, 0)), (2, 1), 1),
         "kernel_gradient", (4,), ROWS, P(),

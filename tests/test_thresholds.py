@@ -61,16 +61,6 @@ def test_every_partial_is_its_definition(layer: str) -> None:
     assert_right(case_of(layer))
 
 
-@pytest.mark.parametrize("layer", ["line", "groups"])
-def test_so_it_is_by_every_algorithm(layer: str) -> None:
-    assert_right(case_of(layer, names=tuple(tc.ALGORITHMS)))
-
-
-@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "complex64", "int32"])
-def test_so_it_is_in_other_dtypes(dtype: str) -> None:
-    assert_right(case_of("square", dtype))
-
-
 def totals(case: Case) -> Callable[[Any], list[Any]]:
     """What training reads of results: sums, norms over channels, gradients and their norms."""
     run = program(case)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from tconvjax.algorithms import Plan, plan
 from tconvjax.command.arguments import CommandError, for_axes
-from tconvjax.command.cases import chosen
 from tconvjax.forward import ROLES
 from tconvjax.geometry import Geometry, ints
 
@@ -23,7 +22,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
         The exit status, 0.
 
     Raises:
-        CommandError: if the layer is not given, or given twice, or an option has no such value.
+        CommandError: if an option has no such value.
     """
     batch, geometry = _layer(arguments)
     try:
@@ -46,13 +45,6 @@ def run_plan(arguments: argparse.Namespace) -> int:
 
 def _layer(arguments: argparse.Namespace) -> tuple[int, Geometry]:
     """Batch size and geometry."""
-    if arguments.case is not None:
-        if arguments.size is not None or arguments.kernel is not None:
-            raise CommandError("--case: it names a whole layer; leave out --size and --kernel")
-        (case,) = chosen([arguments.case])
-        return case.y_shape[0], case.geometry
-    if arguments.size is None or arguments.kernel is None:
-        raise CommandError("--size: a layer has a --size and a --kernel; give both, or a --case")
     size, groups = arguments.size, arguments.groups
     channels, filters = arguments.in_channels, arguments.out_channels
     kernel = ints("kernel", arguments.kernel, len(size), 1)

@@ -1,27 +1,26 @@
-"""The benchmark: its results are exact, its turns are fair, and its report holds what was found."""
+"""The contest is fair and checked: exact results, turns for everybody, a report of all found."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
-import os
-from pathlib import Path
 from typing import Any
 
+import contest
 import jax
 import numpy as np
+import programs
 import pytest
+import report
+import timing
+from cases import Case, cases, chosen, exact
+from contest import Contestant, NotRun, Setting, WrongResult
+from roofline import Roofline
+from timing import Program, Times
 
 import tconvjax as tc
-from tconvjax.command import contest, programs, report, timing
-from tconvjax.command.cases import Case, cases, chosen, exact
-from tconvjax.command.contest import Contestant, NotRun, Setting, WrongResult
-from tconvjax.command.roofline import Roofline
-from tconvjax.command.timing import Program, Times
 from tests.reading import read
-from tests.test_command import Captured, refused, shown
 
 SETTING = Setting(rounds=1, seed=0, threads=1)
 
@@ -133,22 +132,3 @@ def test_a_report_holds_what_was_found() -> None:
     assert report.ratios(slow, quick) == {"line": 4.0}
     assert report.best_of(found, "forward", ["b", "a"]) == quick == {"line": 2e3}
     assert report.mean_words({"one": 2.0, "two": 8.0}) == "4.00 x over 2 cases; most 8.00 (two)"
-
-
-def test_bench_prints_rows_and_means(tmp_path: Path, capsys: Captured) -> None:
-    words = "bench --case tiny_latency --rounds 1 --json"
-    lines = shown(capsys, words, tmp_path / "found.json").splitlines()
-    rows = [line.split()[:2] for line in lines if line.startswith("tiny_latency")]
-    assert rows == [["tiny_latency", "forward"], ["tiny_latency", "step"]]
-    assert sum("over 1 case; most" in line for line in lines) == 6
-    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert found.keys() >= {"date", "machine", "versions", "setting", "roofline", "not_run"}
-    assert found["cases"]["tiny_latency"]["tasks"].keys() == {"forward", "step"}
-
-
-def test_bench_refuses_in_one_line(capsys: Captured) -> None:
-    assert "the cases are dcgan_g2, " in refused(capsys, "bench --case nonsense")
-    assert "give one such as 2" in refused(capsys, "bench --rounds 1x1")
-    assert "create it first" in refused(capsys, "bench --json no/folder/found.json")
-    assert "name a file" in refused(capsys, "bench --json .")
-    assert "choose another name" in refused(capsys, f"bench --json {os.devnull}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tconvjax.command.cases import Numbers
+from cases import Numbers
 
 FILL = 0.010
 """Seconds of calls that are timed in a turn, and of calls before them that are not."""

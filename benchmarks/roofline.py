@@ -14,8 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-
-from tconvjax.command.cases import Case, Task
+from cases import Case, Task
 
 REPEATS = 5
 SIDES = {"cpu": 2048, "gpu": 8192}

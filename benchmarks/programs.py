@@ -14,11 +14,11 @@ from typing import Any
 
 import jax
 import numpy as np
+from cases import Case, Numbers
+from contest import Contestant, Job, Setting
+from timing import Program
 
 from tconvjax import operations
-from tconvjax.command.cases import Case, Numbers
-from tconvjax.command.contest import Contestant, Job, Setting
-from tconvjax.command.timing import Program
 from tconvjax.conventions import relaid
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cases import Case, Numbers, Task, exact
+from timing import Program, Times, interleaved
 
 from tconvjax import __version__
-from tconvjax.command.cases import Case, Numbers, Task, exact
-from tconvjax.command.timing import Program, Times, interleaved
 
 TOLERANCES = {"float32": 1e-4, "bfloat16": 3e-2}
 """How far a result may be from the exact one, as a part of its largest element."""

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cases import Case, Task
+from contest import Contestant, Entry, Setting, machine, versions
+from roofline import Roofline
+
 from tconvjax.command.arguments import CommandError
-from tconvjax.command.cases import Case, Task
-from tconvjax.command.contest import Contestant, Entry, Setting, machine, versions
-from tconvjax.command.roofline import Roofline
 
 Report: TypeAlias = dict[str, Any]
 
