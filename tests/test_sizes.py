@@ -12,8 +12,7 @@ import tconvjax as tc
 from tconvjax import Axis, Geometry, GeometryError
 
 PADDINGS = ((0, 0), (1, 1), (2, 2), (-1, -1), (1, 2), (2, -1))
-STEPS = tuple(itertools.product(range(1, 5), range(1, 5), range(1, 4)))
-"""Taps, stride and dilation."""
+STEPS = tuple(itertools.product(range(1, 5), range(1, 5), range(1, 4)))  # taps, stride, dilation
 
 
 def axis(function: Any, *args: Any, **keywords: Any) -> Axis:
