@@ -51,8 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:  # files have an error of their own, so this is the output
         _drop_output()
-        print(f"tconvjax: error: the output cannot be written ({error.strerror or error}); make "
-              "room, or send it elsewhere", file=sys.stderr)  # fmt: skip
+        print(
+            f"tconvjax: error: the output cannot be written ({error.strerror or error}); make "
+            "room, or send it elsewhere",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         return 130
@@ -101,8 +104,11 @@ def size(arguments: argparse.Namespace) -> int:
     """Show the size a convolution gives, and the sizes that lead back from it."""
     sizes = arguments.size
     kernel = ints("kernel", arguments.kernel, len(sizes), 1)
-    steps = {"stride": arguments.stride, "dilation": arguments.dilation,
-             "padding": for_axes(arguments.padding, len(sizes))}  # fmt: skip
+    steps = {
+        "stride": arguments.stride,
+        "dilation": arguments.dilation,
+        "padding": for_axes(arguments.padding, len(sizes)),
+    }
     there = Geometry.of_conv((1, *sizes), (1, 1, *kernel), **steps)
     out, extra = there.out_size, arguments.output_padding
     try:
@@ -167,9 +173,12 @@ def _print_sizes(there: Geometry, sizes: Sequence[int], padding: Padding) -> Non
         if axis.out_size == 0:
             continue
         alike = in_sizes(
-            axis.out_size, axis.kernel_size, axis.stride,
-            ends if isinstance(ends, str) else (ends,), axis.dilation,
-        )  # fmt: skip
+            axis.out_size,
+            axis.kernel_size,
+            axis.stride,
+            ends if isinstance(ends, str) else (ends,),
+            axis.dilation,
+        )
         # The least size may be negative and then missing; the largest one always exists.
         least = alike[-1] - axis.stride + 1
         print(f"axis {n}: input sizes whose output size is {axis.out_size}")
@@ -205,21 +214,30 @@ def _parser() -> argparse.ArgumentParser:
     import tconvjax
 
     parser = _Parser(
-        prog="tconvjax", allow_abbrev=False,
+        prog="tconvjax",
+        allow_abbrev=False,
         description="Transposed convolution: a tour of it, arrays, sizes and matrices.",
-    )  # fmt: skip
+    )
     parser.add_argument("--version", action="version", version=f"tconvjax {tconvjax.__version__}")
     parser.set_defaults(run=tour)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for run, add in ((tour, None), (apply, _apply_arguments), (size, _size_arguments),
-                     (matrix, _matrix_arguments), (explain, _explain_arguments),
-                     (upsample, _upsample_arguments), (checkerboard, _checkerboard_arguments),
-                     (plan, _plan_arguments)):  # fmt: skip
+    for run, add in (
+        (tour, None),
+        (apply, _apply_arguments),
+        (size, _size_arguments),
+        (matrix, _matrix_arguments),
+        (explain, _explain_arguments),
+        (upsample, _upsample_arguments),
+        (checkerboard, _checkerboard_arguments),
+        (plan, _plan_arguments),
+    ):
         text = (run.__doc__ or run.__name__).rstrip(".")  # python -OO keeps no docstrings
         command = commands.add_parser(
-            run.__name__, help=text[0].lower() + text[1:], description=f"{text}.",
+            run.__name__,
+            help=text[0].lower() + text[1:],
+            description=f"{text}.",
             allow_abbrev=False,
-        )  # fmt: skip
+        )
         command.set_defaults(run=run)
         if add is not None:
             add(command)
@@ -235,8 +253,12 @@ def _apply_arguments(parser: argparse.ArgumentParser) -> None:
         "Pillow."
     )
     add("--input", type=file, required=True, help=".npy file or picture")
-    add("--kernel", type=file, required=True,
-        help="(O, C/groups, *sizes); with 1 or 2 axes, for every channel alone")  # fmt: skip
+    add(
+        "--kernel",
+        type=file,
+        required=True,
+        help="(O, C/groups, *sizes); with 1 or 2 axes, for every channel alone",
+    )
     add("--bias", type=file, help="one number for each channel of the result")
     add("--output", type=file, required=True, help=".npy file or picture; replaced if it exists")
     add("--forward", action="store_true", help="the convolution in place of its transpose")
@@ -245,8 +267,11 @@ def _apply_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output-size", type=numbers(0), help="the result's size, in place of --output-padding")
     add("--groups", type=number, default=1)
     _add_mode(parser)
-    add("--layout", type=lambda text: tuple(text.split(",")),
-        help="layouts of x, w and y, such as NHWC,HWIO,NHWC; if left out, NC...")  # fmt: skip
+    add(
+        "--layout",
+        type=lambda text: tuple(text.split(",")),
+        help="layouts of x, w and y, such as NHWC,HWIO,NHWC; if left out, NC...",
+    )
     add("--algorithm", default="auto", help="auto, direct, patches, polyphase or taps")
 
 
@@ -269,11 +294,15 @@ def _matrix_arguments(parser: argparse.ArgumentParser) -> None:
     _add_channels(parser, "--in-channels", "--out-channels", "--groups")
     _add_mode(parser)
     add("--transpose", action="store_true", help="C.T, the transposed convolution's matrix")
-    add("--lazy", action="store_true",
-        help="the rule of one entry; a size or kernel left out stands as a symbol")  # fmt: skip
+    add(
+        "--lazy",
+        action="store_true",
+        help="the rule of one entry; a size or kernel left out stands as a symbol",
+    )
     add("--values", type=values, metavar="NUMBERS", help="the kernel, row by row: 4,7,-2,0.5,1/3")
-    add("--format", choices=("text", "latex", "mathml", "html", "svg", "csv", "npz"),
-        default="text")  # fmt: skip
+    add(
+        "--format", choices=("text", "latex", "mathml", "html", "svg", "csv", "npz"), default="text"
+    )
     add("--output", type=file, help="file; replaced if it exists")
 
 
@@ -307,8 +336,11 @@ def _upsample_arguments(parser: argparse.ArgumentParser) -> None:
     add("input", type=file, help=".npy file or picture")
     add("--factor", type=numbers(1), help="2, or one an axis such as 2x3")
     add("--size", type=numbers(1), help="in place of a factor, such as 480x640")
-    add("--method", choices=("nearest", "linear", "cubic", "bicubic", "transposed", "unpool"),
-        default="linear")  # fmt: skip
+    add(
+        "--method",
+        choices=("nearest", "linear", "cubic", "bicubic", "transposed", "unpool"),
+        default="linear",
+    )
     add("--align-corners", action="store_true", help="the corners of both lie on each other")
     add("-o", "--output", type=file, required=True, help="file; replaced if it exists")
 

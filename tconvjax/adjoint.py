@@ -77,8 +77,12 @@ def assert_adjoint(
 def _one(argument: str, result: Any) -> Any:
     """What a function gives, which must be one array."""
     if not hasattr(result, "shape") or not hasattr(result, "dtype"):
-        fail(argument, Words(f"function whose result is a {type(result).__name__}"),
-             "its result must be one array", "return one")  # fmt: skip
+        fail(
+            argument,
+            Words(f"function whose result is a {type(result).__name__}"),
+            "its result must be one array",
+            "return one",
+        )
     return result
 
 

@@ -88,10 +88,13 @@ def layout(dimension_numbers: Any, rank: int) -> Specs:
     try:
         return lax.conv_dimension_numbers(shape, shape, dimension_numbers)
     except (TypeError, ValueError, KeyError) as error:
-        fail("dimension_numbers", dimension_numbers, f"it must give the layouts of x, w and y, "
-             f"{rank + 2} letters each ({str(error).rstrip('.')})",
-             "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels "
-             "first")  # fmt: skip
+        fail(
+            "dimension_numbers",
+            dimension_numbers,
+            f"it must give the layouts of x, w and y, "
+            f"{rank + 2} letters each ({str(error).rstrip('.')})",
+            "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels first",
+        )
 
 
 @functools.partial(

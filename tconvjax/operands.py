@@ -44,8 +44,12 @@ def as_array(name: str, value: Any) -> jax.Array:
     try:
         return jnp.asarray(None if isinstance(value, str | bytes) else value)
     except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
-        fail(name, Words(type(value).__name__), "it must be an array of numbers",
-             "convert it with jnp.asarray")  # fmt: skip
+        fail(
+            name,
+            Words(type(value).__name__),
+            "it must be an array of numbers",
+            "convert it with jnp.asarray",
+        )
 
 
 def _array(name: str, value: Any) -> Any:
@@ -56,9 +60,13 @@ def _array(name: str, value: Any) -> Any:
     if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
         value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
-        fail(name, Words(f"array of dtype {value.dtype}"),
-             "floats of 16 to 64 bits, complex numbers and "
-             "integers of 8 to 64 bits can be convolved", "convert it with .astype")  # fmt: skip
+        fail(
+            name,
+            Words(f"array of dtype {value.dtype}"),
+            "floats of 16 to 64 bits, complex numbers and "
+            "integers of 8 to 64 bits can be convolved",
+            "convert it with .astype",
+        )
     return value
 
 
@@ -76,10 +84,12 @@ def hashable(dimension_numbers: Any) -> Any:
 def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
     """Where the axes stand, for the number of spatial axes that a kernel has."""
     if w.ndim < 3:
-        fail("w", Words(f"array of shape {w.shape}"),
-             "a kernel has two channel axes and at least one "
-             "spatial axis",
-             "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
+        fail(
+            "w",
+            Words(f"array of shape {w.shape}"),
+            "a kernel has two channel axes and at least one spatial axis",
+            "reshape it to (out_channels, in_channels / groups, *kernel_size)",
+        )
     return layout(hashable(dimension_numbers), w.ndim - 2)
 
 
@@ -90,8 +100,12 @@ def kernel_sizes(value: Any, dimension_numbers: Any, x: AnyArray) -> tuple[int, 
     if dimension_numbers is not None:
         rank = len(layout_letters(dimension_numbers)) - 2
     if rank < 1:
-        fail("kernel_size", value, f"x of shape {x.shape} leaves no spatial axis to it",
-             "give one int an axis")  # fmt: skip
+        fail(
+            "kernel_size",
+            value,
+            f"x of shape {x.shape} leaves no spatial axis to it",
+            "give one int an axis",
+        )
     return rank, ints("kernel_size", value, rank, 1)
 
 
@@ -104,8 +118,12 @@ def layout_letters(dimension_numbers: Any) -> Any:
 
 
 def _no_layouts(dimension_numbers: Any) -> NoReturn:
-    fail("dimension_numbers", dimension_numbers, "it must give the layouts of x, w and y",
-         "write them as ('NHWC', 'HWIO', 'NHWC')")  # fmt: skip
+    fail(
+        "dimension_numbers",
+        dimension_numbers,
+        "it must give the layouts of x, w and y",
+        "write them as ('NHWC', 'HWIO', 'NHWC')",
+    )
 
 
 def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
@@ -128,10 +146,13 @@ def sizes(role: str, value: AnyArray, spec: Sequence[int]) -> tuple[int, ...]:
         return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
     if extra < -1 or spec[0] != 0:
         rank = len(spec) - 2
-        fail(role, Words(f"array of shape {value.shape}"),
-             f"a kernel with {rank} spatial axes wants "
-             f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
-             "reshape it, or the kernel")  # fmt: skip
+        fail(
+            role,
+            Words(f"array of shape {value.shape}"),
+            f"a kernel with {rank} spatial {'axis' if rank == 1 else 'axes'} goes with "
+            f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
+            "reshape it, or the kernel",
+        )
     return tuple(value.shape[p + extra] for p in spec[1:])
 
 
@@ -159,16 +180,24 @@ def check_sizes(geometry: Geometry) -> None:
         numbers = getattr(geometry, name)
         if max(numbers) > MOST:
             fail(name, numbers, f"it must be at most {MOST}", "give smaller steps")
-    padded = (geometry.in_channels, *(
-        axis.in_size + max(axis.low, 0) + max(axis.high, 0) for axis in geometry.axes
-    ))  # fmt: skip
+    padded = (
+        geometry.in_channels,
+        *(axis.in_size + max(axis.low, 0) + max(axis.high, 0) for axis in geometry.axes),
+    )
     for name, sizes in (("in_size", padded), ("out_size", geometry.out_shape)):
         if math.prod(sizes) > MOST_ELEMENTS:
-            fail(name, Words(f"channels and sizes {sizes}"), f"an image has at most "
-                 f"{MOST_ELEMENTS} elements", "give smaller sizes, steps or padding")  # fmt: skip
+            fail(
+                name,
+                Words(f"channels and sizes {sizes}"),
+                f"an image has at most {MOST_ELEMENTS} elements",
+                "give smaller sizes, steps or padding",
+            )
     for axis in geometry.axes:
-        lines = {"padding": max(abs(axis.low), abs(axis.high)), "in_size": axis.in_size,
-                 "out_size": axis.out_size}  # fmt: skip
+        lines = {
+            "padding": max(abs(axis.low), abs(axis.high)),
+            "in_size": axis.in_size,
+            "out_size": axis.out_size,
+        }
         for name, size in lines.items():
             if size > MOST:
                 fail(name, size, f"along an axis it is at most {MOST}", "take a smaller one")
@@ -183,8 +212,12 @@ def checked_dtype(preferred: Any) -> Any:
     except Exception:  # noqa: BLE001 - NumPy refuses by several
         fail("preferred_element_type", preferred, "it must be a dtype", "give jnp.float32, say")
     if jax.dtypes.canonicalize_dtype(asked) != asked:
-        fail("preferred_element_type", preferred, "64-bit numbers are switched off in JAX",
-             "give a narrower dtype, or jax.config.update('jax_enable_x64', True)")  # fmt: skip
+        fail(
+            "preferred_element_type",
+            preferred,
+            "64-bit numbers are switched off in JAX",
+            "give a narrower dtype, or jax.config.update('jax_enable_x64', True)",
+        )
     return asked
 
 
@@ -197,9 +230,13 @@ def result_dtype(given: Any, preferred: Any) -> Any:
     kind = next(kind for kind in kinds if given.name in kind)
     if preferred.name not in kind or preferred.itemsize < given.itemsize:
         wider = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
-        fail("preferred_element_type", preferred.name, f"the operands are {given.name}, and the "
-             "result must be of the same kind and at least as wide",
-             f"give one of {', '.join(wider)}")  # fmt: skip
+        fail(
+            "preferred_element_type",
+            preferred.name,
+            f"the operands are {given.name}, and the "
+            "result must be of the same kind and at least as wide",
+            f"give one of {', '.join(wider)}",
+        )
     return preferred
 
 
@@ -213,6 +250,11 @@ def checked_precision(value: Any) -> Any:
     except (TypeError, ValueError):
         read = ()
     if len(read) not in (1, 2) or (len(read) == 2 and (read[0] is None) != (read[1] is None)):
-        fail("precision", value, "it must be None, one of 'default', 'high', 'highest', a "
-             "lax.Precision, or a pair of them", "use one of these")  # fmt: skip
+        fail(
+            "precision",
+            value,
+            "it must be None, one of 'default', 'high', 'highest', a "
+            "lax.Precision, or a pair of them",
+            "use one of these",
+        )
     return read if len(read) == 2 else read[0]

@@ -274,13 +274,19 @@ def kernel_gradient(
         geometry = Geometry.of_conv_transpose(*shapes, output_size=x_sizes[1:], **steps)
     except GeometryError:
         there = Geometry.of_conv(x_sizes, shapes[1], **steps)  # it may know what is wrong itself
-        fail("y", Words(f"array of shape {ys.shape}"),
-             f"x of shape {xs.shape} has a convolution of size "
-             f"{there.out_size}", "give the y that this x gave")  # fmt: skip
+        fail(
+            "y",
+            Words(f"array of shape {ys.shape}"),
+            f"x of shape {xs.shape} has a convolution of size {there.out_size}",
+            "give the y that this x gave",
+        )
     if operands.batch_sizes(xs, specs.lhs_spec) != operands.batch_sizes(ys, specs.out_spec):
-        fail("y", Words(f"array of shape {ys.shape}"),
-             f"x has shape {xs.shape}, and the two must have "
-             "the same batch axes", "give the y that this x gave")  # fmt: skip
+        fail(
+            "y",
+            Words(f"array of shape {ys.shape}"),
+            f"x has shape {xs.shape}, and the two must have the same batch axes",
+            "give the y that this x gave",
+        )
     return _apply(
         "kernel_gradient",
         xs,
@@ -298,18 +304,27 @@ def kernel_gradient(
 
 
 def _apply(
-    partial: Partial, a: operands.AnyArray, b: operands.AnyArray, bias: operands.AnyArray | None,
-    geometry: Geometry, specs: Specs, precision: Precision, preferred_element_type: Any,
+    partial: Partial,
+    a: operands.AnyArray,
+    b: operands.AnyArray,
+    bias: operands.AnyArray | None,
+    geometry: Geometry,
+    specs: Specs,
+    precision: Precision,
+    preferred_element_type: Any,
     algorithm: str,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Check what is left to check and call the jitted body."""
     check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     operands.check_sizes(geometry)
     channels = geometry.out_channels if partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
-        fail("bias", Words(f"array of shape {bias.shape}"),
-             f"it has one element for each of the result's "
-             f"{channels} channels", f"reshape it to ({channels},)")  # fmt: skip
+        fail(
+            "bias",
+            Words(f"array of shape {bias.shape}"),
+            f"it has one element for each of the result's {channels} channels",
+            f"reshape it to ({channels},)",
+        )
     body = functools.partial(
         _jitted,
         partial=partial,
@@ -335,9 +350,17 @@ def _apply(
     ),
 )
 def _jitted(
-    a: jax.Array, b: jax.Array, bias: jax.Array | None, *, partial: Partial, geometry: Geometry,
-    specs: Specs, precision: Precision, preferred_element_type: Any, algorithm: str,
-) -> jax.Array:  # fmt: skip
+    a: jax.Array,
+    b: jax.Array,
+    bias: jax.Array | None,
+    *,
+    partial: Partial,
+    geometry: Geometry,
+    specs: Specs,
+    precision: Precision,
+    preferred_element_type: Any,
+    algorithm: str,
+) -> jax.Array:
     given = jnp.result_type(a, b) if bias is None else jnp.result_type(a, b, bias)
     dtype = operands.result_dtype(given, preferred_element_type)
     first, second, result = ROLES[partial]
@@ -352,9 +375,14 @@ def _jitted(
     # Folding a border adds up too, so narrow floats stay in float32 until it is done.
     narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
     out = trilinear(
-        partial, *values, geometry=geometry.filled(), specs=specs, precision=precision,
-        dtype=jnp.dtype("float32") if narrow else dtype, algorithm=algorithm,
-    )  # fmt: skip
+        partial,
+        *values,
+        geometry=geometry.filled(),
+        specs=specs,
+        precision=precision,
+        dtype=jnp.dtype("float32") if narrow else dtype,
+        algorithm=algorithm,
+    )
     if result == "w":
         return out
     if folds:

@@ -14,9 +14,14 @@ from tconvjax.operands import AnyArray
 
 
 def explicitly_sharded(
-    body: Callable[..., jax.Array], partial: Partial, a: AnyArray, b: AnyArray,
-    bias: AnyArray | None, specs: Specs, geometry: Geometry,
-) -> jax.Array:  # fmt: skip
+    body: Callable[..., jax.Array],
+    partial: Partial,
+    a: AnyArray,
+    b: AnyArray,
+    bias: AnyArray | None,
+    specs: Specs,
+    geometry: Geometry,
+) -> jax.Array:
     """Run ``body(a, b, bias)``, giving its result a sharding where the operands' are part of types.
 
     Along batch, space and ungrouped channels the result lies as the operand that has the axis; a
@@ -43,9 +48,12 @@ def explicitly_sharded(
         return body(a, b, bias)
     if meshes[0] != meshes[-1]:
         first, second, _ = ROLES[partial]
-        fail(second, Words(f"array of shape {b.shape} on the mesh {meshes[1]}"),
-             f"{first} lies on {meshes[0]}, and one operation has one mesh",
-             "lay both out on the same mesh with jax.device_put")  # fmt: skip
+        fail(
+            second,
+            Words(f"array of shape {b.shape} on the mesh {meshes[1]}"),
+            f"{first} lies on {meshes[0]}, and one operation has one mesh",
+            "lay both out on the same mesh with jax.device_put",
+        )
     spec = _result_spec(partial, a, b, specs, geometry)
     return auto_axes(body, out_sharding=NamedSharding(meshes[0], spec))(a, b, bias)
 

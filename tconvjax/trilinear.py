@@ -71,13 +71,15 @@ def _impl(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
     return run(a=a, b=b, platform=jax.default_backend(), **params)
 
 
-def _abstract_eval(a: Any, b: Any, *, partial: Partial, geometry: Geometry, specs: Specs,
-                   dtype: Any, **_: Any) -> Any:  # fmt: skip
+def _abstract_eval(
+    a: Any, b: Any, *, partial: Partial, geometry: Geometry, specs: Specs, dtype: Any, **_: Any
+) -> Any:
     return aval_like(a, result_shape(partial, a, geometry, specs), dtype)
 
 
-def _transpose(operand: int, cotangent: Any, a: Any, b: Any, *, partial: Partial, dtype: Any,
-               **params: Any) -> jax.Array:  # fmt: skip
+def _transpose(
+    operand: int, cotangent: Any, a: Any, b: Any, *, partial: Partial, dtype: Any, **params: Any
+) -> jax.Array:
     """The partial whose result is the operand that is being solved for."""
     first, second, result = ROLES[partial]
     wanted, kept_role, kept = (first, second, b) if operand == 0 else (second, first, a)
@@ -88,8 +90,15 @@ def _transpose(operand: int, cotangent: Any, a: Any, b: Any, *, partial: Partial
     return solved.astype((a, b)[operand].aval.dtype)
 
 
-def _batch(operands: Sequence[Any], dims: Sequence[int | None], *, partial: Partial,
-           geometry: Geometry, specs: Specs, **params: Any) -> tuple[jax.Array, int]:  # fmt: skip
+def _batch(
+    operands: Sequence[Any],
+    dims: Sequence[int | None],
+    *,
+    partial: Partial,
+    geometry: Geometry,
+    specs: Specs,
+    **params: Any,
+) -> tuple[jax.Array, int]:
     """Fold the new axis into the one that the arrays which have it share; unfold it after."""
     *roles, result = ROLES[partial]
     having = [role for role, dim in zip(roles, dims, strict=True) if dim is not None]

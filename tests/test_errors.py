@@ -46,7 +46,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (back, {"dilation": 0}, "^dilation=0: it must be at least 1"),
     (conv, {"stride": 1.5}, "^stride=1.5: it must be a whole number that is known before tracing; give a Python int$"),
     (conv, {"stride": True}, "^stride=True: it must be a whole number"),
-    (conv, {"stride": (1, 2)}, "^stride=(1, 2): the convolution has 1 spatial axis; give one int, or 1 int$"),
+    (conv, {"stride": (1, 2)}, "^stride=(1, 2): the convolution has 1 spatial axis; give one int$"),
     (conv, {"stride": ((1,),)}, "^stride=((1,),): it must be one whole number an axis; give ints$"),
     (conv, {"stride": "2"}, "^stride='2': it must be one whole number an axis; give ints$"),
     # padding
@@ -103,7 +103,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (conv, {"x": np.array([[[None, 1]]])}, "^x=array of dtype object"),
     (conv, {"w": jnp.ones((4, 2))}, "^w=array of shape (4, 2): a kernel has two channel axes and at least one spatial axis; reshape it to"),
     (conv, {"w": jnp.ones((4, 2, 0))}, "^kernel_size=(0,): it must be at least 1"),
-    (conv, {"x": jnp.ones(7)}, "^x=array of shape (7,): a kernel with 1 spatial axes wants 2 axes"),
+    (conv, {"x": jnp.ones(7)}, "^x=array of shape (7,): a kernel with 1 spatial axis goes with 2 axes"),
     (conv, {"bias": jnp.ones(2)}, "^bias=array of shape (2,): it has one element for each of the result's 4 channels; reshape it to (4,)$"),
     (transposed, {"bias": jnp.ones(4)}, "it has one element for each of the result's 2 channels"),
     (gradient, {"kernel_size": 0}, "^kernel_size=0: it must be at least 1"),

@@ -103,9 +103,14 @@ class Convolution:
     def steps(self) -> list[tuple[int, int, int]]:
         """(stride, rhs_dilation, lhs_dilation) of each axis; 1 where there is nothing to step."""
         sizes = zip(
-            self.spatial("out"), self.spatial("rhs"), self.spatial("lhs"),
-            self.stride, self.rhs_dilation, self.lhs_dilation, strict=True,
-        )  # fmt: skip
+            self.spatial("out"),
+            self.spatial("rhs"),
+            self.spatial("lhs"),
+            self.stride,
+            self.rhs_dilation,
+            self.lhs_dilation,
+            strict=True,
+        )
         return [
             (s if m > 1 else 1, d if k > 1 else 1, n if u > 1 else 1) for m, k, u, s, d, n in sizes
         ]
@@ -176,9 +181,11 @@ def _swapped(steps: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]
 
 
 def _assignment(
-    c: Convolution, roles: tuple[Array, Array, Array], steps: Sequence[tuple[int, int, int]],
+    c: Convolution,
+    roles: tuple[Array, Array, Array],
+    steps: Sequence[tuple[int, int, int]],
     backwards: Array | None,
-) -> Assignment:  # fmt: skip
+) -> Assignment:
     """Read geometry, layouts and groups off the roles; steps are (stride, dilation, low)."""
     x, w, y = roles
     played = dict(zip("xwy", roles, strict=True))
@@ -246,9 +253,15 @@ def computed(
     given: dict[Array, jax.Array] = {"lhs": lhs, "rhs": rhs}
     first, second = (_arranged(given[array], array, c, a) for array in a.operands)
     out = trilinear(
-        a.partial, first, second, geometry=a.geometry, specs=a.specs, precision=c.precision,
-        dtype=jnp.dtype(c.out_dtype), algorithm=algorithm,
-    )  # fmt: skip
+        a.partial,
+        first,
+        second,
+        geometry=a.geometry,
+        specs=a.specs,
+        precision=c.precision,
+        dtype=jnp.dtype(c.out_dtype),
+        algorithm=algorithm,
+    )
     if "out" in a.regrouped:
         held = _other_letter("out", c.grouped("out"))
         out = _move_groups(out, "out", c, held, c.grouped("out"))

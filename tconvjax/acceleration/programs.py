@@ -22,9 +22,22 @@ from tconvjax.acceleration.state import check_unchanged, with_variables
 from tconvjax.geometry import Words, fail
 
 HOLDERS = frozenset(
-    {"jit", "pjit", "scan", "while", "cond", "remat2", "checkpoint", "custom_jvp_call",
-     "custom_vjp_call", "closed_call", "core_call", "shard_map", "custom_linear_solve"}
-)  # fmt: skip
+    {
+        "jit",
+        "pjit",
+        "scan",
+        "while",
+        "cond",
+        "remat2",
+        "checkpoint",
+        "custom_jvp_call",
+        "custom_vjp_call",
+        "closed_call",
+        "core_call",
+        "shard_map",
+        "custom_linear_solve",
+    }
+)
 """Primitives whose inner programs mean what they say. Those of a kernel language are none."""
 
 _REWRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
@@ -159,9 +172,11 @@ _RULES: dict[str, Callable[..., Any]] = {
 
 
 def traced(
-    fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any],
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
     abstract: tuple[type, ...] = (),
-) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:  # fmt: skip
+) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
     """The program of a call.
 
     Args:

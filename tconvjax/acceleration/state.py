@@ -63,9 +63,12 @@ def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any
     try:
         return run(fn, args, keywords)
     except sys.modules["flax.errors"].TraceContextError as error:
-        fail("fn", Words(getattr(fn, "__name__", type(fn).__name__)),
-             f"it changes variables of a module that is no argument of it ({error})",
-             "give it the module as an argument")  # fmt: skip
+        fail(
+            "fn",
+            Words(getattr(fn, "__name__", type(fn).__name__)),
+            f"it changes variables of a module that is no argument of it ({error})",
+            "give it the module as an argument",
+        )
 
 
 def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
@@ -82,6 +85,9 @@ def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
     leaves, now = jax.tree.flatten(after)
     same = now == tree and all(a is b for a, b in zip(before, leaves, strict=True))
     if not same:
-        fail("fn", Words("a function that changes its arguments in place"),
-             "it is traced with copies of them, so the change would be lost",
-             "return what is new instead")  # fmt: skip
+        fail(
+            "fn",
+            Words("a function that changes its arguments in place"),
+            "it is traced with copies of them, so the change would be lost",
+            "return what is new instead",
+        )

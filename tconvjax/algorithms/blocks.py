@@ -42,9 +42,14 @@ def bounds() -> tuple[int, int]:
 
 
 def by_images(
-    whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    whole: Whole,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     size: int,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """A partial, as many images at a time as fit in a block, each image of ``size`` elements.
 
     Where XLA spreads a batch over devices by itself, it is not cut: a block's start is no number
@@ -91,9 +96,14 @@ def even_share(total: int, blocks: int) -> int:
 
 
 def by_rows(
-    whole: Whole, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    whole: Whole,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     count: int,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """A partial, ``count`` rows of the first spatial axis at a time.
 
     A row is an output of the convolution, or as many elements of its input as the stride.
@@ -142,9 +152,12 @@ _put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices
 
 
 def _in_blocks(
-    block: Callable[[Any, int], jax.Array], out: jax.Array, position: int | None, total: int,
+    block: Callable[[Any, int], jax.Array],
+    out: jax.Array,
+    position: int | None,
+    total: int,
     size: int,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Write the blocks along an axis of the result, or add them up where position is None."""
 
     def put(start: Any, size: int, out: jax.Array) -> jax.Array:

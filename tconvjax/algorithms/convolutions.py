@@ -31,17 +31,25 @@ Forward: TypeAlias = Callable[[jax.Array, jax.Array, Geometry, Specs, Precision]
 
 
 def direct(
-    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     precision: Precision,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """The definition itself: one ``lax.conv_general_dilated``, or its vjp."""
     return derived(convolve, partial, a, b, geometry, specs, precision)
 
 
 def polyphase(
-    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     precision: Precision,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Split x by its index modulo the stride: a stride-1 convolution on stride ** rank times the
     channels; transposed, a stride-1 convolution and a depth-to-space (sub-pixel convolution).
     """
@@ -52,9 +60,14 @@ def polyphase(
 
 
 def derived(
-    forward: Forward, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry,
-    specs: Specs, precision: Precision,
-) -> jax.Array:  # fmt: skip
+    forward: Forward,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
+    precision: Precision,
+) -> jax.Array:
     """A partial of a forward convolution."""
     if partial == "conv":
         return forward(a, b, geometry, specs, precision)
@@ -86,9 +99,14 @@ def _mixes_groups(geometry: Geometry, x: jax.Array) -> bool:
 
 
 def _as_forward(
-    forward: Forward, partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry,
-    specs: Specs, precision: Precision,
-) -> jax.Array:  # fmt: skip
+    forward: Forward,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
+    precision: Precision,
+) -> jax.Array:
     """Either transpose as a forward convolution of data laid out anew.
 
     j = s*i + d*t - p stays one relation of the same form when output and tap change places

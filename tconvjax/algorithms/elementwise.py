@@ -38,9 +38,13 @@ CHUNKS = 8
 
 
 def taps(
-    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     precision: Precision,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Any partial, as sums of products element by element; precision does not concern it."""
     del precision
     splits = tuple(map(Split, geometry.axes))
@@ -48,8 +52,13 @@ def taps(
     if partial == "kernel_gradient":
         return by_images(
             lambda a, b, geometry: _placed_gradient(a, b, geometry, specs),
-            partial, a, b, geometry, specs, math.prod(geometry.in_shape),
-        )  # fmt: skip
+            partial,
+            a,
+            b,
+            geometry,
+            specs,
+            math.prod(geometry.in_shape),
+        )
     out, channel, *spatial = specs.rhs_spec
     w = lax.transpose(b, (*spatial, channel, out))
     w = w.reshape(*w.shape[:-1], groups, -1)  # (*k, c, g, o)

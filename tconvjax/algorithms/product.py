@@ -38,9 +38,13 @@ larger share of the largest matrix than this is not worth the memory saved."""
 
 
 def patches(
-    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     precision: Precision,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Any partial, as one matrix product for each block of images or rows."""
 
     def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
@@ -79,9 +83,13 @@ def rows_of_a_block(geometry: Geometry) -> int:
 
 
 def _as_product(
-    partial: Partial, a: jax.Array, b: jax.Array, geometry: Geometry, specs: Specs,
+    partial: Partial,
+    a: jax.Array,
+    b: jax.Array,
+    geometry: Geometry,
+    specs: Specs,
     precision: Precision,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Any partial, as one matrix product."""
     frame = frame_of(geometry, specs)
     if partial == "conv":

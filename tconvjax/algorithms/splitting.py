@@ -227,9 +227,12 @@ def fold_shifted(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
 
 
 def padded(
-    v: jax.Array, lows: Sequence[int], highs: Sequence[int], at: int,
+    v: jax.Array,
+    lows: Sequence[int],
+    highs: Sequence[int],
+    at: int,
     interiors: Sequence[int] | None = None,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """Pad axes from ``at`` on with zeros, or crop them, in one: XLA is slow through nested pads.
 
     An axis that is cropped at one end and padded at the other is sliced first: XLA would hand such

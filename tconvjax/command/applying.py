@@ -117,13 +117,17 @@ def _timed(
     function: Callable[..., Any] = (
         operations.conv if arguments.forward else operations.conv_transpose
     )
-    options = {name: getattr(arguments, name) for name in
-               ("stride", "dilation", "groups", "padding_mode", "algorithm")}  # fmt: skip
+    options = {
+        name: getattr(arguments, name)
+        for name in ("stride", "dilation", "groups", "padding_mode", "algorithm")
+    }
     options["padding"] = for_axes(arguments.padding, w.ndim - 2)
     options["dimension_numbers"] = arguments.layout
     if not arguments.forward:
-        options |= {"output_padding": arguments.output_padding,
-                    "output_size": arguments.output_size}  # fmt: skip
+        options |= {
+            "output_padding": arguments.output_padding,
+            "output_size": arguments.output_size,
+        }
     jitted = jax.jit(lambda x, w, bias: function(x, w, bias, **options))
     # The shape alone first: it finds every wrong argument, and what no memory would hold.
     _check_memory(jax.eval_shape(jitted, x, w, bias))
@@ -169,8 +173,9 @@ def _chosen(
     if arguments.algorithm != "auto":
         return str(arguments.algorithm)
     specs = layout(arguments.layout, w.ndim - 2)
-    kept = {name: options[name] for name in ("stride", "padding", "dilation", "groups",
-                                             "padding_mode")}  # fmt: skip
+    kept = {
+        name: options[name] for name in ("stride", "padding", "dilation", "groups", "padding_mode")
+    }
     kernel = [w.shape[position] for position in specs.rhs_spec]
     if arguments.forward:
         there = Geometry.of_conv(_logical(x.shape, specs.lhs_spec), kernel, **kept)

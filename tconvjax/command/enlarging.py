@@ -115,9 +115,12 @@ def run_checkerboard(arguments: argparse.Namespace) -> int:
     steps = ints("stride", stride, rank, 1)
     shown = [max(2, min(8, MOST_SHOWN // s - k)) for k, s in zip(kernels, steps, strict=True)]
     there = Geometry.of_conv_transpose(
-        (1, *shown), (1, 1, *kernels), stride=steps, dilation=arguments.dilation,
+        (1, *shown),
+        (1, 1, *kernels),
+        stride=steps,
+        dilation=arguments.dilation,
         padding=for_axes(arguments.padding, rank),
-    )  # fmt: skip
+    )
     found = upsampling.checkerboard(there)
     if arguments.output is not None and rank > 2:
         raise CommandError(f"--output: a picture has 2 axes, and these are {rank}; leave it out")
@@ -133,8 +136,9 @@ def run_checkerboard(arguments: argparse.Namespace) -> int:
 
 def _pictured(counts: Any, found: upsampling.Checkerboard) -> rendering.Document:
     """The counts as shaded squares, and what to change below them."""
-    return rendering.stack([rendering.heat_table(counts, name="stamps"),
-                            rendering.Words(str(found))])  # fmt: skip
+    return rendering.stack(
+        [rendering.heat_table(counts, name="stamps"), rendering.Words(str(found))]
+    )
 
 
 def _shaded(counts: Sequence[Sequence[int]]) -> list[str]:

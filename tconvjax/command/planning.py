@@ -31,8 +31,11 @@ def run_plan(arguments: argparse.Namespace) -> int:
         raise CommandError(
             f"--dtype: {arguments.dtype!r} is no dtype; give one such as float32"
         ) from None
-    shapes = {"x": (batch, *geometry.in_shape), "w": geometry.kernel_shape,
-              "y": (batch, *geometry.out_shape)}  # fmt: skip
+    shapes = {
+        "x": (batch, *geometry.in_shape),
+        "w": geometry.kernel_shape,
+        "y": (batch, *geometry.out_shape),
+    }
     print("  ".join(f"{name} {shape}" for name, shape in shapes.items()))
     platform = arguments.platform
     for partial in ROLES:
@@ -53,15 +56,21 @@ def _layer(arguments: argparse.Namespace) -> tuple[int, Geometry]:
             f"--groups: {groups} must divide --in-channels {channels} and --out-channels "
             f"{filters}; give a divisor of both"
         )
-    steps = {"stride": arguments.stride, "padding": for_axes(arguments.padding, len(size)),
-             "dilation": arguments.dilation, "groups": groups}  # fmt: skip
+    steps = {
+        "stride": arguments.stride,
+        "padding": for_axes(arguments.padding, len(size)),
+        "dilation": arguments.dilation,
+        "groups": groups,
+    }
     if arguments.forward:
         w_shape = (filters, channels // groups, *kernel)
         return arguments.batch, Geometry.of_conv((channels, *size), w_shape, **steps)
     return arguments.batch, Geometry.of_conv_transpose(
-        (channels, *size), (channels, filters // groups, *kernel),
-        output_padding=arguments.output_padding, **steps,
-    )  # fmt: skip
+        (channels, *size),
+        (channels, filters // groups, *kernel),
+        output_padding=arguments.output_padding,
+        **steps,
+    )
 
 
 def _rows(found: Plan) -> list[str]:

@@ -71,10 +71,15 @@ def run_explain(arguments: argparse.Namespace) -> int:
     outs, ins, groups = arguments.in_channels, arguments.out_channels, arguments.groups
     _check_groups(arguments)
     there = Geometry.of_conv_transpose(
-        (outs, *arguments.size), (outs, ins // groups, *kernel), stride=arguments.stride,
-        padding=for_axes(arguments.padding, rank), output_padding=arguments.output_padding,
-        dilation=arguments.dilation, groups=groups, padding_mode=arguments.padding_mode,
-    )  # fmt: skip
+        (outs, *arguments.size),
+        (outs, ins // groups, *kernel),
+        stride=arguments.stride,
+        padding=for_axes(arguments.padding, rank),
+        output_padding=arguments.output_padding,
+        dilation=arguments.dilation,
+        groups=groups,
+        padding_mode=arguments.padding_mode,
+    )
     views = VIEWS if arguments.view == "all" else (arguments.view,)
     if arguments.format == "animation":
         views = ("stamps",)
@@ -127,8 +132,9 @@ def _check_csv(there: Geometry) -> None:
     rows, columns = math.prod(there.out_shape), math.prod(there.in_shape)
     products = math.prod(there.out_shape) * math.prod(there.kernel_shape[1:])
     # A border brings several taps to one entry, and SymPy sorts each sum anew.
-    terms = math.prod(1 + axis.kernel_size // max(axis.in_size, 1) for axis in there.axes
-                      if axis.bordered)  # fmt: skip
+    terms = math.prod(
+        1 + axis.kernel_size // max(axis.in_size, 1) for axis in there.axes if axis.bordered
+    )
     if rows * columns > MOST_CSV or products * terms > MOST_SYMBOLS:
         raise CommandError(
             f"--format csv: {rows} x {columns} with up to {products} entries that are not zero is "
@@ -144,10 +150,14 @@ def _geometry(arguments: argparse.Namespace) -> Geometry:
     kernel = ints("kernel", arguments.kernel, len(sizes), 1)
     _check_groups(arguments)
     return Geometry.of_conv(
-        (channels, *sizes), (arguments.out_channels, channels // groups, *kernel),
-        stride=arguments.stride, padding=for_axes(arguments.padding, len(sizes)),
-        dilation=arguments.dilation, groups=groups, padding_mode=arguments.padding_mode,
-    )  # fmt: skip
+        (channels, *sizes),
+        (arguments.out_channels, channels // groups, *kernel),
+        stride=arguments.stride,
+        padding=for_axes(arguments.padding, len(sizes)),
+        dilation=arguments.dilation,
+        groups=groups,
+        padding_mode=arguments.padding_mode,
+    )
 
 
 def _check_groups(arguments: argparse.Namespace) -> None:
@@ -196,10 +206,16 @@ def _rule(arguments: argparse.Namespace) -> rendering.Document:
     if isinstance(padding, str):
         raise CommandError("--padding: with --lazy give it as numbers, such as 1 or 0:2")
     matrix = symbolic.ConvolutionMatrix.of(
-        sizes, kernel, stride=arguments.stride, padding=padding, dilation=arguments.dilation,
-        in_channels=arguments.in_channels, out_channels=arguments.out_channels,
-        groups=arguments.groups, padding_mode=arguments.padding_mode,
-    )  # fmt: skip
+        sizes,
+        kernel,
+        stride=arguments.stride,
+        padding=padding,
+        dilation=arguments.dilation,
+        in_channels=arguments.in_channels,
+        out_channels=arguments.out_channels,
+        groups=arguments.groups,
+        padding_mode=arguments.padding_mode,
+    )
     return notebook.rule(matrix, arguments.transpose)
 
 

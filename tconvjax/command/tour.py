@@ -156,9 +156,15 @@ def _channels(report: Report) -> None:
         "With several channels each has its own kernel, and all stamp onto one result.",
     )
     report.show(
-        "y[0] =", block(y[0, 0]), "  w[0] =", block(w[0, 0]),
-        "   y[1] =", block(y[0, 1]), "  w[1] =", block(w[1, 0]),
-    )  # fmt: skip
+        "y[0] =",
+        block(y[0, 0]),
+        "  w[0] =",
+        block(w[0, 0]),
+        "   y[1] =",
+        block(y[0, 1]),
+        "  w[1] =",
+        block(w[1, 0]),
+    )
     report.say("The first pixel of y[0] is 0 and that of y[1] is 4. Together they stamp")
     report.show("0 *", block(w[0, 0]), "+ 4 *", block(w[1, 0]), "=", block(np.asarray(FIRST_PIXEL)))
     first = transposed(y[:, :, :1, :1], w)
@@ -224,9 +230,12 @@ def _why_transposed(report: Report) -> None:
         "the shape of x. That product is conv_transpose(y, w), hence the name:",
     )
     report.show(
-        matrix_text(symbols.T).splitlines(), "with this w: C.T * vec(y) =", column(y),
-        "->", column(z),
-    )  # fmt: skip
+        matrix_text(symbols.T).splitlines(),
+        "with this w: C.T * vec(y) =",
+        column(y),
+        "->",
+        column(z),
+    )
     report.say("It inverts the shape and not the values. x and conv_transpose(y, w) are")
     report.show(block(x[0, 0]), "and", block(z[0, 0]))
     report.check(
@@ -293,10 +302,9 @@ def _kernel_is_stride(report: Report) -> list[tuple[str, Any, Any]]:
     products = [matrix.T @ y.ravel() for matrix in matrices]
     report.say("")
     return [
-        ("kernel = stride gives tiles, and a bed of nails", [tiles, nails],
-         [[[TILES]], [[NAILS]]]),
+        ("kernel = stride gives tiles, and a bed of nails", [tiles, nails], [[[TILES]], [[NAILS]]]),
         ("C.T * vec(y) equals both", products, [tiles.ravel(), nails.ravel()]),
-    ]  # fmt: skip
+    ]
 
 
 # -- computing -------------------------------------------------------------------------------------
@@ -313,9 +321,13 @@ def transposed(
 ) -> Numbers:
     """``tconvjax.conv_transpose`` likewise."""
     z = conv_transpose(
-        _float32(y), _float32(w), stride=stride, padding=padding, groups=groups,
+        _float32(y),
+        _float32(w),
+        stride=stride,
+        padding=padding,
+        groups=groups,
         precision="highest",
-    )  # fmt: skip
+    )
     return np.asarray(z)
 
 

@@ -39,9 +39,15 @@ class Call:
 
     @classmethod
     def of(
-        cls, framework: Framework, given: Mapping[str, Any], *, layout: str = "",
-        batch: Sequence[int] = (1,), last: bool = False, promotes: bool = False,
-    ) -> Call:  # fmt: skip
+        cls,
+        framework: Framework,
+        given: Mapping[str, Any],
+        *,
+        layout: str = "",
+        batch: Sequence[int] = (1,),
+        last: bool = False,
+        promotes: bool = False,
+    ) -> Call:
         """Read and check the arrays of a call.
 
         Args:
@@ -137,13 +143,21 @@ class Call:
         c, m = (kernel.shape[n] for n in self.kernel_spec[:2])
         c, m = (c * groups, m) if self.backwards else (c, m * groups)
         if self.channels != c:
-            fail(second, Words(f"array of shape {kernel.shape}"),
-                 f"with groups={groups} it takes {c} channels, and {first} of shape {data.shape} "
-                 f"has {self.channels}", f"lay it out as {self.framework.name} does, or convert it "
-                 "with tconvjax.conventions.convert_kernel")  # fmt: skip
+            fail(
+                second,
+                Words(f"array of shape {kernel.shape}"),
+                f"with groups={groups} it takes {c} channels, and {first} of shape {data.shape} "
+                f"has {self.channels}",
+                f"lay it out as {self.framework.name} does, or convert it "
+                "with tconvjax.conventions.convert_kernel",
+            )
         if bias is not None and math.prod(bias.shape) != m:
-            fail(third, Words(f"array of shape {bias.shape}"), f"it has one element for each of "
-                 f"the result's {m} channels", f"reshape it to ({m},)")  # fmt: skip
+            fail(
+                third,
+                Words(f"array of shape {bias.shape}"),
+                f"it has one element for each of the result's {m} channels",
+                f"reshape it to ({m},)",
+            )
 
     def _check_result(self, layer: Layer, least: int) -> None:
         if layer.mode == "circular":
@@ -151,10 +165,13 @@ class Call:
         for n, axis in zip(self.data_size, layer.axes, strict=True):
             if n > 0 and axis.size(n) < least:
                 padding = self.framework.names["padding"]
-                fail(padding, Words(f"cutting {axis.low} and {axis.high} elements off"),
-                     f"{n} elements give {axis.size(n) + axis.low + axis.high} with kernel "
-                     f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
-                     f"cut {least - axis.size(n)} less")  # fmt: skip
+                fail(
+                    padding,
+                    Words(f"cutting {axis.low} and {axis.high} elements off"),
+                    f"{n} elements give {axis.size(n) + axis.low + axis.high} with kernel "
+                    f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
+                    f"cut {least - axis.size(n)} less",
+                )
 
 
 def read_arrays(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,9 +187,12 @@ def check_dtypes(framework: Framework, arrays: Mapping[str, Any]) -> None:
     (first, data), *others = arrays.items()
     for name, array in others:
         if array is not None and array.dtype != data.dtype:
-            fail(name, Words(f"array of dtype {array.dtype}"), f"{first} is {data.dtype}, and "
-                 f"{framework.name} takes one dtype",
-                 f"convert it: {name}.astype({first}.dtype)")  # fmt: skip
+            fail(
+                name,
+                Words(f"array of dtype {array.dtype}"),
+                f"{first} is {data.dtype}, and {framework.name} takes one dtype",
+                f"convert it: {name}.astype({first}.dtype)",
+            )
 
 
 def _check_ranks(
@@ -180,14 +200,21 @@ def _check_ranks(
 ) -> None:
     (data, first), (kernel, second), _ = arrays.items()
     if second.ndim < 3:
-        fail(kernel, Words(f"array of shape {second.shape}"), f"a kernel of {framework.name} is "
-             f"{layout.words(1)}", "give it an axis of taps at least")  # fmt: skip
+        fail(
+            kernel,
+            Words(f"array of shape {second.shape}"),
+            f"a kernel of {framework.name} is {layout.words(1)}",
+            "give it an axis of taps at least",
+        )
     if first.ndim - second.ndim + 1 not in allowed:
         wanted = " or ".join(str(n + second.ndim - 1) for n in list(allowed)[:2])
         more = " or more" if len(allowed) > 2 else ""
-        fail(data, Words(f"array of shape {first.shape}"), f"with a kernel of shape "
-             f"{second.shape} it has {wanted}{more} axes: {framework.data}",
-             "reshape it")  # fmt: skip
+        fail(
+            data,
+            Words(f"array of shape {first.shape}"),
+            f"with a kernel of shape {second.shape} it has {wanted}{more} axes: {framework.data}",
+            "reshape it",
+        )
 
 
 def groups_of(argument: str, value: Any) -> int:

@@ -40,10 +40,13 @@ def cut(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ..
 
 def cut_around_dilated(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
     """The axes, where a framework says what is padded around the dilated input."""
-    return cut(axes, [
-        (axis.span - 1 - low, axis.span - 1 - high)
-        for axis, (low, high) in zip(axes, ends, strict=True)
-    ])  # fmt: skip
+    return cut(
+        axes,
+        [
+            (axis.span - 1 - low, axis.span - 1 - high)
+            for axis, (low, high) in zip(axes, ends, strict=True)
+        ],
+    )
 
 
 def circular(axes: Sequence[Crop], lows: Sequence[int]) -> Layer:
@@ -57,8 +60,13 @@ def checked_extra(axes: list[Crop], extra: tuple[int, ...]) -> tuple[int, ...]:
     for axis, more in zip(axes, extra, strict=True):
         room = max(axis.stride, axis.dilation)
         if more >= room:
-            fail("output_padding", more, f"it must be smaller than the stride ({axis.stride}) or "
-                 f"than the dilation ({axis.dilation})", f"give at most {room - 1}")  # fmt: skip
+            fail(
+                "output_padding",
+                more,
+                f"it must be smaller than the stride ({axis.stride}) or "
+                f"than the dilation ({axis.dilation})",
+                f"give at most {room - 1}",
+            )
     return extra
 
 
@@ -73,12 +81,19 @@ def forward_crop(axis: Crop, n: int, wanted: int, name: str, argument: str) -> t
         argument: that asks for them, for messages.
     """
     total = axis.size(n) - wanted
-    gives = -(-wanted // axis.stride) if name == "SAME" else max(
-        (wanted - axis.span) // axis.stride + 1, 0)  # fmt: skip
+    gives = (
+        -(-wanted // axis.stride)
+        if name == "SAME"
+        else max((wanted - axis.span) // axis.stride + 1, 0)
+    )
     if gives != n:
         least = axis.stride * (n - 1) + (1 if name == "SAME" else axis.span)
-        fail(argument, wanted, f"a convolution of {wanted} elements with padding {name!r} gives "
-             f"{gives}, and the input has {n}",
-             f"give {least} to {least + axis.stride - 1}")  # fmt: skip
+        fail(
+            argument,
+            wanted,
+            f"a convolution of {wanted} elements with padding {name!r} gives "
+            f"{gives}, and the input has {n}",
+            f"give {least} to {least + axis.stride - 1}",
+        )
     low = max(total, 0) // 2 if name == "SAME" else 0
     return low, total - low

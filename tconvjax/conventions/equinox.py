@@ -21,8 +21,12 @@ def read(reader: Reader) -> Layer:
     extra = reader.ints("output_padding", 0, 0)
     for axis, more in zip(axes, extra, strict=True):
         if more >= axis.stride:
-            fail("output_padding", more, f"it must be smaller than the stride ({axis.stride})",
-                 f"give at most {axis.stride - 1}")  # fmt: skip
+            fail(
+                "output_padding",
+                more,
+                f"it must be smaller than the stride ({axis.stride})",
+                f"give at most {axis.stride - 1}",
+            )
     padding = reader.padding(0)
     name = padding.upper() if isinstance(padding, str) else ""
     if isinstance(padding, str) and name not in NAMES:
@@ -32,8 +36,12 @@ def read(reader: Reader) -> Layer:
     if mode == "CIRCULAR":
         return _circular(axes, name, extra, groups)
     if mode != "ZEROS":
-        fail("padding_mode", mode, "the modes are ZEROS and CIRCULAR",
-             "use one of them, or tconvjax.conv_transpose(padding_mode=...)")  # fmt: skip
+        fail(
+            "padding_mode",
+            mode,
+            "the modes are ZEROS and CIRCULAR",
+            "use one of them, or tconvjax.conv_transpose(padding_mode=...)",
+        )
     if name in ("SAME", "SAME_LOWER"):
         ends = [_same(axis, more, name) for axis, more in zip(axes, extra, strict=True)]
         return Layer(cut(axes, ends), groups)
@@ -53,8 +61,12 @@ def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
 
 def _circular(axes: list[Crop], name: str, extra: tuple[int, ...], groups: int) -> Layer:
     if any(extra) or name not in ("SAME", "SAME_LOWER"):
-        fail("padding_mode", "CIRCULAR", "Equinox has it with padding 'SAME' or 'SAME_LOWER' and "
-             "without output_padding", "use these, or tconvjax.conv_transpose")  # fmt: skip
+        fail(
+            "padding_mode",
+            "CIRCULAR",
+            "Equinox has it with padding 'SAME' or 'SAME_LOWER' and without output_padding",
+            "use these, or tconvjax.conv_transpose",
+        )
     lows = [_same(axis, 0, name)[0] for axis in axes]
     layer = circular(axes, lows)
     return Layer(layer.axes, groups, "circular")
@@ -76,8 +88,13 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     for name in ("SAME", "SAME_LOWER"):
         if all(axis.low == _same(axis, 0, name)[0] for axis in layer.axes):
             return {**said, "padding": name, "padding_mode": "CIRCULAR"}
-    return unsaid("Equinox", "padding_mode", "circular", "its CIRCULAR starts elsewhere",
-                  "use tconvjax.layers.equinox.ConvTranspose")  # fmt: skip
+    return unsaid(
+        "Equinox",
+        "padding_mode",
+        "circular",
+        "its CIRCULAR starts elsewhere",
+        "use tconvjax.layers.equinox.ConvTranspose",
+    )
 
 
 EQUINOX = Framework(

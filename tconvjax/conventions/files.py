@@ -90,8 +90,12 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     try:
         _written(where, lambda path: write(arrays, path))
     except (OSError, ValueError) as error:
-        fail("path", str(path), f"it cannot be written: {error}", "name a file in a folder that is "
-             "there")  # fmt: skip
+        fail(
+            "path",
+            str(path),
+            f"it cannot be written: {error}",
+            "name a file in a folder that is there",
+        )
 
 
 def _written(where: Path, write: Callable[[str], None]) -> None:
@@ -114,8 +118,12 @@ def _write_npz(arrays: Mapping[str, Any], path: str) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             if array.dtype.kind == "V" and array.dtype != BFLOAT16:
-                fail(name, Words(f"array of dtype {array.dtype}"), ".npz has no such dtype",
-                     "use .safetensors, or convert it")  # fmt: skip
+                fail(
+                    name,
+                    Words(f"array of dtype {array.dtype}"),
+                    ".npz has no such dtype",
+                    "use .safetensors, or convert it",
+                )
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
@@ -140,9 +148,13 @@ def _checked(path: str | os.PathLike[str]) -> Path:
         fail("path", path, "it must name a file", "give a string or a pathlib.Path")
     where = Path(path)
     if where.suffix not in SUFFIXES:
-        fail("path", str(path), f"weights are read from and written to {_words()}, which hold "
-             "arrays only", "PyTorch: safetensors.torch.save_file(model.state_dict(), path), or "
-             "numpy.savez of its arrays")  # fmt: skip
+        fail(
+            "path",
+            str(path),
+            f"weights are read from and written to {_words()}, which hold arrays only",
+            "PyTorch: safetensors.torch.save_file(model.state_dict(), path), or "
+            "numpy.savez of its arrays",
+        )
     return where
 
 
@@ -154,6 +166,10 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError:
-        fail("path", Words("a .safetensors file"), "safetensors is not installed",
-             "pip install safetensors, or use .npz")  # fmt: skip
+        fail(
+            "path",
+            Words("a .safetensors file"),
+            "safetensors is not installed",
+            "pip install safetensors, or use .npz",
+        )
     return safetensors.numpy

@@ -85,8 +85,13 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
         pairs = zip(layer.axes, lows, strict=True)
         if all((axis.low - low) == 0 for axis, low in pairs):
             return {**said, "padding": "CIRCULAR", "transpose_kernel": transposed}
-    return unsaid("Flax", "padding", layer.crops, "its CIRCULAR starts elsewhere",
-                  "use tconvjax.layers.nnx.ConvTranspose")  # fmt: skip
+    return unsaid(
+        "Flax",
+        "padding",
+        layer.crops,
+        "its CIRCULAR starts elsewhere",
+        "use tconvjax.layers.nnx.ConvTranspose",
+    )
 
 
 FLAX = Framework(
@@ -172,8 +177,12 @@ def flax_conv_transpose(
     if mask is not None:
         w, m = arrays(kernel=kernel, mask=mask)
         if m.shape != w.shape:
-            fail("mask", Words(f"array of shape {m.shape}"), f"the kernel has shape {w.shape}",
-                 "give a mask of the same shape")  # fmt: skip
+            fail(
+                "mask",
+                Words(f"array of shape {m.shape}"),
+                f"the kernel has shape {w.shape}",
+                "give a mask of the same shape",
+            )
         given["kernel"] = w * m.astype(w.dtype)
     if dtype is not None:
         given = {
@@ -183,5 +192,6 @@ def flax_conv_transpose(
     layout = "flax_transpose_kernel" if flag("transpose_kernel", transpose_kernel) else "flax"
     call = Call.of(FLAX, given, layout=layout, batch=range(16), last=True, promotes=True)
     steps = {"strides": strides, "kernel_dilation": kernel_dilation, "padding": padding}
-    return call.run({**steps, "transpose_kernel": transpose_kernel}, precision,
-                    preferred_element_type)  # fmt: skip
+    return call.run(
+        {**steps, "transpose_kernel": transpose_kernel}, precision, preferred_element_type
+    )

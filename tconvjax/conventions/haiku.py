@@ -34,8 +34,12 @@ def read(reader: Reader) -> Layer:
     if reader.value("output_size") is None:
         return Layer(padded(axes, padding))
     if not isinstance(padding, str) or padding not in ("SAME", "VALID"):
-        fail("padding", padding, "with output_shape it must be 'SAME' or 'VALID'",
-             "leave output_shape out, or use a name")  # fmt: skip
+        fail(
+            "padding",
+            padding,
+            "with output_shape it must be 'SAME' or 'VALID'",
+            "leave output_shape out, or use a name",
+        )
     wanted = reader.ints("output_size", 1)
     data = reader.sizes("output_shape")
     columns = zip(axes, data, wanted, strict=True)
@@ -48,8 +52,13 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     without_groups("Haiku", layer)
     without_circles("Haiku", layer)
     if set(layer.each("dilation")) != {1}:
-        unsaid("Haiku", "dilation", layer.each("dilation"), "its ConvNDTranspose has none",
-               "use tconvjax, or a larger kernel with zeros in it")  # fmt: skip
+        unsaid(
+            "Haiku",
+            "dilation",
+            layer.each("dilation"),
+            "its ConvNDTranspose has none",
+            "use tconvjax, or a larger kernel with zeros in it",
+        )
     return {
         "num_spatial_dims": layer.rank,
         "kernel_shape": layer.each("kernel_size"),
@@ -122,9 +131,14 @@ def haiku_conv_transpose(
     if mask is not None:
         kernel, m = arrays(w=w, mask=mask)
         if m.shape != kernel.shape:
-            fail("mask", Words(f"array of shape {m.shape}"), f"w has shape {kernel.shape}",
-                 "give a mask of the same shape")  # fmt: skip
+            fail(
+                "mask",
+                Words(f"array of shape {m.shape}"),
+                f"w has shape {kernel.shape}",
+                "give a mask of the same shape",
+            )
         w = kernel * m.astype(kernel.dtype)
-    call = Call.of(HAIKU, {"inputs": inputs, "w": w, "b": b}, batch=(0, 1),
-                   last=DATA_FORMATS[data_format])  # fmt: skip
+    call = Call.of(
+        HAIKU, {"inputs": inputs, "w": w, "b": b}, batch=(0, 1), last=DATA_FORMATS[data_format]
+    )
     return call.run({"stride": stride, "output_shape": output_shape, "padding": padding}, precision)

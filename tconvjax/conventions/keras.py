@@ -57,8 +57,13 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     without_groups("Keras", layer)
     without_circles("Keras", layer)
     if max(layer.each("stride")) > 1 and max(layer.each("dilation")) > 1:
-        unsaid("Keras", "dilation_rate", layer.each("dilation"), "its layers refuse a stride with "
-               "a dilation", "use keras.ops.conv_transpose, or tconvjax")  # fmt: skip
+        unsaid(
+            "Keras",
+            "dilation_rate",
+            layer.each("dilation"),
+            "its layers refuse a stride with a dilation",
+            "use keras.ops.conv_transpose, or tconvjax",
+        )
     said = {
         "kernel_size": layer.each("kernel_size"),
         "strides": layer.each("stride"),
@@ -69,9 +74,13 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
         choice = _common(found)
         if choice is not None:
             return {**said, "padding": padding, "output_padding": choice[0]}
-    return unsaid("Keras", "padding", layer.crops, "it has 'valid' and 'same' with an "
-                  "output_padding below the stride", "use padding='valid' and crop the result with "
-                  "keras.layers.Cropping1D, 2D or 3D")  # fmt: skip
+    return unsaid(
+        "Keras",
+        "padding",
+        layer.crops,
+        "it has 'valid' and 'same' with an output_padding below the stride",
+        "use padding='valid' and crop the result with keras.layers.Cropping1D, 2D or 3D",
+    )
 
 
 def _extra_for(axis: Crop, padding: str) -> list[int | None]:

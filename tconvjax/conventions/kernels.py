@@ -145,8 +145,12 @@ def convert_kernel(kernel: Any, source: str, target: str, *, groups: int = 1) ->
     """
     w = numbers("kernel", kernel, "give its kernel as NumPy's; under jit use relaid")
     if w.ndim < 3:
-        fail("kernel", Words(f"array of shape {w.shape}"), "a kernel has two channel axes and at "
-             "least one axis of taps", "give a convolution's kernel")  # fmt: skip
+        fail(
+            "kernel",
+            Words(f"array of shape {w.shape}"),
+            "a kernel has two channel axes and at least one axis of taps",
+            "give a convolution's kernel",
+        )
     return np.ascontiguousarray(relaid(w, source, target, groups))
 
 
@@ -168,8 +172,12 @@ def relaid(w: Any, source: str, target: str, groups: int) -> Any:
     there, wanted = kernel_layout("source", source), kernel_layout("target", target)
     groups = group_count(groups)
     if getattr(w, "ndim", 0) < 3 or not hasattr(w, "transpose"):
-        fail("w", Words(type(w).__name__), "a kernel is an array of two channel axes and at least "
-             "one axis of taps", "give a convolution's kernel")  # fmt: skip
+        fail(
+            "w",
+            Words(type(w).__name__),
+            "a kernel is an array of two channel axes and at least one axis of taps",
+            "give a convolution's kernel",
+        )
     came, go = there.spec(w.ndim - 2), wanted.spec(w.ndim - 2)
     check_kernel_groups(w, came, there.backwards, groups)
     if there.backwards == wanted.backwards:
@@ -187,9 +195,13 @@ def check_kernel_groups(w: Any, spec: Sequence[int], backwards: bool, groups: in
     """Groups must divide the channel axis that they lie on."""
     position = spec[1 if backwards else 0]
     if w.shape[position] % groups:
-        fail("groups", groups, f"it must divide the {w.shape[position]} channels of axis "
-             f"{position} of the kernel of shape {w.shape}", "give the groups of the "
-             "layer")  # fmt: skip
+        fail(
+            "groups",
+            groups,
+            f"it must divide the {w.shape[position]} channels of axis "
+            f"{position} of the kernel of shape {w.shape}",
+            "give the groups of the layer",
+        )
 
 
 def kernel_layout(argument: str, name: Any) -> KernelLayout:

@@ -57,11 +57,16 @@ def _undilated(axis: Crop, name: str) -> tuple[int, int]:
     ends = {"SAME": (total // 2, total - total // 2), "VALID": (0, 0)}
     ends["SAME_LOWER"] = ends["SAME"][::-1]
     if name.upper() not in ends:
-        fail("padding", name, "the names are SAME and VALID", "use one of them, or (low, high) "
-             "pairs")  # fmt: skip
+        fail(
+            "padding", name, "the names are SAME and VALID", "use one of them, or (low, high) pairs"
+        )
     if axis.stride > 1:
-        fail("padding", name, "jax.lax takes this name with stride 1 only, where it pads the input",
-             "use 'SAME' or 'VALID', or (low, high) pairs")  # fmt: skip
+        fail(
+            "padding",
+            name,
+            "jax.lax takes this name with stride 1 only, where it pads the input",
+            "use 'SAME' or 'VALID', or (low, high) pairs",
+        )
     return ends[name.upper()]
 
 
@@ -74,8 +79,12 @@ def read(reader: Reader) -> Layer:
     if not consistent or (isinstance(padding, str) and padding in ("SAME", "VALID")):
         return Layer(padded(axes, padding), groups)
     if isinstance(padding, str):
-        fail("padding", padding, "with use_consistent_padding the names are SAME and VALID",
-             "use one of them, or (low, high) pairs")  # fmt: skip
+        fail(
+            "padding",
+            padding,
+            "with use_consistent_padding the names are SAME and VALID",
+            "use one of them, or (low, high) pairs",
+        )
     return Layer(cut(axes, pairs("padding", padding, reader.rank, single=False)), groups)
 
 
@@ -182,13 +191,21 @@ def _call(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, transpose_kern
     if dimension_numbers is None:
         letters = {1: "H", 2: "HW", 3: "HWD"}.get(rank)
         if letters is None:
-            fail("dimension_numbers", None, f"there is no default for {rank} spatial axes",
-                 "name the layouts")  # fmt: skip
+            fail(
+                "dimension_numbers",
+                None,
+                f"there is no default for {rank} spatial axes",
+                "name the layouts",
+            )
         dimension_numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
     specs = layout(hashable(dimension_numbers), rank)
     if arrays["lhs"].ndim != rank + 2:
-        fail("lhs", Words(f"array of shape {arrays['lhs'].shape}"), f"with rhs of shape "
-             f"{arrays['rhs'].shape} it has {rank + 2} axes", "reshape it")  # fmt: skip
+        fail(
+            "lhs",
+            Words(f"array of shape {arrays['lhs'].shape}"),
+            f"with rhs of shape {arrays['rhs'].shape} it has {rank + 2} axes",
+            "reshape it",
+        )
     check_dtypes(LAX, arrays)
     out, into, *taps = specs.rhs_spec
     kernel = (out, into, *taps) if transpose_kernel else (into, out, *taps)

@@ -164,8 +164,12 @@ class Reader:
     def sizes(self, why: str) -> tuple[int, ...]:
         """The spatial sizes of the input, which some arguments cannot be read without."""
         if self.data_size is None:
-            fail("input_size", None, f"{why} means a different padding for every input size",
-                 "say for which: input_size=(...)")  # fmt: skip
+            fail(
+                "input_size",
+                None,
+                f"{why} means a different padding for every input size",
+                "say for which: input_size=(...)",
+            )
         return self.data_size
 
 
@@ -212,8 +216,13 @@ def unsaid(framework: str, concept: str, value: Any, why: str, remedy: str) -> A
 def without_groups(framework: str, layer: Layer) -> None:
     """Refuse groups for a framework that has none."""
     if layer.groups > 1:
-        unsaid(framework, "groups", layer.groups, "it has no groups",
-               "use tconvjax, or one layer for each block of channels")  # fmt: skip
+        unsaid(
+            framework,
+            "groups",
+            layer.groups,
+            "it has no groups",
+            "use tconvjax, or one layer for each block of channels",
+        )
 
 
 def without_circles(framework: str, layer: Layer) -> None:

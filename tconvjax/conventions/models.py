@@ -82,8 +82,12 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
         found = dict(_walk(model, "", set()))
     kinds = {path: kind for path, part in found.items() if (kind := _kind_of(part)) is not None}
     if not kinds:
-        fail("kinds", Words(type(model).__name__), "it is neither a mapping nor a model with "
-             "layers of a known name", "give patterns of paths and their kinds")  # fmt: skip
+        fail(
+            "kinds",
+            Words(type(model).__name__),
+            "it is neither a mapping nor a model with layers of a known name",
+            "give patterns of paths and their kinds",
+        )
     return kinds
 
 
@@ -98,9 +102,10 @@ def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     if isinstance(part, Mapping):
         children: Any = part.items()
     elif isinstance(part, list | tuple) or (
-        type(part).__name__ in ("List", "Sequential") and hasattr(part, "__len__")
+        type(part).__name__ in ("List", "Sequential")
+        and hasattr(part, "__len__")
         and not hasattr(part, "layers")
-    ):  # fmt: skip
+    ):
         children = enumerate(part)
     else:
         children = getattr(part, "__dict__", {}).items()
@@ -136,8 +141,12 @@ def by_path(kinds: Any) -> Mapping[str, LayerKind]:
         if not isinstance(pattern, str):
             fail(f"kinds[{pattern!r}]", kind, "patterns are strings", "give a layer's path")
         if not isinstance(kind, LayerKind) and (not isinstance(kind, str) or kind not in KINDS):
-            fail(f"kinds[{pattern!r}]", kind, f"the kinds are {', '.join(KINDS)}",
-                 "use one of them, or a LayerKind")  # fmt: skip
+            fail(
+                f"kinds[{pattern!r}]",
+                kind,
+                f"the kinds are {', '.join(KINDS)}",
+                "use one of them, or a LayerKind",
+            )
     return {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
 
 
@@ -145,8 +154,12 @@ def check_met(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
     """A pattern that meets no layer is a slip, and its layer would be laid out as another kind."""
     for pattern in patterns:
         if not any(pattern == path or matches(pattern, path) for path in paths):
-            fail(f"kinds[{pattern!r}]", patterns[pattern], "no layer has such a path",
-                 f"the layers are {', '.join(paths[:8])}")  # fmt: skip
+            fail(
+                f"kinds[{pattern!r}]",
+                patterns[pattern],
+                "no layer has such a path",
+                f"the layers are {', '.join(paths[:8])}",
+            )
 
 
 def matches(pattern: str, path: str) -> bool:

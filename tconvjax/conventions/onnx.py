@@ -23,8 +23,12 @@ def read(reader: Reader) -> Layer:
     auto = reader.value("auto", "NOTSET")
     check_name("auto_pad", auto, AUTO_PADS)
     if auto != "NOTSET" and reader.value("padding") is not None:
-        fail("pads", reader.value("padding"), f"auto_pad={auto!r} says them already",
-             "give one of the two")  # fmt: skip
+        fail(
+            "pads",
+            reader.value("padding"),
+            f"auto_pad={auto!r} says them already",
+            "give one of the two",
+        )
     wanted = reader.value("output_size")
     if wanted is not None:
         sizes = reader.ints("output_size", 0)
@@ -45,8 +49,12 @@ def _pads(reader: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
     pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
     pads = ints("pads", pads, 2 * reader.rank, 0) if isinstance(pads, tuple) else pads
     if not isinstance(pads, tuple):
-        fail("pads", pads, "it must be the beginnings of all axes, then their ends",
-             f"give {2 * reader.rank} ints")  # fmt: skip
+        fail(
+            "pads",
+            pads,
+            "it must be the beginnings of all axes, then their ends",
+            f"give {2 * reader.rank} ints",
+        )
     return pads[: reader.rank], pads[reader.rank :]
 
 
@@ -66,13 +74,23 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     """A layer in ONNX's attributes."""
     del data_size
     if layer.mode != "zeros":
-        unsaid("ONNX", "padding_mode", layer.mode, "its ConvTranspose has none",
-               "fold the rim of the result with further nodes")  # fmt: skip
+        unsaid(
+            "ONNX",
+            "padding_mode",
+            layer.mode,
+            "its ConvTranspose has none",
+            "fold the rim of the result with further nodes",
+        )
     for axis in layer.axes:
         if axis.low < 0 or -axis.high >= max(axis.stride, axis.dilation):
-            unsaid("ONNX", "pads", (axis.low, axis.high), "pads are not negative, and "
-                   "output_padding is smaller than the stride or than the dilation",
-                   "put a Pad node behind it")  # fmt: skip
+            unsaid(
+                "ONNX",
+                "pads",
+                (axis.low, axis.high),
+                "pads are not negative, and "
+                "output_padding is smaller than the stride or than the dilation",
+                "put a Pad node behind it",
+            )
     return {
         "kernel_shape": layer.each("kernel_size"),
         "strides": layer.each("stride"),

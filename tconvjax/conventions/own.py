@@ -28,11 +28,16 @@ def read(reader: Reader) -> Layer:
     free = wanted is None and mode == "zeros" and padding in ("SAME", "VALID", "CAUSAL")
     data = reader.data_size or ((8,) * len(axes) if free else reader.sizes(f"padding={padding!r}"))
     there = Geometry.of_conv_transpose(
-        (groups, *data), (groups, 1, *(axis.kernel_size for axis in axes)),
-        stride=reader.ints("stride", 1), dilation=reader.ints("dilation", 1), groups=groups,
-        padding=padding, output_padding=reader.ints("output_padding", 0, 0), output_size=wanted,
+        (groups, *data),
+        (groups, 1, *(axis.kernel_size for axis in axes)),
+        stride=reader.ints("stride", 1),
+        dilation=reader.ints("dilation", 1),
+        groups=groups,
+        padding=padding,
+        output_padding=reader.ints("output_padding", 0, 0),
+        output_size=wanted,
         padding_mode=mode,
-    )  # fmt: skip
+    )
     ends = [
         (there_axis.low, axis.size(n) - there_axis.low - there_axis.in_size)
         for axis, there_axis, n in zip(axes, there.axes, data, strict=True)

@@ -51,12 +51,15 @@ def _of_layer(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
     for name, array in arrays.items():
         weight, mark, _ = name.partition(".")
         if mark or (name.endswith(("_g", "_orig")) and _is_weight(name.rpartition("_")[0])):
-            fail(f"{path}.{name}", Words(f"array of shape {array.shape}"),
-                 "it is part of a reparametrisation that is no whole weight norm, spectral norm or "
-                 "pruned weight",
-                 "take it off in PyTorch (torch.nn.utils.parametrize.remove_parametrizations("
-                 f"layer, {weight.removesuffix('_g').removesuffix('_orig')!r})) and save the "
-                 "weights again")  # fmt: skip
+            fail(
+                f"{path}.{name}",
+                Words(f"array of shape {array.shape}"),
+                "it is part of a reparametrisation that is no whole weight norm, spectral norm or "
+                "pruned weight",
+                "take it off in PyTorch (torch.nn.utils.parametrize.remove_parametrizations("
+                f"layer, {weight.removesuffix('_g').removesuffix('_orig')!r})) and save the "
+                "weights again",
+            )
     return arrays
 
 

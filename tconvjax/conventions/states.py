@@ -28,8 +28,13 @@ Rename: TypeAlias = Mapping[str, str] | Callable[[str], str] | None
 TREES = ("torch", "flax", "equinox", "keras", "haiku")
 """The frameworks whose trees are read and written."""
 
-_WEIGHTED = {"torch": "weight", "flax": "kernel", "equinox": "weight", "keras": "kernel",
-             "haiku": "w"}  # fmt: skip
+_WEIGHTED = {
+    "torch": "weight",
+    "flax": "kernel",
+    "equinox": "weight",
+    "keras": "kernel",
+    "haiku": "w",
+}
 _BIASED = {"torch": "bias", "flax": "bias", "equinox": "bias", "keras": "bias", "haiku": "b"}
 LEAVES: Mapping[str, Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -37,22 +42,45 @@ LEAVES: Mapping[str, Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "conv": {"weight": _WEIGHTED, "bias": _BIASED},
         "linear": {"weight": _WEIGHTED, "bias": _BIASED},
         "embedding": {
-            "weight": {"torch": "weight", "flax": "embedding", "equinox": "weight",
-                       "keras": "embeddings", "haiku": "embeddings"},
+            "weight": {
+                "torch": "weight",
+                "flax": "embedding",
+                "equinox": "weight",
+                "keras": "embeddings",
+                "haiku": "embeddings",
+            },
         },
         "norm": {
-            "weight": {"torch": "weight", "flax": "scale", "equinox": "weight", "keras": "gamma",
-                       "haiku": "scale"},
-            "bias": {"torch": "bias", "flax": "bias", "equinox": "bias", "keras": "beta",
-                     "haiku": "offset"},
-            "running_mean": {"torch": "running_mean", "flax": "mean", "equinox": "running_mean",
-                             "keras": "moving_mean"},
-            "running_var": {"torch": "running_var", "flax": "var", "equinox": "running_var",
-                            "keras": "moving_variance"},
+            "weight": {
+                "torch": "weight",
+                "flax": "scale",
+                "equinox": "weight",
+                "keras": "gamma",
+                "haiku": "scale",
+            },
+            "bias": {
+                "torch": "bias",
+                "flax": "bias",
+                "equinox": "bias",
+                "keras": "beta",
+                "haiku": "offset",
+            },
+            "running_mean": {
+                "torch": "running_mean",
+                "flax": "mean",
+                "equinox": "running_mean",
+                "keras": "moving_mean",
+            },
+            "running_var": {
+                "torch": "running_var",
+                "flax": "var",
+                "equinox": "running_var",
+                "keras": "moving_variance",
+            },
         },
         "other": {},
     }
-)  # fmt: skip
+)
 """For each kind of layer, what PyTorch's names are called elsewhere."""
 
 
@@ -142,8 +170,12 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
             if hasattr(leaf, "shape")
         ]
     if not leaves:
-        fail("state", Words(type(state).__name__), "there is no array in it",
-             "give a state dict, a tree of arrays or a model")  # fmt: skip
+        fail(
+            "state",
+            Words(type(state).__name__),
+            "there is no array in it",
+            "give a state dict, a tree of arrays or a model",
+        )
     flat = {}
     for path, leaf in leaves:
         *layer, name = ".".join(path).replace("/", ".").split(".")
@@ -195,8 +227,12 @@ def _renamed(rename: Rename, paths: Iterable[str]) -> Callable[[str], str]:
     if isinstance(rename, Mapping):
         for path in rename:
             if path not in paths:
-                fail("rename", path, "no layer has that path",
-                     f"the layers are {', '.join(list(paths)[:8])}")  # fmt: skip
+                fail(
+                    "rename",
+                    path,
+                    "no layer has that path",
+                    f"the layers are {', '.join(list(paths)[:8])}",
+                )
 
     def renamed(path: str) -> str:
         new: Any = rename(path) if callable(rename) else (rename or {}).get(path, path)
@@ -208,9 +244,11 @@ def _renamed(rename: Rename, paths: Iterable[str]) -> Callable[[str], str]:
 
 
 def _read(
-    flat: Mapping[tuple[str, str], Any], source: str, kinds: Mapping[str, LayerKind],
+    flat: Mapping[tuple[str, str], Any],
+    source: str,
+    kinds: Mapping[str, LayerKind],
     rename: Callable[[str], str],
-) -> dict[str, _Layer]:  # fmt: skip
+) -> dict[str, _Layer]:
     """Layers by their new paths, their arrays in PyTorch's names and layouts."""
     by_layer: dict[str, dict[str, Any]] = {}
     for (path, name), array in flat.items():
@@ -219,8 +257,12 @@ def _read(
     for path, arrays in by_layer.items():
         new = rename(path)
         if new in layers:
-            fail("rename", Words(f"{path!r} to {new!r}"), "another layer has that path",
-                 "give every layer its own")  # fmt: skip
+            fail(
+                "rename",
+                Words(f"{path!r} to {new!r}"),
+                "another layer has that path",
+                "give every layer its own",
+            )
         kind = _kind(path, new, arrays, source, kinds)
         back = {names[source]: name for name, names in LEAVES[kind.kind].items() if source in names}
         layers[new] = _Layer(kind)
@@ -273,9 +315,12 @@ def _to_torch(array: Any, name: str, kind: LayerKind, source: str) -> Any:
     """An array in PyTorch's layout."""
     axes = {"linear": (2,), "embedding": (2,), "conv": range(3, 33)}.get(kind.kind)
     if name == "weight" and axes is not None and array.ndim not in axes:
-        fail("kinds", Words(f"{kind.kind!r} for an array of shape {array.shape}"),
-             "a linear layer's weight and an embedding's have two axes, a convolution's more",
-             "say what the layer is")  # fmt: skip
+        fail(
+            "kinds",
+            Words(f"{kind.kind!r} for an array of shape {array.shape}"),
+            "a linear layer's weight and an embedding's have two axes, a convolution's more",
+            "say what the layer is",
+        )
     if name == "weight" and kind.kind == "conv_transpose":
         return convert_kernel(array, _layout(kind, source), "torch", groups=kind.groups)
     if name == "weight" and source in ("flax", "keras", "haiku"):
@@ -294,8 +339,12 @@ def _written(path: str, layer: _Layer, target: str) -> dict[str, Any]:
         if name == "num_batches_tracked":
             continue
         if name in names and target not in names[name]:
-            fail(path, Words(name), f"{target} keeps it outside its parameters",
-                 "set it in the model's state by hand")  # fmt: skip
+            fail(
+                path,
+                Words(name),
+                f"{target} keeps it outside its parameters",
+                "set it in the model's state by hand",
+            )
         found = names.get(name, {}).get(target, name)
         rank = layer.arrays["weight"].ndim - 2 if "weight" in layer.arrays else 0
         with _named(path, name):
@@ -389,11 +438,19 @@ def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
     for path, given in arrays.items():
         array = numbers(str(path), given, "give an array")
         if path not in places:
-            fail(path, Words(f"array of shape {array.shape}"), "the module has no such leaf",
-                 f"its leaves are {', '.join(list(places)[:8])}, ...")  # fmt: skip
+            fail(
+                path,
+                Words(f"array of shape {array.shape}"),
+                "the module has no such leaf",
+                f"its leaves are {', '.join(list(places)[:8])}, ...",
+            )
         old = values[places[path]]
         if np.shape(old) != array.shape:
-            fail(path, Words(f"array of shape {array.shape}"), f"the module's has shape "
-                 f"{np.shape(old)}", "convert the weights of the same model")  # fmt: skip
+            fail(
+                path,
+                Words(f"array of shape {array.shape}"),
+                f"the module's has shape {np.shape(old)}",
+                "convert the weights of the same model",
+            )
         values[places[path]] = jax.numpy.asarray(array, old.dtype)
     return jax.tree_util.tree_unflatten(tree, values)

@@ -53,15 +53,24 @@ def read(reader: Reader) -> Layer:
     for axis, n, size, (low, high) in zip(axes, data, wanted, explicit, strict=True):
         gives = (size + low + high - axis.span) // axis.stride + 1
         if gives != n:
-            fail("output_shape", size, f"a convolution of {size} elements with padding "
-                 f"{(low, high)} gives {gives}, and the input has {n}",
-                 f"give {axis.size(n) - low - high} to "
-                 f"{axis.size(n) - low - high + axis.stride - 1}")  # fmt: skip
+            fail(
+                "output_shape",
+                size,
+                f"a convolution of {size} elements with padding "
+                f"{(low, high)} gives {gives}, and the input has {n}",
+                f"give {axis.size(n) - low - high} to "
+                f"{axis.size(n) - low - high + axis.stride - 1}",
+            )
     starts = [low for low, _ in explicit]
-    return Layer(cut(axes, [
-        (low, axis.size(n) - low - size)
-        for axis, n, size, low in zip(axes, data, wanted, starts, strict=True)
-    ]))  # fmt: skip
+    return Layer(
+        cut(
+            axes,
+            [
+                (low, axis.size(n) - low - size)
+                for axis, n, size, low in zip(axes, data, wanted, starts, strict=True)
+            ],
+        )
+    )
 
 
 def channels_last(reader: Reader) -> bool:
@@ -81,8 +90,12 @@ def _spatial(reader: Reader, name: str, last: bool) -> Any:
     if not isinstance(value, tuple) or len(value) in (1, reader.rank):
         return value[0] if isinstance(value, tuple) and len(value) == 1 else value
     if len(value) != reader.rank + 2:
-        fail(name, value, f"it must have 1, {reader.rank} or {reader.rank + 2} entries",
-             "give one int an axis")  # fmt: skip
+        fail(
+            name,
+            value,
+            f"it must have 1, {reader.rank} or {reader.rank + 2} entries",
+            "give one int an axis",
+        )
     entries = ints(name, value, reader.rank + 2, 1)
     rest, spatial = (
         ((entries[0], entries[-1]), entries[1:-1]) if last else (entries[:2], entries[2:])
@@ -96,8 +109,12 @@ def _wanted(reader: Reader, last: bool) -> tuple[int, ...]:
     """The spatial part of output_shape."""
     shape = frozen("output_shape", reader.value("output_size"))
     if not isinstance(shape, tuple) or len(shape) not in (reader.rank, reader.rank + 2):
-        fail("output_shape", shape, f"it must be the result's whole shape, {reader.rank + 2} ints",
-             "give (batch, *size, channels) in the order of data_format")  # fmt: skip
+        fail(
+            "output_shape",
+            shape,
+            f"it must be the result's whole shape, {reader.rank + 2} ints",
+            "give (batch, *size, channels) in the order of data_format",
+        )
     if len(shape) == reader.rank + 2:
         shape = shape[1:-1] if last else shape[2:]
     return ints("output_shape", shape, reader.rank, 1)
@@ -108,8 +125,13 @@ def _explicit(reader: Reader, padding: Any, last: bool) -> tuple[tuple[int, int]
     ends = pairs("padding", padding, reader.rank + 2, single=False)
     rest, spatial = ((ends[0], ends[-1]), ends[1:-1]) if last else (ends[:2], ends[2:])
     if reader.rank != 2 or rest != ((0, 0), (0, 0)) or min(map(min, spatial)) < 0:
-        fail("padding", padding, "explicit pairs are for tf.nn.conv2d_transpose, four of them, not "
-             "negative, (0, 0) along batch and channels", "use 'SAME' or 'VALID'")  # fmt: skip
+        fail(
+            "padding",
+            padding,
+            "explicit pairs are for tf.nn.conv2d_transpose, four of them, not "
+            "negative, (0, 0) along batch and channels",
+            "use 'SAME' or 'VALID'",
+        )
     return spatial
 
 
@@ -118,11 +140,20 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     without_groups("TensorFlow", layer)
     without_circles("TensorFlow", layer)
     if layer.rank > 3:
-        unsaid("TensorFlow", "kernel_size", layer.each("kernel_size"), "it has three axes at most",
-               "use tconvjax")  # fmt: skip
+        unsaid(
+            "TensorFlow",
+            "kernel_size",
+            layer.each("kernel_size"),
+            "it has three axes at most",
+            "use tconvjax",
+        )
     if data_size is None:
-        fail("input_size", None, "TensorFlow wants the result's shape, which depends on the "
-             "input's", "say for which input: input_size=(...)")  # fmt: skip
+        fail(
+            "input_size",
+            None,
+            "TensorFlow wants the result's shape, which depends on the input's",
+            "say for which input: input_size=(...)",
+        )
     wanted = tuple(axis.size(n) for axis, n in zip(layer.axes, data_size, strict=True))
     said = {
         "kernel_size": layer.each("kernel_size"),
@@ -134,12 +165,15 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
         if all(_fits(*column, name) for column in zip(layer.axes, data_size, wanted, strict=True)):
             return {**said, "padding": name}
     ends = [(axis.low, max(axis.high, 0)) for axis in layer.axes]
-    if layer.rank == 2 and all(
-        axis.low >= 0 and -axis.high < axis.stride for axis in layer.axes
-    ):  # fmt: skip
+    if layer.rank == 2 and all(axis.low >= 0 and -axis.high < axis.stride for axis in layer.axes):
         return {**said, "padding": [(0, 0), *ends, (0, 0)]}
-    return unsaid("TensorFlow", "padding", layer.crops, "it has SAME and VALID, and for two "
-                  "axes pairs that are not negative", "use VALID and crop the result")  # fmt: skip
+    return unsaid(
+        "TensorFlow",
+        "padding",
+        layer.crops,
+        "it has SAME and VALID, and for two axes pairs that are not negative",
+        "use VALID and crop the result",
+    )
 
 
 def _fits(axis: Crop, n: int, wanted: int, name: str) -> bool:
@@ -211,8 +245,12 @@ def tf_conv_transpose(
     arrays = {"input": input, "kernel": filters, "bias": None}
     rank = filters.ndim - 2 if hasattr(filters, "ndim") else 0
     if rank not in DATA_FORMATS:
-        fail("filters", Words(type(filters).__name__), "TensorFlow has one to three axes of taps",
-             "give an array (*k, M, C)")  # fmt: skip
+        fail(
+            "filters",
+            Words(type(filters).__name__),
+            "TensorFlow has one to three axes of taps",
+            "give an array (*k, M, C)",
+        )
     given = {
         "output_shape": output_shape,
         "strides": strides,
@@ -232,5 +270,9 @@ def _check_shape(call: Call, shape: Any, last: bool) -> None:
     channels = call.kernel.shape[call.kernel_spec[1]]
     found = (shape[0], shape[-1 if last else 1])
     if len(shape) != call.rank + 2 or found != (call.data.shape[0], channels):
-        fail("output_shape", shape, f"the batch is {call.data.shape[0]} and filters give "
-             f"{channels} channels", "give these with the spatial sizes")  # fmt: skip
+        fail(
+            "output_shape",
+            shape,
+            f"the batch is {call.data.shape[0]} and filters give {channels} channels",
+            "give these with the spatial sizes",
+        )

@@ -19,8 +19,12 @@ def read(reader: Reader) -> Layer:
     padding = reader.ints("padding", 0, 0)
     extra = reader.ints("output_padding", 0, 0)
     if reader.value("mode", "zeros") != "zeros":
-        fail(reader.names["mode"], reader.value("mode"), "PyTorch transposes zero padding only",
-             "use 'zeros', or tconvjax.conv_transpose(padding_mode=...)")  # fmt: skip
+        fail(
+            reader.names["mode"],
+            reader.value("mode"),
+            "PyTorch transposes zero padding only",
+            "use 'zeros', or tconvjax.conv_transpose(padding_mode=...)",
+        )
     wanted = reader.value("output_size")
     if wanted is not None:
         extra = _chosen(reader, axes, padding, wanted)
@@ -42,8 +46,12 @@ def _chosen(
     least = [axis.size(n) - 2 * p for axis, n, p in zip(axes, data, padding, strict=True)]
     for low, axis, size in zip(least, axes, sizes, strict=True):
         if not low <= size < low + axis.stride:
-            fail("output_size", wanted, f"from an input of {data} an axis has {low} to "
-                 f"{low + axis.stride - 1} elements", "give a size of this range")  # fmt: skip
+            fail(
+                "output_size",
+                wanted,
+                f"from an input of {data} an axis has {low} to {low + axis.stride - 1} elements",
+                "give a size of this range",
+            )
     return tuple(size - low for size, low in zip(sizes, least, strict=True))
 
 
@@ -54,14 +62,25 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     for axis in layer.axes:
         more = axis.low - axis.high
         if axis.low < 0 or not 0 <= more < max(axis.stride, axis.dilation, 1):
-            unsaid("PyTorch", "padding", (axis.low, axis.high), "it cuts one number off both ends "
-                   "and its output_padding gives some of the last back, fewer than the stride or "
-                   "the dilation", "use padding=0 there and crop or pad the result")  # fmt: skip
+            unsaid(
+                "PyTorch",
+                "padding",
+                (axis.low, axis.high),
+                "it cuts one number off both ends "
+                "and its output_padding gives some of the last back, fewer than the stride or "
+                "the dilation",
+                "use padding=0 there and crop or pad the result",
+            )
         padding.append(axis.low)
         extra.append(more)
     if layer.mode != "zeros":
-        unsaid("PyTorch", "padding_mode", layer.mode, "it transposes zero padding only",
-               "use tconvjax.conv_transpose, or pad and fold by hand")  # fmt: skip
+        unsaid(
+            "PyTorch",
+            "padding_mode",
+            layer.mode,
+            "it transposes zero padding only",
+            "use tconvjax.conv_transpose, or pad and fold by hand",
+        )
     return {
         "kernel_size": layer.each("kernel_size"),
         "stride": layer.each("stride"),

@@ -105,13 +105,21 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
     """
     there = framework("source", source)
     if not isinstance(arguments, Mapping):
-        fail("arguments", arguments, "it must be a mapping of argument names to values",
-             "give a dictionary")  # fmt: skip
+        fail(
+            "arguments",
+            arguments,
+            "it must be a mapping of argument names to values",
+            "give a dictionary",
+        )
     known = {*there.names.values(), *_BESIDE.get(source, ())}
     for name in arguments:
         if name not in known:
-            fail(name, arguments[name], f"{there.call} has no such argument that matters here",
-                 f"give {', '.join(sorted(known))}")  # fmt: skip
+            fail(
+                name,
+                arguments[name],
+                f"{there.call} has no such argument that matters here",
+                f"give {', '.join(sorted(known))}",
+            )
     rank = _rank(arguments, there)
     sizes = None if input_size is None else _sizes(input_size, rank)
     layer = there.read(Reader(arguments, there.names, rank, sizes))

@@ -120,8 +120,10 @@ def title(geometry: Geometry) -> str:
         steps.append("padding " + " x ".join(f"{low}:{high}" for low, high in geometry.padding))
     if geometry.groups > 1:
         steps.append(f"{geometry.groups} groups")
-    return (f"Transposed convolution of {shape_words(geometry.out_shape)} to "
-            f"{shape_words(geometry.in_shape)}: {', '.join(steps)}")  # fmt: skip
+    return (
+        f"Transposed convolution of {shape_words(geometry.out_shape)} to "
+        f"{shape_words(geometry.in_shape)}: {', '.join(steps)}"
+    )
 
 
 def by(sizes: Sequence[int]) -> str:
@@ -153,8 +155,11 @@ def named(letter: str, values: Values, o: int, i: Sequence[int]) -> str:
 def corner(axes: Sequence[Axis], i: Sequence[int]) -> str:
     """Where the stamp of an output goes, and how far apart its taps land."""
     first = tuple(a.stride * n - a.low for a, n in zip(axes, i, strict=True))
-    return f"{told(first)}" + (f", {by(tuple(a.dilation for a in axes))} apart"
-                                 if any(a.dilation > 1 for a in axes) else "")  # fmt: skip
+    return f"{told(first)}" + (
+        f", {by(tuple(a.dilation for a in axes))} apart"
+        if any(a.dilation > 1 for a in axes)
+        else ""
+    )
 
 
 def told(index: Sequence[int]) -> str:

@@ -138,8 +138,12 @@ class Explanation:
             if seen.view == "stamps":
                 frames = [stack([Words(step.words), step.document]) for step in seen.steps]
                 return to_animation(frames, seconds=seconds, alt=f"{title(self.geometry)}: stamps")
-        return fail("views", [seen.view for seen in self.views], "the moving picture shows the "
-                    "stamps", "explain with views=('stamps',)")  # fmt: skip
+        return fail(
+            "views",
+            [seen.view for seen in self.views],
+            "the moving picture shows the stamps",
+            "explain with views=('stamps',)",
+        )
 
     def _repr_html_(self) -> str:
         return self.to_html()

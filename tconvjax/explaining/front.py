@@ -60,17 +60,23 @@ def explain(
     data = _data("y", y, small.out_shape, list(vec_output(small)))
     kernel = _data("w", w, small.kernel_shape, list(kernel_symbols(small).values()))
     tell: dict[str, Callable[[Geometry, Values, Values], Seen]] = {
-        "stamps": tellers.stamps, "zeros": tellers.zeros,
-        "matrix": tellers.matrix, "polyphase": tellers.phases,
-    }  # fmt: skip
+        "stamps": tellers.stamps,
+        "zeros": tellers.zeros,
+        "matrix": tellers.matrix,
+        "polyphase": tellers.phases,
+    }
     seen = tuple(tell[view](small, data, kernel) for view in views)
     return Explanation(small, seen, note, _products(small, data, kernel))
 
 
 def _check_views(views: Any) -> None:
     if isinstance(views, str) or not isinstance(views, Sequence):
-        fail("views", views, "it must be a sequence of names",
-             f"write a tuple such as ({VIEWS[0]!r},)")  # fmt: skip
+        fail(
+            "views",
+            views,
+            "it must be a sequence of names",
+            f"write a tuple such as ({VIEWS[0]!r},)",
+        )
     for view in views:
         if view not in VIEWS:
             fail("views", view, f"the views are {', '.join(VIEWS)}", "use one of them")
@@ -93,8 +99,12 @@ def _part_of(argument: str, values: Any, shape: tuple[int, ...], small: tuple[in
     array = np.asarray(values) if numeric else as_objects(argument, values)
     array = array.reshape(shape) if array.size == math.prod(shape) else array
     if array.shape != shape:
-        fail(argument, Words(f"array of shape {array.shape}"), f"the geometry asks for {shape}",
-             "reshape it")  # fmt: skip
+        fail(
+            argument,
+            Words(f"array of shape {array.shape}"),
+            f"the geometry asks for {shape}",
+            "reshape it",
+        )
     return array[tuple(map(slice, small))]
 
 
@@ -108,8 +118,12 @@ def _data(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]
         found = entries(argument, given, bare if given.shape == bare else shape)
         for value in found:
             if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
-                fail(argument, value, "some views multiply zeros in, which makes nan of what is "
-                     "not finite", "give finite numbers or symbols")  # fmt: skip
+                fail(
+                    argument,
+                    value,
+                    "some views multiply zeros in, which makes nan of what is not finite",
+                    "give finite numbers or symbols",
+                )
     array = np.empty(len(found), object)
     array[:] = found
     return array.reshape(shape)

@@ -29,8 +29,14 @@ class _Limits(NamedTuple):
     dilation: int
 
 
-_LIMITS = (_Limits(3, 8, 4, 3), _Limits(2, 8, 4, 3), _Limits(2, 4, 2, 2), _Limits(2, 2, 2, 1),
-           _Limits(1, 2, 1, 1), _Limits(1, 1, 1, 1))  # fmt: skip
+_LIMITS = (
+    _Limits(3, 8, 4, 3),
+    _Limits(2, 8, 4, 3),
+    _Limits(2, 4, 2, 2),
+    _Limits(2, 2, 2, 1),
+    _Limits(1, 2, 1, 1),
+    _Limits(1, 1, 1, 1),
+)
 """From the most telling part to the smallest; the first is for one axis only."""
 
 
@@ -48,15 +54,21 @@ def shortened(geometry: Geometry) -> tuple[Geometry, str]:
             break
     sizes = [shape_words(g) for g in (geometry.out_shape, geometry.in_shape)]
     parts = [shape_words(g) for g in (small.out_shape, small.in_shape)]
-    note = (f"Of {' to '.join(sizes)} a part is shown: {' to '.join(parts)}, long strides "
-            "shortened, and taps and padding with them.")  # fmt: skip
+    note = (
+        f"Of {' to '.join(sizes)} a part is shown: {' to '.join(parts)}, long strides "
+        "shortened, and taps and padding with them."
+    )
     return small, note
 
 
 def _products(geometry: Geometry) -> int:
-    return geometry.out_channels * geometry.kernel_shape[1] * math.prod(
-        size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
-    )  # fmt: skip
+    return (
+        geometry.out_channels
+        * geometry.kernel_shape[1]
+        * math.prod(
+            size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
+        )
+    )
 
 
 def _elements(geometry: Geometry) -> int:
@@ -83,5 +95,12 @@ def _shorter(axis: Axis, limits: _Limits) -> Axis:
         min(max(ends * stride // axis.stride, -1), span - 1) for ends in (axis.low, axis.high)
     )
     size = max(stride * (outputs - 1) + span - low - high, 1)
-    return replace(axis, in_size=size, out_size=outputs, kernel_size=taps, stride=stride,
-                   dilation=dilation, low=low)  # fmt: skip
+    return replace(
+        axis,
+        in_size=size,
+        out_size=outputs,
+        kernel_size=taps,
+        stride=stride,
+        dilation=dilation,
+        low=low,
+    )

@@ -49,15 +49,17 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
             stamp[c, *at] = colours[tap]
         if n in shown:
             words = f"{named('y', y, o, i)} stamps the kernel, times itself, at {corner(axes, i)}."
-            before = Beside((grid(y, "y", {(o, *i): 0}, 1), "→",
-                             grid(total, "so far", stamp, len(colours))))  # fmt: skip
+            before = Beside(
+                (grid(y, "y", {(o, *i): 0}, 1), "→", grid(total, "so far", stamp, len(colours)))
+            )
             steps.append(Step(words, before))
         elif n - 1 in shown:
             steps.append(Step(f"And so on, for {len(elements) - len(shown)} more.", Words("⋮")))
     result = cropped(geometry, total)
     if result.shape != total.shape or geometry.bordered:
-        steps.append(Step(ending(geometry), Beside((framed(geometry, total), "→",
-                                                  grid(result, "z")))))  # fmt: skip
+        steps.append(
+            Step(ending(geometry), Beside((framed(geometry, total), "→", grid(result, "z"))))
+        )
     return Seen("stamps", "One element to many", tuple(steps), result)
 
 
@@ -176,11 +178,17 @@ def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
         Step("C holds the taps of each output in a row.", conv_table(geometry, w)),
         Step(
             "C.T times the column of y has the shape of x.",
-            Equation((conv_table(geometry, w, transpose=True),
-                      column_of(y, "vec(y)"), "=", column_of(result, "vec(z)"))),
+            Equation(
+                (
+                    conv_table(geometry, w, transpose=True),
+                    column_of(y, "vec(y)"),
+                    "=",
+                    column_of(result, "vec(z)"),
+                )
+            ),
         ),
         Step("Read row by row, the column is the result.", grid(result, "z")),
-    )  # fmt: skip
+    )
     return Seen("matrix", "The transposed matrix", steps, result)
 
 

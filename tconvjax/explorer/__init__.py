@@ -98,9 +98,7 @@ def element(
         if not isinstance(given, kind):
             fail(name, given, f"it must be of type {kind.__name__}", f"give {kind()!r}, say")
     attributes: dict[str, Any] = _setting(checked(geometry))
-    for letter, values, shape in (
-        ("y", y, geometry.out_shape), ("w", w, geometry.kernel_shape)
-    ):  # fmt: skip
+    for letter, values, shape in (("y", y, geometry.out_shape), ("w", w, geometry.kernel_shape)):
         if values is not None:
             attributes[letter] = ",".join(map(str, _whole(letter, values, shape)))
     if lang != "en":
@@ -116,16 +114,27 @@ def _setting(geometry: Geometry) -> dict[str, int]:
     """The one number of each control, if there is one."""
     rank, axis = geometry.rank, geometry.axes[0]
     if rank > 2:
-        fail("geometry", Words(f"{rank} spatial axes"), "the explorer shows one or two",
-             "take fewer axes")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{rank} spatial axes"),
+            "the explorer shows one or two",
+            "take fewer axes",
+        )
     if len(set(geometry.axes)) > 1:
-        fail("geometry", Words(f"axes of sizes {geometry.out_size}"), "the explorer has one number "
-             "for both axes", "give both axes the same sizes, steps and padding")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"axes of sizes {geometry.out_size}"),
+            "the explorer has one number for both axes",
+            "give both axes the same sizes, steps and padding",
+        )
     channels = (geometry.in_channels, geometry.out_channels)
     if channels != (geometry.groups,) * 2:
-        fail("geometry", Words(f"{channels[0]} and {channels[1]} channels"), "the explorer shows "
-             f"one channel each way in each group, and groups={geometry.groups}",
-             "give as many groups as channels")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{channels[0]} and {channels[1]} channels"),
+            f"the explorer shows one channel each way in each group, and groups={geometry.groups}",
+            "give as many groups as channels",
+        )
     setting = {
         "dimension": rank,
         "out_size": axis.out_size,
@@ -138,8 +147,12 @@ def _setting(geometry: Geometry) -> dict[str, int]:
     for name, bounds in _BOUNDS.items():
         least, most = bounds[rank - 1]
         if not least <= setting[name] <= most:
-            fail(name, setting[name], f"the explorer shows {least} to {most} in {rank}-D",
-                 "give a number of this range")  # fmt: skip
+            fail(
+                name,
+                setting[name],
+                f"the explorer shows {least} to {most} in {rank}-D",
+                "give a number of this range",
+            )
     return setting
 
 
@@ -147,14 +160,23 @@ def _paddings(axis: Axis) -> dict[str, int]:
     """The padding and the output padding that give the two ends of an axis."""
     extra, room = axis.low - axis.high, max(axis.stride, axis.dilation)
     if axis.bordered:
-        fail("padding_mode", axis.mode, "the explorer shows padding with zeros",
-             "use padding_mode='zeros'")  # fmt: skip
+        fail(
+            "padding_mode",
+            axis.mode,
+            "the explorer shows padding with zeros",
+            "use padding_mode='zeros'",
+        )
     if axis.in_size < 1:
-        fail("in_size", axis.in_size, "the explorer shows results with elements",
-             "use less padding")  # fmt: skip
+        fail(
+            "in_size", axis.in_size, "the explorer shows results with elements", "use less padding"
+        )
     if not 0 <= extra < room:
-        fail("padding", (axis.low, axis.high), "the explorer has one number for both ends, and an "
-             f"output padding below {room}", "pad both ends alike")  # fmt: skip
+        fail(
+            "padding",
+            (axis.low, axis.high),
+            f"the explorer has one number for both ends, and an output padding below {room}",
+            "pad both ends alike",
+        )
     return {"padding": axis.low, "output_padding": extra}
 
 
@@ -182,6 +204,10 @@ def _entry(letter: str, value: Any) -> int:
     except Exception:  # noqa: BLE001 - a symbol raises an error of its own library
         number = MOST_VALUE + 1
     if isinstance(value, str | bytes) or abs(number) > MOST_VALUE or number != value:
-        fail(letter, Words(str(value)[:40]), "the explorer shows whole numbers from "
-             f"{-MOST_VALUE} to {MOST_VALUE}", "give such numbers")  # fmt: skip
+        fail(
+            letter,
+            Words(str(value)[:40]),
+            f"the explorer shows whole numbers from {-MOST_VALUE} to {MOST_VALUE}",
+            "give such numbers",
+        )
     return number

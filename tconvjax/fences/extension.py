@@ -65,8 +65,12 @@ class _Heads(Preprocessor):
 
     def _refuse(self, line: str, head: str) -> None:
         try:
-            fail("fence", head[:60], "its keys stand in its body, and its head is 'tconv' alone",
-                 "write them below, one a line, as 'kernel: 3'")  # fmt: skip
+            fail(
+                "fence",
+                head[:60],
+                "its keys stand in its body, and its head is 'tconv' alone",
+                "write them below, one a line, as 'kernel: 3'",
+            )
         except GeometryError as error:
             raise GeometryError(f"{place(self.md, [line])}tconv {error}") from None
 

@@ -20,9 +20,12 @@ from tconvjax.rendering.html import most_taps
 
 
 def validator(
-    language: str, inputs: Mapping[str, Any], options: dict[str, Any], attrs: dict[str, Any],
+    language: str,
+    inputs: Mapping[str, Any],
+    options: dict[str, Any],
+    attrs: dict[str, Any],
     md: Any,
-) -> bool:  # fmt: skip
+) -> bool:
     """Take every head of a fence, so that `format` can refuse what it does not know.
 
     Args:
@@ -80,8 +83,12 @@ def format(
     try:
         given = {**options, **rest.get("attrs", {})}
         if given:
-            fail("fence", Words(f"a head with {', '.join(given)}"), "its keys stand in its body",
-                 "write them below, one a line, as 'kernel: 3'")  # fmt: skip
+            fail(
+                "fence",
+                Words(f"a head with {', '.join(given)}"),
+                "its keys stand in its body",
+                "write them below, one a line, as 'kernel: 3'",
+            )
         return _figure(read(source), class_name, Sheet.of(md))
     except Exception as error:
         where = place(md, _lines_of(source, str(error)))
@@ -134,6 +141,10 @@ def _explorer(asked: Asked, sheet: Sheet) -> str:
     last = told.views[0].steps[-1].document
     sheet.taps = max(sheet.taps, most_taps(last))
     return explorer.element(
-        asked.geometry, asked.y, asked.w, lang=asked.looks.get("lang", "en"),
-        share=asked.looks.get("share", False), fallback=rendering.to_html(last, style=False),
-    )  # fmt: skip
+        asked.geometry,
+        asked.y,
+        asked.w,
+        lang=asked.looks.get("lang", "en"),
+        share=asked.looks.get("share", False),
+        fallback=rendering.to_html(last, style=False),
+    )

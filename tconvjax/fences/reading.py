@@ -20,8 +20,20 @@ MOST_LINES = 60
 MOST_SIDE = 4096
 """Elements of an axis of what is shown, after the sizes are worked out."""
 
-VIEWS = ("matrix", "transpose", "product", "sparsity", "stamps", "zeros", "polyphase", "links",
-         "sizes", "overlap", "derivation", "explorer")  # fmt: skip
+VIEWS = (
+    "matrix",
+    "transpose",
+    "product",
+    "sparsity",
+    "stamps",
+    "zeros",
+    "polyphase",
+    "links",
+    "sizes",
+    "overlap",
+    "derivation",
+    "explorer",
+)
 FORMATS = ("html", "svg", "mathml", "text", "animation")
 LANGUAGES = ("en", "zh")
 
@@ -122,13 +134,21 @@ def read(source: str) -> Asked:
     """
     given = _values(_lines(source))
     if "view" not in given:
-        fail("view", Words("nothing"), "a fence says what it shows",
-             f"add a line such as 'view: matrix', or one of {', '.join(VIEWS[1:])}")  # fmt: skip
+        fail(
+            "view",
+            Words("nothing"),
+            "a fence says what it shows",
+            f"add a line such as 'view: matrix', or one of {', '.join(VIEWS[1:])}",
+        )
     view = given.pop("view")
     for key in given:
         if view not in _ONLY_FOR.get(key, (view,)):
-            fail(key, given[key], f"view {view} has no use for it",
-                 f"leave it out, or take {' or '.join(_ONLY_FOR[key])}")  # fmt: skip
+            fail(
+                key,
+                given[key],
+                f"view {view} has no use for it",
+                f"leave it out, or take {' or '.join(_ONLY_FOR[key])}",
+            )
     geometry = _geometry(given)
     y = _filled("y", given.pop("y", None), geometry.out_shape)
     w = _filled("w", given.pop("w", None), geometry.kernel_shape)
@@ -147,11 +167,19 @@ def _lines(source: str) -> dict[str, str]:
         key, colon, text = line.partition(":")
         key = key.strip()
         if not colon:
-            fail("fence", line[:60], "a line is a key, a colon and a value",
-                 "write it as 'stride: 2'")  # fmt: skip
+            fail(
+                "fence",
+                line[:60],
+                "a line is a key, a colon and a value",
+                "write it as 'stride: 2'",
+            )
         if key not in _KEYS:
-            fail(key[:40] or "fence", text.strip()[:60], "there is no such key: "
-                 + _unknown(key, tuple(_KEYS)), "use one of these")  # fmt: skip
+            fail(
+                key[:40] or "fence",
+                text.strip()[:60],
+                "there is no such key: " + _unknown(key, tuple(_KEYS)),
+                "use one of these",
+            )
         if key in given:
             fail(key, text.strip()[:60], "the key is there twice", "leave one of the two out")
         given[key] = text.strip()
@@ -174,9 +202,13 @@ def _values(given: Mapping[str, str]) -> dict[str, Any]:
 def _geometry(given: dict[str, Any]) -> Geometry:
     """The geometry that the sizes and steps among the values describe; they are taken out."""
     if ("in_size" in given) == ("out_size" in given):
-        fail("in_size, out_size", Words("both" if "in_size" in given else "neither"),
-             "a fence has one of the two: the size of the convolution's input, or of what its "
-             "transpose reads", "give one, such as 'out_size: 2x2'")  # fmt: skip
+        fail(
+            "in_size, out_size",
+            Words("both" if "in_size" in given else "neither"),
+            "a fence has one of the two: the size of the convolution's input, or of what its "
+            "transpose reads",
+            "give one, such as 'out_size: 2x2'",
+        )
     forward = "in_size" in given
     shape = given.pop("in_size" if forward else "out_size")
     if "kernel" not in given:
@@ -196,8 +228,12 @@ def _geometry(given: dict[str, Any]) -> Geometry:
     kernel = (outs, ins // groups, *ints("kernel", given.pop("kernel"), rank, 1))
     if forward:
         if "output_padding" in given:
-            fail("output_padding", given["output_padding"], "with in_size there is nothing to "
-                 "choose", "leave it out, or give out_size")  # fmt: skip
+            fail(
+                "output_padding",
+                given["output_padding"],
+                "with in_size there is nothing to choose",
+                "leave it out, or give out_size",
+            )
         return _bounded(Geometry.of_conv((ins, *shape), kernel, **steps))
     extra = given.pop("output_padding", 0)
     there = Geometry.of_conv_transpose((outs, *shape), kernel, output_padding=extra, **steps)
@@ -207,8 +243,12 @@ def _geometry(given: dict[str, Any]) -> Geometry:
 def _bounded(geometry: Geometry) -> Geometry:
     largest = max(*geometry.in_shape, *geometry.out_shape, *geometry.kernel_shape)
     if largest > MOST_SIDE:
-        fail("in_size", Words(by(geometry.in_shape)), f"no axis of what is shown has more than "
-             f"{MOST_SIDE} elements", "show a smaller one, which looks just so")  # fmt: skip
+        fail(
+            "in_size",
+            Words(by(geometry.in_shape)),
+            f"no axis of what is shown has more than {MOST_SIDE} elements",
+            "show a smaller one, which looks just so",
+        )
     return geometry
 
 
@@ -218,8 +258,12 @@ def _filled(key: str, given: Any, shape: tuple[int, ...]) -> Any:
         return None
     count = int(np.prod(shape))
     if len(given) != count:
-        fail(key, Words(f"{len(given)} numbers"), f"{by(shape)} asks for {count}",
-             "give them row by row")  # fmt: skip
+        fail(
+            key,
+            Words(f"{len(given)} numbers"),
+            f"{by(shape)} asks for {count}",
+            "give them row by row",
+        )
     array = np.empty(count, object)
     array[:] = [sympy.Rational(n.numerator, n.denominator) for n in given]
     return array.reshape(shape)

@@ -15,9 +15,22 @@ MOST_DEEP = 60
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 ENVIRONMENTS = {
-    "matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array",
-    "cases", "substack", "split", "align", "align*", "aligned", "gathered",
-}  # fmt: skip
+    "matrix",
+    "pmatrix",
+    "bmatrix",
+    "Bmatrix",
+    "vmatrix",
+    "Vmatrix",
+    "smallmatrix",
+    "array",
+    "cases",
+    "substack",
+    "split",
+    "align",
+    "align*",
+    "aligned",
+    "gathered",
+}
 _KNOWN_AS = {"aligned": "align*", "gathered": "matrix"}
 """Environments that latex2mathml 3.81 leaves out, and those that it sets alike."""
 _FENCES = set("⌊⌋⌈⌉⟨⟩|‖")
@@ -61,14 +74,22 @@ def mathml_element(tex: str, display: bool) -> ET.Element:
         text = convert(known, display="block" if display else "inline")
         root = ET.fromstring(text)  # noqa: S314 - it has just been written here
     except ET.ParseError:
-        fail("TeX", _short(tex), "an & or another sign stands where no column ends",
-             r"put it into \begin{aligned} ... \end{aligned}, or leave it out")  # fmt: skip
+        fail(
+            "TeX",
+            _short(tex),
+            "an & or another sign stands where no column ends",
+            r"put it into \begin{aligned} ... \end{aligned}, or leave it out",
+        )
     except RecursionError:
         fail("TeX", _short(tex), "it is too deep", "write a shorter formula")
     except Exception as error:  # noqa: BLE001 - the converter has an error for each kind of fault
         said = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__).removesuffix(" Error")
-        fail("TeX", _short(tex), f"the converter says {said.lower() or 'nothing'}",
-             "close each brace and give each command its arguments")  # fmt: skip
+        fail(
+            "TeX",
+            _short(tex),
+            f"the converter says {said.lower() or 'nothing'}",
+            "close each brace and give each command its arguments",
+        )
     for element in root.iter():
         _settle(element, tex)
     root.set("alttext", " ".join(tex.split()))
@@ -101,13 +122,21 @@ def _check(tex: str) -> None:
 def _nested(tex: str, opened: list[str], kind: str, name: str) -> list[str]:
     """The environments that are open after one more begins or ends."""
     if name not in ENVIRONMENTS:
-        fail("TeX", _short(tex), f"{name!r} is no environment that is known",
-             f"use one of {', '.join(sorted(ENVIRONMENTS))}")  # fmt: skip
+        fail(
+            "TeX",
+            _short(tex),
+            f"{name!r} is no environment that is known",
+            f"use one of {', '.join(sorted(ENVIRONMENTS))}",
+        )
     if kind == "begin":
         return [*opened, name]
     if opened[-1:] != [name]:
-        fail("TeX", _short(tex), rf"\end{{{name}}} ends what has not begun",
-             "close each environment with its own name")  # fmt: skip
+        fail(
+            "TeX",
+            _short(tex),
+            rf"\end{{{name}}} ends what has not begun",
+            "close each environment with its own name",
+        )
     return opened[:-1]
 
 
@@ -120,8 +149,12 @@ def _settle(element: ET.Element, tex: str) -> None:
     text = element.text or ""
     command = re.match(r"\\[A-Za-z]+\*?|\\.", text)
     if command and name != "mtext":
-        fail("TeX", _short(tex), f"{command[0]} is no command that latex2mathml knows",
-             "use plain LaTeX of amsmath")  # fmt: skip
+        fail(
+            "TeX",
+            _short(tex),
+            f"{command[0]} is no command that latex2mathml knows",
+            "use plain LaTeX of amsmath",
+        )
     if name == "mtable":
         _align(element)
     if name == "mi" and text in _FENCES:

@@ -75,19 +75,30 @@ def _sizes(asked: Asked) -> Document:
 def _sizes_of(axis: Axis, ends: Any, name: str) -> Table:
     """The input sizes with one output size, and what chooses among them."""
     named = isinstance(ends, str) and ends != "VALID"
-    alike = in_sizes(axis.out_size, axis.kernel_size, axis.stride,
-                     ends if isinstance(ends, str) else (ends,), axis.dilation)  # fmt: skip
+    alike = in_sizes(
+        axis.out_size,
+        axis.kernel_size,
+        axis.stride,
+        ends if isinstance(ends, str) else (ends,),
+        axis.dilation,
+    )
     if len(alike) > MOST_LISTED:
-        fail("stride", axis.stride, f"a table lists {MOST_LISTED} sizes at most",
-             "take a smaller stride")  # fmt: skip
+        fail(
+            "stride",
+            axis.stride,
+            f"a table lists {MOST_LISTED} sizes at most",
+            "take a smaller stride",
+        )
     # The least size may be negative and then missing; the largest one always exists.
     least = alike[-1] - axis.stride + 1
     head = ("out_size", "output_size" if named else "output_padding", "in_size")
     rows = [
-        tuple(Cell(str(n), 0 if size == axis.in_size else None)
-              for n in (axis.out_size, size if named else size - least, size))
+        tuple(
+            Cell(str(n), 0 if size == axis.in_size else None)
+            for n in (axis.out_size, size if named else size - least, size)
+        )
         for size in alike
-    ]  # fmt: skip
+    ]
     alt = f"the {len(alike)} sizes {_and(alike)} share the output size {axis.out_size}"
     return Table((tuple(map(Cell, head)), *rows), name, brackets=False, taps=1, alt=alt)
 
@@ -100,8 +111,12 @@ def _and(sizes: Sequence[int]) -> str:
 def _overlap(asked: Asked) -> Document:
     geometry = asked.geometry
     if geometry.rank > 2:
-        fail("kernel", geometry.kernel_size, "stamps are drawn over one axis or two",
-             "show one plane of them")  # fmt: skip
+        fail(
+            "kernel",
+            geometry.kernel_size,
+            "stamps are drawn over one axis or two",
+            "show one plane of them",
+        )
     counts = _counts(geometry)
     most = asked.looks.get("most", MOST_READ)
     return rendering.heat_table(counts, name="stamps", most=most)
@@ -119,7 +134,15 @@ def _counts(geometry: Geometry) -> np.ndarray[tuple[int, ...], np.dtype[np.int64
 
 
 _SHOWN: dict[str, Callable[[Asked], Document]] = {
-    "matrix": _matrix, "transpose": _matrix, "product": _steps, "sparsity": _sparsity,
-    "stamps": _steps, "zeros": _steps, "polyphase": _steps, "links": _links, "sizes": _sizes,
-    "overlap": _overlap, "derivation": _derivation,
-}  # fmt: skip
+    "matrix": _matrix,
+    "transpose": _matrix,
+    "product": _steps,
+    "sparsity": _sparsity,
+    "stamps": _steps,
+    "zeros": _steps,
+    "polyphase": _steps,
+    "links": _links,
+    "sizes": _sizes,
+    "overlap": _overlap,
+    "derivation": _derivation,
+}

@@ -40,8 +40,12 @@ def whole(argument: str, value: Any) -> int:
             return operator.index(value)
     except Exception:  # noqa: BLE001, S110 - a traced or symbolic size has an error of its own
         pass
-    return fail(argument, value, "it must be a whole number that is known before tracing",
-                "give a Python int")  # fmt: skip
+    return fail(
+        argument,
+        value,
+        "it must be a whole number that is known before tracing",
+        "give a Python int",
+    )
 
 
 def place(argument: str, value: Any, size: int) -> int:
@@ -183,8 +187,12 @@ class Axis:
         for position in range(-self.low, self.in_size + self.high):
             source = self._source(position)
             if source is None:
-                fail("padding_mode", self.mode, "an empty axis has no element to copy into its "
-                     "padding", "use padding 0 or padding_mode='zeros'")  # fmt: skip
+                fail(
+                    "padding_mode",
+                    self.mode,
+                    "an empty axis has no element to copy into its padding",
+                    "use padding 0 or padding_mode='zeros'",
+                )
             if runs:
                 first, count, step = runs[-1]
                 wanted = source - first if count == 1 else step

@@ -116,8 +116,9 @@ class Geometry(Shown):
         group, within = divmod(source[0], self.kernel_shape[1])
         if output[0] // (self.out_channels // self.groups) != group:
             return ()
-        taps = [a.taps_between(i, j) for a, i, j in zip(self.axes, output[1:], source[1:],
-                                                        strict=True)]  # fmt: skip
+        taps = [
+            a.taps_between(i, j) for a, i, j in zip(self.axes, output[1:], source[1:], strict=True)
+        ]
         return tuple((output[0], within, *t) for t in itertools.product(*taps))
 
     @property
@@ -131,10 +132,16 @@ class Geometry(Shown):
 
     @classmethod
     def of_conv(
-        cls, x_shape: Sequence[int], w_shape: Sequence[int], *, stride: Ints = 1,
-        padding: Padding = 0, dilation: Ints = 1, groups: int = 1,
+        cls,
+        x_shape: Sequence[int],
+        w_shape: Sequence[int],
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
         padding_mode: PaddingMode = "zeros",
-    ) -> Geometry:  # fmt: skip
+    ) -> Geometry:
         """The geometry of ``conv(x, w)``.
 
         out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
@@ -163,17 +170,29 @@ class Geometry(Shown):
         kernel = frozen("w's shape", w_shape)
         x = spelling.channels_and_sizes("x", x_shape, len(spelling.kernel_sizes(kernel)))
         return _of_conv(
-            *x, kernel, frozen("stride", stride), frozen("padding", padding),
-            frozen("dilation", dilation), spelling.group_count(groups),
+            *x,
+            kernel,
+            frozen("stride", stride),
+            frozen("padding", padding),
+            frozen("dilation", dilation),
+            spelling.group_count(groups),
             spelling.padding_mode(padding_mode),
-        )  # fmt: skip
+        )
 
     @classmethod
     def of_conv_transpose(
-        cls, y_shape: Sequence[int], w_shape: Sequence[int], *, stride: Ints = 1,
-        padding: Padding = 0, output_padding: Ints = 0, output_size: Ints | None = None,
-        dilation: Ints = 1, groups: int = 1, padding_mode: PaddingMode = "zeros",
-    ) -> Geometry:  # fmt: skip
+        cls,
+        y_shape: Sequence[int],
+        w_shape: Sequence[int],
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        output_size: Ints | None = None,
+        dilation: Ints = 1,
+        groups: int = 1,
+        padding_mode: PaddingMode = "zeros",
+    ) -> Geometry:
         """The geometry of ``conv_transpose(y, w)``: of the convolution that it transposes.
 
         in = stride * (out - 1) + dilation * (kernel - 1) + 1 - low - high + output_padding
@@ -206,11 +225,16 @@ class Geometry(Shown):
         kernel = frozen("w's shape", w_shape)
         y = spelling.channels_and_sizes("y", y_shape, len(spelling.kernel_sizes(kernel)))
         return _of_conv_transpose(
-            *y, kernel, frozen("stride", stride), frozen("padding", padding),
-            frozen("output_padding", output_padding), frozen("output_size", output_size),
-            frozen("dilation", dilation), spelling.group_count(groups),
+            *y,
+            kernel,
+            frozen("stride", stride),
+            frozen("padding", padding),
+            frozen("output_padding", output_padding),
+            frozen("output_size", output_size),
+            frozen("dilation", dilation),
+            spelling.group_count(groups),
             spelling.padding_mode(padding_mode),
-        )  # fmt: skip
+        )
 
 
 def links(geometry: Geometry) -> Iterator[Link]:
@@ -262,19 +286,28 @@ def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
 
 @functools.lru_cache(maxsize=4096)
 def _of_conv(
-    channels: int, in_size: tuple[int, ...], w_shape: tuple[int, ...], stride: Any, padding: Any,
-    dilation: Any, groups: int, mode: Any,
-) -> Geometry:  # fmt: skip
+    channels: int,
+    in_size: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    mode: Any,
+) -> Geometry:
     kernel = spelling.kernel_sizes(w_shape)
     rank, (out_channels, per_group) = len(kernel), w_shape[:2]
     spelling.check_groups(groups, out_channels)
     if channels != per_group * groups:
-        fail("w", spelling.kernel_words(w_shape),
-             f"x has {channels} channels and groups={groups}, so "
-             f"the kernel's second axis must have {channels} / {groups} entries, and has "
-             f"{per_group}",
-             "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
-             "the layouts of x, w and y with dimension_numbers")  # fmt: skip
+        fail(
+            "w",
+            spelling.kernel_words(w_shape),
+            f"x has {channels} channels and groups={groups}, so "
+            f"the kernel's second axis must have {channels} / {groups} entries, and has "
+            f"{per_group}",
+            "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
+            "the layouts of x, w and y with dimension_numbers",
+        )
     strides = spelling.ints("stride", stride, rank, 1)
     dilations = spelling.ints("dilation", dilation, rank, 1)
     ends = spelling.pads(padding, rank)
@@ -285,26 +318,41 @@ def _of_conv(
 
 @functools.lru_cache(maxsize=4096)
 def _of_conv_transpose(
-    channels: int, out_size: tuple[int, ...], w_shape: tuple[int, ...], stride: Any, padding: Any,
-    output_padding: Any, output_size: Any, dilation: Any, groups: int, mode: Any,
-) -> Geometry:  # fmt: skip
+    channels: int,
+    out_size: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    output_size: Any,
+    dilation: Any,
+    groups: int,
+    mode: Any,
+) -> Geometry:
     kernel = spelling.kernel_sizes(w_shape)
     rank = len(kernel)
     spelling.check_groups(groups, w_shape[0])
     if channels != w_shape[0]:
-        fail("w", spelling.kernel_words(w_shape),
-             f"y has {channels} channels, so the kernel's first "
-             f"axis, the forward convolution's output channels, must have {channels} entries",
-             "lay the kernel out as (y's channels, result's channels / groups, *kernel_size), "
-             "which is PyTorch's, or name the layouts of x, w and y with "
-             "dimension_numbers")  # fmt: skip
+        fail(
+            "w",
+            spelling.kernel_words(w_shape),
+            f"y has {channels} channels, so the kernel's first "
+            f"axis, the forward convolution's output channels, must have {channels} entries",
+            "lay the kernel out as (y's channels, result's channels / groups, *kernel_size), "
+            "which is PyTorch's, or name the layouts of x, w and y with "
+            "dimension_numbers",
+        )
     extra = spelling.ints("output_padding", output_padding, rank, 0)
     wanted: tuple[int | None, ...] = (None,) * rank
     if output_size is not None:
         wanted = spelling.ints("output_size", output_size, rank, 0)
         if any(extra):
-            fail("output_padding", output_padding, "output_size fixes the size already",
-                 "give one of the two")  # fmt: skip
+            fail(
+                "output_padding",
+                output_padding,
+                "output_size fixes the size already",
+                "give one of the two",
+            )
     strides = spelling.ints("stride", stride, rank, 1)
     dilations = spelling.ints("dilation", dilation, rank, 1)
     ends = spelling.pads(padding, rank)
@@ -321,11 +369,17 @@ def _of_conv_transpose(
 
 
 @overload
-def out_size(in_size: int, kernel_size: int, stride: int = ..., padding: Padding = ...,
-             dilation: int = ...) -> int: ...  # fmt: skip
+def out_size(
+    in_size: int, kernel_size: int, stride: int = ..., padding: Padding = ..., dilation: int = ...
+) -> int: ...
 @overload
-def out_size(in_size: Sequence[int], kernel_size: Ints, stride: Ints = ..., padding: Padding = ...,
-             dilation: Ints = ...) -> tuple[int, ...]: ...  # fmt: skip
+def out_size(
+    in_size: Sequence[int],
+    kernel_size: Ints,
+    stride: Ints = ...,
+    padding: Padding = ...,
+    dilation: Ints = ...,
+) -> tuple[int, ...]: ...
 def out_size(
     in_size: Ints, kernel_size: Ints, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1
 ) -> int | tuple[int, ...]:
@@ -382,8 +436,12 @@ def in_sizes(
         >>> in_sizes(4, 3, stride=2, padding=1)
         (7, 8)
     """
-    named = (("out_size", out_size), ("kernel_size", kernel_size), ("stride", stride),
-             ("dilation", dilation))  # fmt: skip
+    named = (
+        ("out_size", out_size),
+        ("kernel_size", kernel_size),
+        ("stride", stride),
+        ("dilation", dilation),
+    )
     (out,), (kernel,), (step,), (gap,) = (
         spelling.ints(name, frozen(name, value), 1, 1) for name, value in named
     )

@@ -40,8 +40,12 @@ def places(argument: str, value: Any, shape: Sequence[int]) -> tuple[int, ...]:
     """An index of an array of this shape."""
     index = frozen(argument, value)
     if not isinstance(index, tuple) or len(index) != len(shape):
-        fail(argument, value, f"it is an index of an array of shape {tuple(shape)}",
-             "give a whole number for each axis, that of the channel first")  # fmt: skip
+        fail(
+            argument,
+            value,
+            f"it is an index of an array of shape {tuple(shape)}",
+            "give a whole number for each axis, that of the channel first",
+        )
     return tuple(place(argument, n, size) for n, size in zip(index, shape, strict=True))
 
 
@@ -49,8 +53,12 @@ def ints(argument: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     """One int an axis from a frozen argument, each at least ``least``."""
     values = value if isinstance(value, tuple) else (value,) * rank
     if len(values) != rank:
-        fail(argument, value, f"the convolution has {_counted(rank, 'spatial axis')}",
-             f"give one int, or {_counted(rank, 'int')}")  # fmt: skip
+        fail(
+            argument,
+            value,
+            f"the convolution has {_counted(rank, 'spatial axis')}",
+            "give one int" if rank == 1 else f"give one int, or {rank} ints",
+        )
     for item in values:
         if not isinstance(item, int):
             fail(argument, value, "it must be one whole number an axis", "give ints")
@@ -63,17 +71,25 @@ def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
     """The padding of each axis from a frozen argument."""
     if isinstance(value, str):
         if value.upper() not in PADDING_NAMES:
-            fail("padding", value, f"the names are {', '.join(PADDING_NAMES)}",
-                 "use one of them, or give numbers")  # fmt: skip
+            fail(
+                "padding",
+                value,
+                f"the names are {', '.join(PADDING_NAMES)}",
+                "use one of them, or give numbers",
+            )
         return (value.upper(),) * rank
     values = value if isinstance(value, tuple) else (value,) * rank
     pairs = tuple(item if isinstance(item, tuple) else (item, item) for item in values)
     if len(pairs) != rank or any(
         len(pair) != 2 or not all(isinstance(end, int) for end in pair) for pair in pairs
     ):
-        fail("padding", value, f"the convolution has {_counted(rank, 'spatial axis')}",
-             f"give a name, one int, {_counted(rank, 'int')}, or "
-             f"{_counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}")  # fmt: skip
+        fail(
+            "padding",
+            value,
+            f"the convolution has {_counted(rank, 'spatial axis')}",
+            f"give a name, one int, {'' if rank == 1 else f'{rank} ints, '}or "
+            f"{_counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}",
+        )
     return pairs
 
 
@@ -103,16 +119,20 @@ def check_parts(axes: Any, in_channels: Any, out_channels: Any, groups: Any) -> 
             fail(name, count, "it must be a whole number", "give an int")
     for name in ("in_channels", "out_channels"):
         if groups < 1 or counts[name] < 0 or counts[name] % groups:
-            fail("groups", groups, f"it must divide {name}={counts[name]}",
-                 "give a divisor of both")  # fmt: skip
+            fail(
+                "groups", groups, f"it must divide {name}={counts[name]}", "give a divisor of both"
+            )
 
 
 def check_listed(stride: int) -> None:
     """Refuse a stride that has more sizes than anyone reads."""
     if stride > MOST_LISTED:
-        fail("stride", stride, "there are as many sizes as the stride, and "
-             f"{MOST_LISTED} is the limit", "take a smaller stride, or try a size with "
-             "out_size")  # fmt: skip
+        fail(
+            "stride",
+            stride,
+            f"there are as many sizes as the stride, and {MOST_LISTED} is the limit",
+            "take a smaller stride, or try a size with out_size",
+        )
 
 
 def kernel_words(w_shape: tuple[int, ...]) -> Words:
@@ -124,17 +144,23 @@ def check_groups(groups: int, channels: int) -> None:
     """Groups must divide the kernel's first axis."""
     if channels % groups:
         divisors = [n for n in range(1, channels + 1) if channels % n == 0]
-        fail("groups", groups, f"it must divide the kernel's {channels} output channels",
-             f"groups that do: {listed(divisors)}")  # fmt: skip
+        fail(
+            "groups",
+            groups,
+            f"it must divide the kernel's {channels} output channels",
+            f"groups that do: {listed(divisors)}",
+        )
 
 
 def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
     """The taps along each axis of a kernel of shape (O, C / groups, *k)."""
     if not isinstance(w_shape, tuple) or len(w_shape) < 3:
-        fail("w", Words(f"array of shape {w_shape}"),
-             "a kernel has two channel axes and at least one "
-             "spatial axis",
-             "reshape it to (out_channels, in_channels / groups, *kernel_size)")  # fmt: skip
+        fail(
+            "w",
+            Words(f"array of shape {w_shape}"),
+            "a kernel has two channel axes and at least one spatial axis",
+            "reshape it to (out_channels, in_channels / groups, *kernel_size)",
+        )
     return ints("kernel_size", w_shape[2:], len(w_shape) - 2, 1)
 
 
@@ -146,10 +172,13 @@ def channels_and_sizes(argument: str, shape: Any, rank: int) -> tuple[int, tuple
     if isinstance(shape, str | bytes):
         fail(f"{argument}'s shape", shape, "it must be one whole number an axis", "give ints")
     if len(shape) < rank + 1:
-        fail(argument, Words(f"array of shape {shape}"),
-             f"a kernel of {_counted(rank, 'spatial axis')} "
-             f"goes with a channel axis and {_counted(rank, 'spatial axis')}, after any batch axes",
-             "reshape it, or the kernel")  # fmt: skip
+        fail(
+            argument,
+            Words(f"array of shape {shape}"),
+            f"a kernel of {_counted(rank, 'spatial axis')} "
+            f"goes with a channel axis and {_counted(rank, 'spatial axis')}, after any batch axes",
+            "reshape it, or the kernel",
+        )
     numbers = frozen(f"{argument}'s shape", tuple(shape)[len(shape) - rank - 1 :])
     channels, *sizes = ints(f"{argument}'s shape", numbers, rank + 1, 0)
     return channels, tuple(sizes)
@@ -194,17 +223,27 @@ def conv_axis(
     low, high = conv_pads(given, size, span, stride)
     room = size + low + high - span
     if room < 0 and size > 0:
-        fail("x", Words(f"{size} elements along an axis"), f"with padding {(low, high)} that is "
-             f"{size + low + high}, and a kernel of {kernel} taps at dilation {dilation} spans "
-             f"{span}", f"sizes that do: {max(span - low - high, 0)} and more; or pad by "
-             f"{-room} more")  # fmt: skip
+        fail(
+            "x",
+            Words(f"{size} elements along an axis"),
+            f"with padding {(low, high)} that is "
+            f"{size + low + high}, and a kernel of {kernel} taps at dilation {dilation} spans "
+            f"{span}",
+            f"sizes that do: {max(span - low - high, 0)} and more; or pad by {-room} more",
+        )
     return Axis(size, max(room // stride + 1, 0), kernel, stride, dilation, low, mode)
 
 
 def conv_transpose_axis(
-    size: int, kernel: int, stride: int, dilation: int, given: AxisPads, extra: int,
-    wanted: int | None, mode: PaddingMode,
-) -> Axis:  # fmt: skip
+    size: int,
+    kernel: int,
+    stride: int,
+    dilation: int,
+    given: AxisPads,
+    extra: int,
+    wanted: int | None,
+    mode: PaddingMode,
+) -> Axis:
     """The axis whose transposed convolution reads ``size`` elements and gives ``wanted``."""
     span = dilation * (kernel - 1) + 1
     if isinstance(given, str) and given != "VALID":
@@ -216,9 +255,12 @@ def conv_transpose_axis(
     # extra is, so the transposed convolution exists even where extra >= stride.
     room = max(stride, dilation)
     if extra >= room:
-        fail("output_padding", extra, f"it must be smaller than the stride ({stride}) or than the "
-             f"dilation ({dilation})", f"give at most {room - 1}, or a smaller or negative "
-             "padding")  # fmt: skip
+        fail(
+            "output_padding",
+            extra,
+            f"it must be smaller than the stride ({stride}) or than the dilation ({dilation})",
+            f"give at most {room - 1}, or a smaller or negative padding",
+        )
     in_size = least + extra if wanted is None else wanted
     if size == 0 and wanted is None:
         in_size = max(in_size, 0)
@@ -226,10 +268,13 @@ def conv_transpose_axis(
     nothing = size == 0 and in_size == 0  # whose convolution is empty, whatever the kernel
     if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
-        fail(argument, value, f"in_size={in_size} cannot give out_size={size} with kernel "
-             f"{kernel}, stride {stride}, dilation {dilation} and padding {(low, high)}",
-             f"sizes that do: {listed(sizes)}" if sizes
-             else f"pad {1 - room - least} less in all")  # fmt: skip
+        fail(
+            argument,
+            value,
+            f"in_size={in_size} cannot give out_size={size} with kernel "
+            f"{kernel}, stride {stride}, dilation {dilation} and padding {(low, high)}",
+            f"sizes that do: {listed(sizes)}" if sizes else f"pad {1 - room - least} less in all",
+        )
     return Axis(in_size, size, kernel, stride, dilation, low, mode)
 
 
@@ -238,13 +283,21 @@ def _named_transpose(
 ) -> tuple[int, int]:
     """(in_size, low) of a transposed convolution whose padding is a name other than VALID."""
     if extra:
-        fail("output_padding", extra, f"padding={name!r} fixes the size without it",
-             "give output_size instead")  # fmt: skip
+        fail(
+            "output_padding",
+            extra,
+            f"padding={name!r} fixes the size without it",
+            "give output_size instead",
+        )
     in_size = stride * size if wanted is None else wanted
     sizes = same_sizes(size, stride)
     if in_size not in sizes:
-        fail("output_size", in_size, f"padding={name!r} with stride {stride} cannot give "
-             f"out_size={size} from it", f"sizes that do: {listed(sizes)}")  # fmt: skip
+        fail(
+            "output_size",
+            in_size,
+            f"padding={name!r} with stride {stride} cannot give out_size={size} from it",
+            f"sizes that do: {listed(sizes)}",
+        )
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with
     # stride * i <= j, and cuts the surplus after the last.
     return in_size, 0 if name == "CAUSAL" else conv_pads(name, in_size, span, stride)[0]

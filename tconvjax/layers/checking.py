@@ -31,8 +31,12 @@ def check_channels(kernel: tuple[int, ...], groups: tuple[str, Any], **channels:
             fail(name, blocks, f"it must divide {side}={count}", "give a divisor of both")
     weights = math.prod(channels.values()) // blocks * math.prod(kernel)
     if weights > MOST_WEIGHTS:
-        fail("kernel_size", kernel, f"with {channels} there are {weights} weights, and "
-             f"{MOST_WEIGHTS} is the limit", "take fewer channels or taps")  # fmt: skip
+        fail(
+            "kernel_size",
+            kernel,
+            f"with {channels} there are {weights} weights, and {MOST_WEIGHTS} is the limit",
+            "take fewer channels or taps",
+        )
 
 
 def at_least_one(name: str, value: Any) -> int:

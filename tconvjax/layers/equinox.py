@@ -41,17 +41,29 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
     padding_mode: str = field(static=True)
 
     def __init__(
-        self, num_spatial_dims: int, in_channels: int, out_channels: int, kernel_size: Ints,
-        stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1,
-        use_bias: bool = True, padding_mode: str = "ZEROS", dtype: Any = None, *, key: jax.Array,
-    ) -> None:  # fmt: skip
+        self,
+        num_spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: Any = None,
+        *,
+        key: jax.Array,
+    ) -> None:
         rank = axis_count("num_spatial_dims", num_spatial_dims)
         steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         self.kernel_size, self.stride, self.dilation = (
             ints(name, frozen(name, value), rank, 1) for name, value in steps.items()
         )
-        check_channels(self.kernel_size, ("groups", groups), in_channels=in_channels,
-                       out_channels=out_channels)  # fmt: skip
+        check_channels(
+            self.kernel_size, ("groups", groups), in_channels=in_channels, out_channels=out_channels
+        )
         self.num_spatial_dims, self.groups = rank, groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.padding = padding.upper() if isinstance(padding, str) else frozen("padding", padding)
@@ -84,13 +96,30 @@ class ConvTranspose(Conv):
     output_padding: tuple[int, ...] = field(static=True)
     kernel_layout: str = field(static=True)
 
-    def __init__(self, num_spatial_dims: int, in_channels: int, out_channels: int,
-                 kernel_size: Ints, stride: Ints = 1, padding: Padding = 0,
-                 output_padding: Ints = 0, *args: Any, original: bool = False,
-                 **given: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        num_spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        *args: Any,
+        original: bool = False,
+        **given: Any,
+    ) -> None:
         original = flag("original", original)
-        super().__init__(num_spatial_dims, in_channels, out_channels, kernel_size, stride, padding,
-                         *args, **given)  # fmt: skip
+        super().__init__(
+            num_spatial_dims,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            *args,
+            **given,
+        )
         extra = frozen("output_padding", output_padding)
         self.output_padding = ints("output_padding", extra, self.num_spatial_dims, 0)
         self.kernel_layout = "equinox" if original else "tconvjax"

@@ -28,19 +28,38 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
     """
 
     def __init__(
-        self, in_features: int, out_features: int, kernel_size: Ints, strides: Ints | None = 1, *,
-        padding: Padding = "SAME", kernel_dilation: Ints | None = 1, feature_group_count: int = 1,
-        use_bias: bool = True, mask: Any = None, dtype: Any = None, param_dtype: Any = jnp.float32,
-        precision: Any = None, kernel_init: Any = nnx.initializers.lecun_normal(),  # noqa: B008
-        bias_init: Any = nnx.initializers.zeros, promote_dtype: Any = promote,
-        preferred_element_type: Any = None, rngs: nnx.Rngs, kernel_metadata: Any = None,
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: Ints,
+        strides: Ints | None = 1,
+        *,
+        padding: Padding = "SAME",
+        kernel_dilation: Ints | None = 1,
+        feature_group_count: int = 1,
+        use_bias: bool = True,
+        mask: Any = None,
+        dtype: Any = None,
+        param_dtype: Any = jnp.float32,
+        precision: Any = None,
+        kernel_init: Any = nnx.initializers.lecun_normal(),  # noqa: B008
+        bias_init: Any = nnx.initializers.zeros,
+        promote_dtype: Any = promote,
+        preferred_element_type: Any = None,
+        rngs: nnx.Rngs,
+        kernel_metadata: Any = None,
         bias_metadata: Any = None,
-    ) -> None:  # fmt: skip
-        checking.check_functions(kernel_init=kernel_init, bias_init=bias_init,
-                                 promote_dtype=promote_dtype)  # fmt: skip
+    ) -> None:
+        checking.check_functions(
+            kernel_init=kernel_init, bias_init=bias_init, promote_dtype=promote_dtype
+        )
         self.kernel_size, groups = checking.taps(kernel_size), feature_group_count
-        checking.check_channels(self.kernel_size, ("feature_group_count", groups),
-                                in_features=in_features, out_features=out_features)  # fmt: skip
+        checking.check_channels(
+            self.kernel_size,
+            ("feature_group_count", groups),
+            in_features=in_features,
+            out_features=out_features,
+        )
         self.in_features, self.out_features, self.padding = in_features, out_features, padding
         self.strides = 1 if strides is None else frozen("strides", strides)
         apart = 1 if kernel_dilation is None else frozen("kernel_dilation", kernel_dilation)
@@ -76,15 +95,25 @@ class ConvTranspose(Conv):
     With ``original=True`` all is read as ``flax.nnx.ConvTranspose`` reads it, the kernel too.
     """
 
-    def __init__(self, *args: Any, output_padding: Ints = 0, transpose_kernel: bool = False,
-                 original: bool = False, **given: Any) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *args: Any,
+        output_padding: Ints = 0,
+        transpose_kernel: bool = False,
+        original: bool = False,
+        **given: Any,
+    ) -> None:
         groups = checking.at_least_one("feature_group_count", given.get("feature_group_count", 1))
         output_padding = frozen("output_padding", output_padding)
         transpose_kernel = flag("transpose_kernel", transpose_kernel)
         original, beyond_flax = flag("original", original), output_padding or groups > 1
         if beyond_flax if original else transpose_kernel:
-            fail("original", original, "transpose_kernel is Flax's, groups and output_padding are "
-                 "not", "give original=True with the first, False with the others")  # fmt: skip
+            fail(
+                "original",
+                original,
+                "transpose_kernel is Flax's, groups and output_padding are not",
+                "give original=True with the first, False with the others",
+            )
         self.output_padding, self.original = output_padding, original
         self.kernel_layout = "flax_transpose_kernel" if transpose_kernel or not original else "flax"
         super().__init__(*args, **given)

@@ -138,21 +138,33 @@ def matrix_of(
     """
     _check_format(format)
     if not callable(fn):
-        fail("fn", fn, "it must be a function from an array to an array", "give a function or a "
-             "layer")  # fmt: skip
+        fail(
+            "fn",
+            fn,
+            "it must be a function from an array to an array",
+            "give a function or a layer",
+        )
     shape, dtype = _whole_shape(shape), _dtype_of(dtype, format)
     result = jax.eval_shape(fn, jax.ShapeDtypeStruct(shape, dtype))
     if not isinstance(result, jax.ShapeDtypeStruct):
-        fail("fn", Words(f"function whose result is {result}"), "its result must be one array",
-             "return one of them")  # fmt: skip
+        fail(
+            "fn",
+            Words(f"function whose result is {result}"),
+            "its result must be one array",
+            "return one of them",
+        )
     _check_sparse("fn", np.dtype(result.dtype), format)
     columns, rows = math.prod(shape), math.prod(result.shape)
     _check_entries((rows, columns), format)
     if columns * (columns + rows) > MOST_READ:
-        fail("shape", shape, f"reading {columns} columns of {rows} rows takes "
-             f"{columns * (columns + rows)} elements, and {MOST_READ} is the limit",
-             "take a smaller shape; for a convolution conv_matrix, which reads none; or use fn and "
-             "jax.linear_transpose(fn, x) themselves")  # fmt: skip
+        fail(
+            "shape",
+            shape,
+            f"reading {columns} columns of {rows} rows takes "
+            f"{columns * (columns + rows)} elements, and {MOST_READ} is the limit",
+            "take a smaller shape; for a convolution conv_matrix, which reads none; or use fn and "
+            "jax.linear_transpose(fn, x) themselves",
+        )
     count = max(1, min(columns, CHUNK // max(columns, rows, 1)))
 
     @jax.jit
@@ -177,9 +189,11 @@ def _bcoo(argument: str, matrix: scipy.sparse.csr_array, dtype: np.dtype[Any]) -
     numbers = found.data.astype(dtype, copy=False)
     indices = np.stack([found.row, found.col], axis=1)
     return sparse.BCOO(
-        (_kept(argument, numbers), _kept(argument, indices)), shape=matrix.shape,
-        indices_sorted=True, unique_indices=True,
-    )  # fmt: skip
+        (_kept(argument, numbers), _kept(argument, indices)),
+        shape=matrix.shape,
+        indices_sorted=True,
+        unique_indices=True,
+    )
 
 
 def _kept(argument: str, values: NDArray[Any]) -> jax.Array:
@@ -187,10 +201,14 @@ def _kept(argument: str, values: NDArray[Any]) -> jax.Array:
     with np.errstate(all="ignore"):
         narrow = values.astype(jax.dtypes.canonicalize_dtype(values.dtype))
     if not np.array_equal(narrow, values, equal_nan=values.dtype.kind in "fc"):
-        fail(argument, Words(f"array of {values.dtype}"), "64-bit numbers are switched off in JAX, "
-             f"and {narrow.dtype} cannot hold its values", "switch them on "
-             "with jax.config.update('jax_enable_x64', True), convert them, or take "
-             "format='csr'")  # fmt: skip
+        fail(
+            argument,
+            Words(f"array of {values.dtype}"),
+            f"64-bit numbers are switched off in JAX, and {narrow.dtype} cannot hold its values",
+            "switch them on "
+            "with jax.config.update('jax_enable_x64', True), convert them, or take "
+            "format='csr'",
+        )
     return jnp.asarray(narrow)
 
 
@@ -200,23 +218,42 @@ def _kept(argument: str, values: NDArray[Any]) -> jax.Array:
 def _kernel_values(geometry: Geometry, kernel: Any, format: Format) -> NDArray[Any]:
     """The kernel as an array of numbers that can be held."""
     if np.ma.is_masked(kernel):
-        fail("kernel", Words("masked array"), "a matrix has no missing entries",
-             "fill them in, as in kernel.filled(0)")  # fmt: skip
+        fail(
+            "kernel",
+            Words("masked array"),
+            "a matrix has no missing entries",
+            "fill them in, as in kernel.filled(0)",
+        )
     try:
         values = np.asarray(kernel)
     except ValueError:
-        fail("kernel", Words("nested lists of several lengths"),
-             f"the geometry's kernel has shape {geometry.kernel_shape}",
-             "give an array")  # fmt: skip
+        fail(
+            "kernel",
+            Words("nested lists of several lengths"),
+            f"the geometry's kernel has shape {geometry.kernel_shape}",
+            "give an array",
+        )
     except TypeError:  # JAX's keys of random numbers
-        fail("kernel", Words(type(kernel).__name__), "a matrix holds numbers",
-             "give an array of them")  # fmt: skip
+        fail(
+            "kernel",
+            Words(type(kernel).__name__),
+            "a matrix holds numbers",
+            "give an array of them",
+        )
     if values.shape != geometry.kernel_shape:
-        fail("kernel", Words(f"array of shape {values.shape}"),
-             f"the geometry's kernel has shape {geometry.kernel_shape}", "reshape it")  # fmt: skip
+        fail(
+            "kernel",
+            Words(f"array of shape {values.shape}"),
+            f"the geometry's kernel has shape {geometry.kernel_shape}",
+            "reshape it",
+        )
     if values.dtype.kind not in "iufc":
-        fail("kernel", Words(f"array of {values.dtype}"), "matrices hold NumPy's own integers, "
-             "floats and complex numbers only", "convert it, say to float32")  # fmt: skip
+        fail(
+            "kernel",
+            Words(f"array of {values.dtype}"),
+            "matrices hold NumPy's own integers, floats and complex numbers only",
+            "convert it, say to float32",
+        )
     _check_sparse("kernel", values.dtype, format)
     return values
 
@@ -225,11 +262,19 @@ def _check_sparse(argument: str, dtype: np.dtype[Any], format: Format) -> None:
     """Refuse what the sparse matrices of a library cannot hold."""
     narrow = dtype == np.float16 and format == "bcoo" and argument == "kernel"
     if format != "dense" and not narrow and (dtype.kind not in "biufc" or dtype == np.float16):
-        fail(argument, Words(f"array of {dtype}"), f"SciPy has no sparse matrices of {dtype}",
-             "convert it, say to float32, or take format='dense'")  # fmt: skip
+        fail(
+            argument,
+            Words(f"array of {dtype}"),
+            f"SciPy has no sparse matrices of {dtype}",
+            "convert it, say to float32, or take format='dense'",
+        )
     if format == "bcoo" and dtype.itemsize > (16 if dtype.kind == "c" else 8):
-        fail(argument, Words(f"array of {dtype}"), "JAX has no such numbers",
-             "convert it, say to float64, or take format='csr'")  # fmt: skip
+        fail(
+            argument,
+            Words(f"array of {dtype}"),
+            "JAX has no such numbers",
+            "convert it, say to float64, or take format='csr'",
+        )
 
 
 def _check_format(format: Any) -> None:
@@ -240,12 +285,20 @@ def _check_format(format: Any) -> None:
 def _check_entries(shape: tuple[int, int], format: Format) -> None:
     entries = math.prod(shape)
     if format == "dense" and entries > MOST_ENTRIES:
-        fail("format", "dense", f"a matrix of shape {shape} has {entries} entries, and "
-             f"{MOST_ENTRIES} is the limit", "take format='csr'")  # fmt: skip
+        fail(
+            "format",
+            "dense",
+            f"a matrix of shape {shape} has {entries} entries, and {MOST_ENTRIES} is the limit",
+            "take format='csr'",
+        )
     if shape[0] > MOST_ENTRIES:
-        fail("geometry", Words(f"matrix of shape {shape}"), "even a sparse matrix keeps a number "
-             f"for each row, and {MOST_ENTRIES} rows are the limit", "apply conv and "
-             "conv_transpose themselves, which need no matrix")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"matrix of shape {shape}"),
+            "even a sparse matrix keeps a number "
+            f"for each row, and {MOST_ENTRIES} rows are the limit",
+            "apply conv and conv_transpose themselves, which need no matrix",
+        )
 
 
 def _whole_shape(shape: Any) -> tuple[int, ...]:
@@ -267,10 +320,17 @@ def _dtype_of(dtype: Any, format: Format) -> np.dtype[Any]:
     except Exception:  # noqa: BLE001 - NumPy refuses by several
         fail("dtype", dtype, "it must be a dtype of JAX's", "give jnp.float32, say")
     if not jnp.issubdtype(found, jnp.number) or found.name not in DTYPES:
-        fail("dtype", str(wanted), "a linear function takes numbers of 8 to 64 bits, floats of 16 "
-             "or more", "give jnp.float32, say")  # fmt: skip
+        fail(
+            "dtype",
+            str(wanted),
+            "a linear function takes numbers of 8 to 64 bits, floats of 16 or more",
+            "give jnp.float32, say",
+        )
     if found != wanted and dtype not in (int, float, complex):
-        fail("dtype", str(wanted), "64-bit numbers are switched off in JAX",
-             "switch them on with jax.config.update('jax_enable_x64', True), or give "
-             f"{found}")  # fmt: skip
+        fail(
+            "dtype",
+            str(wanted),
+            "64-bit numbers are switched off in JAX",
+            f"switch them on with jax.config.update('jax_enable_x64', True), or give {found}",
+        )
     return np.dtype(found)

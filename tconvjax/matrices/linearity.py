@@ -53,15 +53,22 @@ def check_linear(
         given += [(a * x + b * y).astype(dtype), x, y]
     zero, *found = np.asarray(jax.jit(jax.vmap(fn))(jnp.asarray(np.stack(given))))
     if np.any(zero != 0):
-        fail("fn", Words("function that takes zero to something else"), "it must be linear",
-             "leave out its bias, as in lambda x: fn(x) - fn(0 * x)")  # fmt: skip
+        fail(
+            "fn",
+            Words("function that takes zero to something else"),
+            "it must be linear",
+            "leave out its bias, as in lambda x: fn(x) - fn(0 * x)",
+        )
     exact = dtype.kind in "iu" and zero.dtype.kind in "iu"
     allowed = 0.0 if exact else _rounding(fn, shape, dtype, zero.dtype)
     for n, trial in enumerate(trials):
         if not _agree(trial, found[3 * n : 3 * n + 3], exact, allowed):
-            fail("fn", Words("function with fn(a x + b y) unlike a fn(x) + b fn(y)"),
-                 "it must be linear", "take the matrix of its derivative, as in "
-                 "lambda t: jax.jvp(fn, (x,), (t,))[1]")  # fmt: skip
+            fail(
+                "fn",
+                Words("function with fn(a x + b y) unlike a fn(x) + b fn(y)"),
+                "it must be linear",
+                "take the matrix of its derivative, as in lambda t: jax.jvp(fn, (x,), (t,))[1]",
+            )
 
 
 def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[_Trial]:
@@ -103,8 +110,9 @@ def _agree(trial: _Trial, found: Sequence[NDArray[Any]], exact: bool, allowed: f
     if not (np.isfinite(of_x).all() and np.isfinite(of_y).all()):
         return False
     other = trial.a * of_x + trial.b * of_y
-    largest = max(float(np.abs(part).max(initial=0)) for part in
-                  (other, trial.a * of_x, trial.b * of_y))  # fmt: skip
+    largest = max(
+        float(np.abs(part).max(initial=0)) for part in (other, trial.a * of_x, trial.b * of_y)
+    )
     if limits is not None and largest > float(limits.max) / 4:
         return True  # an overflow tells nothing
     least = 0.0 if limits is None else 8 * float(limits.tiny)
@@ -117,9 +125,11 @@ def _wide(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rounding(
-    fn: Callable[[jax.Array], jax.Array], shape: tuple[int, ...], dtype: np.dtype[Any],
+    fn: Callable[[jax.Array], jax.Array],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
     result: np.dtype[Any],
-) -> float:  # fmt: skip
+) -> float:
     """How far the two may be apart, as a share of the largest element."""
     program = str(jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype)))
     floats = [kind for kind in (dtype, result) if jnp.issubdtype(kind, jnp.inexact)]

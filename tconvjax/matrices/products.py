@@ -46,9 +46,12 @@ def places(geometry: Geometry) -> tuple[Indices, Indices, Indices]:
     pairs = geometry.out_channels * in_block
     products = pairs and math.prod((pairs, *(_count(axis) for axis in geometry.axes)))
     if products > MOST_PRODUCTS:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"its matrix has {products} entries, and {MOST_PRODUCTS} is the limit",
-             "apply conv and conv_transpose themselves, which need no matrix")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            f"its matrix has {products} entries, and {MOST_PRODUCTS} is the limit",
+            "apply conv and conv_transpose themselves, which need no matrix",
+        )
     if not products:
         return tuple(np.zeros(0, np.int64) for _ in range(3))  # type: ignore[return-value]
     axes = [_axis_links(axis) for axis in geometry.axes]
@@ -104,8 +107,11 @@ def _count(axis: Axis) -> int:
     shorter, longer = sorted((axis.out_size, axis.kernel_size))
     if axis.bordered or shorter > MOST_PRODUCTS:
         return shorter * longer
-    steps = (axis.dilation, axis.stride) if shorter == axis.kernel_size else (
-        axis.stride, axis.dilation)  # fmt: skip
+    steps = (
+        (axis.dilation, axis.stride)
+        if shorter == axis.kernel_size
+        else (axis.stride, axis.dilation)
+    )
     return int(_range(np.arange(shorter), longer, *steps, axis)[1].sum())
 
 
@@ -126,16 +132,25 @@ def _sources(axis: Axis, places: Indices) -> Indices:
 def check_geometry(geometry: Any) -> None:
     """Refuse what is no Geometry."""
     if not isinstance(geometry, Geometry):
-        fail("geometry", Words(type(geometry).__name__), "it must be a Geometry",
-             "make one with Geometry.of_conv or Geometry.of_conv_transpose")  # fmt: skip
+        fail(
+            "geometry",
+            Words(type(geometry).__name__),
+            "it must be a Geometry",
+            "make one with Geometry.of_conv or Geometry.of_conv_transpose",
+        )
 
 
 def _check_range(geometry: Geometry) -> None:
     """Refuse places that 64 bits do not hold."""
-    ends = [axis.stride * axis.out_size + axis.dilation * axis.kernel_size + abs(axis.low)
-            for axis in geometry.axes]  # fmt: skip
+    ends = [
+        axis.stride * axis.out_size + axis.dilation * axis.kernel_size + abs(axis.low)
+        for axis in geometry.axes
+    ]
     arrays = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
     if max(*ends, *map(math.prod, arrays)) >= MOST_PLACE:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             "the places of its elements have no room in 64 bits",
-             "take a smaller one")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            "the places of its elements have no room in 64 bits",
+            "take a smaller one",
+        )

@@ -59,8 +59,12 @@ def xml(root: ET.Element) -> str:
 
 def no_document(document: Any) -> NoReturn:
     """Refuse what no printer knows."""
-    fail("document", Words(type(document).__name__), "it must be a document of "
-         "tconvjax.rendering", "make one with conv_table, matrix_table or array_table")  # fmt: skip
+    fail(
+        "document",
+        Words(type(document).__name__),
+        "it must be a document of tconvjax.rendering",
+        "make one with conv_table, matrix_table or array_table",
+    )
 
 
 def check_count(argument: str, value: Any, least: int) -> None:
@@ -72,8 +76,12 @@ def check_count(argument: str, value: Any, least: int) -> None:
 def check_flag(argument: str, value: Any) -> None:
     """Refuse what is neither true nor false."""
     if not isinstance(value, bool | np.bool_):
-        fail(argument, Words(f"{type(value).__name__} object"), "it must be True or False",
-             "give one of them")  # fmt: skip
+        fail(
+            argument,
+            Words(f"{type(value).__name__} object"),
+            "it must be True or False",
+            "give one of them",
+        )
 
 
 def checked_text(argument: str, value: Any) -> str:
@@ -86,16 +94,23 @@ def checked_text(argument: str, value: Any) -> str:
 def check_cells(rows: int, columns: int) -> None:
     """Refuse a table that nobody reads."""
     if rows * columns > MOST_CELLS:
-        fail("most", Words(f"{rows} rows and {columns} columns"), f"a table has at most "
-             f"{MOST_CELLS} cells", "give a smaller one, or take to_csv or "
-             "tconvjax.matrices")  # fmt: skip
+        fail(
+            "most",
+            Words(f"{rows} rows and {columns} columns"),
+            f"a table has at most {MOST_CELLS} cells",
+            "give a smaller one, or take to_csv or tconvjax.matrices",
+        )
 
 
 def check_frames(frames: Any, seconds: Any) -> None:
     """Refuse what cannot be shown one after another."""
     if not isinstance(frames, list | tuple) or not frames:
-        fail("frames", Words(type(frames).__name__), "they must be one document or more",
-             "give a list of documents")  # fmt: skip
+        fail(
+            "frames",
+            Words(type(frames).__name__),
+            "they must be one document or more",
+            "give a list of documents",
+        )
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not number or not math.isfinite(seconds) or seconds <= 0:
         fail("seconds", seconds, "it must be a number above 0", "give one such as 1.2")
@@ -108,13 +123,21 @@ def sides(matrix: Any) -> tuple[int, int]:
     """Rows and columns of anything that has them in numbers."""
     shape = getattr(matrix, "shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2:
-        fail("matrix", Words(type(matrix).__name__), "it must have a shape of two sizes",
-             "give a matrix of SymPy's, or an array of two axes")  # fmt: skip
+        fail(
+            "matrix",
+            Words(type(matrix).__name__),
+            "it must have a shape of two sizes",
+            "give a matrix of SymPy's, or an array of two axes",
+        )
     try:
         rows, columns = (int(side) for side in shape)
     except (TypeError, ValueError):
-        fail("matrix", Words(f"matrix of shape {shape}"), "its sizes must be numbers",
-             "put numbers in their places with .subs")  # fmt: skip
+        fail(
+            "matrix",
+            Words(f"matrix of shape {shape}"),
+            "its sizes must be numbers",
+            "put numbers in their places with .subs",
+        )
     return rows, columns
 
 
@@ -129,7 +152,11 @@ def readable(matrix: Any) -> Any:
     if rows * columns <= MOST_HELD:
         return np.asarray(dense())
     if not hasattr(matrix, "tocsr"):
-        fail("matrix", Words(f"{type(matrix).__name__} of {rows} x {columns}"),
-             f"more than {MOST_HELD} entries are read from SymPy's and SciPy's matrices and "
-             "NumPy's arrays only", "convert it")  # fmt: skip
+        fail(
+            "matrix",
+            Words(f"{type(matrix).__name__} of {rows} x {columns}"),
+            f"more than {MOST_HELD} entries are read from SymPy's and SciPy's matrices and "
+            "NumPy's arrays only",
+            "convert it",
+        )
     return matrix.tocsr()

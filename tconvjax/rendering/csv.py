@@ -81,8 +81,12 @@ def _lines(matrix: Any, rows: int, columns: int) -> Callable[[int], list[str]]:
 
 
 def _refuse(rows: int, columns: int, limit: str) -> None:
-    fail("matrix", Words(f"{rows} x {columns}"), f"{limit} are the limit",
-         "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz")  # fmt: skip
+    fail(
+        "matrix",
+        Words(f"{rows} x {columns}"),
+        f"{limit} are the limit",
+        "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz",
+    )
 
 
 def _sparse_row(entries: dict[int, Any], columns: int, known: dict[Any, str]) -> list[str]:
@@ -146,8 +150,12 @@ class _Printer(StrPrinter):  # type: ignore[misc]  # SymPy has no types
 
 def _whole(number: int) -> str:
     if abs(number) >= 10**MOST_DIGITS:
-        fail("matrix", Words("whole number with too many digits"), f"{MOST_DIGITS} digits are the "
-             "limit", "make it a float")  # fmt: skip
+        fail(
+            "matrix",
+            Words("whole number with too many digits"),
+            f"{MOST_DIGITS} digits are the limit",
+            "make it a float",
+        )
     return str(number)
 
 

@@ -40,8 +40,12 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
     """
     check_flag("words", words)
     if not isinstance(derivation, Derivation):
-        fail("derivation", Told(type(derivation).__name__), "it must be a Derivation",
-             "make one with symbolic.derivation")  # fmt: skip
+        fail(
+            "derivation",
+            Told(type(derivation).__name__),
+            "it must be a Derivation",
+            "make one with symbolic.derivation",
+        )
     taps = list(kernel_symbols(derivation.geometry).values())
     parts: list[Document] = []
     for step in derivation.steps:

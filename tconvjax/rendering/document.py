@@ -112,9 +112,12 @@ class Table:
         _check_text("alt", self.alt)
         for row in self.cells:
             if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
-                fail("cells", Told(f"row of {len(row)}"), "each row of a table has as "
-                     f"many Cells as the first, {len(self.cells[0])}",
-                     "give a Cell for each place")  # fmt: skip
+                fail(
+                    "cells",
+                    Told(f"row of {len(row)}"),
+                    f"each row of a table has as many Cells as the first, {len(self.cells[0])}",
+                    "give a Cell for each place",
+                )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,8 +148,12 @@ class Sparsity:
         rows, columns = self.shape
         for place in self.places:
             if not (0 <= place[0] < rows and 0 <= place[1] < columns):
-                fail("places", place, f"the matrix has {rows} rows and {columns} columns",
-                     "count them from 0")  # fmt: skip
+                fail(
+                    "places",
+                    place,
+                    f"the matrix has {rows} rows and {columns} columns",
+                    "count them from 0",
+                )
 
 
 @dataclass(frozen=True)
@@ -181,8 +188,12 @@ class Linked:
     def __post_init__(self) -> None:
         """Refuse links to cells that are not there."""
         if len(self.tables) < 2:
-            fail("tables", Told(f"{len(self.tables)} tables"), "links tie the first to the last",
-                 "give two or more")  # fmt: skip
+            fail(
+                "tables",
+                Told(f"{len(self.tables)} tables"),
+                "links tie the first to the last",
+                "give two or more",
+            )
         for link in self.links:
             for end in (link.start, link.end):
                 self._check_end(end)
@@ -193,8 +204,12 @@ class Linked:
             rows, columns = self.tables[table].shape
             if 0 <= row < rows and 0 <= column < columns:
                 return
-        fail("links", end, "a link ends at (table, row, column) of the first or the last table",
-             "count from 0")  # fmt: skip
+        fail(
+            "links",
+            end,
+            "a link ends at (table, row, column) of the first or the last table",
+            "count from 0",
+        )
 
 
 @dataclass(frozen=True)
@@ -222,8 +237,12 @@ def _check_text(argument: str, value: Any) -> None:
 def stack(parts: Sequence[Document]) -> Stack:
     """Parts one below the other, stacks among them taken apart."""
     if not isinstance(parts, Sequence) or isinstance(parts, str):
-        fail("parts", Told(f"{type(parts).__name__} object"), "it must be a sequence of documents",
-             "give a list of them")  # fmt: skip
+        fail(
+            "parts",
+            Told(f"{type(parts).__name__} object"),
+            "it must be a sequence of documents",
+            "give a list of them",
+        )
     flat: list[Document] = []
     for part in parts:
         flat += part.parts if isinstance(part, Stack) else [part]

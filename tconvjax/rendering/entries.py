@@ -82,8 +82,9 @@ def met(geometry: Geometry, output: tuple[int, ...], source: tuple[int, ...]) ->
     group, within = divmod(source[0], geometry.kernel_shape[1])
     if output[0] // (geometry.out_channels // geometry.groups) != group:
         return Met(0, ())
-    along = [_along(axis, i, j) for axis, i, j in
-             zip(geometry.axes, output[1:], source[1:], strict=True)]  # fmt: skip
+    along = [
+        _along(axis, i, j) for axis, i, j in zip(geometry.axes, output[1:], source[1:], strict=True)
+    ]
     count = math.prod(one.size for one in along)
     # The first of a product are made of the first of each axis; what is left out comes later.
     shown = count if count <= MOST_TERMS else FIRST_TERMS

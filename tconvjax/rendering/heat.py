@@ -57,14 +57,26 @@ def _numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     try:
         numbers = np.asarray(values, np.float64)
     except (TypeError, ValueError):
-        fail("values", Words(type(values).__name__), "a shade wants real numbers",
-             "give an array of numbers, or take array_table")  # fmt: skip
+        fail(
+            "values",
+            Words(type(values).__name__),
+            "a shade wants real numbers",
+            "give an array of numbers, or take array_table",
+        )
     if numbers.ndim not in (1, 2):
-        fail("values", Words(f"array of shape {numbers.shape}"), "it must have one or two axes",
-             "take one slice of it")  # fmt: skip
+        fail(
+            "values",
+            Words(f"array of shape {numbers.shape}"),
+            "it must have one or two axes",
+            "take one slice of it",
+        )
     if not np.isfinite(numbers).all():
-        fail("values", Words("an array with inf or nan"), "a shade wants finite numbers",
-             "give them without")  # fmt: skip
+        fail(
+            "values",
+            Words("an array with inf or nan"),
+            "a shade wants finite numbers",
+            "give them without",
+        )
     return numbers
 
 

@@ -164,10 +164,16 @@ def _table(table: Table) -> ET.Element:
 
 def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
     element = ET.Element("td")
-    kinds = [name for name, wanted in (
-        ("cut-top", row in table.row_cuts), ("cut-left", column in table.column_cuts),
-        ("faint", cell.faint), ("zero", not isinstance(cell.entry, str) and cell.entry == 0),
-    ) if wanted]  # fmt: skip
+    kinds = [
+        name
+        for name, wanted in (
+            ("cut-top", row in table.row_cuts),
+            ("cut-left", column in table.column_cuts),
+            ("faint", cell.faint),
+            ("zero", not isinstance(cell.entry, str) and cell.entry == 0),
+        )
+        if wanted
+    ]
     if kinds:
         element.set("class", " ".join(kinds))
     if cell.title:

@@ -31,10 +31,25 @@ from tconvjax.rendering.tables import matrix_table
 
 MOST_ENTRIES = 4096
 _DOTS = {DOTS_ACROSS: r"\cdots", DOTS_DOWN: r"\vdots", DOTS_DIAGONAL: r"\ddots"}
-_SIGNS = {"→": r"\to", "≠": r"\neq", "·": r"\cdot", "×": r"\times",
-          "∂y/∂x": r"\partial y/\partial x"}  # fmt: skip
-_ESCAPED = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&",
-            "#": r"\#", "%": r"\%", "_": r"\_", "^": r"\^{}", "~": r"\~{}"}  # fmt: skip
+_SIGNS = {
+    "→": r"\to",
+    "≠": r"\neq",
+    "·": r"\cdot",
+    "×": r"\times",
+    "∂y/∂x": r"\partial y/\partial x",
+}
+_ESCAPED = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\^{}",
+    "~": r"\~{}",
+}
 
 
 def to_latex(document: Document, *, colours: bool = True) -> str:
@@ -95,8 +110,10 @@ def matrix_latex(matrix: Any) -> str:
     rows, columns = sides(matrix)
     check_entries(rows, columns)
     held = readable(matrix)
-    body = r"\\".join(" & ".join(expression_latex(held[row, column]) for column in range(columns))
-                       for row in range(rows))  # fmt: skip
+    body = r"\\".join(
+        " & ".join(expression_latex(held[row, column]) for column in range(columns))
+        for row in range(rows)
+    )
     return rf"\left[\begin{{matrix}}{body}\end{{matrix}}\right]"
 
 
@@ -183,9 +200,12 @@ def _cell(cell: Cell, table: Table, colours: bool) -> str:
 def check_entries(rows: int, columns: int) -> None:
     """Refuse what no page shows."""
     if rows * columns > MOST_ENTRIES:
-        fail("matrix", Told(f"{rows} x {columns}"), f"LaTeX of more than {MOST_ENTRIES} "
-             "entries shows nothing", "take a smaller input, or conv_table, which is "
-             "abbreviated")  # fmt: skip
+        fail(
+            "matrix",
+            Told(f"{rows} x {columns}"),
+            f"LaTeX of more than {MOST_ENTRIES} entries shows nothing",
+            "take a smaller input, or conv_table, which is abbreviated",
+        )
 
 
 def _escaped(text: str) -> str:

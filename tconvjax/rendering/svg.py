@@ -81,11 +81,16 @@ def to_svg(document: Document, *, alt: str = "") -> str:
     drawn = _draw(document)
     shapes = sum(1 for shape in drawn.shapes for _ in shape.iter())
     if shapes > MOST_SHAPES:
-        fail("document", Told(f"{shapes} shapes"), f"a picture has {MOST_SHAPES} at most",
-             "show less of it: a smaller input, or an abbreviated table")  # fmt: skip
+        fail(
+            "document",
+            Told(f"{shapes} shapes"),
+            f"a picture has {MOST_SHAPES} at most",
+            "show less of it: a smaller input, or an abbreviated table",
+        )
     _check_pixels("document", drawn.width, drawn.height)
-    return _picture(drawn.width, drawn.height, drawn.shapes,
-                    checked_text("alt", alt) or spoken(document))  # fmt: skip
+    return _picture(
+        drawn.width, drawn.height, drawn.shapes, checked_text("alt", alt) or spoken(document)
+    )
 
 
 def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str = "") -> str:
@@ -112,8 +117,12 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
     drawn = [_draw(frame) for frame in frames]
     count, total, share = len(drawn), len(drawn) * seconds, 100 / len(drawn)
     if sum(1 for one in drawn for shape in one.shapes for _ in shape.iter()) > MOST_SHAPES:
-        fail("frames", Told(f"{count} frames"), f"a picture has {MOST_SHAPES} shapes at most",
-             "show a smaller input")  # fmt: skip
+        fail(
+            "frames",
+            Told(f"{count} frames"),
+            f"a picture has {MOST_SHAPES} shapes at most",
+            "show a smaller input",
+        )
     name = f"tconv-{count}"  # of which a page with several pictures has one for each count
     style = (
         f"@keyframes {name}{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
@@ -133,9 +142,12 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
 
 def _check_pixels(argument: str, width: int, height: int) -> None:
     if width > MOST_WIDE or height > MOST_HIGH:
-        fail(argument, Told(f"{width} x {height} pixels"), f"a picture has {MOST_WIDE} x "
-             f"{MOST_HIGH} at most", "show less of it, or take to_text, which shortens "
-             "it")  # fmt: skip
+        fail(
+            argument,
+            Told(f"{width} x {height} pixels"),
+            f"a picture has {MOST_WIDE} x {MOST_HIGH} at most",
+            "show less of it, or take to_text, which shortens it",
+        )
 
 
 def spoken(document: Any) -> str:
@@ -155,11 +167,18 @@ def _picture(
     width: int, height: int, shapes: Sequence[ET.Element], alt: str, style: str = ""
 ) -> str:
     width, height = width + 2 * EDGE, height + 2 * EDGE
-    svg = ET.Element("svg", {
-        "xmlns": "http://www.w3.org/2000/svg", "viewBox": f"{-EDGE} {-EDGE} {width} {height}",
-        "width": str(width), "height": str(height), "role": "img", "class": "tconv",
-        "style": "max-width:100%;height:auto",
-    })  # fmt: skip
+    svg = ET.Element(
+        "svg",
+        {
+            "xmlns": "http://www.w3.org/2000/svg",
+            "viewBox": f"{-EDGE} {-EDGE} {width} {height}",
+            "width": str(width),
+            "height": str(height),
+            "role": "img",
+            "class": "tconv",
+            "style": "max-width:100%;height:auto",
+        },
+    )
     if alt:
         svg.set("aria-label", alt)
         ET.SubElement(svg, "title").text = alt
@@ -222,8 +241,9 @@ def _down(parts: Sequence[_Drawn]) -> _Drawn:
     for part in parts:
         shapes.append(_moved(part, 0, y))
         y += part.height + GAP // 2
-    return _Drawn(max((part.width for part in parts), default=0), max(y - GAP // 2, 0),
-                  tuple(shapes))  # fmt: skip
+    return _Drawn(
+        max((part.width for part in parts), default=0), max(y - GAP // 2, 0), tuple(shapes)
+    )
 
 
 def _moved(part: _Drawn, x: int, y: int) -> ET.Element:
@@ -258,10 +278,15 @@ class _Frame:
 def _frame(table: Table) -> _Frame:
     room = (MOST_WIDE // max(table.shape[1], 1) - 10) // LETTER
     letters = max(min(room, MOST_LETTERS), 1)
-    longest = max((len(short(cell.entry, letters)) for row in table.cells for cell in row),
-                  default=1)  # fmt: skip
-    return _Frame(max(HEIGHT, LETTER * longest + 10), 6 if table.brackets else 0,
-                  20 if table.name else 0, letters)  # fmt: skip
+    longest = max(
+        (len(short(cell.entry, letters)) for row in table.cells for cell in row), default=1
+    )
+    return _Frame(
+        max(HEIGHT, LETTER * longest + 10),
+        6 if table.brackets else 0,
+        20 if table.name else 0,
+        letters,
+    )
 
 
 def _table(table: Table) -> _Drawn:
@@ -353,8 +378,10 @@ def _linked(picture: Linked) -> _Drawn:
     height = max(first.height, last.height)
     right = first.width + apart
     corners = [(0, top + (height - first.height) // 2), (right, top + (height - last.height) // 2)]
-    ends = {0: (_frame(picture.tables[0]), corners[0]),
-            len(drawn) - 1: (_frame(picture.tables[-1]), corners[1])}  # fmt: skip
+    ends = {
+        0: (_frame(picture.tables[0]), corners[0]),
+        len(drawn) - 1: (_frame(picture.tables[-1]), corners[1]),
+    }
     taps = max(table.taps for table in picture.tables)
     shapes = [shape for link in picture.links for shape in _curve(link, ends, taps)]
     shapes += [_moved(first, *corners[0]), _moved(last, *corners[1])]

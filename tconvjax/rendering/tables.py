@@ -101,8 +101,15 @@ def conv_table(
     if transpose:
         cells, cuts = tuple(zip(*cells, strict=True)), cuts[::-1]
         what = f"C.T, the {counts[1]} x {counts[0]} matrix of the transposed convolution"
-    return Table(cells, "C.T" if transpose else "C", cuts[0], cuts[1], True, taps.count,
-                 f"{what} of {_by(geometry.in_size)} to {_by(geometry.out_size)}")  # fmt: skip
+    return Table(
+        cells,
+        "C.T" if transpose else "C",
+        cuts[0],
+        cuts[1],
+        True,
+        taps.count,
+        f"{what} of {_by(geometry.in_size)} to {_by(geometry.out_size)}",
+    )
 
 
 def matrix_table(
@@ -134,8 +141,12 @@ def matrix_table(
     matrix = readable(matrix)
     rows, columns = (kept(count, most) for count in counts)
     if isinstance(taps, str) or not isinstance(taps, Sequence):
-        fail("taps", Words(f"{type(taps).__name__} object"), "it must be a sequence of expressions",
-             "give a tuple of them")  # fmt: skip
+        fail(
+            "taps",
+            Words(f"{type(taps).__name__} object"),
+            "it must be a sequence of expressions",
+            "give a tuple of them",
+        )
     try:
         colours = {tap: n for n, tap in enumerate(taps)}
     except TypeError:
@@ -173,14 +184,22 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
     check_flag("transpose", transpose)
     products = _most_products(geometry)
     if products > MOST_DOTS:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"its matrix has up to {products} entries that are not zero, and a picture shows "
-             f"{MOST_DOTS}", "take a smaller input, or conv_table, which is short")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            f"its matrix has up to {products} entries that are not zero, and a picture shows "
+            f"{MOST_DOTS}",
+            "take a smaller input, or conv_table, which is short",
+        )
     kernel = Kernel(geometry)
     found = sorted(
-        {(_place(output, geometry.out_shape), _place(source, geometry.in_shape)): kernel.colour(tap)
-         for output, source, tap in links(geometry)}.items()
-    )  # fmt: skip
+        {
+            (_place(output, geometry.out_shape), _place(source, geometry.in_shape)): kernel.colour(
+                tap
+            )
+            for output, source, tap in links(geometry)
+        }.items()
+    )
     places = tuple((c, r, n) if transpose else (r, c, n) for (r, c), n in found)
     rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     name, shape = ("C.T", (columns, rows)) if transpose else ("C", (rows, columns))
@@ -189,9 +208,14 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
 
 
 def array_table(
-    values: Any, *, name: str = "", shown: Mapping[tuple[int, ...], int] | None = None,
-    taps: int = 0, faint: frozenset[tuple[int, int]] = frozenset(), most: int = MOST_SHOWN,
-) -> Table:  # fmt: skip
+    values: Any,
+    *,
+    name: str = "",
+    shown: Mapping[tuple[int, ...], int] | None = None,
+    taps: int = 0,
+    faint: frozenset[tuple[int, int]] = frozenset(),
+    most: int = MOST_SHOWN,
+) -> Table:
     """An array of one or two axes as squares.
 
     Args:
@@ -216,11 +240,19 @@ def array_table(
     check_count("most", most, 3)
     checked_text("name", name)
     if not isinstance(shown, Mapping | None):
-        fail("shown", Words(f"{type(shown).__name__} object"), "it must tell a colour by an index",
-             "give a dict such as {(0, 1): 0}")  # fmt: skip
+        fail(
+            "shown",
+            Words(f"{type(shown).__name__} object"),
+            "it must tell a colour by an index",
+            "give a dict such as {(0, 1): 0}",
+        )
     if not isinstance(faint, frozenset | set):
-        fail("faint", Words(f"{type(faint).__name__} object"), "it must be a set of places",
-             "give one such as frozenset({(0, 1)})")  # fmt: skip
+        fail(
+            "faint",
+            Words(f"{type(faint).__name__} object"),
+            "it must be a set of places",
+            "give one such as frozenset({(0, 1)})",
+        )
     grid, count, width, one = _grid(values)
     check_cells(min(count, most), min(width, most))
     rows, columns = kept(count, most), kept(width, most)
@@ -259,34 +291,47 @@ def links_picture(geometry: Geometry) -> Linked:
     """
     checked(geometry)
     if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             "links are drawn between arrays of one channel and of one or two axes",
-             "draw one channel alone, or take conv_table")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            "links are drawn between arrays of one channel and of one or two axes",
+            "draw one channel alone, or take conv_table",
+        )
     # Counting them all takes time for each that there may be.
     many = _most_products(geometry) > MOST_LINKED**2
     found = [] if many else list(itertools.islice(links(geometry), MOST_LINKS + 1))
     if many or len(found) > MOST_LINKS:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"it has more than {MOST_LINKS} products, which make no picture",
-             "take a smaller input")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            f"it has more than {MOST_LINKS} products, which make no picture",
+            "take a smaller input",
+        )
     sizes = (geometry.in_size, geometry.out_size, geometry.kernel_size)
     if max(map(math.prod, sizes)) > MOST_LINKED:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"an array in the picture has up to {MOST_LINKED} elements",
-             "take a smaller input")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            f"an array in the picture has up to {MOST_LINKED} elements",
+            "take a smaller input",
+        )
     kernel = kernel_symbols(geometry)
     colours = {index[2:]: n for n, index in enumerate(kernel)}
     names = {index[2:]: name for index, name in kernel.items()}
     middle = _named(geometry.kernel_size, "w", names, colours)
     tables = (
-        _named(geometry.in_size, "x", {}, {}), middle, _named(geometry.out_size, "y", {}, {}),
-    )  # fmt: skip
+        _named(geometry.in_size, "x", {}, {}),
+        middle,
+        _named(geometry.out_size, "y", {}, {}),
+    )
     lines = tuple(
         Link((0, *_square(j[1:])), (2, *_square(i[1:])), colours[t[2:]]) for i, j, t in found
     )
-    alt = (f"{len(lines)} products of the convolution of {_by(geometry.in_size)} with "
-           f"{_by(geometry.kernel_size)} taps, each a line from an input element to an output "
-           "element in the colour of its tap")  # fmt: skip
+    alt = (
+        f"{len(lines)} products of the convolution of {_by(geometry.in_size)} with "
+        f"{_by(geometry.kernel_size)} taps, each a line from an input element to an output "
+        "element in the colour of its tap"
+    )
     return Linked(tables, lines, alt)
 
 
@@ -294,9 +339,11 @@ def links_picture(geometry: Geometry) -> Linked:
 
 
 def _named(
-    sizes: tuple[int, ...], letter: str, names: Mapping[tuple[int, ...], Any],
+    sizes: tuple[int, ...],
+    letter: str,
+    names: Mapping[tuple[int, ...], Any],
     colours: Mapping[tuple[int, ...], int],
-) -> Table:  # fmt: skip
+) -> Table:
     # One axis as a column, so that the lines between two of them do not lie on one another.
     rows, columns = sizes if len(sizes) == 2 else (sizes[0], 1)
     cells = tuple(
@@ -315,9 +362,13 @@ def _named(
 
 def _most_products(geometry: Geometry) -> int:
     """As many products as a geometry has, or more where some meet the padding's zeros."""
-    return geometry.out_channels * geometry.kernel_shape[1] * math.prod(
-        size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
-    )  # fmt: skip
+    return (
+        geometry.out_channels
+        * geometry.kernel_shape[1]
+        * math.prod(
+            size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
+        )
+    )
 
 
 def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
@@ -325,13 +376,21 @@ def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
     if isinstance(values, Sequence) and not isinstance(values, str):
         rows = values if values and isinstance(values[0], list | tuple) else [values]
         if any(not isinstance(row, Sequence) or len(row) != len(rows[0]) for row in rows):
-            fail("values", Words("nested lists of several lengths"), "each row of an array has as "
-                 "many elements as the first", "give them all")  # fmt: skip
+            fail(
+                "values",
+                Words("nested lists of several lengths"),
+                "each row of an array has as many elements as the first",
+                "give them all",
+            )
         return lambda row, column: rows[row][column], len(rows), len(rows[0]), rows is not values
     shape: tuple[Any, ...] = getattr(values, "shape", ())
     if len(shape) not in (1, 2):
-        fail("values", Words(type(values).__name__), "it must be an array of one or two axes",
-             "give nested lists or an array, or take one slice of it")  # fmt: skip
+        fail(
+            "values",
+            Words(type(values).__name__),
+            "it must be an array of one or two axes",
+            "give nested lists or an array, or take one slice of it",
+        )
     array: Any = values.__array__() if hasattr(values, "device") else values  # JAX's are slow
     count, width = sides(values) if len(shape) == 2 else (1, int(shape[0]))
 
@@ -355,9 +414,10 @@ def _dots(row: int, column: int) -> Cell:
 def _cuts(shown: Sequence[int], block: int) -> tuple[int, ...]:
     """Where a block ends among the indices that are shown."""
     return tuple(
-        n + 1 for n, (a, b) in enumerate(itertools.pairwise(shown))
+        n + 1
+        for n, (a, b) in enumerate(itertools.pairwise(shown))
         if min(a, b) >= 0 and block and a // block != b // block
-    )  # fmt: skip
+    )
 
 
 def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:

@@ -147,8 +147,9 @@ def table_lines(table: Table, width: int, height: int) -> list[str]:
     count, columns = table.shape
     kept_rows = kept(count, max(height, 3))
     cells = [[short(cell.entry, width) for cell in row] for row in table.cells]
-    sizes = [max((len(cells[r][c]) for r in kept_rows if r >= 0), default=1)
-             for c in range(columns)]  # fmt: skip
+    sizes = [
+        max((len(cells[r][c]) for r in kept_rows if r >= 0), default=1) for c in range(columns)
+    ]
     # Sums have spaces of their own.
     spaced = not table.brackets and any(" " in text for row in cells for text in row)
     between = "  " if spaced else " "
@@ -165,13 +166,16 @@ def table_lines(table: Table, width: int, height: int) -> list[str]:
     for position in kept_rows:
         if room and position in table.row_cuts and position > 0:
             rows.append(_rule(kept_columns, cuts, wide, between))
-        line = [shorten(_shown(cells, position, c), size)
-                for c, size in zip(kept_columns, wide, strict=True)]  # fmt: skip
+        line = [
+            shorten(_shown(cells, position, c), size)
+            for c, size in zip(kept_columns, wide, strict=True)
+        ]
         rows.append(_row(line, kept_columns, cuts if room else (), wide, between))
     if not table.brackets:
         return rows
-    return [f"{left}{row}{right}" for row, (left, right) in
-            zip(rows, _brackets(len(rows)), strict=True)]  # fmt: skip
+    return [
+        f"{left}{row}{right}" for row, (left, right) in zip(rows, _brackets(len(rows)), strict=True)
+    ]
 
 
 def _shown(cells: Sequence[Sequence[str]], row: int, column: int) -> str:
@@ -212,9 +216,12 @@ def _total(sizes: Sequence[int], gap: int) -> int:
 
 
 def _row(
-    line: Sequence[str], columns: Sequence[int], cuts: Sequence[int], wide: Sequence[int],
+    line: Sequence[str],
+    columns: Sequence[int],
+    cuts: Sequence[int],
+    wide: Sequence[int],
     between: str = " ",
-) -> str:  # fmt: skip
+) -> str:
     parts: list[str] = []
     for column, cell, size in zip(columns, line, wide, strict=True):
         parts += [*(["│"] if column in cuts and parts else []), cell.rjust(size)]
@@ -253,8 +260,10 @@ def _dots_picture(picture: Sparsity, width: int, height: int) -> list[str]:
 
 
 def _told_links(picture: Linked, width: int) -> list[str]:
-    names = [[[short(cell.entry, width) for cell in row] for row in table.cells]
-             for table in picture.tables]  # fmt: skip
+    names = [
+        [[short(cell.entry, width) for cell in row] for row in table.cells]
+        for table in picture.tables
+    ]
     middle = [name for row in names[1] for name in row]
     told = []
     for n in kept(len(picture.links), MOST_LINES):

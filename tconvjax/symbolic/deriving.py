@@ -195,56 +195,66 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     sums = sympy.Matrix(len(y), 1, convolution_sums(geometry))
     form = _trilinear_form(geometry)
     yield Step(
-        "The sum", "Each output is a sum of products of taps with the elements that they meet: the "
+        "The sum",
+        "Each output is a sum of products of taps with the elements that they meet: the "
         "derivative in y of the sum T of all products y w x.",
-        (_derivatives(form, y), sums), written=(y, "=", sums),
-    )  # fmt: skip
+        (_derivatives(form, y), sums),
+        written=(y, "=", sums),
+    )
     yield Step(
-        "The matrix", "The sums are linear in x, so a matrix C gives them all: the taps of an "
+        "The matrix",
+        "The sums are linear in x, so a matrix C gives them all: the taps of an "
         "output stand in its row, each in the column of the element that it meets.",
-        (matrix * x, sums), written=(matrix, x, "=", sums),
-    )  # fmt: skip
+        (matrix * x, sums),
+        written=(matrix, x, "=", sums),
+    )
     yield Step(
-        "The same by calculus", "C holds the derivatives of the outputs in the inputs.",
-        (jacobian(geometry), matrix), written=("∂y/∂x", "=", matrix),
-    )  # fmt: skip
+        "The same by calculus",
+        "C holds the derivatives of the outputs in the inputs.",
+        (jacobian(geometry), matrix),
+        written=("∂y/∂x", "=", matrix),
+    )
     yield Step(
-        "The transpose", "For all x and y the product of C x with y is that of x with C.T y. C.T "
+        "The transpose",
+        "For all x and y the product of C x with y is that of x with C.T y. C.T "
         "is the one matrix of which this is true.",
         ((matrix * x).dot(y), x.dot(matrix.T * y)),
-    )  # fmt: skip
+    )
     yield Step(
-        "The sum, read backwards", "Row j of C.T gathers every output that element j went into, "
+        "The sum, read backwards",
+        "Row j of C.T gathers every output that element j went into, "
         "with the tap that it went through: the derivative of T in x.",
         (matrix.T * y, _derivatives(form, x)),
         written=(matrix.T, y, "=", _derivatives(form, x)),
-    )  # fmt: skip
+    )
     yield Step(
-        "One element to many", "C.T y is also the sum of the rows of C, each times its element of "
+        "One element to many",
+        "C.T y is also the sum of the rows of C, each times its element of "
         "y: every element stamps a kernel onto the result.",
         (matrix.T * y, _stamped(matrix, y)),
         written=(*_stamps(matrix, y), "=", _stamped(matrix, y)),
-    )  # fmt: skip
+    )
     size = math.prod(geometry.in_shape)
     product = (matrix.T * matrix).applyfunc(sympy.expand)
     one = sympy.SparseMatrix.eye(size)
     yield Step(
-        "No inverse", "C.T takes y back to the shape of x. It does not take C x back to x, since "
-        "C.T C is not 1.",
+        "No inverse",
+        "C.T takes y back to the shape of x. It does not take C x back to x, since C.T C is not 1.",
         (product, one),
         "unequal" if product != one else "equal",
         (matrix.T, matrix, "=", product, *(("≠", one) if product != one else ())),
-    )  # fmt: skip
+    )
     if max(geometry.stride) > 1 and not geometry.bordered:
         larger = _largest_alike(geometry)
         check_size(larger, MOST_LARGER)
         sizes = " x ".join(map(str, larger.in_size))
         yield Step(
-            "Shape is a choice", f"Inputs of up to {sizes} have as many outputs with the same "
+            "Shape is a choice",
+            f"Inputs of up to {sizes} have as many outputs with the same "
             "padding: their matrix has more columns, and C is some of them. So C.T y may have any "
             "of these shapes, and output_padding or output_size says which.",
             (_some_columns(conv_matrix(larger), geometry, larger), matrix),
-        )  # fmt: skip
+        )
 
 
 def _largest_alike(geometry: Geometry) -> Geometry:
@@ -265,9 +275,9 @@ def _trilinear_form(geometry: Geometry) -> Any:
     """T(x, w, y), the sum of y w x over everything that meets."""
     x, y, w = vec_input(geometry), vec_output(geometry), kernel_symbols(geometry)
     rows, columns = places(geometry.out_shape), places(geometry.in_shape)
-    return sympy.Add(*(
-        y[rows[output]] * w[tap] * x[columns[source]] for output, source, tap in links(geometry)
-    ))  # fmt: skip
+    return sympy.Add(
+        *(y[rows[output]] * w[tap] * x[columns[source]] for output, source, tap in links(geometry))
+    )
 
 
 def _derivatives(form: Any, column: sympy.Matrix) -> sympy.Matrix:

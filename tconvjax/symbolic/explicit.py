@@ -85,10 +85,13 @@ def check_size(geometry: Geometry, most: int = MOST_ENTRIES) -> None:
     sides = math.prod(geometry.in_shape), math.prod(geometry.out_shape)
     largest = max(products_of(geometry), *sides)
     if largest > most:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"its matrix has up to {largest} entries, rows or columns, and {most} is the limit",
-             "look at a smaller input, since a convolution looks alike at every size, or take "
-             "tconvjax.matrices, which holds numbers")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            f"its matrix has up to {largest} entries, rows or columns, and {most} is the limit",
+            "look at a smaller input, since a convolution looks alike at every size, or take "
+            "tconvjax.matrices, which holds numbers",
+        )
 
 
 def pairs_of(geometry: Geometry) -> tuple[int, int]:
@@ -107,7 +110,10 @@ def check_pairs(geometry: Geometry, most: int) -> None:
     """Refuse a product of C and its transpose that would take minutes; after `check_size`."""
     pairs = max(pairs_of(geometry))
     if pairs > most:
-        fail("geometry", Words(f"{geometry.in_shape} to {geometry.out_shape}"),
-             f"C times its transpose adds up {pairs} products of taps, and {most} is the limit",
-             "look at a smaller input or fewer taps, or multiply numbers: "
-             "tconvjax.matrices.conv_matrix")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            f"C times its transpose adds up {pairs} products of taps, and {most} is the limit",
+            "look at a smaller input or fewer taps, or multiply numbers: "
+            "tconvjax.matrices.conv_matrix",
+        )

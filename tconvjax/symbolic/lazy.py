@@ -64,19 +64,27 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
     """
 
     def __new__(
-        cls, axes: Any, in_channels: Any = 1, out_channels: Any = 1, groups: Any = 1,
+        cls,
+        axes: Any,
+        in_channels: Any = 1,
+        out_channels: Any = 1,
+        groups: Any = 1,
         kernel: Any = None,
-    ) -> ConvolutionMatrix:  # fmt: skip
+    ) -> ConvolutionMatrix:
         """As SymPy rebuilds it; use `of` or `of_geometry`."""
         if isinstance(axes, str) or any(isinstance(axis, str) for axis in axes):
             fail("axes", axes, "they must be sizes and steps of each axis", "use of or of_geometry")
-        axes = sympy.Tuple(*(
-            sympy.Tuple(*(sizing.plain("axes", size) for size in axis)) for axis in axes
-        ))  # fmt: skip
+        axes = sympy.Tuple(
+            *(sympy.Tuple(*(sizing.plain("axes", size) for size in axis)) for axis in axes)
+        )
         numbers = [
-            sizing.plain(name, n) for name, n in
-            (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups))
-        ]  # fmt: skip
+            sizing.plain(name, n)
+            for name, n in (
+                ("in_channels", in_channels),
+                ("out_channels", out_channels),
+                ("groups", groups),
+            )
+        ]
         for axis in axes:
             sizing.check_axis(SymbolicAxis(*axis))
         sizing.check_channels(*numbers)
@@ -88,10 +96,19 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
 
     @classmethod
     def of(
-        cls, in_size: Sizes, kernel_size: Sizes, *, stride: Sizes = 1, padding: Any = 0,
-        dilation: Sizes = 1, in_channels: Size = 1, out_channels: Size = 1, groups: Size = 1,
-        padding_mode: str = "zeros", kernel: str = "w",
-    ) -> ConvolutionMatrix:  # fmt: skip
+        cls,
+        in_size: Sizes,
+        kernel_size: Sizes,
+        *,
+        stride: Sizes = 1,
+        padding: Any = 0,
+        dilation: Sizes = 1,
+        in_channels: Size = 1,
+        out_channels: Size = 1,
+        groups: Size = 1,
+        padding_mode: str = "zeros",
+        kernel: str = "w",
+    ) -> ConvolutionMatrix:
         """The matrix of ``conv`` with these arguments, each a whole number or an expression.
 
         out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
@@ -120,13 +137,18 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         if not rank:
             fail("in_size", in_size, "a convolution has one axis or more", "give a size for each")
         if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
-            fail("padding_mode", padding_mode, f"the modes are {', '.join(PADDING_MODES)}",
-                 "use one of them")  # fmt: skip
+            fail(
+                "padding_mode",
+                padding_mode,
+                f"the modes are {', '.join(PADDING_MODES)}",
+                "use one of them",
+            )
         columns = {
-            "in_size": sizes, "kernel_size": sizing.each("kernel_size", kernel_size, rank),
+            "in_size": sizes,
+            "kernel_size": sizing.each("kernel_size", kernel_size, rank),
             "stride": sizing.each("stride", stride, rank),
             "dilation": sizing.each("dilation", dilation, rank),
-        }  # fmt: skip
+        }
         read = [[sizing.read(name, size) for size in column] for name, column in columns.items()]
         axes = []
         for n, k, s, d, pad in zip(*read, sizing.each("padding", padding, rank), strict=True):
@@ -134,10 +156,12 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             out = sympy.floor((n + low + high - d * (k - 1) - 1) / s) + 1
             axes.append((n, out, k, s, d, low, Str(padding_mode)))
         return cls(
-            axes, sizing.read("in_channels", in_channels),
-            sizing.read("out_channels", out_channels), sizing.read("groups", groups),
+            axes,
+            sizing.read("in_channels", in_channels),
+            sizing.read("out_channels", out_channels),
+            sizing.read("groups", groups),
             _base(kernel),
-        )  # fmt: skip
+        )
 
     @classmethod
     def of_geometry(cls, geometry: Geometry, kernel: str = "w") -> ConvolutionMatrix:
@@ -186,8 +210,12 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """
         free = sorted(map(str, self.free_symbols - {self.args[4], *self.args[4].free_symbols}))
         if not self.is_numeric:
-            fail("sizes", ", ".join(free), "they must be numbers",
-                 "put numbers in their places with .subs")  # fmt: skip
+            fail(
+                "sizes",
+                ", ".join(free),
+                "they must be numbers",
+                "put numbers in their places with .subs",
+            )
         axes = []
         for axis in self.axes:
             in_size, out_size, kernel_size, stride, dilation, low = map(int, axis[:6])
@@ -237,8 +265,11 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             if axis.mode.name == "zeros":
                 reached = source + axis.low - axis.stride * out
                 tap = reached / axis.dilation
-                conditions += [sympy.Eq(Mod(reached, axis.dilation), 0), tap >= 0,
-                               tap <= axis.kernel_size - 1]  # fmt: skip
+                conditions += [
+                    sympy.Eq(Mod(reached, axis.dilation), 0),
+                    tap >= 0,
+                    tap <= axis.kernel_size - 1,
+                ]
             else:
                 tap = Tap(f"t{len(taps)}", integer=True, nonnegative=True)
                 place = axis.stride * out + axis.dilation * tap - axis.low
@@ -299,8 +330,12 @@ def _read(place: Any) -> Any:
     if not isinstance(place, sympy.Basic):
         return sympy.Integer(whole("index", place))
     if getattr(place, "is_integer", False) is False:
-        fail("index", place, "rows and columns are whole numbers, symbols or expressions",
-             "give two of them, as in C[0, 1]")  # fmt: skip
+        fail(
+            "index",
+            place,
+            "rows and columns are whole numbers, symbols or expressions",
+            "give two of them, as in C[0, 1]",
+        )
     return place
 
 
@@ -313,6 +348,10 @@ def _from_start(place: Any, size: Any) -> Any:
 def _base(kernel: Any) -> sympy.IndexedBase:
     """The letter of the entries."""
     if not isinstance(kernel, str) or not kernel:
-        fail("kernel", kernel, "it is the letter of the entries",
-             "give a str such as 'w', and fill numbers into symbolic.conv_matrix")  # fmt: skip
+        fail(
+            "kernel",
+            kernel,
+            "it is the letter of the entries",
+            "give a str such as 'w', and fill numbers into symbolic.conv_matrix",
+        )
     return sympy.IndexedBase(kernel)

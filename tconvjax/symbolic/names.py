@@ -44,10 +44,13 @@ class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
     def __contains__(self, index: object) -> bool:
         """Whether the kernel has such an entry."""
         return (
-            isinstance(index, tuple) and len(index) == len(self.shape)
-            and all(isinstance(n, int) and 0 <= n < size
-                    for n, size in zip(index, self.shape, strict=True))
-        )  # fmt: skip
+            isinstance(index, tuple)
+            and len(index) == len(self.shape)
+            and all(
+                isinstance(n, int) and 0 <= n < size
+                for n, size in zip(index, self.shape, strict=True)
+            )
+        )
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         """The indices, in order."""
@@ -114,9 +117,12 @@ def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
 
 def _vec(name: str, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
     if math.prod(shape) > MOST_SYMBOLS:
-        fail("geometry", Words(f"array of shape {shape}"),
-             f"a column has a symbol for each element, and {MOST_SYMBOLS} is the limit",
-             "look at a smaller input, since a convolution looks alike at every size")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"array of shape {shape}"),
+            f"a column has a symbol for each element, and {MOST_SYMBOLS} is the limit",
+            "look at a smaller input, since a convolution looks alike at every size",
+        )
     shown = 0 if shape[0] > 1 else 1
     symbols = [symbol(name, index[shown:]) for index in places(shape)]
     return sympy.ImmutableDenseMatrix(len(symbols), 1, symbols)
@@ -147,8 +153,13 @@ def taps_of(kernel: Any, geometry: Geometry) -> Taps:
         return kernel_symbols(geometry)
     if isinstance(kernel, KernelSymbols):
         return kernel
-    return dict(zip(places(geometry.kernel_shape), entries(
-        "kernel", kernel, geometry.kernel_shape), strict=True))  # fmt: skip
+    return dict(
+        zip(
+            places(geometry.kernel_shape),
+            entries("kernel", kernel, geometry.kernel_shape),
+            strict=True,
+        )
+    )
 
 
 def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
@@ -167,8 +178,12 @@ def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
     """
     array = as_objects(argument, given)
     if array.shape != shape:
-        fail(argument, Words(f"array of shape {array.shape}"),
-             f"the geometry asks for {shape}", "reshape it")  # fmt: skip
+        fail(
+            argument,
+            Words(f"array of shape {array.shape}"),
+            f"the geometry asks for {shape}",
+            "reshape it",
+        )
     return [_entry(argument, value) for value in array.flat]
 
 
@@ -178,11 +193,16 @@ def as_objects(argument: str, given: Any) -> Any:
         listed = given.tolist() if hasattr(given, "tolist") else given
         array = np.asarray(listed, dtype=object)
     except ValueError:  # lists of unequal arrays
-        return fail(argument, Words(type(given).__name__),
-                    "its rows must be of one length", "fill them up")  # fmt: skip
+        return fail(
+            argument, Words(type(given).__name__), "its rows must be of one length", "fill them up"
+        )
     except TypeError:  # JAX's keys of random numbers
-        return fail(argument, Words(type(given).__name__), "its entries must be numbers or SymPy "
-                    "expressions", "give an array of numbers")  # fmt: skip
+        return fail(
+            argument,
+            Words(type(given).__name__),
+            "its entries must be numbers or SymPy expressions",
+            "give an array of numbers",
+        )
     shape = getattr(given, "shape", None)
     # A list of an array without elements has forgotten the sizes after the first 0.
     empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
@@ -192,7 +212,12 @@ def as_objects(argument: str, given: Any) -> Any:
 def _entry(argument: str, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool) or not isinstance(value, int | float | complex | sympy.Expr):
-        fail(argument, value, "its entries must be numbers or SymPy expressions",
-             "write 1 for True and 0 for False" if isinstance(value, bool)
-             else "convert text yourself")  # fmt: skip
+        fail(
+            argument,
+            value,
+            "its entries must be numbers or SymPy expressions",
+            "write 1 for True and 0 for False"
+            if isinstance(value, bool)
+            else "convert text yourself",
+        )
     return sympy.sympify(value)

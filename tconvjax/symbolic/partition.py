@@ -45,8 +45,9 @@ class Blocks:
     @property
     def names(self) -> sympy.ImmutableDenseMatrix:
         """The grid as symbols such as W_1, one for each block, which show the pattern."""
-        cells = [sympy.Add(*(symbol("W", index) for index in cell)) for row in self.grid
-                 for cell in row]  # fmt: skip
+        cells = [
+            sympy.Add(*(symbol("W", index) for index in cell)) for row in self.grid for cell in row
+        ]
         return sympy.ImmutableDenseMatrix(*self.counts, cells)
 
     def as_explicit(self) -> sympy.SparseMatrix:
@@ -69,9 +70,12 @@ class Blocks:
             GeometryError: if there are more than 10,000 blocks, over which SymPy takes minutes.
         """
         if math.prod(self.counts) > MOST_SHOWN_BLOCKS:
-            fail("blocks", Words(f"{self.counts[0]} x {self.counts[1]} blocks"),
-                 f"SymPy's block matrix is made of up to {MOST_SHOWN_BLOCKS}",
-                 "take as_explicit, or a smaller input")  # fmt: skip
+            fail(
+                "blocks",
+                Words(f"{self.counts[0]} x {self.counts[1]} blocks"),
+                f"SymPy's block matrix is made of up to {MOST_SHOWN_BLOCKS}",
+                "take as_explicit, or a smaller input",
+            )
         zeros = sympy.ZeroMatrix(*self.block_shape)
         made: dict[tuple[tuple[int, ...], ...], Any] = {(): zeros}
         for cell in itertools.chain(*self.grid):
@@ -115,8 +119,9 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     _check_grid(geometry.out_shape[not several], geometry.in_shape[not several])
     _check_parts(
         math.prod(geometry.kernel_shape[:2]) if several else geometry.kernel_size[0],
-        math.prod(geometry.out_size[not several :]), math.prod(geometry.in_size[not several :]),
-    )  # fmt: skip
+        math.prod(geometry.out_size[not several :]),
+        math.prod(geometry.in_size[not several :]),
+    )
     taps = taps_of(kernel, geometry)
     if several:
         return _channel_blocks(geometry, taps)
@@ -142,18 +147,24 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
 def _check_grid(down: int, across: int) -> None:
     """Refuse a grid whose cells, empty ones too, would not fit."""
     if down * across > MOST_BLOCKS:
-        fail("geometry", Words(f"{down} x {across} blocks"),
-             f"the grid has a cell for each, and {MOST_BLOCKS} is the limit",
-             "take conv_matrix, or a smaller input, which is cut alike")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{down} x {across} blocks"),
+            f"the grid has a cell for each, and {MOST_BLOCKS} is the limit",
+            "take conv_matrix, or a smaller input, which is cut alike",
+        )
 
 
 def _check_parts(count: int, rows: int, columns: int) -> None:
     """Refuse more different blocks than can be made, of which each has its rows and columns."""
     work = count * (rows + columns + LEAST_WORK)
     if work > MOST_WORK:
-        fail("geometry", Words(f"{count} different blocks of {rows} x {columns}"),
-             f"making them takes {work} steps, and {MOST_WORK} is the limit",
-             "take conv_matrix, or fewer channels or taps, whose blocks look alike")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"{count} different blocks of {rows} x {columns}"),
+            f"making them takes {work} steps, and {MOST_WORK} is the limit",
+            "take conv_matrix, or fewer channels or taps, whose blocks look alike",
+        )
 
 
 def _channel_blocks(geometry: Geometry, taps: Taps) -> Blocks:

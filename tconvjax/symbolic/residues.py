@@ -91,8 +91,12 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
     check_size(geometry)
     if geometry.bordered:
         modes = [axis.mode for axis in geometry.axes if axis.bordered]
-        fail("padding_mode", modes[0], "phases are sorted where the border holds zeros",
-             "take padding_mode='zeros', or geometry.filled()")  # fmt: skip
+        fail(
+            "padding_mode",
+            modes[0],
+            "phases are sorted where the border holds zeros",
+            "take padding_mode='zeros', or geometry.filled()",
+        )
     _check_phases(geometry)
     taps = taps_of(kernel, geometry)
     inputs, columns = places(geometry.in_shape), places(geometry.out_shape)
@@ -106,8 +110,9 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
         phases.append(phase)
         order += [
             inputs[c, *(s * q + r for s, q, r in zip(geometry.stride, qs, residue, strict=True))]
-            for c in range(geometry.in_channels) for qs in places(phase.rows)
-        ]  # fmt: skip
+            for c in range(geometry.in_channels)
+            for qs in places(phase.rows)
+        ]
     size = len(inputs)
     permutation = sympy.SparseMatrix(size, size, dict.fromkeys(enumerate(order), 1))
     return Polyphase(permutation, tuple(phases))
@@ -116,10 +121,13 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
 def _check_phases(geometry: Geometry) -> None:
     """Refuse a stride with more phases than can be listed."""
     if math.prod(geometry.stride) > MOST_PHASES:
-        fail("geometry", Words(f"stride {geometry.stride}"),
-             f"the result has a phase for each of {math.prod(geometry.stride)} residues, and "
-             f"{MOST_PHASES} is the limit",
-             "take a smaller stride, whose phases look alike")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"stride {geometry.stride}"),
+            f"the result has a phase for each of {math.prod(geometry.stride)} residues, and "
+            f"{MOST_PHASES} is the limit",
+            "take a smaller stride, whose phases look alike",
+        )
 
 
 def _taps_by_residue(axis: Axis) -> list[list[int]]:
@@ -131,9 +139,12 @@ def _taps_by_residue(axis: Axis) -> list[list[int]]:
 
 
 def _phase(
-    geometry: Geometry, taps: Taps, residue: tuple[int, ...], each: Sequence[Sequence[int]],
+    geometry: Geometry,
+    taps: Taps,
+    residue: tuple[int, ...],
+    each: Sequence[Sequence[int]],
     column_of: Mapping[tuple[int, ...], int],
-) -> Phase:  # fmt: skip
+) -> Phase:
     axes, width = geometry.axes, geometry.kernel_shape[1]
     outs = geometry.out_channels // geometry.groups
     rows = tuple(len(range(r, a.in_size, a.stride)) for a, r in zip(axes, residue, strict=True))

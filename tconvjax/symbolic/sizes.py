@@ -16,8 +16,15 @@ Size: TypeAlias = int | sympy.Expr
 Sizes: TypeAlias = Size | Sequence[Size]
 """One for every axis, or one an axis."""
 
-LEAST = {"in_size": 0, "kernel_size": 1, "stride": 1, "dilation": 1, "in_channels": 0,
-         "out_channels": 0, "groups": 1}  # fmt: skip
+LEAST = {
+    "in_size": 0,
+    "kernel_size": 1,
+    "stride": 1,
+    "dilation": 1,
+    "in_channels": 0,
+    "out_channels": 0,
+    "groups": 1,
+}
 """The smallest number that each size may be; padding may be any."""
 
 
@@ -96,8 +103,12 @@ def each(argument: str, value: Any, count: int) -> tuple[Any, ...]:
     if values is None:
         return (value,) * count
     if len(values) != count:
-        fail(argument, value, f"it has {len(values)} entries, and {count} are needed",
-             "give one for all or one for each")  # fmt: skip
+        fail(
+            argument,
+            value,
+            f"it has {len(values)} entries, and {count} are needed",
+            "give one for all or one for each",
+        )
     return values
 
 
@@ -118,8 +129,12 @@ def read(argument: str, value: Any) -> Any:
                 raise TypeError
             value = operator.index(value)
         except Exception:  # noqa: BLE001 - a symbolic size raises an error of its own library
-            fail(argument, value, "a size must be an int or a SymPy expression",
-                 "convert text yourself")  # fmt: skip
+            fail(
+                argument,
+                value,
+                "a size must be an int or a SymPy expression",
+                "convert text yourself",
+            )
     found = sympy.sympify(value)
     check(argument, found)
     return found
@@ -132,8 +147,9 @@ def plain(argument: str, value: Any) -> Any:
     try:
         return sympy.Integer(operator.index(value))
     except TypeError:
-        return fail(argument, value, "it must be an int or a SymPy expression",
-                    "convert text yourself")  # fmt: skip
+        return fail(
+            argument, value, "it must be an int or a SymPy expression", "convert text yourself"
+        )
 
 
 def check(argument: str, value: Any) -> None:
@@ -147,9 +163,12 @@ def check(argument: str, value: Any) -> None:
         and False not in (value.is_integer, value.is_extended_real, value.is_finite)
     )
     if not whole or (least is not None and (value - least).is_negative):
-        fail(argument, Words(value), "it must be a whole number"
-             + ("" if least is None else f" of at least {least}"),
-             "give an int, or an expression that stands for one")  # fmt: skip
+        fail(
+            argument,
+            Words(value),
+            "it must be a whole number" + ("" if least is None else f" of at least {least}"),
+            "give an int, or an expression that stands for one",
+        )
 
 
 def check_axis(axis: SymbolicAxis) -> None:
@@ -166,5 +185,9 @@ def check_channels(in_channels: Any, out_channels: Any, groups: Any) -> None:
         check(argument, value)
     for argument in ("in_channels", "out_channels"):
         if (given[argument] / groups).is_integer is False:
-            fail("groups", groups, f"it must divide {argument}={given[argument]}",
-                 "give a divisor of both")  # fmt: skip
+            fail(
+                "groups",
+                groups,
+                f"it must divide {argument}={given[argument]}",
+                "give a divisor of both",
+            )

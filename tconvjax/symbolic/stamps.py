@@ -12,9 +12,14 @@ from tconvjax.symbolic.sizes import Mod, Size, check, read
 
 
 def overlap(
-    out_size: Size, kernel_size: Size, *, stride: Size = 1, padding: Size = 0, dilation: int = 1,
+    out_size: Size,
+    kernel_size: Size,
+    *,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: int = 1,
     place: Any = None,
-) -> sympy.Expr:  # fmt: skip
+) -> sympy.Expr:
     """The number of stamps on element j along one axis: of (i, t) with s*i + d*t - p = j.
 
     count(j) = max(0, min(n - 1, floor((j + p) / s)) - max(0, ceil((j + p - k + 1) / s)) + 1)
@@ -46,14 +51,22 @@ def overlap(
     """
     n, k, s, d = (
         _size(name, value)
-        for name, value in (("out_size", out_size), ("kernel_size", kernel_size),
-                            ("stride", stride), ("dilation", dilation))
-    )  # fmt: skip
+        for name, value in (
+            ("out_size", out_size),
+            ("kernel_size", kernel_size),
+            ("stride", stride),
+            ("dilation", dilation),
+        )
+    )
     shift = read("padding", padding)
     if place is None:
         if any(str(symbol) == "j" for size in (n, k, s, shift) for symbol in size.free_symbols):
-            fail("place", None, "without one it is the symbol j, which stands in a size",
-                 "give a symbol of another name")  # fmt: skip
+            fail(
+                "place",
+                None,
+                "without one it is the symbol j, which stands in a size",
+                "give a symbol of another name",
+            )
         place = sympy.Symbol("j", integer=True, nonnegative=True)
     at = read("place", place) + shift
     first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
@@ -61,8 +74,13 @@ def overlap(
     if d == 1:
         return sympy.Max(0, last - first + 1)
     if not (s.is_Integer and d.is_Integer):
-        fail("stride", stride, "with a dilation it must be a number, since what matters is which "
-             "divisors the two share", "give an int, or dilation=1")  # fmt: skip
+        fail(
+            "stride",
+            stride,
+            "with a dilation it must be a number, since what matters is which "
+            "divisors the two share",
+            "give an int, or dilation=1",
+        )
     common = math.gcd(int(s), int(d))
     period = int(d) // common
     # s*i = at modulo d, divided by what s and d share, so that s has an inverse.

@@ -62,14 +62,21 @@ class KroneckerForm:
             GeometryError: if there are more than 5,000 terms, over which SymPy takes minutes.
         """
         if len(self.terms) > MOST_TERMS:
-            fail("kernel", Words(f"{len(self.terms)} entries"),
-                 f"SymPy's sum has a term for each, and {MOST_TERMS} is the limit",
-                 "take as_explicit, or fewer channels or taps")  # fmt: skip
-        return sympy.MatAdd(*(
-            sympy.MatMul(term.entry, sympy.KroneckerProduct(
-                *(factor.as_immutable() for factor in term.factors)))
-            for term in self.terms
-        ))  # fmt: skip
+            fail(
+                "kernel",
+                Words(f"{len(self.terms)} entries"),
+                f"SymPy's sum has a term for each, and {MOST_TERMS} is the limit",
+                "take as_explicit, or fewer channels or taps",
+            )
+        return sympy.MatAdd(
+            *(
+                sympy.MatMul(
+                    term.entry,
+                    sympy.KroneckerProduct(*(factor.as_immutable() for factor in term.factors)),
+                )
+                for term in self.terms
+            )
+        )
 
 
 def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
@@ -136,15 +143,22 @@ def shift_matrix(axis: Axis, tap: int) -> sympy.SparseMatrix:
         [0, 0, 0, 1, 0]])
     """
     if not isinstance(axis, Axis):
-        fail("axis", Words(f"{type(axis).__name__} object"), "it must be an Axis",
-             "take one of geometry.axes")  # fmt: skip
+        fail(
+            "axis",
+            Words(f"{type(axis).__name__} object"),
+            "it must be an Axis",
+            "take one of geometry.axes",
+        )
     tap = frozen("tap", tap)
     if not isinstance(tap, int) or not 0 <= tap < axis.kernel_size:
         fail("tap", tap, f"the axis has {axis.kernel_size} taps", "count them from 0")
     if max(axis.out_size, axis.in_size) > MOST_SYMBOLS:
-        fail("axis", Words(f"{axis.in_size} elements to {axis.out_size}"),
-             f"a shift matrix has up to {MOST_SYMBOLS} rows and columns",
-             "take a smaller axis, whose shift looks alike")  # fmt: skip
+        fail(
+            "axis",
+            Words(f"{axis.in_size} elements to {axis.out_size}"),
+            f"a shift matrix has up to {MOST_SYMBOLS} rows and columns",
+            "take a smaller axis, whose shift looks alike",
+        )
     found = {}
     for i in range(axis.out_size):
         j = axis.source(axis.stride * i + axis.dilation * tap - axis.low)
@@ -168,7 +182,6 @@ def _sparse(matrix: sympy.SparseMatrix) -> _Sparse:
 def _kronecker(a: _Sparse, b: _Sparse) -> _Sparse:
     rows, columns = b.shape
     found = {
-        (m * rows + r, n * columns + c): x * y
-        for (m, n), x in a.items() for (r, c), y in b.items()
-    }  # fmt: skip
+        (m * rows + r, n * columns + c): x * y for (m, n), x in a.items() for (r, c), y in b.items()
+    }
     return _Sparse((a.shape[0] * rows, a.shape[1] * columns), found)

@@ -205,9 +205,12 @@ def _check(geometry: Geometry) -> None:
     checked(geometry)
     rows, columns = (_product(shape) for shape in (geometry.out_shape, geometry.in_shape))
     if rows * columns > MOST_ENTRIES:
-        fail("geometry", Words(f"matrix of {rows} x {columns}"),
-             f"it is multiplied or solved up to {MOST_ENTRIES} entries, zeros included",
-             "take a smaller input, or numbers: tconvjax.matrices and NumPy's linalg")  # fmt: skip
+        fail(
+            "geometry",
+            Words(f"matrix of {rows} x {columns}"),
+            f"it is multiplied or solved up to {MOST_ENTRIES} entries, zeros included",
+            "take a smaller input, or numbers: tconvjax.matrices and NumPy's linalg",
+        )
     check_size(geometry, MOST_PRODUCTS)
 
 
@@ -225,9 +228,13 @@ def _rational(geometry: Geometry, kernel: Any, most: int) -> DomainMatrix:
     values = list(matrix.todok().values())
     for value in values:
         if not value.is_Rational:
-            fail("kernel", value, "its entries must be rational numbers for an exact answer",
-                 "give ints or sympy.Rational, or take NumPy's linalg of "
-                 "tconvjax.matrices.conv_matrix")  # fmt: skip
+            fail(
+                "kernel",
+                value,
+                "its entries must be rational numbers for an exact answer",
+                "give ints or sympy.Rational, or take NumPy's linalg of "
+                "tconvjax.matrices.conv_matrix",
+            )
     _check_digits(matrix.shape, values, most)
     return DomainMatrix.from_Matrix(matrix).convert_to(sympy.QQ).to_sparse()
 
@@ -242,11 +249,14 @@ def _check_digits(shape: tuple[int, int], values: Sequence[Any], most: int) -> N
     size = min(shape)
     bits = size * (2 * largest.bit_length() + max(shape).bit_length())
     if size**3 * bits > most:
-        fail("kernel", Words(f"numbers of {largest.bit_length()} bits on a common denominator"),
-             f"eliminating a matrix of {shape[0]} x {shape[1]} takes fractions of up to {bits} "
-             "bits, and minutes",
-             "take a smaller input or rounder numbers, or NumPy's linalg of "
-             "tconvjax.matrices.conv_matrix")  # fmt: skip
+        fail(
+            "kernel",
+            Words(f"numbers of {largest.bit_length()} bits on a common denominator"),
+            f"eliminating a matrix of {shape[0]} x {shape[1]} takes fractions of up to {bits} "
+            "bits, and minutes",
+            "take a smaller input or rounder numbers, or NumPy's linalg of "
+            "tconvjax.matrices.conv_matrix",
+        )
 
 
 def _squared(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:

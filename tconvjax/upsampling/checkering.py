@@ -78,8 +78,12 @@ def _padded_overlap(axis: Axis) -> NDArray[np.int64]:
 def _check_size(argument: str, sizes: Sequence[int]) -> None:
     """What is counted element by element must fit."""
     if math.prod(sizes) > MOST_COUNTED:
-        fail(argument, Words(f"sizes {tuple(sizes)}"), f"{MOST_COUNTED} elements are counted at "
-             "most", "look at a smaller one, which repeats just so")  # fmt: skip
+        fail(
+            argument,
+            Words(f"sizes {tuple(sizes)}"),
+            f"{MOST_COUNTED} elements are counted at most",
+            "look at a smaller one, which repeats just so",
+        )
 
 
 @dataclass(frozen=True)
@@ -150,14 +154,26 @@ def _weights(kernel: ArrayLike, geometry: Geometry) -> NDArray[np.float64]:
     try:
         weights = np.asarray(kernel).astype(np.float64, casting="same_kind")
     except Exception:  # noqa: BLE001 - tracers, tensors that require gradients, strings
-        fail("kernel", Words(type(kernel).__name__), "its weights are real numbers, known before "
-             "tracing", "give an array of floats")  # fmt: skip
+        fail(
+            "kernel",
+            Words(type(kernel).__name__),
+            "its weights are real numbers, known before tracing",
+            "give an array of floats",
+        )
     if weights.shape != geometry.kernel_shape:
-        fail("kernel", Words(f"array of shape {weights.shape}"), "the geometry's kernel has shape "
-             f"{geometry.kernel_shape}", "give the layer's kernel")  # fmt: skip
+        fail(
+            "kernel",
+            Words(f"array of shape {weights.shape}"),
+            f"the geometry's kernel has shape {geometry.kernel_shape}",
+            "give the layer's kernel",
+        )
     if not np.isfinite(weights).all() or not weights.size:
-        fail("kernel", Words(f"array of shape {weights.shape}"), "it has weights, and all of them "
-             "are finite", "give the layer's kernel")  # fmt: skip
+        fail(
+            "kernel",
+            Words(f"array of shape {weights.shape}"),
+            "it has weights, and all of them are finite",
+            "give the layer's kernel",
+        )
     blocks = weights.reshape(geometry.groups, -1, *weights.shape[1:]).sum(1)
     return blocks.reshape(-1, *weights.shape[2:])
 
@@ -186,19 +202,31 @@ def _advice(geometry: Geometry, counted: bool, unevenness: float) -> str:
     apart = [axis for axis in geometry.axes if math.gcd(axis.stride, axis.dilation) > 1]
     if apart:
         axis = apart[0]
-        return (f"a dilation of {axis.dilation} and a stride of {axis.stride} have the divisor "
-                f"{math.gcd(axis.stride, axis.dilation)} in common, so some phases have no tap at "
-                "all; take a dilation without one, or use resize_conv")  # fmt: skip
+        return (
+            f"a dilation of {axis.dilation} and a stride of {axis.stride} have the divisor "
+            f"{math.gcd(axis.stride, axis.dilation)} in common, so some phases have no tap at "
+            "all; take a dilation without one, or use resize_conv"
+        )
     uneven = [axis for axis in geometry.axes if axis.kernel_size % axis.stride]
     if not uneven and counted:
-        return ("the kernel is a multiple of the stride, so every phase adds up as many taps; "
-                "start with icnr_init(transposed=True) for equal weights too")  # fmt: skip
+        return (
+            "the kernel is a multiple of the stride, so every phase adds up as many taps; "
+            "start with icnr_init(transposed=True) for equal weights too"
+        )
     if not uneven:
-        return ("the kernel is a multiple of the stride, so training can even it out; start with "
-                "icnr_init(transposed=True), or use resize_conv")  # fmt: skip
+        return (
+            "the kernel is a multiple of the stride, so training can even it out; start with "
+            "icnr_init(transposed=True), or use resize_conv"
+        )
     axis = uneven[0]
-    nearest = sorted({max(axis.kernel_size // axis.stride, 1) * axis.stride,
-                      -(-axis.kernel_size // axis.stride) * axis.stride})  # fmt: skip
-    return (f"make the kernel a multiple of the stride ({' or '.join(map(str, nearest))} taps in "
-            f"place of {axis.kernel_size}), start with icnr_init(transposed=True), or use "
-            "resize_conv")  # fmt: skip
+    nearest = sorted(
+        {
+            max(axis.kernel_size // axis.stride, 1) * axis.stride,
+            -(-axis.kernel_size // axis.stride) * axis.stride,
+        }
+    )
+    return (
+        f"make the kernel a multiple of the stride ({' or '.join(map(str, nearest))} taps in "
+        f"place of {axis.kernel_size}), start with icnr_init(transposed=True), or use "
+        "resize_conv"
+    )

@@ -100,15 +100,26 @@ def deconvolve(
     data, kernel = array("y", y), array("w", w)
     for name, value in (("y", data), ("w", kernel)):
         if not jnp.issubdtype(value.dtype, jnp.inexact):
-            fail(name, Words(f"array of dtype {value.dtype}"), "least squares need floats",
-                 f"convert it: {name}.astype(float)")  # fmt: skip
+            fail(
+                name,
+                Words(f"array of dtype {value.dtype}"),
+                "least squares need floats",
+                f"convert it: {name}.astype(float)",
+            )
     most = None if steps is None else each("steps", steps, 1, 0)[0]
     damped = _real("damping", damping)
     near = 1e-6 if tolerance is None else _real("tolerance", tolerance)
     there = Geometry.of_conv_transpose(
-        data.shape, kernel.shape, stride=stride, padding=padding, output_padding=output_padding,
-        output_size=output_size, dilation=dilation, groups=groups, padding_mode=padding_mode,
-    )  # fmt: skip
+        data.shape,
+        kernel.shape,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        output_size=output_size,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+    )
     if method == "fft":
         _check_frequencies(there)
         x, taken = _by_frequency(data, kernel, damped, near, there), 0
@@ -138,9 +149,12 @@ def _real(name: str, number: Any) -> Any:
 
 def _given(there: Geometry) -> dict[str, Any]:
     return {
-        "stride": there.stride, "padding": there.padding, "dilation": there.dilation,
-        "groups": there.groups, "padding_mode": there.axes[0].mode,
-    }  # fmt: skip
+        "stride": there.stride,
+        "padding": there.padding,
+        "dilation": there.dilation,
+        "groups": there.groups,
+        "padding_mode": there.axes[0].mode,
+    }
 
 
 def _adjoint(y: jax.Array, w: jax.Array, there: Geometry) -> jax.Array:
@@ -151,9 +165,14 @@ def _adjoint(y: jax.Array, w: jax.Array, there: Geometry) -> jax.Array:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(4, 5, 6))
 @functools.partial(jax.jit, static_argnums=(4, 5, 6))
 def _by_gradients(
-    y: jax.Array, w: jax.Array, damping: Any, tolerance: Any, there: Geometry, steps: int,
+    y: jax.Array,
+    w: jax.Array,
+    damping: Any,
+    tolerance: Any,
+    there: Geometry,
+    steps: int,
     patient: bool,
-) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+) -> tuple[jax.Array, jax.Array]:
     """Conjugate gradients that keep the residual of y, not of the normal equations (CGLS).
 
     Hestenes and Stiefel 1952, section 10. In float32 the residual of the normal equations is noise
@@ -229,11 +248,19 @@ def _slope(
 
 def _check_frequencies(there: Geometry) -> None:
     if {a.mode for a in there.axes} != {"circular"} or max(there.stride) > 1 or there.groups > 1:
-        fail("method", "fft", "it wants padding_mode='circular', stride 1 and one group",
-             "use method='cg'")  # fmt: skip
+        fail(
+            "method",
+            "fft",
+            "it wants padding_mode='circular', stride 1 and one group",
+            "use method='cg'",
+        )
     if there.in_size != there.out_size:
-        fail("method", "fft", f"it wants as many elements in ({there.in_size}) as out "
-             f"({there.out_size})", "pad span - 1 elements in all, or use method='cg'")  # fmt: skip
+        fail(
+            "method",
+            "fft",
+            f"it wants as many elements in ({there.in_size}) as out ({there.out_size})",
+            "pad span - 1 elements in all, or use method='cg'",
+        )
 
 
 @functools.partial(jax.jit, static_argnums=4)

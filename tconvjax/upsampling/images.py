@@ -77,9 +77,14 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
     lengths = {count for count in map(how_many, arguments) if count}
     rank = max(lengths, default=x.ndim - 2)
     if len(lengths) > 1 or rank < 1 or x.ndim < rank + 1:
-        fail(name, Words(f"array of shape {x.shape}"), "it has a channel axis and one spatial axis "
-             f"at least, after any batch axes, and the arguments name {sorted(lengths) or 'no'} "
-             "spatial axes", "give one value an axis, or a layout such as 'NCHW'")  # fmt: skip
+        fail(
+            name,
+            Words(f"array of shape {x.shape}"),
+            "it has a channel axis and one spatial axis "
+            f"at least, after any batch axes, and the arguments name {sorted(lengths) or 'no'} "
+            "spatial axes",
+            "give one value an axis, or a layout such as 'NCHW'",
+        )
     return Places(tuple(range(x.ndim - rank, x.ndim)), x.ndim - rank - 1)
 
 
@@ -92,16 +97,24 @@ def how_many(value: Any) -> int:
 def _named(name: str, x: Any, layout: str) -> Places:
     """Positions by the letters of a layout, whose N may be missing in x or stand for several."""
     if not isinstance(layout, str) or len(set(layout)) != len(layout) or "C" not in layout:
-        fail("layout", layout, "it has a letter for each axis, C among them",
-             "give 'NCHW' or 'NHWC', say")  # fmt: skip
+        fail(
+            "layout",
+            layout,
+            "it has a letter for each axis, C among them",
+            "give 'NCHW' or 'NHWC', say",
+        )
     extra = x.ndim - len(layout)
     letters = layout.replace("N", "") if extra == -1 else layout
     extra = x.ndim - len(letters)
     spatial = [n for n, letter in enumerate(letters) if letter not in "NC"]
     if not spatial or extra < 0 or (extra > 0 and letters[0] != "N"):
-        fail(name, Words(f"array of shape {x.shape}"), f"layout={layout!r} has {len(layout)} axes; "
-             "the batch axis may be missing, or be several where it leads",
-             "give the layout of this array")  # fmt: skip
+        fail(
+            name,
+            Words(f"array of shape {x.shape}"),
+            f"layout={layout!r} has {len(layout)} axes; "
+            "the batch axis may be missing, or be several where it leads",
+            "give the layout of this array",
+        )
     return Places(tuple(n + extra for n in spatial), letters.index("C") + extra)
 
 
@@ -116,8 +129,13 @@ def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
 def check_elements(name: str, value: Any, sizes: Sequence[int]) -> None:
     """Refuse what no memory holds before XLA, which ends the process, sees it."""
     if math.prod(sizes) > operands.MOST_ELEMENTS:
-        fail(name, value, f"it asks for an array of sizes {tuple(sizes)}, and one has at most "
-             f"{operands.MOST_ELEMENTS} elements", "give smaller numbers")  # fmt: skip
+        fail(
+            name,
+            value,
+            f"it asks for an array of sizes {tuple(sizes)}, and one has at most "
+            f"{operands.MOST_ELEMENTS} elements",
+            "give smaller numbers",
+        )
 
 
 def dtype_of(name: str, value: Any) -> Any:

@@ -50,8 +50,12 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
     del key
     shape = _shape(shape)
     if shape[1] not in (1, shape[0]):
-        fail("shape", Words(shape), "it is (C, C, *k), or (C, 1, *k) with a group for each channel",
-             "interpolation keeps the channels apart; use another initialiser")  # fmt: skip
+        fail(
+            "shape",
+            Words(shape),
+            "it is (C, C, *k), or (C, 1, *k) with a group for each channel",
+            "interpolation keeps the channels apart; use another initialiser",
+        )
     channels = np.ones((shape[0], 1)) if shape[1] == 1 else np.eye(shape[0])
     tents = [1 - abs(np.arange(k) - (k - 1) / 2) / -(-k // 2) for k in shape[2:]]
     return jnp.asarray(
@@ -119,8 +123,12 @@ def _shape(shape: Any) -> tuple[int, ...]:
     """The shape of a kernel, checked."""
     read = frozen("shape", shape)
     if not isinstance(read, tuple) or len(read) < 3:
-        fail("shape", Words(shape), "a kernel has two channel axes and at least one spatial axis",
-             "give (O, C / groups, *k)")  # fmt: skip
+        fail(
+            "shape",
+            Words(shape),
+            "a kernel has two channel axes and at least one spatial axis",
+            "give (O, C / groups, *k)",
+        )
     return each("shape", read, len(read), 0)
 
 
@@ -140,8 +148,12 @@ def random_key(key: Any) -> Any:
     dtype: Any = getattr(key, "dtype", bool)
     axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
     if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
-        fail("key", Words(f"{type(key).__name__} object"), "it must be one random key",
-             "give jax.random.key(0), say")  # fmt: skip
+        fail(
+            "key",
+            Words(f"{type(key).__name__} object"),
+            "it must be one random key",
+            "give jax.random.key(0), say",
+        )
     return key
 
 
@@ -149,8 +161,12 @@ def _check_divides(
     factors: tuple[int, ...], sizes: tuple[int, ...], shape: tuple[int, ...]
 ) -> None:
     if any(n % f for n, f in zip(sizes, factors, strict=True)):
-        fail("shape", Words(shape), f"{factors} must divide {sizes} of it, or the phases cannot be "
-             "equal", "give another kernel or factor")  # fmt: skip
+        fail(
+            "shape",
+            Words(shape),
+            f"{factors} must divide {sizes} of it, or the phases cannot be equal",
+            "give another kernel or factor",
+        )
 
 
 # -- the right fans --------------------------------------------------------------------------------
@@ -202,8 +218,12 @@ def transposed_scaling(
         shape = _shape(shape)
         steps = each("stride", strides, len(shape) - 2, 1)
         if shape[0] % blocks:
-            fail("groups", groups, f"it must divide the {shape[0]} input channels of {shape}",
-                 "give the layer's groups")  # fmt: skip
+            fail(
+                "groups",
+                groups,
+                f"it must divide the {shape[0]} input channels of {shape}",
+                "give the layer's groups",
+            )
         if 0 in shape:  # no weights, and no fans to divide by
             return jnp.zeros(shape, dtype_of("dtype", dtype))
         taps = math.prod(shape[2:])

@@ -90,8 +90,12 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
     (count,) = each("rank", how_many(factor) or 1 if rank is None else rank, 1, 1)
     factors = each("factor", factor, 1 if count > MOST_AXES else count, 1)
     if count > MOST_AXES or math.prod(2 * f for f in factors) > MOST_WRITTEN:
-        fail("factor", factor, f"a kernel for {count} axes has at most {MOST_WRITTEN} taps",
-             "enlarge one axis after another, with upsample")  # fmt: skip
+        fail(
+            "factor",
+            factor,
+            f"a kernel for {count} axes has at most {MOST_WRITTEN} taps",
+            "enlarge one axis after another, with upsample",
+        )
     tents = [stamp(METHODS["linear"], f) for f in factors]
     return jnp.asarray(outer(tents), dtype_of("dtype", dtype))
 
@@ -144,9 +148,13 @@ def upsample(
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
 def _resized(
-    value: jax.Array, there: Places, sizes: tuple[int, ...], method: str, align_corners: bool,
+    value: jax.Array,
+    there: Places,
+    sizes: tuple[int, ...],
+    method: str,
+    align_corners: bool,
     layout: str | None,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     dtype = value.dtype
     if not jnp.issubdtype(dtype, jnp.inexact) and method != "nearest":
         dtype = jnp.result_type(float)
@@ -171,8 +179,12 @@ def _read(
     check_choice("method", method, (*METHODS, "transposed"))
     value = array("x", x)
     if (factor is None) == (size is None):
-        fail("factor", factor, f"one of factor and size={size!r} says how large the result is",
-             "give one of the two")  # fmt: skip
+        fail(
+            "factor",
+            factor,
+            f"one of factor and size={size!r} says how large the result is",
+            "give one of the two",
+        )
     there = places("x", value, layout, factor if size is None else size)
     old = there.sizes(value.shape)
     if size is not None:
@@ -186,8 +198,12 @@ def _read(
     rest = [n for at, n in enumerate(value.shape) if at not in there.spatial]
     check_elements(name, given, (*rest, *sizes))
     if 0 in old:
-        fail("x", value.shape, "an axis without elements has nothing to interpolate",
-             "give one element at least")  # fmt: skip
+        fail(
+            "x",
+            value.shape,
+            "an axis without elements has nothing to interpolate",
+            "give one element at least",
+        )
     if align_corners and method == "nearest":
         fail("align_corners", True, "there is nothing to align for 'nearest'", "leave it out")
     return value, there, sizes
@@ -196,15 +212,25 @@ def _read(
 def _whole(old: tuple[int, ...], sizes: tuple[int, ...], align_corners: bool) -> tuple[int, ...]:
     """The factors from one to the other, for a method that has no others."""
     if align_corners or any(m % n for n, m in zip(old, sizes, strict=True)):
-        fail("method", "transposed", f"sizes {sizes} are no whole multiples of {old}"
-             if not align_corners else "it does not align corners", "use 'linear'")  # fmt: skip
+        fail(
+            "method",
+            "transposed",
+            f"sizes {sizes} are no whole multiples of {old}"
+            if not align_corners
+            else "it does not align corners",
+            "use 'linear'",
+        )
     return tuple(m // n for n, m in zip(old, sizes, strict=True))
 
 
 def _stamped(
-    x: jax.Array, there: Places, factors: tuple[int, ...], method: Interpolation,
-    layout: str | None, bare: bool = False,
-) -> jax.Array:  # fmt: skip
+    x: jax.Array,
+    there: Places,
+    factors: tuple[int, ...],
+    method: Interpolation,
+    layout: str | None,
+    bare: bool = False,
+) -> jax.Array:
     """A transposed convolution of each channel, its border as the method wants it.
 
     With ``bare`` the border stays as the transposed convolution leaves it.
@@ -214,9 +240,7 @@ def _stamped(
         ends = [(margin,) * 2 if n in there.spatial else (0, 0) for n in range(x.ndim)]
         x = jnp.pad(x, ends, mode="edge")
     stamps = [stamp(method, f) for f in factors]
-    cuts = [
-        (before(method, f) + margin * f, after(method, f) + margin * f) for f in factors
-    ]  # fmt: skip
+    cuts = [(before(method, f) + margin * f, after(method, f) + margin * f) for f in factors]
     z = x
     for axes in _passes(stamps):
         z = _spread(z, there.channel, stamps, factors, cuts, axes, layout)
@@ -249,23 +273,30 @@ def _passes(stamps: Sequence[NDArray[np.float64]]) -> list[set[int]]:
 
 
 def _spread(
-    x: jax.Array, channel: int, stamps: Sequence[NDArray[np.float64]], factors: Sequence[int],
-    cuts: Sequence[tuple[int, int]], axes: set[int], layout: str | None,
-) -> jax.Array:  # fmt: skip
+    x: jax.Array,
+    channel: int,
+    stamps: Sequence[NDArray[np.float64]],
+    factors: Sequence[int],
+    cuts: Sequence[tuple[int, int]],
+    axes: set[int],
+    layout: str | None,
+) -> jax.Array:
     """Enlarge some axes and leave the others as they are."""
     rank, channels, one = len(stamps), x.shape[channel], np.ones(1)
     taps = outer([stamps[n] if n in axes else one for n in range(rank)])
     w = jnp.broadcast_to(jnp.asarray(taps, x.dtype), (channels, min(channels, 1), *taps.shape))
     return conv_transpose(
-        x, w, stride=[factors[n] if n in axes else 1 for n in range(rank)],
-        padding=[cuts[n] if n in axes else (0, 0) for n in range(rank)], groups=max(channels, 1),
-        algorithm=algorithm(taps.size), dimension_numbers=conv_numbers(layout),
-    )  # fmt: skip
+        x,
+        w,
+        stride=[factors[n] if n in axes else 1 for n in range(rank)],
+        padding=[cuts[n] if n in axes else (0, 0) for n in range(rank)],
+        groups=max(channels, 1),
+        algorithm=algorithm(taps.size),
+        dimension_numbers=conv_numbers(layout),
+    )
 
 
-def _along(
-    x: jax.Array, position: int, m: int, method: str, align_corners: bool
-) -> jax.Array:  # fmt: skip
+def _along(x: jax.Array, position: int, m: int, method: str, align_corners: bool) -> jax.Array:
     """Interpolate one axis: a matrix product, or where that is large, neighbour by neighbour."""
     n = x.shape[position]
     if n == m:  # the identity, whether corners are aligned or not
@@ -328,9 +359,7 @@ def _averaged(
     old = there.sizes(value.shape)
     small = there.resized(value.shape, tuple(n // f for n, f in zip(old, factors, strict=True)))
     like = jax.ShapeDtypeStruct(small, value.dtype)
-    back = jax.linear_transpose(
-        lambda z: upsample(z, factors, method=method, layout=layout), like
-    )  # fmt: skip
+    back = jax.linear_transpose(lambda z: upsample(z, factors, method=method, layout=layout), like)
     (z,) = back(value)
     return z / math.prod(factors)
 
@@ -367,6 +396,4 @@ def resize_conv(
     A. Odena et al., doi:10.23915/distill.00003.
     """
     raised = upsample(x, factor, method=method, layout=layout)
-    return conv(
-        raised, w, bias, padding="SAME", dimension_numbers=conv_numbers(layout)
-    )  # fmt: skip
+    return conv(raised, w, bias, padding="SAME", dimension_numbers=conv_numbers(layout))

@@ -33,16 +33,28 @@ from tconvjax.upsampling.windows import Window, largest, windows_of
 
 @overload
 def max_pool(
-    x: ArrayLike, kernel_size: Ints, stride: Ints | None = ..., padding: Ints = ...,
-    dilation: Ints = ..., *, ceil_mode: bool = ..., return_indices: Literal[False] = ...,
+    x: ArrayLike,
+    kernel_size: Ints,
+    stride: Ints | None = ...,
+    padding: Ints = ...,
+    dilation: Ints = ...,
+    *,
+    ceil_mode: bool = ...,
+    return_indices: Literal[False] = ...,
     layout: str | None = ...,
-) -> jax.Array: ...  # fmt: skip
+) -> jax.Array: ...
 @overload
 def max_pool(
-    x: ArrayLike, kernel_size: Ints, stride: Ints | None = ..., padding: Ints = ...,
-    dilation: Ints = ..., *, ceil_mode: bool = ..., return_indices: Literal[True],
+    x: ArrayLike,
+    kernel_size: Ints,
+    stride: Ints | None = ...,
+    padding: Ints = ...,
+    dilation: Ints = ...,
+    *,
+    ceil_mode: bool = ...,
+    return_indices: Literal[True],
     layout: str | None = ...,
-) -> tuple[jax.Array, jax.Array]: ...  # fmt: skip
+) -> tuple[jax.Array, jax.Array]: ...
 def max_pool(
     x: ArrayLike,
     kernel_size: Ints,
@@ -85,8 +97,12 @@ def max_pool(
     """
     value = array("x", x)
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
-        fail("x", Words(f"array of dtype {value.dtype}"), "complex numbers have no largest one",
-             "pool its real part, or its size")  # fmt: skip
+        fail(
+            "x",
+            Words(f"array of dtype {value.dtype}"),
+            "complex numbers have no largest one",
+            "pool its real part, or its size",
+        )
     both = flag("return_indices", return_indices)
     there = places("x", value, layout, kernel_size, stride, padding, dilation)
     sizes = there.sizes(value.shape)
@@ -99,8 +115,12 @@ def max_pool(
 def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
     """An element's place among those of the spatial axes must fit an index."""
     if math.prod(sizes) > MOST:
-        fail(argument, Words(f"spatial sizes {sizes}"), "an index of its spatial axes does not fit "
-             "32 bits", "pool or unpool it in parts")  # fmt: skip
+        fail(
+            argument,
+            Words(f"spatial sizes {sizes}"),
+            "an index of its spatial axes does not fit 32 bits",
+            "pool or unpool it in parts",
+        )
 
 
 def max_unpool(
@@ -142,9 +162,12 @@ def max_unpool(
     """
     value, index = array("y", y), array("indices", indices)
     if index.shape != value.shape or not jnp.issubdtype(index.dtype, jnp.integer):
-        fail("indices", Words(f"array of shape {index.shape} and dtype {index.dtype}"),
-             f"it has a whole number for each element of y, of shape {value.shape}",
-             "give max_pool's, with return_indices=True")  # fmt: skip
+        fail(
+            "indices",
+            Words(f"array of shape {index.shape} and dtype {index.dtype}"),
+            f"it has a whole number for each element of y, of shape {value.shape}",
+            "give max_pool's, with return_indices=True",
+        )
     there = places("y", value, layout, kernel_size, stride, padding, output_size)
     kernels = each("kernel_size", kernel_size, there.rank, 1)
     strides = kernels if stride is None else each("stride", stride, there.rank, 1)
@@ -156,9 +179,13 @@ def max_unpool(
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
 def _put_back(
-    value: jax.Array, index: jax.Array, there: Places, sizes: tuple[int, ...],
-    kernels: tuple[int, ...], strides: tuple[int, ...],
-) -> jax.Array:  # fmt: skip
+    value: jax.Array,
+    index: jax.Array,
+    there: Places,
+    sizes: tuple[int, ...],
+    kernels: tuple[int, ...],
+    strides: tuple[int, ...],
+) -> jax.Array:
     old = there.sizes(value.shape)
     if index.dtype.itemsize < 4:
         index = index.astype(jnp.int32)
@@ -169,9 +196,12 @@ def _put_back(
         # Where windows do not overlap and all indices lie in their own, no scatter is needed; it
         # takes several times as long on a CPU.
         result = lax.cond(
-            _in_own_windows(index, kernels), functools.partial(_by_window, kernels=kernels),
-            functools.partial(_scattered, sizes=sizes), value, index,
-        )  # fmt: skip
+            _in_own_windows(index, kernels),
+            functools.partial(_by_window, kernels=kernels),
+            functools.partial(_scattered, sizes=sizes),
+            value,
+            index,
+        )
     else:
         result = _scattered(value, index, sizes)
     return jnp.moveaxis(result, spatial, there.spatial)
@@ -214,9 +244,12 @@ def _by_window(value: jax.Array, index: jax.Array, kernels: tuple[int, ...]) -> 
 
 
 def _unpooled_sizes(
-    given: Sequence[int], kernels: Sequence[int], strides: Sequence[int], padding: Ints,
+    given: Sequence[int],
+    kernels: Sequence[int],
+    strides: Sequence[int],
+    padding: Ints,
     output_size: Ints | None,
-) -> tuple[int, ...]:  # fmt: skip
+) -> tuple[int, ...]:
     rank = len(given)
     pads = each("padding", padding, rank, 0)
     steps = list(zip(given, kernels, strides, pads, strict=True))
@@ -225,9 +258,12 @@ def _unpooled_sizes(
         wanted = each("output_size", output_size, rank, 1)
         for size, asked, s in zip(sizes, wanted, strides, strict=True):
             if abs(asked - size) >= s:
-                fail("output_size", output_size, f"an axis has {size} elements, and fewer than "
-                     f"{s} more or less", f"give {max(size - s + 1, 1)} to "
-                     f"{size + s - 1}")  # fmt: skip
+                fail(
+                    "output_size",
+                    output_size,
+                    f"an axis has {size} elements, and fewer than {s} more or less",
+                    f"give {max(size - s + 1, 1)} to {size + s - 1}",
+                )
         return wanted
     if min(sizes) < 1:
         fail("padding", padding, f"it leaves sizes {sizes}", "give the pooling's padding")
@@ -285,19 +321,26 @@ def avg_pool(
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
 def _means(
-    value: jax.Array, there: Places, windows: tuple[Window, ...], divisor: int | None,
-    with_padding: bool, layout: str | None,
-) -> jax.Array:  # fmt: skip
+    value: jax.Array,
+    there: Places,
+    windows: tuple[Window, ...],
+    divisor: int | None,
+    with_padding: bool,
+    layout: str | None,
+) -> jax.Array:
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         value = value.astype(jnp.result_type(float))
     channels = value.shape[there.channel]
     taps = [w.kernel for w in windows]
     total = conv(
-        value, jnp.ones((channels, min(channels, 1), *taps), value.dtype),
+        value,
+        jnp.ones((channels, min(channels, 1), *taps), value.dtype),
         stride=[w.stride if w.count > 1 else 1 for w in windows],
-        padding=[(w.padding, w.high) for w in windows], groups=max(channels, 1),
-        algorithm=algorithm(math.prod(taps)), dimension_numbers=conv_numbers(layout),
-    )  # fmt: skip
+        padding=[(w.padding, w.high) for w in windows],
+        groups=max(channels, 1),
+        algorithm=algorithm(math.prod(taps)),
+        dimension_numbers=conv_numbers(layout),
+    )
     if divisor is not None:
         return total / divisor
     for window, position in zip(windows, there.spatial, strict=True):
@@ -328,10 +371,17 @@ def _divisors(window: Window, with_padding: bool) -> NDArray[np.int64]:
 
 
 def avg_unpool(
-    y: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, *,
-    output_size: Ints, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None, layout: str | None = None,
-) -> jax.Array:  # fmt: skip
+    y: ArrayLike,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    *,
+    output_size: Ints,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    layout: str | None = None,
+) -> jax.Array:
     """The adjoint of `avg_pool`: each mean spread evenly over its window.
 
     Args:
@@ -364,14 +414,24 @@ def avg_unpool(
 
     def pooled(x: Any) -> jax.Array:
         return avg_pool(
-            x, kernel_size, stride, padding, ceil_mode=ceil_mode,
-            count_include_pad=count_include_pad, divisor_override=divisor_override, layout=layout,
-        )  # fmt: skip
+            x,
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode=ceil_mode,
+            count_include_pad=count_include_pad,
+            divisor_override=divisor_override,
+            layout=layout,
+        )
 
     windows = windows_of(sizes, kernel_size, stride, padding, 1, ceil_mode)
     shape = there.resized(value.shape, tuple(window.count for window in windows))
     if shape != value.shape:
-        fail("y", Words(f"array of shape {value.shape}"), f"the pooling of {sizes} gives {shape}",
-             "give another output_size")  # fmt: skip
+        fail(
+            "y",
+            Words(f"array of shape {value.shape}"),
+            f"the pooling of {sizes} gives {shape}",
+            "give another output_size",
+        )
     (x,) = jax.linear_transpose(pooled, like)(value)
     return x

@@ -67,8 +67,12 @@ def pixel_shuffle(
     factors, channels = each("factor", factor, there.rank, 1), value.shape[there.channel]
     phases = math.prod(factors)
     if channels % phases:
-        fail("factor", factor, f"its {phases} phases must divide the {channels} channels of x",
-             "give a divisor, or another layout")  # fmt: skip
+        fail(
+            "factor",
+            factor,
+            f"its {phases} phases must divide the {channels} channels of x",
+            "give a divisor, or another layout",
+        )
     return _shuffled(value, there, factors, order)
 
 
@@ -126,8 +130,11 @@ def _unshuffled(
     sizes = there.sizes(value.shape)
     value = _channels_first(value, there.channel, there.spatial)
     batch, channels = value.shape[: -1 - there.rank], value.shape[-1 - there.rank]
-    split = [n for pair in zip((n // f for n, f in zip(sizes, factors, strict=True)), factors,
-                               strict=True) for n in pair]  # fmt: skip
+    split = [
+        n
+        for pair in zip((n // f for n, f in zip(sizes, factors, strict=True)), factors, strict=True)
+        for n in pair
+    ]
     value = value.reshape(*batch, channels, *split)
     start, rank = len(batch), there.rank
     i = [start + 1 + 2 * n for n in range(rank)]
@@ -154,9 +161,14 @@ def _back(x: jax.Array, channel: int, spatial: tuple[int, ...]) -> jax.Array:
 
 
 def unfold(
-    x: ArrayLike, kernel_size: Ints, *, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1,
+    x: ArrayLike,
+    kernel_size: Ints,
+    *,
+    dilation: Ints = 1,
+    padding: Ints = 0,
+    stride: Ints = 1,
     layout: str | None = None,
-) -> jax.Array:  # fmt: skip
+) -> jax.Array:
     """The windows of a convolution as columns: im2col.
 
     columns[c * K + t, i] = x[c, stride * i + dilation * t - padding], t and i counted through
@@ -205,9 +217,15 @@ def _columns(value: jax.Array, there: Places, geometry: Geometry) -> jax.Array:
 
 
 def fold(
-    columns: ArrayLike, output_size: Ints, kernel_size: Ints, *, dilation: Ints = 1,
-    padding: Ints = 0, stride: Ints = 1, layout: str | None = None,
-) -> jax.Array:  # fmt: skip
+    columns: ArrayLike,
+    output_size: Ints,
+    kernel_size: Ints,
+    *,
+    dilation: Ints = 1,
+    padding: Ints = 0,
+    stride: Ints = 1,
+    layout: str | None = None,
+) -> jax.Array:
     """Columns added up where their windows lie: col2im, the exact transpose of `unfold`.
 
     x[c, j] = sum of columns[c * K + t, i] over stride * i + dilation * t - padding = j
@@ -237,16 +255,24 @@ def fold(
     value = array("columns", columns)
     rank = _rank_of_fold(layout, output_size, kernel_size, dilation, padding, stride)
     if rank < 1:
-        fail("layout", layout, "it has a letter for each axis of the result, one of them spatial "
-             "at least", "give 'NCHW' or 'NHWC', say")  # fmt: skip
+        fail(
+            "layout",
+            layout,
+            "it has a letter for each axis of the result, one of them spatial at least",
+            "give 'NCHW' or 'NHWC', say",
+        )
     sizes = each("output_size", output_size, rank, 1)
     geometry = _geometry(sizes, kernel_size, dilation, padding, stride)
     taps, outs = geometry.kernel_size, geometry.out_size
     count = math.prod(taps)
     if value.ndim < 2 or value.shape[-2] % count or value.shape[-1] != math.prod(outs):
-        fail("columns", Words(f"array of shape {value.shape}"), f"it has a multiple of {count} "
-             f"rows, the taps, and {math.prod(outs)} columns, the windows {outs} of {sizes}",
-             "give unfold's, with the same arguments")  # fmt: skip
+        fail(
+            "columns",
+            Words(f"array of shape {value.shape}"),
+            f"it has a multiple of {count} "
+            f"rows, the taps, and {math.prod(outs)} columns, the windows {outs} of {sizes}",
+            "give unfold's, with the same arguments",
+        )
     at = value.ndim - 1
     there = Places(tuple(range(at, at + rank)), at - 1)
     if layout is not None:
@@ -278,8 +304,9 @@ def _gathered(x: jax.Array, geometry: Geometry) -> jax.Array:
     at, splits = x.ndim - geometry.rank, tuple(map(Split, geometry.axes))
     if math.prod(split.shifts for split in splits) <= MOST_TERMS:
         return windows(to_phases(x, splits, at), splits, at)
-    spans = [a.stride * (a.out_size - 1) + a.dilation * (a.kernel_size - 1) + 1
-             for a in geometry.axes]  # fmt: skip
+    spans = [
+        a.stride * (a.out_size - 1) + a.dilation * (a.kernel_size - 1) + 1 for a in geometry.axes
+    ]
     highs = [span - a.low - a.in_size for span, a in zip(spans, geometry.axes, strict=True)]
     x = padded(x, [a.low for a in geometry.axes], highs, at)
     for n, a in enumerate(geometry.axes):
@@ -304,11 +331,13 @@ def _geometry(
 ) -> Geometry:
     rank = len(sizes)
     geometry = Geometry.of_conv(
-        (1, *sizes), (1, 1, *each("kernel_size", kernel_size, rank, 1)),
-        stride=each("stride", stride, rank, 1), padding=each("padding", padding, rank, 0),
+        (1, *sizes),
+        (1, 1, *each("kernel_size", kernel_size, rank, 1)),
+        stride=each("stride", stride, rank, 1),
+        padding=each("padding", padding, rank, 0),
         dilation=each("dilation", dilation, rank, 1),
-    )  # fmt: skip
+    )
     # One window has no stride, and room for a second would be made if it had a long one.
-    return Geometry(tuple(
-        replace(axis, stride=1) if axis.out_size == 1 else axis for axis in geometry.axes
-    ))  # fmt: skip
+    return Geometry(
+        tuple(replace(axis, stride=1) if axis.out_size == 1 else axis for axis in geometry.axes)
+    )

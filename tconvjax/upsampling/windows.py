@@ -62,9 +62,13 @@ class Window:
 
 
 def windows_of(
-    sizes: Sequence[int], kernel_size: Ints, stride: Ints | None, padding: Ints, dilation: Ints,
+    sizes: Sequence[int],
+    kernel_size: Ints,
+    stride: Ints | None,
+    padding: Ints,
+    dilation: Ints,
     ceil_mode: bool,
-) -> list[Window]:  # fmt: skip
+) -> list[Window]:
     """One window an axis, checked."""
     rank = len(sizes)
     kernels = each("kernel_size", kernel_size, rank, 1)
@@ -74,11 +78,19 @@ def windows_of(
     windows = [Window(*column, flag("ceil_mode", ceil_mode)) for column in columns]
     for window in windows:
         if window.padding > window.kernel // 2:
-            fail("padding", window.padding, f"it is at most half of the window's {window.kernel} "
-                 "elements", f"give {window.kernel // 2} or less")  # fmt: skip
+            fail(
+                "padding",
+                window.padding,
+                f"it is at most half of the window's {window.kernel} elements",
+                f"give {window.kernel // 2} or less",
+            )
         if window.count < 1:
-            fail("x", Words(f"{window.size} elements along an axis"), f"a window spans "
-                 f"{window.span}", "pool less, or pad x")  # fmt: skip
+            fail(
+                "x",
+                Words(f"{window.size} elements along an axis"),
+                f"a window spans {window.span}",
+                "pool less, or pad x",
+            )
     return windows
 
 
@@ -110,9 +122,7 @@ def _pooled(found: Found, window: Window, position: int) -> Found:
     ends = [(0, 0, 0)] * found[0].ndim
     ends[position] = (window.padding, window.high, 0)
     value, index = found
-    found = (
-        lax.pad(value, jnp.zeros((), value.dtype), ends), lax.pad(index, jnp.int32(-1), ends)
-    )  # fmt: skip
+    found = (lax.pad(value, jnp.zeros((), value.dtype), ends), lax.pad(index, jnp.int32(-1), ends))
     if window.kernel <= MOST_TAPS:
         parts = (_taken(found, window, position, tap) for tap in range(window.kernel))
         return functools.reduce(_larger, parts)
@@ -125,7 +135,7 @@ def _pooled(found: Found, window: Window, position: int) -> Found:
         found = _larger(
             (_part(value, 0, size - step, position), _part(index, 0, size - step, position)),
             (_part(value, step, size, position), _part(index, step, size, position)),
-        )  # fmt: skip
+        )
         reach *= 2
     ends_of = [_taken(found, window, position, tap) for tap in (0, window.kernel - reach)]
     return _larger(*ends_of)
