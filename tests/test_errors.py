@@ -51,7 +51,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (conv, {"stride": "2"}, "^stride='2': it must be one whole number an axis; give ints$"),
     # padding
     (conv, {"padding": "FULL"}, "^padding='FULL': the names are VALID, SAME, SAME_LOWER, CAUSAL; use one of them, or give numbers$"),
-    (conv, {"padding": (1, 2)}, "^padding=(1, 2): the convolution has 1 spatial axis; give a name, one int, 1 int, or 1 (low, high) pair such as ((1, 2),)$"),
+    (conv, {"padding": (1, 2)}, "^padding=(1, 2): the convolution has 1 spatial axis; give a name, one int, or 1 (low, high) pair such as ((1, 2),)$"),
     (there, {"x_shape": (1, 5, 5), "w_shape": (1, 1, 3, 3), "padding": ((1, 2), (1, 2, 3))}, "the convolution has 2 spatial axes; give a name"),
     (there, {"x_shape": (1, 5, 5), "w_shape": (1, 1, 3, 3), "padding": ((1, 2), (1, "SAME"))}, "the convolution has 2 spatial axes; give a name"),
     (conv, {"padding": -3}, "with padding (-3, -3) that is 1, and a kernel of 3 taps at dilation 1 spans 3; sizes that do: 9 and more; or pad by 2 more$"),
