@@ -23,7 +23,7 @@ METHODS = ("cg", "fft")
 class Deconvolution(NamedTuple):
     """What `deconvolve` found.
 
-    Args:
+    Attributes:
         x: the result.
         residual: |conv(x, w) - y| / |y|.
         steps: of conjugate gradients that were taken; 0 for method "fft".
