@@ -147,6 +147,9 @@ def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
     0.12.0). The same befalls the transpose, whose padding is negative where that of the
     convolution is wider than its kernel reaches.
 
+    Args:
+        geometry: whose borders hold zeros.
+
     Returns:
         The geometry, and for each axis how many elements of x are to be cropped before the call,
         and how many zeros of y, which read nothing but padding, are to be put before its result.

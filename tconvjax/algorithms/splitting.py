@@ -233,19 +233,9 @@ def padded(
     at: int,
     interiors: Sequence[int] | None = None,
 ) -> jax.Array:
-    """Pad axes from ``at`` on with zeros, or crop them, in one: XLA is slow through nested pads.
-
-    An axis that is cropped at one end and padded at the other is sliced first: XLA would hand such
-    a pad on to the convolution that follows (openxla/xla#48713 and 48715).
-    """
+    """Pad axes from ``at`` on with zeros, or crop them, in one: XLA is slow through nested pads."""
     ends = list(zip(lows, highs, interiors or [0] * len(lows), strict=True))
     if not any(map(any, ends)):
         return v
-    for n, (low, high, interior) in enumerate(ends):
-        if interior == 0 and min(low, high) < 0 < max(low, high):
-            kept = max(0, -low), v.shape[at + n] - max(0, -high)
-            if kept[0] < kept[1]:
-                v = lax.slice_in_dim(v, *kept, axis=at + n)
-                ends[n] = (max(0, low), max(0, high), 0)
     before, after = [(0, 0, 0)] * at, [(0, 0, 0)] * (v.ndim - at - len(ends))
     return lax.pad(v, jnp.zeros((), v.dtype), [*before, *ends, *after])

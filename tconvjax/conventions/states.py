@@ -135,9 +135,9 @@ def convert_state_dict(
     for argument, name in (("source", source), ("target", target)):
         if not isinstance(name, str) or name not in TREES:
             fail(argument, name, f"the trees are {', '.join(TREES)}", "use one of them")
-    if source == "flax" and isinstance(state, Mapping) and "params" in state:
-        state = _without_collections(state)
     flat, known = _flat(state), by_path(kinds)
+    if source == "flax" and isinstance(state, Mapping) and "params" in state:  # linen's collections
+        flat = {(path.partition(".")[2], name): array for (path, name), array in flat.items()}
     if source == "torch":
         flat = folded(flat)
     paths = dict.fromkeys(path for path, _ in flat)
@@ -185,22 +185,6 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
         if "rngs" not in layer:  # the keys of NNX's random streams are no weights
             flat[".".join(layer), name] = numbers(".".join(path) or "state", leaf, "leave it out")
     return flat
-
-
-def _without_collections(variables: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The variables of a Flax linen model: parameters and running statistics, layer by layer."""
-    merged: dict[Any, Any] = {}
-
-    def add(tree: Mapping[Any, Any], into: dict[Any, Any]) -> None:
-        for key, value in tree.items():
-            if isinstance(value, Mapping):
-                add(value, into.setdefault(key, {}))
-            else:
-                into[key] = value
-
-    for collection in variables.values():
-        add(collection if isinstance(collection, Mapping) else {}, merged)
-    return merged
 
 
 def _mapped(tree: Any, path: tuple[str, ...]) -> Any:

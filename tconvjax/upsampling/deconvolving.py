@@ -198,17 +198,8 @@ def _by_gradients(
         idle = checked & (left > 0.7 * best)
         kept = jnp.where(checked & ~idle, x, kept)
         best = jnp.where(checked, left, best)
-        return (
-            count + 1,
-            jnp.where(idle, kept, x),
-            r,
-            p,
-            now,
-            kept,
-            best,
-            jnp.where(checked, 2 * check, check),
-            idle,
-        )
+        check = jnp.where(checked, 2 * check, check)
+        return count + 1, x, r, p, now, kept, best, check, idle
 
     def goes_on(state: tuple[Any, ...]) -> jax.Array:
         return (state[0] < steps) & (state[4] > least) & ~jnp.asarray(state[-1])
@@ -218,8 +209,8 @@ def _by_gradients(
     least = size * jnp.maximum(tolerance if patient else 0, jnp.finfo(s.dtype).eps) ** 2
     infinite = jnp.full((), jnp.inf, size.dtype)
     state = (0, x, y.astype(s.dtype), s, size, x if not patient else 0, infinite, 4, False)
-    count, x, *_ = jax.lax.while_loop(goes_on, step, state)
-    return x, jnp.asarray(count)
+    count, x, *_, kept, _, _, idle = jax.lax.while_loop(goes_on, step, state)
+    return x if patient else jnp.where(idle, kept, x), jnp.asarray(count)
 
 
 @_by_gradients.defjvp
