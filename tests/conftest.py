@@ -35,7 +35,7 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("normal"), max_examples=30)
 settings.register_profile(
-    "long", settings.get_profile("normal"), max_examples=1000, derandomize=False
+    "long", settings.get_profile("normal"), max_examples=500, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 

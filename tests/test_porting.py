@@ -241,7 +241,8 @@ def test_what_is_reparametrised_in_another_way_is_refused_by_its_name() -> None:
     tree = conv.convert_state_dict({"a.weight_orig": w, "a.weight_mask": mask}, "torch", "torch")
     np.testing.assert_array_equal(tree["a.weight"], mask)
     for names in (
-        ("weight_g",), ("weight_orig", "weight_u"), ("parametrizations.weight.0.base",),
+        ("weight_g",), ("weight_v",), ("weight_orig", "weight_u"), ("bias_mask",),
+        ("parametrizations.weight.0.base",),
         ("parametrizations.weight.original", "parametrizations.weight.0.base"),
         ("parametrizations.bias.original0",),
     ):  # fmt: skip

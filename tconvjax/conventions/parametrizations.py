@@ -5,6 +5,7 @@ A sum is taken in float64, and the weight is rounded once, to the dtype that it 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,16 +50,15 @@ def _of_layer(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
                         del arrays[part]
                     arrays[weight] = wide.astype(max(values, key=np.size).dtype)
     for name, array in arrays.items():
-        weight, mark, _ = name.partition(".")
-        if mark or (name.endswith(("_g", "_orig")) and _is_weight(name.rpartition("_")[0])):
+        weight = name.partition(".")[0] if "." in name else name.rpartition("_")[0]
+        if "." in name or (name.removeprefix(weight) in _PARTS and _is_weight(weight)):
             fail(
                 f"{path}.{name}",
                 Words(f"array of shape {array.shape}"),
                 "it is part of a reparametrisation that is no whole weight norm, spectral norm or "
                 "pruned weight",
                 "take it off in PyTorch (torch.nn.utils.parametrize.remove_parametrizations("
-                f"layer, {weight.removesuffix('_g').removesuffix('_orig')!r})) and save the "
-                "weights again",
+                f"layer, {weight!r})) and save the weights again",
             )
     return arrays
 
@@ -106,3 +106,4 @@ _FORMS: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("_orig", "_mask"): _pruned,
 }
 """By the endings of the names of their parts: PyTorch's own, and those since 2.0."""
+_PARTS = frozenset(itertools.chain(*_FORMS))

@@ -1,7 +1,7 @@
 """The call-alikes against the peers themselves, on arguments that Hypothesis draws.
 
 Each peer that is not installed is a loud skip; ``pip install -e '.[peers]'`` brings all of them.
-``HYPOTHESIS_PROFILE=long`` draws a thousand examples for each test.
+``HYPOTHESIS_PROFILE=long`` draws five hundred examples for each test.
 """
 
 from __future__ import annotations
