@@ -3,7 +3,8 @@
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
 from tconvjax.algorithms import ALGORITHMS, Candidate, Plan, plan, select_algorithm
-from tconvjax.geometry import Axis, Geometry, GeometryError, in_sizes, links, out_size
+from tconvjax.errors import GeometryError
+from tconvjax.geometry import Axis, Geometry, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
 
 __version__ = "0.1.0"

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from tconvjax.arguments import ints
 from tconvjax.command.arguments import (
     CommandError,
     by,
@@ -23,7 +24,8 @@ from tconvjax.command.arguments import (
     sizes,
     values,
 )
-from tconvjax.geometry import Geometry, GeometryError, Padding, in_sizes, ints, pads
+from tconvjax.errors import GeometryError
+from tconvjax.geometry import Geometry, Padding, in_sizes, pads
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tconvjax import operands
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
@@ -79,7 +79,7 @@ def _one(argument: str, result: Any) -> Any:
     if not hasattr(result, "shape") or not hasattr(result, "dtype"):
         fail(
             argument,
-            Words(f"function whose result is a {type(result).__name__}"),
+            Described(f"function whose result is a {type(result).__name__}"),
             "its result must be one array",
             "return one",
         )

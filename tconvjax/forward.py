@@ -19,7 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from tconvjax.geometry import Axis, Geometry, fail
+from tconvjax.errors import fail
+from tconvjax.geometry import Axis, Geometry
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
     # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.

@@ -12,8 +12,10 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
+from tconvjax.arguments import frozen, ints
+from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.forward import Specs, layout, spec_of
-from tconvjax.geometry import Geometry, Words, fail, frozen, ints
+from tconvjax.geometry import Geometry
 
 AnyArray: TypeAlias = jax.Array | NDArray[Any]
 
@@ -46,7 +48,7 @@ def as_array(name: str, value: Any) -> jax.Array:
     except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
         fail(
             name,
-            Words(type(value).__name__),
+            kind_of(value),
             "it must be an array of numbers",
             "convert it with jnp.asarray",
         )
@@ -54,7 +56,7 @@ def as_array(name: str, value: Any) -> jax.Array:
 
 def _array(name: str, value: Any) -> Any:
     if isinstance(value, np.ma.MaskedArray):
-        fail(name, Words("a masked array"), "what is masked is no number", "give .filled(0)")
+        fail(name, Described("a masked array"), "what is masked is no number", "give .filled(0)")
     if not isinstance(value, jax.Array | np.ndarray):
         value = as_array(name, value)
     if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
@@ -62,7 +64,7 @@ def _array(name: str, value: Any) -> Any:
     if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
         fail(
             name,
-            Words(f"array of dtype {value.dtype}"),
+            Described(f"array of dtype {value.dtype}"),
             "floats of 16 to 64 bits, complex numbers and "
             "integers of 8 to 64 bits can be convolved",
             "convert it with .astype",
@@ -86,7 +88,7 @@ def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
     if w.ndim < 3:
         fail(
             "w",
-            Words(f"array of shape {w.shape}"),
+            array_of(w.shape),
             "a kernel has two channel axes and at least one spatial axis",
             "reshape it to (out_channels, in_channels / groups, *kernel_size)",
         )
@@ -104,7 +106,7 @@ def kernel_sizes(value: Any, dimension_numbers: Any, x: AnyArray) -> tuple[int, 
             "kernel_size",
             value,
             f"x of shape {x.shape} leaves no spatial axis to it",
-            "give one int an axis",
+            "give one int per axis",
         )
     return rank, ints("kernel_size", value, rank, 1)
 
@@ -148,7 +150,7 @@ def sizes(role: str, value: AnyArray, spec: Sequence[int]) -> tuple[int, ...]:
         rank = len(spec) - 2
         fail(
             role,
-            Words(f"array of shape {value.shape}"),
+            array_of(value.shape),
             f"a kernel with {rank} spatial {'axis' if rank == 1 else 'axes'} goes with "
             f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
             "reshape it, or the kernel",
@@ -167,13 +169,6 @@ def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
     return value.reshape(math.prod(batch), *value.shape[len(batch) :])
 
 
-def flag(name: str, value: Any) -> bool:
-    """A yes or no that is known before tracing."""
-    if not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and value in (0, 1)):
-        fail(name, value, "it must be True or False, and known before tracing", "give a bool")
-    return bool(value)
-
-
 def check_sizes(geometry: Geometry) -> None:
     """Refuse numbers beyond XLA's own, and arrays that no memory holds: XLA ends the process."""
     for name in ("stride", "dilation"):
@@ -188,7 +183,7 @@ def check_sizes(geometry: Geometry) -> None:
         if math.prod(sizes) > MOST_ELEMENTS:
             fail(
                 name,
-                Words(f"channels and sizes {sizes}"),
+                Described(f"channels and sizes {sizes}"),
                 f"an image has at most {MOST_ELEMENTS} elements",
                 "give smaller sizes, steps or padding",
             )

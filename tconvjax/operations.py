@@ -17,6 +17,8 @@ from jax.typing import ArrayLike
 
 from tconvjax import operands
 from tconvjax.algorithms import ALGORITHMS, check_choice
+from tconvjax.arguments import Ints, frozen, ints
+from tconvjax.errors import GeometryError, array_of, fail
 from tconvjax.forward import (
     ROLES,
     DimensionNumbers,
@@ -28,20 +30,7 @@ from tconvjax.forward import (
     layout,
     spec_of,
 )
-from tconvjax.geometry import (
-    Geometry,
-    GeometryError,
-    Ints,
-    Padding,
-    PaddingMode,
-    Words,
-    conv_pads,
-    fail,
-    frozen,
-    group_count,
-    ints,
-    pads,
-)
+from tconvjax.geometry import Geometry, Padding, PaddingMode, conv_pads, group_count, pads
 from tconvjax.sharding import explicitly_sharded
 from tconvjax.trilinear import trilinear
 
@@ -75,7 +64,7 @@ def conv(
         w: kernel (O, C / groups, *kernel_size).
         bias: (O,), added to every output element of its channel.
         stride: input elements between neighbouring outputs, at least 1; one int or one an axis.
-        padding: elements added around x: an int, one int an axis, (low, high) pairs (negative
+        padding: elements added around x: an int, one int per axis, (low, high) pairs (negative
             crops), or "VALID", "SAME", "SAME_LOWER", "CAUSAL".
         dilation: input elements between neighbouring taps, at least 1; one int or one an axis.
         groups: blocks of channels that do not see one another; divides C and O.
@@ -228,7 +217,7 @@ def kernel_gradient(
         x: the convolution's input (N, C, *in_size), or the transposed one's cotangent.
         y: the convolution's cotangent (N, O, *out_size), or the transposed one's input; x's batch
             axes.
-        kernel_size: taps of the kernel: one int an axis, or one int, which counts an axis for each
+        kernel_size: taps of the kernel: one int per axis, or one int, which counts an axis for each
             of x's but two; so give one an axis where x is unbatched or has several batch axes.
         stride: as in `conv`.
         padding: as in `conv`; "CAUSAL" too is read for the convolution.
@@ -262,8 +251,8 @@ def kernel_gradient(
     if x_sizes[0] % groups:
         fail("groups", groups, f"it must divide x's {x_sizes[0]} channels", "give a divisor")
     # The sizes of x and y are both given. A padding's name is read for the forward convolution.
-    strides = ints("stride", frozen("stride", stride), rank, 1)
-    dilations = ints("dilation", frozen("dilation", dilation), rank, 1)
+    strides = ints("stride", stride, rank, 1)
+    dilations = ints("dilation", dilation, rank, 1)
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     ends = pads(frozen("padding", padding), rank)
     numbers = tuple(map(conv_pads, ends, x_sizes[1:], spans, strides))
@@ -276,14 +265,14 @@ def kernel_gradient(
         there = Geometry.of_conv(x_sizes, shapes[1], **steps)  # it may know what is wrong itself
         fail(
             "y",
-            Words(f"array of shape {ys.shape}"),
+            array_of(ys.shape),
             f"x of shape {xs.shape} has a convolution of size {there.out_size}",
             "give the y that this x gave",
         )
     if operands.batch_sizes(xs, specs.lhs_spec) != operands.batch_sizes(ys, specs.out_spec):
         fail(
             "y",
-            Words(f"array of shape {ys.shape}"),
+            array_of(ys.shape),
             f"x has shape {xs.shape}, and the two must have the same batch axes",
             "give the y that this x gave",
         )
@@ -321,7 +310,7 @@ def _apply(
     if bias is not None and bias.shape != (channels,):
         fail(
             "bias",
-            Words(f"array of shape {bias.shape}"),
+            array_of(bias.shape),
             f"it has one element for each of the result's {channels} channels",
             f"reshape it to ({channels},)",
         )

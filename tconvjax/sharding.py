@@ -8,8 +8,9 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
+from tconvjax.errors import Described, fail
 from tconvjax.forward import ROLES, Partial, Specs, shape_of, spec_of
-from tconvjax.geometry import Geometry, Words, fail
+from tconvjax.geometry import Geometry
 from tconvjax.operands import AnyArray
 
 
@@ -50,7 +51,7 @@ def explicitly_sharded(
         first, second, _ = ROLES[partial]
         fail(
             second,
-            Words(f"array of shape {b.shape} on the mesh {meshes[1]}"),
+            Described(f"array of shape {b.shape} on the mesh {meshes[1]}"),
             f"{first} lies on {meshes[0]}, and one operation has one mesh",
             "lay both out on the same mesh with jax.device_put",
         )

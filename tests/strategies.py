@@ -321,7 +321,7 @@ def transposed(
 
 
 def numbers(least: int, most: int, rank: int) -> st.SearchStrategy[Any]:
-    """One int, or one int an axis."""
+    """One int, or one int per axis."""
     return st.integers(least, most) | st.tuples(*[st.integers(least, most)] * rank)
 
 

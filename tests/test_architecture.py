@@ -13,6 +13,8 @@ import tconvjax
 PACKAGE = Path(tconvjax.__file__).parent
 
 FLOORS = [
+    {"errors"},
+    {"arguments"},
     {"geometry"},
     {"forward", "symbolic", "matrices"},
     {"algorithms", "operands", "rendering"},
@@ -28,7 +30,7 @@ FLOORS = [
 ]
 """A module imports from strictly lower floors only; a folder is one room."""
 
-STANDARD_LIBRARY_ONLY = {"geometry"}
+STANDARD_LIBRARY_ONLY = {"errors", "arguments", "geometry"}
 SYMBOLS = {"symbolic", "rendering", "explaining"}
 """The staircase of symbols; it and that of arrays do not import each other."""
 
@@ -67,7 +69,7 @@ def complaints(name: str, source: str) -> list[str]:
                 found.append(f"{name} imports {module}")
         elif rest and rest[0] != name and rest[0] in floor and floor[rest[0]] >= floor[name]:
             found.append(f"{name} imports {rest[0]}, which is no lower floor")
-        elif rest and name in SYMBOLS and rest[0] not in SYMBOLS | {"geometry", name}:
+        elif rest and name in SYMBOLS and rest[0] not in SYMBOLS | STANDARD_LIBRARY_ONLY | {name}:
             found.append(f"{name} imports {rest[0]} of the other staircase")
     return found
 

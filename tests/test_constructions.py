@@ -342,7 +342,7 @@ BAD_SIZES: list[tuple[dict[str, Any], str]] = [
         "groups=4: it must divide out_channels=6; give a divisor of both",
     ),
     ({"padding": sympy.Rational(1, 2)}, "padding=1/2: it must be a whole number; give an int"),
-    ({"padding_mode": "wrap"}, r"padding_mode='wrap': the modes are"),
+    ({"padding_mode": "wrap"}, r"padding_mode='wrap': the choices are"),
     ({"kernel": None}, "kernel=None: it is the letter of the entries; give a str such as 'w'"),
 ]
 

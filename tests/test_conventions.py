@@ -197,7 +197,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (conv.lax_conv_transpose, (LAST, W, (2,), [1]), {}, "padding=[1]: it must be one (low, high) pair an axis; give ((1, 2),), say"),
     (conv.lax_conv_transpose, (jnp.ones((1, 2, 2, 2, 2, 2)), jnp.ones((2, 2, 2, 2, 2, 2)), (1,) * 4, "SAME"), {}, "dimension_numbers=None: there is no default for 4 spatial axes"),
     (conv.lax_conv_transpose, (LAST[0], W, (1,), "SAME"), {}, "lhs=array of shape (5, 2): with rhs of shape (2, 3, 3) it has 3 axes"),
-    (conv.equinox_conv_transpose, (Y[0], jnp.ones((3, 2, 3))), {"padding": None}, "padding=None: it must be one (low, high) pair an axis, one int an axis or one int"),
+    (conv.equinox_conv_transpose, (Y[0], jnp.ones((3, 2, 3))), {"padding": None}, "padding=None: it must be one (low, high) pair an axis, one int per axis or one int"),
     (conv.translate, (None, "torch", "keras"), {}, "arguments=None: it must be a mapping"),
     (conv.flax_conv_transpose, (LAST, jnp.ones((3, 2, 3))), {"mask": jnp.ones((3, 2, 1))}, "mask=array of shape (3, 2, 1): the kernel has shape (3, 2, 3)"),
     (conv.haiku_conv_transpose, (LAST, LAST_W), {"output_shape": 9, "stride": 2, "padding": [(1, 1)]}, "with output_shape it must be 'SAME' or 'VALID'"),

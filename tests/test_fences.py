@@ -16,9 +16,9 @@ from pymdownx.superfences import SuperFencesException
 
 import tconvjax as tc
 from tconvjax import fences
+from tconvjax.errors import GeometryError
 from tconvjax.fences.reading import FORMATS, VIEWS, read
 from tconvjax.fences.views import shown
-from tconvjax.geometry import GeometryError
 from tconvjax.rendering import Table
 
 BODIES = {

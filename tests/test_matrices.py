@@ -101,7 +101,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "no sparse matrices of float16": lambda: conv_matrix(G, W.astype(np.float16)),
     "no sparse matrices of bfloat16": lambda: matrix_of(lambda x: x, (3,), jnp.bfloat16, "csr"),
     "give a function or a layer": lambda: matrix_of(None, (3,)),
-    "shape=3: it must be one whole number an axis": lambda: matrix_of(jnp.sin, 3),
+    "shape=3: it must be one whole number per axis": lambda: matrix_of(jnp.sin, 3),
     "shape=(-1,): it must be at least 0": lambda: matrix_of(jnp.sin, (-1,)),
     "it must be a whole number": lambda: matrix_of(jnp.sin, (2.5,)),
     "dtype='float99'": lambda: matrix_of(jnp.sin, (3,), "float99"),

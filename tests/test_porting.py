@@ -368,7 +368,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (said("torch", "haiku", kernel_size=(3,), dilation=2), "dilation=(2,): Haiku cannot say it: its ConvNDTranspose has none"),
     (said("torch", "flax", kernel_size=(3,), groups=2), "groups=2: Flax cannot say it: it has no groups"),
     (said("torch", "jax", kernel_size=(3,)), "target='jax': the frameworks are tconvjax, torch"),
-    (said("torch", "lax", kernel_size=3), "kernel_size=3: it tells the number of axes; give one int an axis"),
+    (said("torch", "lax", kernel_size=3), "kernel_size=3: it tells the number of axes; give one int per axis"),
     (said("torch", "lax", kernel_size=(3,), strides=2), "strides=2: torch.nn.ConvTranspose1d, 2d, 3d has no such argument"),
     (said("tconvjax", "onnx", kernel_size=(3,), padding="SAME", padding_mode="circular"), "padding_mode='circular': ONNX cannot say it"),
     (said("tconvjax", "onnx", kernel_size=(3,), padding=((-1, 0),)), "pads=(-1, 0): ONNX cannot say it"),

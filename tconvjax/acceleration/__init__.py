@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from tconvjax.acceleration.programs import check_function, run
+from tconvjax.acceleration.programs import run
 from tconvjax.acceleration.reporting import Found, Report, report
+from tconvjax.arguments import function
 
 __all__ = ["Found", "Report", "accelerate", "report"]
 
@@ -56,7 +57,7 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         >>> up(jnp.ones((1, 4, 1)), jnp.ones((3, 1, 1))).ravel().tolist()
         [1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0]
     """
-    check_function(fn)
+    function("fn", fn)
 
     @functools.wraps(fn)
     def accelerated(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:

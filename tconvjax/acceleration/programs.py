@@ -19,7 +19,6 @@ import jax
 from tconvjax.acceleration.algebra import Assignment, Convolution, computed
 from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.state import check_unchanged, with_variables
-from tconvjax.geometry import Words, fail
 
 HOLDERS = frozenset(
     {
@@ -42,12 +41,6 @@ HOLDERS = frozenset(
 
 _REWRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 """By program and platform; a program rewritten twice would be compiled twice."""
-
-
-def check_function(fn: Any) -> None:
-    """Refuse what cannot be called."""
-    if not callable(fn):
-        fail("fn", Words(type(fn).__name__), "it must be a function", "give the function itself")
 
 
 def rewritten(program: Any) -> Any:

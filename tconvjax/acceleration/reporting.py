@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from tconvjax.acceleration.decision import decide
-from tconvjax.acceleration.programs import HOLDERS, check_function, found, traced
+from tconvjax.acceleration.programs import HOLDERS, found, traced
+from tconvjax.arguments import function
 from tconvjax.forward import Partial
 
 
@@ -84,7 +85,7 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
         >>> [(one.partial, one.algorithm) for one in report(up, y, w).convolutions]
         [('conv_transpose', 'patches')]
     """
-    check_function(fn)
+    function("fn", fn)
     program, _, _ = traced(fn, args, keywords, (jax.ShapeDtypeStruct,))
     return Report(tuple(_described(*each) for each in found(program)))
 

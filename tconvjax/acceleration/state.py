@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail
 
 
 def with_variables(
@@ -65,7 +65,7 @@ def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any
     except sys.modules["flax.errors"].TraceContextError as error:
         fail(
             "fn",
-            Words(getattr(fn, "__name__", type(fn).__name__)),
+            Described(getattr(fn, "__name__", type(fn).__name__)),
             f"it changes variables of a module that is no argument of it ({error})",
             "give it the module as an argument",
         )
@@ -87,7 +87,7 @@ def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
     if not same:
         fail(
             "fn",
-            Words("a function that changes its arguments in place"),
+            Described("a function that changes its arguments in place"),
             "it is traced with copies of them, so the change would be lost",
             "return what is new instead",
         )

@@ -13,8 +13,10 @@ from tconvjax.algorithms.costs import estimate
 from tconvjax.algorithms.elementwise import terms
 from tconvjax.algorithms.product import splits_of
 from tconvjax.algorithms.splitting import Split
+from tconvjax.arguments import ints
+from tconvjax.errors import fail
 from tconvjax.forward import ROLES, Partial
-from tconvjax.geometry import Geometry, checked, fail, frozen, ints
+from tconvjax.geometry import Geometry, check_geometry
 
 NAMES = ("direct", "patches", "polyphase", "taps")
 MOST_PIECES = 128
@@ -127,9 +129,9 @@ def plan(
         "XLA finds cuDNN's transposes of ungrouped convolutions only"
     """
     check_choice("partial", partial, ROLES)
-    checked(geometry)
+    check_geometry(geometry)
     dtype = _dtype_of(dtype)
-    batch = ints("batch", frozen("batch", batch), 1, 0)[0]
+    batch = ints("batch", batch, 1, 0)[0]
     if platform is not None and not isinstance(platform, str):
         fail("platform", platform, "it must be a name", "give 'cpu', 'cuda', 'rocm' or 'tpu'")
     platform = platform or jax.default_backend()

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 
 from tconvjax import rendering, upsampling
+from tconvjax.arguments import ints
 from tconvjax.command import files
 from tconvjax.command.arguments import CommandError, by, for_axes
 from tconvjax.command.files import Numbers
-from tconvjax.geometry import Geometry, ints
+from tconvjax.geometry import Geometry
 
 SHADES = " ░▒▓█"
 """From the fewest stamps to the most."""

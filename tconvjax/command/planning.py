@@ -7,9 +7,10 @@ import argparse
 import jax.numpy as jnp
 
 from tconvjax.algorithms import Plan, plan
+from tconvjax.arguments import ints
 from tconvjax.command.arguments import CommandError, for_axes
 from tconvjax.forward import ROLES
-from tconvjax.geometry import Geometry, ints
+from tconvjax.geometry import Geometry
 
 
 def run_plan(arguments: argparse.Namespace) -> int:

@@ -18,10 +18,11 @@ import numpy as np
 import sympy
 
 from tconvjax import rendering, symbolic
+from tconvjax.arguments import ints
 from tconvjax.command.arguments import CommandError, by, for_axes
 from tconvjax.command.files import check_target, write_npz, write_text
 from tconvjax.explaining import VIEWS, explain
-from tconvjax.geometry import Geometry, ints
+from tconvjax.geometry import Geometry
 from tconvjax.rendering import notebook
 from tconvjax.rendering.csv import MOST_ENTRIES as MOST_CSV
 from tconvjax.rendering.csv import MOST_SYMBOLS

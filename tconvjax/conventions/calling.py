@@ -13,7 +13,8 @@ from jax import lax
 from tconvjax import operands
 from tconvjax.conventions.kernels import KERNELS, KernelLayout, check_kernel_groups, turned
 from tconvjax.conventions.layer import Framework, Layer, Reader
-from tconvjax.geometry import GeometryError, Words, fail, group_count
+from tconvjax.errors import Described, GeometryError, array_of, fail
+from tconvjax.geometry import group_count
 from tconvjax.operations import conv_transpose
 
 
@@ -145,7 +146,7 @@ class Call:
         if self.channels != c:
             fail(
                 second,
-                Words(f"array of shape {kernel.shape}"),
+                array_of(kernel.shape),
                 f"with groups={groups} it takes {c} channels, and {first} of shape {data.shape} "
                 f"has {self.channels}",
                 f"lay it out as {self.framework.name} does, or convert it "
@@ -154,7 +155,7 @@ class Call:
         if bias is not None and math.prod(bias.shape) != m:
             fail(
                 third,
-                Words(f"array of shape {bias.shape}"),
+                array_of(bias.shape),
                 f"it has one element for each of the result's {m} channels",
                 f"reshape it to ({m},)",
             )
@@ -167,7 +168,7 @@ class Call:
                 padding = self.framework.names["padding"]
                 fail(
                     padding,
-                    Words(f"cutting {axis.low} and {axis.high} elements off"),
+                    Described(f"cutting {axis.low} and {axis.high} elements off"),
                     f"{n} elements give {axis.size(n) + axis.low + axis.high} with kernel "
                     f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
                     f"cut {least - axis.size(n)} less",
@@ -189,7 +190,7 @@ def check_dtypes(framework: Framework, arrays: Mapping[str, Any]) -> None:
         if array is not None and array.dtype != data.dtype:
             fail(
                 name,
-                Words(f"array of dtype {array.dtype}"),
+                Described(f"array of dtype {array.dtype}"),
                 f"{first} is {data.dtype}, and {framework.name} takes one dtype",
                 f"convert it: {name}.astype({first}.dtype)",
             )
@@ -202,7 +203,7 @@ def _check_ranks(
     if second.ndim < 3:
         fail(
             kernel,
-            Words(f"array of shape {second.shape}"),
+            array_of(second.shape),
             f"a kernel of {framework.name} is {layout.words(1)}",
             "give it an axis of taps at least",
         )
@@ -211,7 +212,7 @@ def _check_ranks(
         more = " or more" if len(allowed) > 2 else ""
         fail(
             data,
-            Words(f"array of shape {first.shape}"),
+            array_of(first.shape),
             f"with a kernel of shape {second.shape} it has {wanted}{more} axes: {framework.data}",
             "reshape it",
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tconvjax.arguments import frozen
 from tconvjax.conventions.layer import Crop, Layer
-from tconvjax.geometry import fail, frozen
+from tconvjax.errors import fail
 
 
 def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tuple[int, int], ...]:
@@ -14,14 +15,14 @@ def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tu
 
     Args:
         argument: its name, for messages.
-        value: an int, one int an axis, or one (low, high) pair an axis.
+        value: an int, one int per axis, or one (low, high) pair an axis.
         rank: the number of axes.
         single: whether a number may stand for both ends.
     """
     read = frozen(argument, value)
     entries = read if isinstance(read, tuple) else (read,) * rank
     ends = [(entry, entry) if single and isinstance(entry, int) else entry for entry in entries]
-    wanted = "one (low, high) pair an axis" + (", one int an axis or one int" if single else "")
+    wanted = "one (low, high) pair an axis" + (", one int per axis or one int" if single else "")
     if len(ends) != rank or not all(
         isinstance(end, tuple) and len(end) == 2 and all(isinstance(n, int) for n in end)
         for end in ends

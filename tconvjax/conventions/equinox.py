@@ -7,10 +7,11 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import Ints
 from tconvjax.conventions.calling import Call, groups_of
 from tconvjax.conventions.cropping import circular, cut, pairs
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid
-from tconvjax.geometry import Ints, fail
+from tconvjax.errors import fail
 
 NAMES = ("SAME", "SAME_LOWER", "VALID")
 

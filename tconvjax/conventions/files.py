@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax.conventions.kernels import numbers
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail, kind_of
 
 SUFFIXES = (".npz", ".safetensors")
 
@@ -77,11 +77,11 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         >>> save_state("weights.pt", {})
         Traceback (most recent call last):
             ...
-        tconvjax.geometry.axis.GeometryError: path='weights.pt': ...
+        tconvjax.GeometryError: path='weights.pt': ...
     """
     where = _checked(path)
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
-        fail("state", Words(type(state).__name__), "it has arrays by name", "give a dictionary")
+        fail("state", kind_of(state), "it has arrays by name", "give a dictionary")
     arrays = {
         name: np.asarray(numbers(name, value, "give one level of arrays by name"), order="C")
         for name, value in state.items()
@@ -120,7 +120,7 @@ def _write_npz(arrays: Mapping[str, Any], path: str) -> None:
             if array.dtype.kind == "V" and array.dtype != BFLOAT16:
                 fail(
                     name,
-                    Words(f"array of dtype {array.dtype}"),
+                    Described(f"array of dtype {array.dtype}"),
                     ".npz has no such dtype",
                     "use .safetensors, or convert it",
                 )
@@ -168,7 +168,7 @@ def _safetensors() -> Any:
     except ImportError:
         fail(
             "path",
-            Words("a .safetensors file"),
+            Described("a .safetensors file"),
             "safetensors is not installed",
             "pip install safetensors, or use .npz",
         )

@@ -9,13 +9,15 @@ import jax.numpy as jnp
 from jax.lax import ConvDimensionNumbers
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import Ints, flag, ints
 from tconvjax.conventions.calling import Call
 from tconvjax.conventions.cropping import circular
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid, without_groups
+from tconvjax.errors import array_of, fail
 from tconvjax.forward import Precision
-from tconvjax.geometry import PADDING_MODES, Ints, Words, fail, frozen, ints
-from tconvjax.operands import NO_DTYPES, arrays, flag
+from tconvjax.geometry import PADDING_MODES
+from tconvjax.operands import NO_DTYPES, arrays
 
 
 def read(reader: Reader) -> Layer:
@@ -47,7 +49,7 @@ def forward_arguments(layer: Any) -> dict[str, Any]:
     """
     rank, padding, mode = len(layer.kernel_size), layer.padding, "zeros"
     if isinstance(padding, str) and padding.lower() in PADDING_MODES[1:]:
-        steps = ints("kernel_dilation", frozen("kernel_dilation", layer.kernel_dilation), rank, 1)
+        steps = ints("kernel_dilation", layer.kernel_dilation, rank, 1)
         totals = [d * (k - 1) for d, k in zip(steps, layer.kernel_size, strict=True)]
         mode, padding = padding.lower(), [(n // 2, n - n // 2) for n in totals]
     data = (0, rank + 1, *range(1, rank + 1))
@@ -179,7 +181,7 @@ def flax_conv_transpose(
         if m.shape != w.shape:
             fail(
                 "mask",
-                Words(f"array of shape {m.shape}"),
+                array_of(m.shape),
                 f"the kernel has shape {w.shape}",
                 "give a mask of the same shape",
             )

@@ -7,6 +7,7 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import Ints
 from tconvjax.conventions.calling import Call
 from tconvjax.conventions.cropping import cut, forward_crop
 from tconvjax.conventions.lax import padded
@@ -19,8 +20,8 @@ from tconvjax.conventions.layer import (
     without_circles,
     without_groups,
 )
+from tconvjax.errors import array_of, fail
 from tconvjax.forward import Precision
-from tconvjax.geometry import Ints, Words, fail
 from tconvjax.operands import arrays
 
 DATA_FORMATS = {"channels_last": True, "N...C": True, "channels_first": False, "NC...": False}
@@ -133,7 +134,7 @@ def haiku_conv_transpose(
         if m.shape != kernel.shape:
             fail(
                 "mask",
-                Words(f"array of shape {m.shape}"),
+                array_of(m.shape),
                 f"w has shape {kernel.shape}",
                 "give a mask of the same shape",
             )

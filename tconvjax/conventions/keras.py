@@ -7,6 +7,7 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import Ints
 from tconvjax.conventions.calling import Call
 from tconvjax.conventions.cropping import cut
 from tconvjax.conventions.layer import (
@@ -19,7 +20,7 @@ from tconvjax.conventions.layer import (
     without_circles,
     without_groups,
 )
-from tconvjax.geometry import Ints, fail
+from tconvjax.errors import fail
 
 DATA_FORMATS = {"channels_last": True, "channels_first": False}
 

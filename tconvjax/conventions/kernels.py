@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tconvjax.geometry import Words, fail, group_count, whole
+from tconvjax.arguments import whole
+from tconvjax.errors import array_of, fail, kind_of
+from tconvjax.geometry import group_count
 
 MOST_AXES = 62
 """Of a kernel: NumPy's arrays have two more, for the channels."""
@@ -147,7 +149,7 @@ def convert_kernel(kernel: Any, source: str, target: str, *, groups: int = 1) ->
     if w.ndim < 3:
         fail(
             "kernel",
-            Words(f"array of shape {w.shape}"),
+            array_of(w.shape),
             "a kernel has two channel axes and at least one axis of taps",
             "give a convolution's kernel",
         )
@@ -174,7 +176,7 @@ def relaid(w: Any, source: str, target: str, groups: int) -> Any:
     if getattr(w, "ndim", 0) < 3 or not hasattr(w, "transpose"):
         fail(
             "w",
-            Words(type(w).__name__),
+            kind_of(w),
             "a kernel is an array of two channel axes and at least one axis of taps",
             "give a convolution's kernel",
         )
@@ -235,5 +237,5 @@ def numbers(name: str, value: Any, remedy: str) -> Any:
         array = np.empty((), object)
     # bfloat16 is a V to NumPy, as are records.
     if array.dtype.kind not in "biufcV" or array.dtype.type is np.void:
-        fail(name, Words(type(value).__name__), "it is no array of numbers", remedy)
+        fail(name, kind_of(value), "it is no array of numbers", remedy)
     return array

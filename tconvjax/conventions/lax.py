@@ -8,6 +8,7 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import flag
 from tconvjax.conventions.calling import Call, check_dtypes, groups_of, read_arrays
 from tconvjax.conventions.cropping import cut, cut_around_dilated, pairs
 from tconvjax.conventions.layer import (
@@ -18,9 +19,9 @@ from tconvjax.conventions.layer import (
     without_circles,
     without_groups,
 )
+from tconvjax.errors import Described, fail
 from tconvjax.forward import DimensionNumbers, Precision, layout
-from tconvjax.geometry import Words, fail
-from tconvjax.operands import flag, hashable
+from tconvjax.operands import hashable
 
 
 def named(axis: Crop, name: str) -> tuple[int, int]:
@@ -142,10 +143,10 @@ def lax_conv_transpose(
         lhs: (N, *size, C), or as ``dimension_numbers`` says.
         rhs: (*k, C / groups, M), its taps in the order of a convolution of the dilated input; with
             ``transpose_kernel`` (*k, M / groups, C), the forward convolution's.
-        strides: one int an axis.
+        strides: one int per axis.
         padding: "SAME" for stride * n elements; "VALID" for stride * n + max(span - stride, 0);
             or (low, high) pairs, added around the dilated input.
-        rhs_dilation: one int an axis; 1 without.
+        rhs_dilation: one int per axis; 1 without.
         dimension_numbers: layouts of lhs, rhs and the result, whose I are C and O are M (with
             transpose_kernel the other way round), as ``jax.lax`` reads them; channels last without.
         transpose_kernel: whether rhs is the forward convolution's kernel.
@@ -202,7 +203,7 @@ def _call(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, transpose_kern
     if arrays["lhs"].ndim != rank + 2:
         fail(
             "lhs",
-            Words(f"array of shape {arrays['lhs'].shape}"),
+            Described(f"array of shape {arrays['lhs'].shape}"),
             f"with rhs of shape {arrays['rhs'].shape} it has {rank + 2} axes",
             "reshape it",
         )

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from tconvjax.arguments import check_fields, ints, whole
 from tconvjax.conventions.kernels import KERNELS, KernelLayout
-from tconvjax.geometry import check_numbers, fail, frozen, group_count, ints, whole
+from tconvjax.errors import fail
+from tconvjax.geometry import group_count
 
 Arguments: TypeAlias = Mapping[str, Any]
 """A layer's arguments, by the names that a framework gives them."""
@@ -47,7 +49,7 @@ class Crop:
     def __post_init__(self) -> None:
         """Refuse what is no axis of a layer."""
         steps = {"kernel_size": 1, "stride": 1, "dilation": 1}
-        check_numbers(self, {**steps, "low": None, "high": None})
+        check_fields(self, {**steps, "low": None, "high": None})
 
     @property
     def span(self) -> int:
@@ -149,7 +151,7 @@ class Reader:
     def ints(self, concept: str, least: int, default: int = 1) -> tuple[int, ...]:
         """One int an axis."""
         name = self.names.get(concept, concept)
-        return ints(name, frozen(name, self.value(concept, default)), self.rank, least)
+        return ints(name, self.value(concept, default), self.rank, least)
 
     def steps(self) -> list[Crop]:
         """The axes with nothing cut off yet."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tconvjax.conventions.kernels import KERNELS, kernel_layout
-from tconvjax.geometry import Words, fail, group_count
+from tconvjax.errors import fail, kind_of
+from tconvjax.geometry import group_count
 
 KINDS = ("conv_transpose", "conv", "linear", "embedding", "norm", "other")
 """The kinds of layers whose weights are laid out differently in different frameworks."""
@@ -84,7 +85,7 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
     if not kinds:
         fail(
             "kinds",
-            Words(type(model).__name__),
+            kind_of(model),
             "it is neither a mapping nor a model with layers of a known name",
             "give patterns of paths and their kinds",
         )

@@ -7,10 +7,11 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import frozen, ints
 from tconvjax.conventions.calling import Call, groups_of
 from tconvjax.conventions.cropping import checked_extra, cut
 from tconvjax.conventions.layer import Framework, Layer, Reader, check_name, unsaid
-from tconvjax.geometry import fail, frozen, ints
+from tconvjax.errors import fail
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 

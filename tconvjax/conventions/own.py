@@ -7,7 +7,8 @@ from typing import Any
 from tconvjax.conventions.calling import groups_of
 from tconvjax.conventions.cropping import cut, pairs
 from tconvjax.conventions.layer import Framework, Layer, Reader
-from tconvjax.geometry import Geometry, fail
+from tconvjax.errors import fail
+from tconvjax.geometry import Geometry
 
 
 def read(reader: Reader) -> Layer:

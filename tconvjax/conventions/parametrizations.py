@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import array_of, fail
 
 
 def folded(flat: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
@@ -54,7 +54,7 @@ def _of_layer(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
         if "." in name or (name.removeprefix(weight) in _PARTS and _is_weight(weight)):
             fail(
                 f"{path}.{name}",
-                Words(f"array of shape {array.shape}"),
+                array_of(array.shape),
                 "it is part of a reparametrisation that is no whole weight norm, spectral norm or "
                 "pruned weight",
                 "take it off in PyTorch (torch.nn.utils.parametrize.remove_parametrizations("

@@ -19,7 +19,7 @@ import numpy as np
 from tconvjax.conventions.kernels import convert_kernel, numbers
 from tconvjax.conventions.models import LayerKind, by_path, check_met, matches
 from tconvjax.conventions.parametrizations import folded
-from tconvjax.geometry import GeometryError, Words, fail
+from tconvjax.errors import Described, GeometryError, array_of, fail, kind_of
 
 Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
 """Kinds by glob patterns of layer paths, or a model that tells them."""
@@ -172,7 +172,7 @@ def _flat(state: Any) -> dict[tuple[str, str], Any]:
     if not leaves:
         fail(
             "state",
-            Words(type(state).__name__),
+            kind_of(state),
             "there is no array in it",
             "give a state dict, a tree of arrays or a model",
         )
@@ -221,7 +221,7 @@ def _renamed(rename: Rename, paths: Iterable[str]) -> Callable[[str], str]:
     def renamed(path: str) -> str:
         new: Any = rename(path) if callable(rename) else (rename or {}).get(path, path)
         if not isinstance(new, str):
-            fail("rename", Words(f"{path!r} to {new!r}"), "a path is a string", "give one")
+            fail("rename", Described(f"{path!r} to {new!r}"), "a path is a string", "give one")
         return new
 
     return renamed
@@ -243,7 +243,7 @@ def _read(
         if new in layers:
             fail(
                 "rename",
-                Words(f"{path!r} to {new!r}"),
+                Described(f"{path!r} to {new!r}"),
                 "another layer has that path",
                 "give every layer its own",
             )
@@ -301,7 +301,7 @@ def _to_torch(array: Any, name: str, kind: LayerKind, source: str) -> Any:
     if name == "weight" and axes is not None and array.ndim not in axes:
         fail(
             "kinds",
-            Words(f"{kind.kind!r} for an array of shape {array.shape}"),
+            Described(f"{kind.kind!r} for an array of shape {array.shape}"),
             "a linear layer's weight and an embedding's have two axes, a convolution's more",
             "say what the layer is",
         )
@@ -325,7 +325,7 @@ def _written(path: str, layer: _Layer, target: str) -> dict[str, Any]:
         if name in names and target not in names[name]:
             fail(
                 path,
-                Words(name),
+                Described(name),
                 f"{target} keeps it outside its parameters",
                 "set it in the model's state by hand",
             )
@@ -418,13 +418,13 @@ def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
     places = {".".join(map(_key, path)): n for n, (path, _) in enumerate(leaves)}
     values = [leaf for _, leaf in leaves]
     if not isinstance(arrays, Mapping):
-        fail("arrays", Words(type(arrays).__name__), "it has arrays by path", "give a dictionary")
+        fail("arrays", kind_of(arrays), "it has arrays by path", "give a dictionary")
     for path, given in arrays.items():
         array = numbers(str(path), given, "give an array")
         if path not in places:
             fail(
                 path,
-                Words(f"array of shape {array.shape}"),
+                array_of(array.shape),
                 "the module has no such leaf",
                 f"its leaves are {', '.join(list(places)[:8])}, ...",
             )
@@ -432,7 +432,7 @@ def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
         if np.shape(old) != array.shape:
             fail(
                 path,
-                Words(f"array of shape {array.shape}"),
+                array_of(array.shape),
                 f"the module's has shape {np.shape(old)}",
                 "convert the weights of the same model",
             )

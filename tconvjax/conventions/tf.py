@@ -7,6 +7,7 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import Ints, frozen, ints
 from tconvjax.conventions.calling import Call
 from tconvjax.conventions.cropping import cut, forward_crop, pairs
 from tconvjax.conventions.layer import (
@@ -18,7 +19,7 @@ from tconvjax.conventions.layer import (
     without_circles,
     without_groups,
 )
-from tconvjax.geometry import Ints, Words, fail, frozen, ints
+from tconvjax.errors import fail, kind_of
 
 DATA_FORMATS = {
     1: {"NWC": True, "NCW": False},
@@ -94,7 +95,7 @@ def _spatial(reader: Reader, name: str, last: bool) -> Any:
             name,
             value,
             f"it must have 1, {reader.rank} or {reader.rank + 2} entries",
-            "give one int an axis",
+            "give one int per axis",
         )
     entries = ints(name, value, reader.rank + 2, 1)
     rest, spatial = (
@@ -247,7 +248,7 @@ def tf_conv_transpose(
     if rank not in DATA_FORMATS:
         fail(
             "filters",
-            Words(type(filters).__name__),
+            kind_of(filters),
             "TensorFlow has one to three axes of taps",
             "give an array (*k, M, C)",
         )

@@ -7,10 +7,11 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
+from tconvjax.arguments import Ints, frozen, ints
 from tconvjax.conventions.calling import Call, groups_of
 from tconvjax.conventions.cropping import checked_extra, cut
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid
-from tconvjax.geometry import Ints, fail, frozen, ints
+from tconvjax.errors import fail
 
 
 def read(reader: Reader) -> Layer:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from tconvjax.arguments import frozen, ints
 from tconvjax.conventions.equinox import EQUINOX
 from tconvjax.conventions.flax import FLAX
 from tconvjax.conventions.haiku import HAIKU
@@ -16,7 +17,7 @@ from tconvjax.conventions.onnx import ONNX
 from tconvjax.conventions.own import TCONVJAX
 from tconvjax.conventions.tf import TF
 from tconvjax.conventions.torch import TORCH
-from tconvjax.geometry import fail, frozen, ints
+from tconvjax.errors import fail
 
 FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
     {
@@ -74,7 +75,7 @@ def translate(
         >>> translate({**torch, "padding": 2, "output_padding": 1}, "torch", "keras")
         Traceback (most recent call last):
             ...
-        tconvjax.geometry.axis.GeometryError: padding=((2, 1), (2, 1)): Keras cannot say it: ...
+        tconvjax.GeometryError: padding=((2, 1), (2, 1)): Keras cannot say it: ...
     """
     layer = read_layer(arguments, source, input_size)
     wanted = framework("target", target)
@@ -146,12 +147,12 @@ def _rank(arguments: Arguments, there: Framework) -> int:
         return len(size)
     said = arguments.get(there.names.get("rank", ""))
     if not size or not (isinstance(said, int) or there.name == "flax"):
-        fail(name, size, "it tells the number of axes", "give one int an axis")
+        fail(name, size, "it tells the number of axes", "give one int per axis")
     return 1 if said is None else int(said)
 
 
 def _sizes(input_size: Sequence[int], rank: int) -> tuple[int, ...]:
-    return ints("input_size", frozen("input_size", input_size), rank, 1)
+    return ints("input_size", input_size, rank, 1)
 
 
 def argument_table() -> str:

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import sympy
 
+from tconvjax.errors import fail
 from tconvjax.explaining.arrays import Values, title
-from tconvjax.geometry import Geometry, fail
+from tconvjax.geometry import Geometry
 from tconvjax.rendering import (
     Document,
     Words,

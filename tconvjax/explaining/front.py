@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import sympy
 
+from tconvjax.errors import array_of, fail
 from tconvjax.explaining import views as tellers
 from tconvjax.explaining.arrays import Values
 from tconvjax.explaining.explanation import VIEWS, Explanation, Products, Seen, View
 from tconvjax.explaining.parts import shortened
-from tconvjax.geometry import Geometry, Words, checked, fail, links
+from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.symbolic import kernel_symbols, vec_output
 from tconvjax.symbolic.names import as_objects, entries
 
@@ -51,7 +52,7 @@ def explain(
         True
     """
     _check_views(views)
-    small, note = shortened(checked(geometry))
+    small, note = shortened(check_geometry(geometry))
     if note and (y is not None or w is not None):
         y, w = (
             _part_of("y", y, geometry.out_shape, small.out_shape),
@@ -101,7 +102,7 @@ def _part_of(argument: str, values: Any, shape: tuple[int, ...], small: tuple[in
     if array.shape != shape:
         fail(
             argument,
-            Words(f"array of shape {array.shape}"),
+            array_of(array.shape),
             f"the geometry asks for {shape}",
             "reshape it",
         )

@@ -18,7 +18,8 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import Any
 
-from tconvjax.geometry import Axis, Geometry, Words, checked, fail
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Axis, Geometry, check_geometry
 
 __all__ = ["LANGUAGES", "element", "script"]
 
@@ -97,7 +98,7 @@ def element(
     for name, given, kind in (("share", share, bool), ("fallback", fallback, str)):
         if not isinstance(given, kind):
             fail(name, given, f"it must be of type {kind.__name__}", f"give {kind()!r}, say")
-    attributes: dict[str, Any] = _setting(checked(geometry))
+    attributes: dict[str, Any] = _setting(check_geometry(geometry))
     for letter, values, shape in (("y", y, geometry.out_shape), ("w", w, geometry.kernel_shape)):
         if values is not None:
             attributes[letter] = ",".join(map(str, _whole(letter, values, shape)))
@@ -116,14 +117,14 @@ def _setting(geometry: Geometry) -> dict[str, int]:
     if rank > 2:
         fail(
             "geometry",
-            Words(f"{rank} spatial axes"),
+            Described(f"{rank} spatial axes"),
             "the explorer shows one or two",
             "take fewer axes",
         )
     if len(set(geometry.axes)) > 1:
         fail(
             "geometry",
-            Words(f"axes of sizes {geometry.out_size}"),
+            Described(f"axes of sizes {geometry.out_size}"),
             "the explorer has one number for both axes",
             "give both axes the same sizes, steps and padding",
         )
@@ -131,7 +132,7 @@ def _setting(geometry: Geometry) -> dict[str, int]:
     if channels != (geometry.groups,) * 2:
         fail(
             "geometry",
-            Words(f"{channels[0]} and {channels[1]} channels"),
+            Described(f"{channels[0]} and {channels[1]} channels"),
             f"the explorer shows one channel each way in each group, and groups={geometry.groups}",
             "give as many groups as channels",
         )
@@ -185,7 +186,7 @@ def _whole(letter: str, values: Any, shape: tuple[int, ...]) -> list[int]:
     found = [_entry(letter, value) for value in _flat(values)]
     wanted = functools.reduce(operator.mul, shape, 1)
     if len(found) != wanted:
-        fail(letter, Words(f"{len(found)} numbers"), f"it has shape {shape}", f"give {wanted}")
+        fail(letter, Described(f"{len(found)} numbers"), f"it has shape {shape}", f"give {wanted}")
     return found
 
 
@@ -206,7 +207,7 @@ def _entry(letter: str, value: Any) -> int:
     if isinstance(value, str | bytes) or abs(number) > MOST_VALUE or number != value:
         fail(
             letter,
-            Words(str(value)[:40]),
+            Described(str(value)[:40]),
             f"the explorer shows whole numbers from {-MOST_VALUE} to {MOST_VALUE}",
             "give such numbers",
         )

@@ -12,10 +12,10 @@ from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
 from markdown.treeprocessors import Treeprocessor
 
+from tconvjax.errors import GeometryError, fail
 from tconvjax.fences.places import place
 from tconvjax.fences.sheet import Sheet
 from tconvjax.fences.tex import mathml_element
-from tconvjax.geometry import GeometryError, fail
 
 _FENCE = re.compile(r"[\s>]*(`{3,}|~{3,})\s*(.*)")
 

@@ -10,11 +10,11 @@ from typing import Any
 from pymdownx.superfences import SuperFencesException
 
 from tconvjax import explorer, rendering
+from tconvjax.errors import Described, GeometryError, fail
 from tconvjax.fences.places import place
 from tconvjax.fences.reading import Asked, read
 from tconvjax.fences.sheet import FIGURE, Sheet
 from tconvjax.fences.views import explanation, shown
-from tconvjax.geometry import GeometryError, Words, fail
 from tconvjax.rendering.checks import clean
 from tconvjax.rendering.html import most_taps
 
@@ -85,7 +85,7 @@ def format(
         if given:
             fail(
                 "fence",
-                Words(f"a head with {', '.join(given)}"),
+                Described(f"a head with {', '.join(given)}"),
                 "its keys stand in its body",
                 "write them below, one a line, as 'kernel: 3'",
             )

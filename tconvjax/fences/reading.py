@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import sympy
 
+from tconvjax.arguments import ints
 from tconvjax.command.arguments import by, for_axes, number, numbers, padding, sizes, values
-from tconvjax.geometry import PADDING_MODES, Geometry, Words, fail, ints
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import PADDING_MODES, Geometry
 
 MOST_LINES = 60
 """Of a fence."""
@@ -136,7 +138,7 @@ def read(source: str) -> Asked:
     if "view" not in given:
         fail(
             "view",
-            Words("nothing"),
+            Described("nothing"),
             "a fence says what it shows",
             f"add a line such as 'view: matrix', or one of {', '.join(VIEWS[1:])}",
         )
@@ -161,7 +163,9 @@ def _lines(source: str) -> dict[str, str]:
     lines = [line.strip() for line in source.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if len(lines) > MOST_LINES:
-        fail("fence", Words(f"{len(lines)} lines"), f"it has at most {MOST_LINES}", "write less")
+        fail(
+            "fence", Described(f"{len(lines)} lines"), f"it has at most {MOST_LINES}", "write less"
+        )
     given: dict[str, str] = {}
     for line in lines:
         key, colon, text = line.partition(":")
@@ -204,7 +208,7 @@ def _geometry(given: dict[str, Any]) -> Geometry:
     if ("in_size" in given) == ("out_size" in given):
         fail(
             "in_size, out_size",
-            Words("both" if "in_size" in given else "neither"),
+            Described("both" if "in_size" in given else "neither"),
             "a fence has one of the two: the size of the convolution's input, or of what its "
             "transpose reads",
             "give one, such as 'out_size: 2x2'",
@@ -212,7 +216,12 @@ def _geometry(given: dict[str, Any]) -> Geometry:
     forward = "in_size" in given
     shape = given.pop("in_size" if forward else "out_size")
     if "kernel" not in given:
-        fail("kernel", Words("nothing"), "a convolution has one", "add a line such as 'kernel: 3'")
+        fail(
+            "kernel",
+            Described("nothing"),
+            "a convolution has one",
+            "add a line such as 'kernel: 3'",
+        )
     rank, groups = len(shape), given.pop("groups", 1)
     ins, outs = given.pop("in_channels", groups), given.pop("out_channels", groups)
     for name, channels in (("in_channels", ins), ("out_channels", outs)):
@@ -245,7 +254,7 @@ def _bounded(geometry: Geometry) -> Geometry:
     if largest > MOST_SIDE:
         fail(
             "in_size",
-            Words(by(geometry.in_shape)),
+            Described(by(geometry.in_shape)),
             f"no axis of what is shown has more than {MOST_SIDE} elements",
             "show a smaller one, which looks just so",
         )
@@ -260,7 +269,7 @@ def _filled(key: str, given: Any, shape: tuple[int, ...]) -> Any:
     if len(given) != count:
         fail(
             key,
-            Words(f"{len(given)} numbers"),
+            Described(f"{len(given)} numbers"),
             f"{by(shape)} asks for {count}",
             "give them row by row",
         )

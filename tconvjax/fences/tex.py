@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail
 
 MOST_LETTERS = 4000
 """Of a formula; the converter calls itself for each brace, and a page shows no more."""
@@ -57,7 +57,7 @@ def tex_to_mathml(tex: str, *, display: bool = False) -> str:
         >>> tex_to_mathml(r"\frobnicate x")
         Traceback (most recent call last):
         ...
-        tconvjax.geometry.axis.GeometryError: TeX='\\frobnicate x': \frobnicate is no command that latex2mathml knows; use plain LaTeX of amsmath
+        tconvjax.GeometryError: TeX='\\frobnicate x': \frobnicate is no command that latex2mathml knows; use plain LaTeX of amsmath
     """  # noqa: E501 - a message is one line
     return ET.tostring(mathml_element(tex, display), encoding="unicode", short_empty_elements=False)
 
@@ -173,4 +173,4 @@ def _align(table: ET.Element) -> None:
 
 def _short(tex: str) -> str:
     text = " ".join(tex.split())
-    return text if len(text) <= 80 else Words(repr(text[:77]) + "...")
+    return text if len(text) <= 80 else Described(repr(text[:77]) + "...")

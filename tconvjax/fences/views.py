@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tconvjax import rendering
+from tconvjax.errors import fail
 from tconvjax.explaining import Explanation, explain
 from tconvjax.fences.reading import VIEWS, Asked
-from tconvjax.geometry import Axis, Geometry, fail, in_sizes, pads
+from tconvjax.geometry import Axis, Geometry, in_sizes, pads
 from tconvjax.rendering import Cell, Document, Table, stack
 from tconvjax.symbolic import derivation
 

@@ -1,4 +1,4 @@
-"""The integers of a convolution: sizes, steps, borders, and which element meets which.
+"""The integers of a convolution: sizes, steps, borders, and which elements belong together.
 
 Everything else in the package reads this one. It needs the standard library only.
 
@@ -12,50 +12,23 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 *forward* convolution; a transposed convolution reads ``out_size`` elements and gives ``in_size``.
 """
 
-from tconvjax.geometry.axis import (
-    PADDING_MODES,
-    Axis,
-    GeometryError,
-    PaddingMode,
-    Words,
-    check_numbers,
-    fail,
-    whole,
-)
-from tconvjax.geometry.checking import checked
-from tconvjax.geometry.shapes import Geometry, Link, in_sizes, links, out_size
-from tconvjax.geometry.spelling import (
-    PADDING_NAMES,
-    Ints,
-    Padding,
-    conv_pads,
-    frozen,
-    group_count,
-    ints,
-    pads,
-)
+from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
+from tconvjax.geometry.geometry import Geometry, Link, check_geometry, in_sizes, links, out_size
+from tconvjax.geometry.padding import PADDING_NAMES, Padding, conv_pads, group_count, pads
 
 __all__ = [
     "PADDING_MODES",
     "PADDING_NAMES",
     "Axis",
     "Geometry",
-    "GeometryError",
-    "Ints",
     "Link",
     "Padding",
     "PaddingMode",
-    "Words",
-    "check_numbers",
-    "checked",
+    "check_geometry",
     "conv_pads",
-    "fail",
-    "frozen",
     "group_count",
     "in_sizes",
-    "ints",
     "links",
     "out_size",
     "pads",
-    "whole",
 ]

@@ -1,67 +1,16 @@
-"""One axis of a convolution: the integer relation that everything else reads."""
+"""One spatial axis of a convolution, and the integer relation between its elements."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from tconvjax.arguments import check_fields, choice, place, whole
+from tconvjax.errors import fail
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
-PADDING_MODES: tuple[PaddingMode, ...] = ("zeros", "circular", "reflect", "replicate")
-
-
-class GeometryError(ValueError):
-    """What was asked for is not a convolution.
-
-    The message names the argument, the value received, the rule, and the remedy.
-    """
-
-
-class Words(str):
-    """A value that a message describes, where its repr would be long."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """The words, unquoted."""
-        return str(self)
-
-
-def fail(argument: str, value: object, rule: str, remedy: str) -> NoReturn:
-    """Raise GeometryError with the four parts of a message."""
-    raise GeometryError(f"{argument}={value!r}: {rule}; {remedy}")
-
-
-def whole(argument: str, value: Any) -> int:
-    """A whole number, NumPy's among them, as an int."""
-    try:
-        if not isinstance(value, bool):
-            return operator.index(value)
-    except Exception:  # noqa: BLE001, S110 - a traced or symbolic size has an error of its own
-        pass
-    return fail(
-        argument,
-        value,
-        "it must be a whole number that is known before tracing",
-        "give a Python int",
-    )
-
-
-def place(argument: str, value: Any, size: int) -> int:
-    """A place among so many, counted from 0."""
-    number = whole(argument, value)
-    if not 0 <= number < size:
-        fail(argument, number, f"there are {size} places, counted from 0", "give one of them")
-    return number
-
-
-def check_numbers(owner: object, least: Mapping[str, int | None]) -> None:
-    """Refuse a field that is no int, or is one below its least value."""
-    for name, bound in least.items():
-        value = getattr(owner, name)
-        if type(value) is not int or (bound is not None and value < bound):
-            fail(name, value, f"it must be a whole number{_at_least(bound)}", "give an int")
+PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +39,10 @@ class Axis:
     mode: PaddingMode = "zeros"
 
     def __post_init__(self) -> None:
-        """Refuse what is no axis, however it came about."""
+        """Validate the fields."""
         sizes = {"in_size": 0, "out_size": 0, "kernel_size": 1}
-        check_numbers(self, {**sizes, "stride": 1, "dilation": 1, "low": None})
-        if not isinstance(self.mode, str) or self.mode not in PADDING_MODES:
-            fail("mode", self.mode, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
+        check_fields(self, {**sizes, "stride": 1, "dilation": 1, "low": None})
+        choice("mode", self.mode, PADDING_MODES)
 
     @property
     def span(self) -> int:
@@ -201,7 +149,3 @@ class Axis:
                     continue
             runs.append((source, 1, 1))
         return tuple(runs)
-
-
-def _at_least(least: int | None) -> str:
-    return "" if least is None else f" of at least {least}"

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from equinox import field
 
 import tconvjax
+from tconvjax.arguments import Ints, choice, flag, frozen, ints, text
 from tconvjax.conventions import equinox_conv_transpose, relaid
 from tconvjax.conventions.kernels import axis_count
-from tconvjax.geometry import PADDING_MODES, Ints, Padding, fail, frozen, ints, pads
-from tconvjax.layers.checking import check_channels, lowered
-from tconvjax.operands import flag
+from tconvjax.errors import fail
+from tconvjax.geometry import PADDING_MODES, Padding, pads
+from tconvjax.layers.checking import check_channels
 from tconvjax.upsampling.images import dtype_of
 from tconvjax.upsampling.initializers import random_key, uniform
 
@@ -59,7 +60,7 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         rank = axis_count("num_spatial_dims", num_spatial_dims)
         steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         self.kernel_size, self.stride, self.dilation = (
-            ints(name, frozen(name, value), rank, 1) for name, value in steps.items()
+            ints(name, value, rank, 1) for name, value in steps.items()
         )
         check_channels(
             self.kernel_size, ("groups", groups), in_channels=in_channels, out_channels=out_channels
@@ -68,7 +69,9 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         self.in_channels, self.out_channels = in_channels, out_channels
         self.padding = padding.upper() if isinstance(padding, str) else frozen("padding", padding)
         pads(self.padding, rank)
-        self.padding_mode = lowered("padding_mode", padding_mode, PADDING_MODES)
+        self.padding_mode = choice(
+            "padding_mode", text("padding_mode", padding_mode).lower(), PADDING_MODES
+        )
         dtype = jnp.result_type(float) if dtype is None else dtype_of("dtype", dtype)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.use_bias = flag("use_bias", use_bias)

@@ -12,11 +12,13 @@ from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype as promote
 
 import tconvjax
+from tconvjax.arguments import Ints, flag, frozen, function, whole
 from tconvjax.conventions import flax_conv_transpose, relaid
 from tconvjax.conventions.flax import forward_arguments
-from tconvjax.geometry import Ints, Padding, fail, frozen
+from tconvjax.errors import fail
+from tconvjax.geometry import Padding
 from tconvjax.layers import checking
-from tconvjax.operands import as_array, flag
+from tconvjax.operands import as_array
 from tconvjax.upsampling.images import dtype_of
 
 
@@ -50,9 +52,9 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
         kernel_metadata: Any = None,
         bias_metadata: Any = None,
     ) -> None:
-        checking.check_functions(
-            kernel_init=kernel_init, bias_init=bias_init, promote_dtype=promote_dtype
-        )
+        function("kernel_init", kernel_init)
+        function("bias_init", bias_init)
+        function("promote_dtype", promote_dtype)
         self.kernel_size, groups = checking.taps(kernel_size), feature_group_count
         checking.check_channels(
             self.kernel_size,
@@ -103,7 +105,7 @@ class ConvTranspose(Conv):
         original: bool = False,
         **given: Any,
     ) -> None:
-        groups = checking.at_least_one("feature_group_count", given.get("feature_group_count", 1))
+        groups = whole("feature_group_count", given.get("feature_group_count", 1), 1)
         output_padding = frozen("output_padding", output_padding)
         transpose_kernel = flag("transpose_kernel", transpose_kernel)
         original, beyond_flax = flag("original", original), output_padding or groups > 1

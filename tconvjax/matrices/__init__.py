@@ -18,7 +18,9 @@ import scipy.sparse
 from jax.experimental import sparse
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Geometry, Words, fail, frozen, ints
+from tconvjax.arguments import frozen, ints
+from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.geometry import Geometry
 from tconvjax.matrices.linearity import check_linear
 from tconvjax.matrices.products import MOST_PRODUCTS, check_geometry, places
 
@@ -149,7 +151,7 @@ def matrix_of(
     if not isinstance(result, jax.ShapeDtypeStruct):
         fail(
             "fn",
-            Words(f"function whose result is {result}"),
+            Described(f"function whose result is {result}"),
             "its result must be one array",
             "return one of them",
         )
@@ -203,7 +205,7 @@ def _kept(argument: str, values: NDArray[Any]) -> jax.Array:
     if not np.array_equal(narrow, values, equal_nan=values.dtype.kind in "fc"):
         fail(
             argument,
-            Words(f"array of {values.dtype}"),
+            Described(f"array of {values.dtype}"),
             f"64-bit numbers are switched off in JAX, and {narrow.dtype} cannot hold its values",
             "switch them on "
             "with jax.config.update('jax_enable_x64', True), convert them, or take "
@@ -220,7 +222,7 @@ def _kernel_values(geometry: Geometry, kernel: Any, format: Format) -> NDArray[A
     if np.ma.is_masked(kernel):
         fail(
             "kernel",
-            Words("masked array"),
+            Described("masked array"),
             "a matrix has no missing entries",
             "fill them in, as in kernel.filled(0)",
         )
@@ -229,28 +231,28 @@ def _kernel_values(geometry: Geometry, kernel: Any, format: Format) -> NDArray[A
     except ValueError:
         fail(
             "kernel",
-            Words("nested lists of several lengths"),
+            Described("nested lists of several lengths"),
             f"the geometry's kernel has shape {geometry.kernel_shape}",
             "give an array",
         )
     except TypeError:  # JAX's keys of random numbers
         fail(
             "kernel",
-            Words(type(kernel).__name__),
+            kind_of(kernel),
             "a matrix holds numbers",
             "give an array of them",
         )
     if values.shape != geometry.kernel_shape:
         fail(
             "kernel",
-            Words(f"array of shape {values.shape}"),
+            array_of(values.shape),
             f"the geometry's kernel has shape {geometry.kernel_shape}",
             "reshape it",
         )
     if values.dtype.kind not in "iufc":
         fail(
             "kernel",
-            Words(f"array of {values.dtype}"),
+            Described(f"array of {values.dtype}"),
             "matrices hold NumPy's own integers, floats and complex numbers only",
             "convert it, say to float32",
         )
@@ -264,14 +266,14 @@ def _check_sparse(argument: str, dtype: np.dtype[Any], format: Format) -> None:
     if format != "dense" and not narrow and (dtype.kind not in "biufc" or dtype == np.float16):
         fail(
             argument,
-            Words(f"array of {dtype}"),
+            Described(f"array of {dtype}"),
             f"SciPy has no sparse matrices of {dtype}",
             "convert it, say to float32, or take format='dense'",
         )
     if format == "bcoo" and dtype.itemsize > (16 if dtype.kind == "c" else 8):
         fail(
             argument,
-            Words(f"array of {dtype}"),
+            Described(f"array of {dtype}"),
             "JAX has no such numbers",
             "convert it, say to float64, or take format='csr'",
         )
@@ -294,7 +296,7 @@ def _check_entries(shape: tuple[int, int], format: Format) -> None:
     if shape[0] > MOST_ENTRIES:
         fail(
             "geometry",
-            Words(f"matrix of shape {shape}"),
+            Described(f"matrix of shape {shape}"),
             "even a sparse matrix keeps a number "
             f"for each row, and {MOST_ENTRIES} rows are the limit",
             "apply conv and conv_transpose themselves, which need no matrix",
@@ -305,7 +307,7 @@ def _whole_shape(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of ints."""
     sizes = frozen("shape", shape)
     if not isinstance(sizes, tuple):
-        fail("shape", shape, "it must be one whole number an axis", "give a tuple such as (3,)")
+        fail("shape", shape, "it must be one whole number per axis", "give a tuple such as (3,)")
     return ints("shape", sizes, len(sizes), 0) if sizes else ()
 
 

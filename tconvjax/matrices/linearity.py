@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail
 
 ROUNDS = 3
 """Pairs of random arguments that are tried at each scale."""
@@ -55,7 +55,7 @@ def check_linear(
     if np.any(zero != 0):
         fail(
             "fn",
-            Words("function that takes zero to something else"),
+            Described("function that takes zero to something else"),
             "it must be linear",
             "leave out its bias, as in lambda x: fn(x) - fn(0 * x)",
         )
@@ -65,7 +65,7 @@ def check_linear(
         if not _agree(trial, found[3 * n : 3 * n + 3], exact, allowed):
             fail(
                 "fn",
-                Words("function with fn(a x + b y) unlike a fn(x) + b fn(y)"),
+                Described("function with fn(a x + b y) unlike a fn(x) + b fn(y)"),
                 "it must be linear",
                 "take the matrix of its derivative, as in lambda t: jax.jvp(fn, (x,), (t,))[1]",
             )

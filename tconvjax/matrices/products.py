@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Axis, Geometry, Words, fail
+from tconvjax.errors import Described, fail, kind_of
+from tconvjax.geometry import Axis, Geometry
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -48,7 +49,7 @@ def places(geometry: Geometry) -> tuple[Indices, Indices, Indices]:
     if products > MOST_PRODUCTS:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             f"its matrix has {products} entries, and {MOST_PRODUCTS} is the limit",
             "apply conv and conv_transpose themselves, which need no matrix",
         )
@@ -134,7 +135,7 @@ def check_geometry(geometry: Any) -> None:
     if not isinstance(geometry, Geometry):
         fail(
             "geometry",
-            Words(type(geometry).__name__),
+            kind_of(geometry),
             "it must be a Geometry",
             "make one with Geometry.of_conv or Geometry.of_conv_transpose",
         )
@@ -150,7 +151,7 @@ def _check_range(geometry: Geometry) -> None:
     if max(*ends, *map(math.prod, arrays)) >= MOST_PLACE:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             "the places of its elements have no room in 64 bits",
             "take a smaller one",
         )

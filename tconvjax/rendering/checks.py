@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import sympy
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail, kind_of
 
 LEAST_WIDTH = 7
 """Columns of a terminal in which the first and the last column of a matrix have room."""
@@ -61,7 +61,7 @@ def no_document(document: Any) -> NoReturn:
     """Refuse what no printer knows."""
     fail(
         "document",
-        Words(type(document).__name__),
+        kind_of(document),
         "it must be a document of tconvjax.rendering",
         "make one with conv_table, matrix_table or array_table",
     )
@@ -78,7 +78,7 @@ def check_flag(argument: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
         fail(
             argument,
-            Words(f"{type(value).__name__} object"),
+            Described(f"{type(value).__name__} object"),
             "it must be True or False",
             "give one of them",
         )
@@ -96,7 +96,7 @@ def check_cells(rows: int, columns: int) -> None:
     if rows * columns > MOST_CELLS:
         fail(
             "most",
-            Words(f"{rows} rows and {columns} columns"),
+            Described(f"{rows} rows and {columns} columns"),
             f"a table has at most {MOST_CELLS} cells",
             "give a smaller one, or take to_csv or tconvjax.matrices",
         )
@@ -107,7 +107,7 @@ def check_frames(frames: Any, seconds: Any) -> None:
     if not isinstance(frames, list | tuple) or not frames:
         fail(
             "frames",
-            Words(type(frames).__name__),
+            kind_of(frames),
             "they must be one document or more",
             "give a list of documents",
         )
@@ -125,7 +125,7 @@ def sides(matrix: Any) -> tuple[int, int]:
     if not isinstance(shape, tuple) or len(shape) != 2:
         fail(
             "matrix",
-            Words(type(matrix).__name__),
+            kind_of(matrix),
             "it must have a shape of two sizes",
             "give a matrix of SymPy's, or an array of two axes",
         )
@@ -134,7 +134,7 @@ def sides(matrix: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         fail(
             "matrix",
-            Words(f"matrix of shape {shape}"),
+            Described(f"matrix of shape {shape}"),
             "its sizes must be numbers",
             "put numbers in their places with .subs",
         )
@@ -154,7 +154,7 @@ def readable(matrix: Any) -> Any:
     if not hasattr(matrix, "tocsr"):
         fail(
             "matrix",
-            Words(f"{type(matrix).__name__} of {rows} x {columns}"),
+            Described(f"{type(matrix).__name__} of {rows} x {columns}"),
             f"more than {MOST_HELD} entries are read from SymPy's and SciPy's matrices and "
             "NumPy's arrays only",
             "convert it",

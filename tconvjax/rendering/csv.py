@@ -13,7 +13,7 @@ import sympy
 from mpmath.libmp import repr_dps, to_str
 from sympy.printing.str import StrPrinter
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail
 from tconvjax.rendering.checks import clean, readable, sides
 from tconvjax.rendering.labels import label
 
@@ -83,7 +83,7 @@ def _lines(matrix: Any, rows: int, columns: int) -> Callable[[int], list[str]]:
 def _refuse(rows: int, columns: int, limit: str) -> None:
     fail(
         "matrix",
-        Words(f"{rows} x {columns}"),
+        Described(f"{rows} x {columns}"),
         f"{limit} are the limit",
         "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz",
     )
@@ -152,7 +152,7 @@ def _whole(number: int) -> str:
     if abs(number) >= 10**MOST_DIGITS:
         fail(
             "matrix",
-            Words("whole number with too many digits"),
+            Described("whole number with too many digits"),
             f"{MOST_DIGITS} digits are the limit",
             "make it a float",
         )

@@ -7,8 +7,7 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Words as Told
-from tconvjax.geometry import fail
+from tconvjax.errors import fail, kind_of
 from tconvjax.rendering.checks import check_flag
 from tconvjax.rendering.document import Document, Equation, Stack, Words, stack
 from tconvjax.rendering.tables import matrix_table
@@ -42,7 +41,7 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
     if not isinstance(derivation, Derivation):
         fail(
             "derivation",
-            Told(type(derivation).__name__),
+            kind_of(derivation),
             "it must be a Derivation",
             "make one with symbolic.derivation",
         )

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from tconvjax.geometry import Words as Told
-from tconvjax.geometry import fail
+from tconvjax.errors import Described, fail
 
 MOST_TERMS = 32
 """Terms of a sum that are all shown."""
@@ -114,7 +113,7 @@ class Table:
             if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
                 fail(
                     "cells",
-                    Told(f"row of {len(row)}"),
+                    Described(f"row of {len(row)}"),
                     f"each row of a table has as many Cells as the first, {len(self.cells[0])}",
                     "give a Cell for each place",
                 )
@@ -190,7 +189,7 @@ class Linked:
         if len(self.tables) < 2:
             fail(
                 "tables",
-                Told(f"{len(self.tables)} tables"),
+                Described(f"{len(self.tables)} tables"),
                 "links tie the first to the last",
                 "give two or more",
             )
@@ -239,7 +238,7 @@ def stack(parts: Sequence[Document]) -> Stack:
     if not isinstance(parts, Sequence) or isinstance(parts, str):
         fail(
             "parts",
-            Told(f"{type(parts).__name__} object"),
+            Described(f"{type(parts).__name__} object"),
             "it must be a sequence of documents",
             "give a list of them",
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.rendering.checks import check_count, checked_text
 from tconvjax.rendering.document import Table
 from tconvjax.rendering.tables import MOST_SHOWN, array_table
@@ -59,21 +59,21 @@ def _numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     except (TypeError, ValueError):
         fail(
             "values",
-            Words(type(values).__name__),
+            kind_of(values),
             "a shade wants real numbers",
             "give an array of numbers, or take array_table",
         )
     if numbers.ndim not in (1, 2):
         fail(
             "values",
-            Words(f"array of shape {numbers.shape}"),
+            array_of(numbers.shape),
             "it must have one or two axes",
             "take one slice of it",
         )
     if not np.isfinite(numbers).all():
         fail(
             "values",
-            Words("an array with inf or nan"),
+            Described("an array with inf or nan"),
             "a shade wants finite numbers",
             "give them without",
         )

@@ -7,8 +7,7 @@ from typing import Any
 import sympy
 from sympy.printing.latex import LatexPrinter
 
-from tconvjax.geometry import Words as Told
-from tconvjax.geometry import fail
+from tconvjax.errors import Described, fail
 from tconvjax.rendering.checks import check_flag, clean, no_document, readable, sides
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
@@ -202,7 +201,7 @@ def check_entries(rows: int, columns: int) -> None:
     if rows * columns > MOST_ENTRIES:
         fail(
             "matrix",
-            Told(f"{rows} x {columns}"),
+            Described(f"{rows} x {columns}"),
             f"LaTeX of more than {MOST_ENTRIES} entries shows nothing",
             "take a smaller input, or conv_table, which is abbreviated",
         )

@@ -10,8 +10,7 @@ from xml.etree import ElementTree as ET
 
 import sympy
 
-from tconvjax.geometry import Words as Told
-from tconvjax.geometry import fail
+from tconvjax.errors import Described, fail
 from tconvjax.rendering.checks import check_frames, checked_text, no_document, xml
 from tconvjax.rendering.document import (
     Beside,
@@ -83,7 +82,7 @@ def to_svg(document: Document, *, alt: str = "") -> str:
     if shapes > MOST_SHAPES:
         fail(
             "document",
-            Told(f"{shapes} shapes"),
+            Described(f"{shapes} shapes"),
             f"a picture has {MOST_SHAPES} at most",
             "show less of it: a smaller input, or an abbreviated table",
         )
@@ -119,7 +118,7 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
     if sum(1 for one in drawn for shape in one.shapes for _ in shape.iter()) > MOST_SHAPES:
         fail(
             "frames",
-            Told(f"{count} frames"),
+            Described(f"{count} frames"),
             f"a picture has {MOST_SHAPES} shapes at most",
             "show a smaller input",
         )
@@ -144,7 +143,7 @@ def _check_pixels(argument: str, width: int, height: int) -> None:
     if width > MOST_WIDE or height > MOST_HIGH:
         fail(
             argument,
-            Told(f"{width} x {height} pixels"),
+            Described(f"{width} x {height} pixels"),
             f"a picture has {MOST_WIDE} x {MOST_HIGH} at most",
             "show less of it, or take to_text, which shortens it",
         )

@@ -9,7 +9,8 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Geometry, Words, checked, fail, links
+from tconvjax.errors import Described, fail, kind_of
+from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.rendering.checks import (
     check_cells,
     check_count,
@@ -72,7 +73,7 @@ def conv_table(
         >>> conv_table(Geometry.of_conv((1, 512, 512), (1, 1, 3, 3))).shape
         (32, 32)
     """
-    checked(geometry)
+    check_geometry(geometry)
     check_flag("transpose", transpose)
     check_count("most", most, 3)
     taps = Kernel(geometry, kernel)
@@ -143,7 +144,7 @@ def matrix_table(
     if isinstance(taps, str) or not isinstance(taps, Sequence):
         fail(
             "taps",
-            Words(f"{type(taps).__name__} object"),
+            Described(f"{type(taps).__name__} object"),
             "it must be a sequence of expressions",
             "give a tuple of them",
         )
@@ -180,13 +181,13 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
         1764
     """
-    checked(geometry)
+    check_geometry(geometry)
     check_flag("transpose", transpose)
     products = _most_products(geometry)
     if products > MOST_DOTS:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             f"its matrix has up to {products} entries that are not zero, and a picture shows "
             f"{MOST_DOTS}",
             "take a smaller input, or conv_table, which is short",
@@ -242,14 +243,14 @@ def array_table(
     if not isinstance(shown, Mapping | None):
         fail(
             "shown",
-            Words(f"{type(shown).__name__} object"),
+            Described(f"{type(shown).__name__} object"),
             "it must tell a colour by an index",
             "give a dict such as {(0, 1): 0}",
         )
     if not isinstance(faint, frozenset | set):
         fail(
             "faint",
-            Words(f"{type(faint).__name__} object"),
+            Described(f"{type(faint).__name__} object"),
             "it must be a set of places",
             "give one such as frozenset({(0, 1)})",
         )
@@ -289,11 +290,11 @@ def links_picture(geometry: Geometry) -> Linked:
         >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
         6
     """
-    checked(geometry)
+    check_geometry(geometry)
     if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             "links are drawn between arrays of one channel and of one or two axes",
             "draw one channel alone, or take conv_table",
         )
@@ -303,7 +304,7 @@ def links_picture(geometry: Geometry) -> Linked:
     if many or len(found) > MOST_LINKS:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             f"it has more than {MOST_LINKS} products, which make no picture",
             "take a smaller input",
         )
@@ -311,7 +312,7 @@ def links_picture(geometry: Geometry) -> Linked:
     if max(map(math.prod, sizes)) > MOST_LINKED:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             f"an array in the picture has up to {MOST_LINKED} elements",
             "take a smaller input",
         )
@@ -378,7 +379,7 @@ def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
         if any(not isinstance(row, Sequence) or len(row) != len(rows[0]) for row in rows):
             fail(
                 "values",
-                Words("nested lists of several lengths"),
+                Described("nested lists of several lengths"),
                 "each row of an array has as many elements as the first",
                 "give them all",
             )
@@ -387,7 +388,7 @@ def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
     if len(shape) not in (1, 2):
         fail(
             "values",
-            Words(type(values).__name__),
+            kind_of(values),
             "it must be an array of one or two axes",
             "give nested lists or an array, or take one slice of it",
         )

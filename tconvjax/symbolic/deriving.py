@@ -9,7 +9,8 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Geometry, fail, links
+from tconvjax.errors import fail
+from tconvjax.geometry import Geometry, links
 from tconvjax.symbolic.explicit import check_pairs, check_size, conv_matrix
 from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Geometry, Words, checked, fail, links
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.symbolic.names import Taps, places, taps_of
 
 MOST_ENTRIES = 1_000_000
@@ -81,13 +82,13 @@ def products_of(geometry: Geometry) -> int:
 
 def check_size(geometry: Geometry, most: int = MOST_ENTRIES) -> None:
     """Refuse a matrix that would not fit, before anything is built."""
-    checked(geometry)
+    check_geometry(geometry)
     sides = math.prod(geometry.in_shape), math.prod(geometry.out_shape)
     largest = max(products_of(geometry), *sides)
     if largest > most:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             f"its matrix has up to {largest} entries, rows or columns, and {most} is the limit",
             "look at a smaller input, since a convolution looks alike at every size, or take "
             "tconvjax.matrices, which holds numbers",
@@ -112,7 +113,7 @@ def check_pairs(geometry: Geometry, most: int) -> None:
     if pairs > most:
         fail(
             "geometry",
-            Words(f"{geometry.in_shape} to {geometry.out_shape}"),
+            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
             f"C times its transpose adds up {pairs} products of taps, and {most} is the limit",
             "look at a smaller input or fewer taps, or multiply numbers: "
             "tconvjax.matrices.conv_matrix",

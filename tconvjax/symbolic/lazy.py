@@ -11,7 +11,9 @@ from typing import Any
 import sympy
 from sympy.core.symbol import Str, uniquely_named_symbol
 
-from tconvjax.geometry import PADDING_MODES, Axis, Geometry, checked, fail, whole
+from tconvjax.arguments import choice, whole
+from tconvjax.errors import fail
+from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
 from tconvjax.geometry.notebook import Shown
 from tconvjax.symbolic import sizes as sizing
 from tconvjax.symbolic.explicit import check_size, conv_matrix
@@ -136,13 +138,7 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         rank = len(sizes)
         if not rank:
             fail("in_size", in_size, "a convolution has one axis or more", "give a size for each")
-        if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
-            fail(
-                "padding_mode",
-                padding_mode,
-                f"the modes are {', '.join(PADDING_MODES)}",
-                "use one of them",
-            )
+        choice("padding_mode", padding_mode, PADDING_MODES)
         columns = {
             "in_size": sizes,
             "kernel_size": sizing.each("kernel_size", kernel_size, rank),
@@ -176,7 +172,7 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """
         axes = [
             (a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low, Str(a.mode))
-            for a in checked(geometry).axes
+            for a in check_geometry(geometry).axes
         ]
         numbers = geometry.in_channels, geometry.out_channels, geometry.groups
         return cls(axes, *numbers, _base(kernel))

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import sympy
 
-from tconvjax.geometry import Geometry, Words, checked, fail
+from tconvjax.errors import array_of, fail, kind_of
+from tconvjax.geometry import Geometry, check_geometry
 
 Taps: TypeAlias = Mapping[tuple[int, ...], Any]
 """From (o, c, *t), as in ``geometry.kernel_shape``, to what stands there."""
@@ -82,7 +83,7 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
         >>> list(kernel_symbols(Geometry.of_conv((1, 4, 4), (1, 1, 1, 2))).values())
         [w_0_0, w_0_1]
     """
-    return KernelSymbols(checked(geometry))
+    return KernelSymbols(check_geometry(geometry))
 
 
 def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
@@ -97,7 +98,7 @@ def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     Raises:
         GeometryError: if there are more.
     """
-    return _vec("x", checked(geometry).in_shape)
+    return _vec("x", check_geometry(geometry).in_shape)
 
 
 def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
@@ -112,14 +113,14 @@ def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     Raises:
         GeometryError: if there are more.
     """
-    return _vec("y", checked(geometry).out_shape)
+    return _vec("y", check_geometry(geometry).out_shape)
 
 
 def _vec(name: str, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
     if math.prod(shape) > MOST_SYMBOLS:
         fail(
             "geometry",
-            Words(f"array of shape {shape}"),
+            array_of(shape),
             f"a column has a symbol for each element, and {MOST_SYMBOLS} is the limit",
             "look at a smaller input, since a convolution looks alike at every size",
         )
@@ -180,7 +181,7 @@ def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
     if array.shape != shape:
         fail(
             argument,
-            Words(f"array of shape {array.shape}"),
+            array_of(array.shape),
             f"the geometry asks for {shape}",
             "reshape it",
         )
@@ -193,13 +194,11 @@ def as_objects(argument: str, given: Any) -> Any:
         listed = given.tolist() if hasattr(given, "tolist") else given
         array = np.asarray(listed, dtype=object)
     except ValueError:  # lists of unequal arrays
-        return fail(
-            argument, Words(type(given).__name__), "its rows must be of one length", "fill them up"
-        )
+        return fail(argument, kind_of(given), "its rows must be of one length", "fill them up")
     except TypeError:  # JAX's keys of random numbers
         return fail(
             argument,
-            Words(type(given).__name__),
+            kind_of(given),
             "its entries must be numbers or SymPy expressions",
             "give an array of numbers",
         )

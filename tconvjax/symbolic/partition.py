@@ -12,7 +12,8 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Axis, Geometry, Words, fail
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Axis, Geometry
 from tconvjax.symbolic.explicit import check_size, of_taps
 from tconvjax.symbolic.names import Taps, places, symbol, taps_of
 
@@ -72,7 +73,7 @@ class Blocks:
         if math.prod(self.counts) > MOST_SHOWN_BLOCKS:
             fail(
                 "blocks",
-                Words(f"{self.counts[0]} x {self.counts[1]} blocks"),
+                Described(f"{self.counts[0]} x {self.counts[1]} blocks"),
                 f"SymPy's block matrix is made of up to {MOST_SHOWN_BLOCKS}",
                 "take as_explicit, or a smaller input",
             )
@@ -149,7 +150,7 @@ def _check_grid(down: int, across: int) -> None:
     if down * across > MOST_BLOCKS:
         fail(
             "geometry",
-            Words(f"{down} x {across} blocks"),
+            Described(f"{down} x {across} blocks"),
             f"the grid has a cell for each, and {MOST_BLOCKS} is the limit",
             "take conv_matrix, or a smaller input, which is cut alike",
         )
@@ -161,7 +162,7 @@ def _check_parts(count: int, rows: int, columns: int) -> None:
     if work > MOST_WORK:
         fail(
             "geometry",
-            Words(f"{count} different blocks of {rows} x {columns}"),
+            Described(f"{count} different blocks of {rows} x {columns}"),
             f"making them takes {work} steps, and {MOST_WORK} is the limit",
             "take conv_matrix, or fewer channels or taps, whose blocks look alike",
         )

@@ -10,7 +10,8 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Axis, Geometry, Words, fail
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Axis, Geometry
 from tconvjax.symbolic.explicit import check_size
 from tconvjax.symbolic.names import Taps, places, taps_of
 
@@ -123,7 +124,7 @@ def _check_phases(geometry: Geometry) -> None:
     if math.prod(geometry.stride) > MOST_PHASES:
         fail(
             "geometry",
-            Words(f"stride {geometry.stride}"),
+            Described(f"stride {geometry.stride}"),
             f"the result has a phase for each of {math.prod(geometry.stride)} residues, and "
             f"{MOST_PHASES} is the limit",
             "take a smaller stride, whose phases look alike",

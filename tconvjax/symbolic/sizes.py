@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import sympy
 
-from tconvjax.geometry import Words, fail
+from tconvjax.errors import Described, fail
 
 Size: TypeAlias = int | sympy.Expr
 """A whole number or an expression that stands for one."""
@@ -165,7 +165,7 @@ def check(argument: str, value: Any) -> None:
     if not whole or (least is not None and (value - least).is_negative):
         fail(
             argument,
-            Words(value),
+            Described(value),
             "it must be a whole number" + ("" if least is None else f" of at least {least}"),
             "give an int, or an expression that stands for one",
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import fail
+from tconvjax.errors import fail
 from tconvjax.symbolic.sizes import Mod, Size, check, read
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import sympy
 
-from tconvjax.geometry import Axis, Geometry, Words, fail, frozen
+from tconvjax.arguments import frozen
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Axis, Geometry
 from tconvjax.symbolic.explicit import check_size
 from tconvjax.symbolic.names import MOST_SYMBOLS, taps_of
 
@@ -64,7 +66,7 @@ class KroneckerForm:
         if len(self.terms) > MOST_TERMS:
             fail(
                 "kernel",
-                Words(f"{len(self.terms)} entries"),
+                Described(f"{len(self.terms)} entries"),
                 f"SymPy's sum has a term for each, and {MOST_TERMS} is the limit",
                 "take as_explicit, or fewer channels or taps",
             )
@@ -145,7 +147,7 @@ def shift_matrix(axis: Axis, tap: int) -> sympy.SparseMatrix:
     if not isinstance(axis, Axis):
         fail(
             "axis",
-            Words(f"{type(axis).__name__} object"),
+            Described(f"{type(axis).__name__} object"),
             "it must be an Axis",
             "take one of geometry.axes",
         )
@@ -155,7 +157,7 @@ def shift_matrix(axis: Axis, tap: int) -> sympy.SparseMatrix:
     if max(axis.out_size, axis.in_size) > MOST_SYMBOLS:
         fail(
             "axis",
-            Words(f"{axis.in_size} elements to {axis.out_size}"),
+            Described(f"{axis.in_size} elements to {axis.out_size}"),
             f"a shift matrix has up to {MOST_SYMBOLS} rows and columns",
             "take a smaller axis, whose shift looks alike",
         )

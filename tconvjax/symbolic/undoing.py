@@ -12,7 +12,8 @@ from typing import Any
 import sympy
 from sympy.polys.matrices import DomainMatrix
 
-from tconvjax.geometry import Geometry, Words, checked, fail
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Geometry, check_geometry
 from tconvjax.symbolic.explicit import check_pairs, check_size, conv_matrix
 from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
@@ -202,12 +203,12 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
 
 
 def _check(geometry: Geometry) -> None:
-    checked(geometry)
+    check_geometry(geometry)
     rows, columns = (_product(shape) for shape in (geometry.out_shape, geometry.in_shape))
     if rows * columns > MOST_ENTRIES:
         fail(
             "geometry",
-            Words(f"matrix of {rows} x {columns}"),
+            Described(f"matrix of {rows} x {columns}"),
             f"it is multiplied or solved up to {MOST_ENTRIES} entries, zeros included",
             "take a smaller input, or numbers: tconvjax.matrices and NumPy's linalg",
         )
@@ -251,7 +252,7 @@ def _check_digits(shape: tuple[int, int], values: Sequence[Any], most: int) -> N
     if size**3 * bits > most:
         fail(
             "kernel",
-            Words(f"numbers of {largest.bit_length()} bits on a common denominator"),
+            Described(f"numbers of {largest.bit_length()} bits on a common denominator"),
             f"eliminating a matrix of {shape[0]} x {shape[1]} takes fractions of up to {bits} "
             "bits, and minutes",
             "take a smaller input or rounder numbers, or NumPy's linalg of "

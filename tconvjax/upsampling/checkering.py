@@ -11,7 +11,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Axis, Geometry, Words, checked, fail
+from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.geometry import Axis, Geometry, check_geometry
 
 MOST_COUNTED = 2**26
 """Elements of a result, or phases, that are counted."""
@@ -35,7 +36,7 @@ def overlap(geometry: Geometry) -> NDArray[np.int64]:
         >>> overlap(Geometry.of_conv_transpose((1, 4), (1, 1, 3), stride=2)).tolist()
         [1, 1, 2, 1, 2, 1, 2, 1, 1]
     """
-    _check_size("geometry", checked(geometry).in_size)
+    _check_size("geometry", check_geometry(geometry).in_size)
     for axis in geometry.axes:
         _check_size("geometry", (_padded_size(axis),))
     lines = [_overlap(axis) for axis in geometry.axes]
@@ -80,7 +81,7 @@ def _check_size(argument: str, sizes: Sequence[int]) -> None:
     if math.prod(sizes) > MOST_COUNTED:
         fail(
             argument,
-            Words(f"sizes {tuple(sizes)}"),
+            Described(f"sizes {tuple(sizes)}"),
             f"{MOST_COUNTED} elements are counted at most",
             "look at a smaller one, which repeats just so",
         )
@@ -134,7 +135,7 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
 
     A. Odena et al., doi:10.23915/distill.00003.
     """
-    _check_size("stride", checked(geometry).stride)
+    _check_size("stride", check_geometry(geometry).stride)
     _check_size("kernel_size", geometry.kernel_size)
     if kernel is None:
         lines = [np.bincount(_phases(a), minlength=a.stride) for a in geometry.axes]
@@ -156,21 +157,21 @@ def _weights(kernel: ArrayLike, geometry: Geometry) -> NDArray[np.float64]:
     except Exception:  # noqa: BLE001 - tracers, tensors that require gradients, strings
         fail(
             "kernel",
-            Words(type(kernel).__name__),
+            kind_of(kernel),
             "its weights are real numbers, known before tracing",
             "give an array of floats",
         )
     if weights.shape != geometry.kernel_shape:
         fail(
             "kernel",
-            Words(f"array of shape {weights.shape}"),
+            array_of(weights.shape),
             f"the geometry's kernel has shape {geometry.kernel_shape}",
             "give the layer's kernel",
         )
     if not np.isfinite(weights).all() or not weights.size:
         fail(
             "kernel",
-            Words(f"array of shape {weights.shape}"),
+            array_of(weights.shape),
             "it has weights, and all of them are finite",
             "give the layer's kernel",
         )

@@ -12,8 +12,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tconvjax.algorithms import check_choice
-from tconvjax.geometry import Geometry, Ints, Padding, PaddingMode, Words, fail
-from tconvjax.operands import flag
+from tconvjax.arguments import Ints, flag
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Geometry, Padding, PaddingMode
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.images import array, each
 
@@ -102,7 +103,7 @@ def deconvolve(
         if not jnp.issubdtype(value.dtype, jnp.inexact):
             fail(
                 name,
-                Words(f"array of dtype {value.dtype}"),
+                Described(f"array of dtype {value.dtype}"),
                 "least squares need floats",
                 f"convert it: {name}.astype(float)",
             )

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from tconvjax import operands
-from tconvjax.geometry import Words, fail, frozen, ints
+from tconvjax.arguments import ints
+from tconvjax.errors import array_of, fail
 
 MOST = 2**31 - 1
 """The largest whole number that an argument may be: an index of 32 bits."""
@@ -63,7 +64,7 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
         x: an array with or without a batch axis, or with several that lead.
         layout: letters, such as "NHWC": N and C are batch and channel, all others spatial; None
             for channels first.
-        *arguments: given one value an axis or one for all; a tuple tells the number of axes where
+        *arguments: given one value per axis or one for all; a tuple tells the number of axes where
             the layout does not. Without, all axes but two are spatial.
 
     Returns:
@@ -79,11 +80,11 @@ def places(name: str, x: Any, layout: str | None, *arguments: Any) -> Places:
     if len(lengths) > 1 or rank < 1 or x.ndim < rank + 1:
         fail(
             name,
-            Words(f"array of shape {x.shape}"),
+            array_of(x.shape),
             "it has a channel axis and one spatial axis "
             f"at least, after any batch axes, and the arguments name {sorted(lengths) or 'no'} "
             "spatial axes",
-            "give one value an axis, or a layout such as 'NCHW'",
+            "give one value per axis, or a layout such as 'NCHW'",
         )
     return Places(tuple(range(x.ndim - rank, x.ndim)), x.ndim - rank - 1)
 
@@ -110,7 +111,7 @@ def _named(name: str, x: Any, layout: str) -> Places:
     if not spatial or extra < 0 or (extra > 0 and letters[0] != "N"):
         fail(
             name,
-            Words(f"array of shape {x.shape}"),
+            array_of(x.shape),
             f"layout={layout!r} has {len(layout)} axes; "
             "the batch axis may be missing, or be several where it leads",
             "give the layout of this array",
@@ -120,7 +121,7 @@ def _named(name: str, x: Any, layout: str) -> Places:
 
 def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     """One int an axis, none of them larger than any array."""
-    numbers = ints(name, frozen(name, value), rank, least)
+    numbers = ints(name, value, rank, least)
     if max(numbers) > MOST:
         fail(name, value, f"it must be at most {MOST}", "give smaller numbers")
     return numbers

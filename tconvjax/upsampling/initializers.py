@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax.algorithms import check_choice
-from tconvjax.geometry import Ints, Words, fail, frozen, group_count
-from tconvjax.operands import flag
+from tconvjax.arguments import Ints, flag, frozen
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import group_count
 from tconvjax.upsampling.images import dtype_of, each
 from tconvjax.upsampling.rearranging import ORDERS, Order
 
@@ -52,7 +53,7 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
     if shape[1] not in (1, shape[0]):
         fail(
             "shape",
-            Words(shape),
+            Described(shape),
             "it is (C, C, *k), or (C, 1, *k) with a group for each channel",
             "interpolation keeps the channels apart; use another initialiser",
         )
@@ -125,7 +126,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(read, tuple) or len(read) < 3:
         fail(
             "shape",
-            Words(shape),
+            Described(shape),
             "a kernel has two channel axes and at least one spatial axis",
             "give (O, C / groups, *k)",
         )
@@ -150,7 +151,7 @@ def random_key(key: Any) -> Any:
     if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
         fail(
             "key",
-            Words(f"{type(key).__name__} object"),
+            Described(f"{type(key).__name__} object"),
             "it must be one random key",
             "give jax.random.key(0), say",
         )
@@ -163,7 +164,7 @@ def _check_divides(
     if any(n % f for n, f in zip(sizes, factors, strict=True)):
         fail(
             "shape",
-            Words(shape),
+            Described(shape),
             f"{factors} must divide {sizes} of it, or the phases cannot be equal",
             "give another kernel or factor",
         )

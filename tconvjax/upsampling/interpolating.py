@@ -20,8 +20,8 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from tconvjax.algorithms import check_choice
-from tconvjax.geometry import Ints, fail
-from tconvjax.operands import flag
+from tconvjax.arguments import Ints, flag
+from tconvjax.errors import fail
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.functions import (
     METHODS,

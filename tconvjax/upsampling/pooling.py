@@ -14,8 +14,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from tconvjax.geometry import Ints, Words, fail
-from tconvjax.operands import flag
+from tconvjax.arguments import Ints, flag
+from tconvjax.errors import Described, array_of, fail
 from tconvjax.operations import conv
 from tconvjax.upsampling.images import (
     MOST,
@@ -99,7 +99,7 @@ def max_pool(
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         fail(
             "x",
-            Words(f"array of dtype {value.dtype}"),
+            Described(f"array of dtype {value.dtype}"),
             "complex numbers have no largest one",
             "pool its real part, or its size",
         )
@@ -117,7 +117,7 @@ def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
     if math.prod(sizes) > MOST:
         fail(
             argument,
-            Words(f"spatial sizes {sizes}"),
+            Described(f"spatial sizes {sizes}"),
             "an index of its spatial axes does not fit 32 bits",
             "pool or unpool it in parts",
         )
@@ -164,7 +164,7 @@ def max_unpool(
     if index.shape != value.shape or not jnp.issubdtype(index.dtype, jnp.integer):
         fail(
             "indices",
-            Words(f"array of shape {index.shape} and dtype {index.dtype}"),
+            Described(f"array of shape {index.shape} and dtype {index.dtype}"),
             f"it has a whole number for each element of y, of shape {value.shape}",
             "give max_pool's, with return_indices=True",
         )
@@ -429,7 +429,7 @@ def avg_unpool(
     if shape != value.shape:
         fail(
             "y",
-            Words(f"array of shape {value.shape}"),
+            array_of(value.shape),
             f"the pooling of {sizes} gives {shape}",
             "give another output_size",
         )

@@ -20,7 +20,9 @@ from tconvjax.algorithms.splitting import (
     to_phases,
     windows,
 )
-from tconvjax.geometry import Geometry, Ints, Words, fail
+from tconvjax.arguments import Ints
+from tconvjax.errors import array_of, fail
+from tconvjax.geometry import Geometry
 from tconvjax.upsampling.images import (
     MOST_TERMS,
     Places,
@@ -268,7 +270,7 @@ def fold(
     if value.ndim < 2 or value.shape[-2] % count or value.shape[-1] != math.prod(outs):
         fail(
             "columns",
-            Words(f"array of shape {value.shape}"),
+            array_of(value.shape),
             f"it has a multiple of {count} "
             f"rows, the taps, and {math.prod(outs)} columns, the windows {outs} of {sizes}",
             "give unfold's, with the same arguments",

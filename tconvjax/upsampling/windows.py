@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.geometry import Ints, Words, fail
-from tconvjax.operands import flag
+from tconvjax.arguments import Ints, flag
+from tconvjax.errors import Described, fail
 from tconvjax.upsampling.images import each
 
 MOST_TAPS = 16
@@ -87,7 +87,7 @@ def windows_of(
         if window.count < 1:
             fail(
                 "x",
-                Words(f"{window.size} elements along an axis"),
+                Described(f"{window.size} elements along an axis"),
                 f"a window spans {window.span}",
                 "pool less, or pad x",
             )

@@ -1,4 +1,4 @@
-"""A whole convolution without its numbers, and the links that generate everything from it."""
+"""A convolution without its numbers, and the links that generate everything else from it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, overload
 
-from tconvjax.geometry import spelling
-from tconvjax.geometry.axis import Axis, PaddingMode, fail
+from tconvjax.arguments import Ints, choice, frozen, index, ints
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import padding as reading
+from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
 from tconvjax.geometry.notebook import Shown
-from tconvjax.geometry.spelling import Ints, Padding, frozen
+from tconvjax.geometry.padding import Padding
 
 
 class Link(NamedTuple):
@@ -39,8 +41,8 @@ class Geometry(Shown):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what is no convolution, however it came about."""
-        spelling.check_parts(self.axes, self.in_channels, self.out_channels, self.groups)
+        """Validate the fields."""
+        reading.check_parts(self.axes, self.in_channels, self.out_channels, self.groups)
 
     @property
     def rank(self) -> int:
@@ -111,8 +113,8 @@ class Geometry(Shown):
             >>> Geometry.of_conv((1, 5), (1, 1, 3), stride=2).taps_between((0, 1), (0, 3))
             ((0, 0, 1),)
         """
-        output = spelling.places("output", output, self.out_shape)
-        source = spelling.places("source", source, self.in_shape)
+        output = index("output", output, self.out_shape)
+        source = index("source", source, self.in_shape)
         group, within = divmod(source[0], self.kernel_shape[1])
         if output[0] // (self.out_channels // self.groups) != group:
             return ()
@@ -150,7 +152,7 @@ class Geometry(Shown):
             x_shape: (..., C, *in_size); leading batch sizes are not looked at.
             w_shape: (O, C / groups, *kernel_size); its length tells the number of axes.
             stride: input elements between neighbouring outputs, at least 1.
-            padding: an int, one int an axis, (low, high) pairs (negative crops), or "VALID",
+            padding: an int, one int per axis, (low, high) pairs (negative crops), or "VALID",
                 "SAME" (out = ceil(in / stride), the odd element after), "SAME_LOWER" (the odd
                 element before), "CAUSAL" (everything before).
             dilation: input elements between neighbouring taps, at least 1.
@@ -168,15 +170,15 @@ class Geometry(Shown):
             (4, 4)
         """
         kernel = frozen("w's shape", w_shape)
-        x = spelling.channels_and_sizes("x", x_shape, len(spelling.kernel_sizes(kernel)))
+        x = reading.channels_and_sizes("x", x_shape, len(reading.kernel_sizes(kernel)))
         return _of_conv(
             *x,
             kernel,
             frozen("stride", stride),
             frozen("padding", padding),
             frozen("dilation", dilation),
-            spelling.group_count(groups),
-            spelling.padding_mode(padding_mode),
+            reading.group_count(groups),
+            choice("padding_mode", padding_mode, PADDING_MODES),
         )
 
     @classmethod
@@ -223,7 +225,7 @@ class Geometry(Shown):
             (7, 7)
         """
         kernel = frozen("w's shape", w_shape)
-        y = spelling.channels_and_sizes("y", y_shape, len(spelling.kernel_sizes(kernel)))
+        y = reading.channels_and_sizes("y", y_shape, len(reading.kernel_sizes(kernel)))
         return _of_conv_transpose(
             *y,
             kernel,
@@ -232,9 +234,21 @@ class Geometry(Shown):
             frozen("output_padding", output_padding),
             frozen("output_size", output_size),
             frozen("dilation", dilation),
-            spelling.group_count(groups),
-            spelling.padding_mode(padding_mode),
+            reading.group_count(groups),
+            choice("padding_mode", padding_mode, PADDING_MODES),
         )
+
+
+def check_geometry(geometry: Any) -> Geometry:
+    """Return a geometry as it is; reject anything else."""
+    if not isinstance(geometry, Geometry):
+        fail(
+            "geometry",
+            Described(f"{type(geometry).__name__} object"),
+            "it must be a Geometry",
+            "make one with Geometry.of_conv or Geometry.of_conv_transpose",
+        )
+    return geometry
 
 
 def links(geometry: Geometry) -> Iterator[Link]:
@@ -258,8 +272,7 @@ def links(geometry: Geometry) -> Iterator[Link]:
         (0, 1) (0, 1) (0, 0, 0)
         (0, 1) (0, 2) (0, 0, 1)
     """
-    if not isinstance(geometry, Geometry):
-        fail("geometry", geometry, "it must be a Geometry", "make one with Geometry.of_conv")
+    check_geometry(geometry)
     in_block = geometry.in_channels // geometry.groups
     out_block = geometry.out_channels // geometry.groups
     by_output = [_links_by_output(axis) for axis in geometry.axes]
@@ -295,24 +308,24 @@ def _of_conv(
     groups: int,
     mode: Any,
 ) -> Geometry:
-    kernel = spelling.kernel_sizes(w_shape)
+    kernel = reading.kernel_sizes(w_shape)
     rank, (out_channels, per_group) = len(kernel), w_shape[:2]
-    spelling.check_groups(groups, out_channels)
+    reading.check_groups(groups, out_channels)
     if channels != per_group * groups:
         fail(
             "w",
-            spelling.kernel_words(w_shape),
+            reading.kernel_words(w_shape),
             f"x has {channels} channels and groups={groups}, so "
             f"the kernel's second axis must have {channels} / {groups} entries, and has "
             f"{per_group}",
             "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
             "the layouts of x, w and y with dimension_numbers",
         )
-    strides = spelling.ints("stride", stride, rank, 1)
-    dilations = spelling.ints("dilation", dilation, rank, 1)
-    ends = spelling.pads(padding, rank)
+    strides = ints("stride", stride, rank, 1)
+    dilations = ints("dilation", dilation, rank, 1)
+    ends = reading.pads(padding, rank)
     columns = zip(in_size, kernel, strides, dilations, ends, strict=True)
-    axes = tuple(spelling.conv_axis(*column, mode) for column in columns)
+    axes = tuple(reading.conv_axis(*column, mode) for column in columns)
     return Geometry(axes, channels, out_channels, groups)
 
 
@@ -329,23 +342,23 @@ def _of_conv_transpose(
     groups: int,
     mode: Any,
 ) -> Geometry:
-    kernel = spelling.kernel_sizes(w_shape)
+    kernel = reading.kernel_sizes(w_shape)
     rank = len(kernel)
-    spelling.check_groups(groups, w_shape[0])
+    reading.check_groups(groups, w_shape[0])
     if channels != w_shape[0]:
         fail(
             "w",
-            spelling.kernel_words(w_shape),
+            reading.kernel_words(w_shape),
             f"y has {channels} channels, so the kernel's first "
             f"axis, the forward convolution's output channels, must have {channels} entries",
             "lay the kernel out as (y's channels, result's channels / groups, *kernel_size), "
             "which is PyTorch's, or name the layouts of x, w and y with "
             "dimension_numbers",
         )
-    extra = spelling.ints("output_padding", output_padding, rank, 0)
+    extra = ints("output_padding", output_padding, rank, 0)
     wanted: tuple[int | None, ...] = (None,) * rank
     if output_size is not None:
-        wanted = spelling.ints("output_size", output_size, rank, 0)
+        wanted = ints("output_size", output_size, rank, 0)
         if any(extra):
             fail(
                 "output_padding",
@@ -353,13 +366,13 @@ def _of_conv_transpose(
                 "output_size fixes the size already",
                 "give one of the two",
             )
-    strides = spelling.ints("stride", stride, rank, 1)
-    dilations = spelling.ints("dilation", dilation, rank, 1)
-    ends = spelling.pads(padding, rank)
+    strides = ints("stride", stride, rank, 1)
+    dilations = ints("dilation", dilation, rank, 1)
+    ends = reading.pads(padding, rank)
     steps = zip(out_size, kernel, strides, dilations, ends, strict=True)
     choices = zip(extra, wanted, strict=True)
     axes = tuple(
-        spelling.conv_transpose_axis(*step, *choice, mode)
+        reading.conv_transpose_axis(*step, *choice, mode)
         for step, choice in zip(steps, choices, strict=True)
     )
     return Geometry(axes, w_shape[1] * groups, channels, groups)
@@ -388,8 +401,8 @@ def out_size(
     out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
 
     Args:
-        in_size: input elements: an int for one axis, or one int an axis.
-        kernel_size: taps; like the rest, one int or one int an axis.
+        in_size: input elements: an int for one axis, or one int per axis.
+        kernel_size: taps; like the rest, one int or one int per axis.
         stride: input elements between neighbouring outputs.
         padding: as in `Geometry.of_conv`.
         dilation: input elements between neighbouring taps.
@@ -406,8 +419,8 @@ def out_size(
     """
     sizes = frozen("in_size", in_size)
     many = isinstance(sizes, tuple)
-    sizes = spelling.ints("in_size", sizes, len(sizes) if many else 1, 0)
-    kernel = spelling.ints("kernel_size", frozen("kernel_size", kernel_size), len(sizes), 1)
+    sizes = ints("in_size", sizes, len(sizes) if many else 1, 0)
+    kernel = ints("kernel_size", kernel_size, len(sizes), 1)
     geometry = Geometry.of_conv(
         (1, *sizes), (1, 1, *kernel), stride=stride, padding=padding, dilation=dilation
     )
@@ -442,13 +455,11 @@ def in_sizes(
         ("stride", stride),
         ("dilation", dilation),
     )
-    (out,), (kernel,), (step,), (gap,) = (
-        spelling.ints(name, frozen(name, value), 1, 1) for name, value in named
-    )
-    spelling.check_listed(step)
-    (ends,) = spelling.pads(frozen("padding", padding), 1)
+    (out,), (kernel,), (step,), (gap,) = (ints(name, value, 1, 1) for name, value in named)
+    reading.check_listed(step)
+    (ends,) = reading.pads(frozen("padding", padding), 1)
     if isinstance(ends, str) and ends != "VALID":
-        return tuple(spelling.same_sizes(out, step))
-    low, high = spelling.conv_pads(ends, 0, 0, step)
+        return tuple(reading.same_sizes(out, step))
+    low, high = reading.conv_pads(ends, 0, 0, step)
     least = step * (out - 1) + gap * (kernel - 1) + 1 - low - high
     return tuple(size for size in range(least, least + step) if size >= 0)

@@ -1,4 +1,4 @@
-"""From the arguments that people write to axes: every spelling of steps, padding and sizes."""
+"""Parse padding, sizes and groups into axes, in every spelling that people use."""
 
 from __future__ import annotations
 
@@ -6,65 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode, Words, fail, place, whole
+from tconvjax.arguments import counted, frozen, ints, some, whole
+from tconvjax.errors import Described, array_of, fail
+from tconvjax.geometry.axis import Axis, PaddingMode
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
 MOST_LISTED = 2**20
-"""Sizes that are listed one by one."""
+"""Largest number of sizes that `in_sizes` lists."""
 
-Ints: TypeAlias = int | Sequence[int]
-"""One integer for every axis, or one integer an axis."""
 Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
-"""A name, one integer, one integer an axis, or one (low, high) pair an axis."""
+"""A name, one integer, one integer per axis, or one (low, high) pair per axis."""
 AxisPads: TypeAlias = str | tuple[int, int]
 """The padding of one axis: a name, or (low, high)."""
 
 
 # -- reading ---------------------------------------------------------------------------------------
-
-
-def frozen(argument: str, value: Any) -> Any:
-    """Nested sequences of whole numbers as nested tuples of ints; names and None as they are."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return tuple(frozen(argument, item) for item in value)
-    try:
-        listed = list(value) if getattr(value, "shape", ()) else None  # NumPy's integers as a rule
-    except Exception:  # noqa: BLE001 - a traced or symbolic array has an error of its own
-        listed = None
-    return whole(argument, value) if listed is None else frozen(argument, listed)
-
-
-def places(argument: str, value: Any, shape: Sequence[int]) -> tuple[int, ...]:
-    """An index of an array of this shape."""
-    index = frozen(argument, value)
-    if not isinstance(index, tuple) or len(index) != len(shape):
-        fail(
-            argument,
-            value,
-            f"it is an index of an array of shape {tuple(shape)}",
-            "give a whole number for each axis, that of the channel first",
-        )
-    return tuple(place(argument, n, size) for n, size in zip(index, shape, strict=True))
-
-
-def ints(argument: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
-    """One int an axis from a frozen argument, each at least ``least``."""
-    values = value if isinstance(value, tuple) else (value,) * rank
-    if len(values) != rank:
-        fail(
-            argument,
-            value,
-            f"the convolution has {_counted(rank, 'spatial axis')}",
-            "give one int" if rank == 1 else f"give one int, or {rank} ints",
-        )
-    for item in values:
-        if not isinstance(item, int):
-            fail(argument, value, "it must be one whole number an axis", "give ints")
-        if item < least:
-            fail(argument, value, f"it must be at least {least}", f"give {least} or more")
-    return values
 
 
 def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
@@ -86,31 +42,20 @@ def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
         fail(
             "padding",
             value,
-            f"the convolution has {_counted(rank, 'spatial axis')}",
+            f"the convolution has {counted(rank, 'spatial axis', 'spatial axes')}",
             f"give a name, one int, {'' if rank == 1 else f'{rank} ints, '}or "
-            f"{_counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}",
+            f"{counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}",
         )
     return pairs
 
 
-def padding_mode(value: Any) -> PaddingMode:
-    """A padding mode, checked."""
-    if not isinstance(value, str) or value not in PADDING_MODES:
-        fail("padding_mode", value, f"the modes are {', '.join(PADDING_MODES)}", "use one of them")
-    mode: PaddingMode = value
-    return mode
-
-
 def group_count(value: Any) -> int:
     """A number of groups, at least 1."""
-    groups = frozen("groups", value)
-    if not isinstance(groups, int):
-        fail("groups", value, "it must be one whole number", "give an int")
-    return ints("groups", groups, 1, 1)[0]
+    return whole("groups", value, 1)
 
 
 def check_parts(axes: Any, in_channels: Any, out_channels: Any, groups: Any) -> None:
-    """Refuse what are no parts of a geometry."""
+    """Validate the fields of a geometry."""
     if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Axis) for a in axes):
         fail("axes", axes, "a convolution has one Axis or more", "give a tuple of Axis")
     counts = {"groups": groups, "in_channels": in_channels, "out_channels": out_channels}
@@ -125,7 +70,7 @@ def check_parts(axes: Any, in_channels: Any, out_channels: Any, groups: Any) -> 
 
 
 def check_listed(stride: int) -> None:
-    """Refuse a stride that has more sizes than anyone reads."""
+    """Reject a stride that allows more sizes than anyone reads."""
     if stride > MOST_LISTED:
         fail(
             "stride",
@@ -135,9 +80,9 @@ def check_listed(stride: int) -> None:
         )
 
 
-def kernel_words(w_shape: tuple[int, ...]) -> Words:
+def kernel_words(w_shape: tuple[int, ...]) -> Described:
     """A kernel's shape for a message, in the order in which it is read."""
-    return Words(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
+    return Described(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
 
 
 def check_groups(groups: int, channels: int) -> None:
@@ -148,7 +93,7 @@ def check_groups(groups: int, channels: int) -> None:
             "groups",
             groups,
             f"it must divide the kernel's {channels} output channels",
-            f"groups that do: {listed(divisors)}",
+            f"groups that do: {some(divisors)}",
         )
 
 
@@ -157,7 +102,7 @@ def kernel_sizes(w_shape: Any) -> tuple[int, ...]:
     if not isinstance(w_shape, tuple) or len(w_shape) < 3:
         fail(
             "w",
-            Words(f"array of shape {w_shape}"),
+            array_of(w_shape),
             "a kernel has two channel axes and at least one spatial axis",
             "reshape it to (out_channels, in_channels / groups, *kernel_size)",
         )
@@ -170,30 +115,18 @@ def channels_and_sizes(argument: str, shape: Any, rank: int) -> tuple[int, tuple
         shape = frozen(f"{argument}'s shape", shape)
         shape = shape if isinstance(shape, tuple) else (shape,)
     if isinstance(shape, str | bytes):
-        fail(f"{argument}'s shape", shape, "it must be one whole number an axis", "give ints")
+        fail(f"{argument}'s shape", shape, "it must be one whole number per axis", "give ints")
     if len(shape) < rank + 1:
+        axes = counted(rank, "spatial axis", "spatial axes")
         fail(
             argument,
-            Words(f"array of shape {shape}"),
-            f"a kernel of {_counted(rank, 'spatial axis')} "
-            f"goes with a channel axis and {_counted(rank, 'spatial axis')}, after any batch axes",
+            array_of(shape),
+            f"a kernel of {axes} goes with a channel axis and {axes}, after any batch axes",
             "reshape it, or the kernel",
         )
     numbers = frozen(f"{argument}'s shape", tuple(shape)[len(shape) - rank - 1 :])
     channels, *sizes = ints(f"{argument}'s shape", numbers, rank + 1, 0)
     return channels, tuple(sizes)
-
-
-def listed(sizes: Sequence[int]) -> str:
-    """A few of the numbers that would do, for a message."""
-    if not sizes[8:]:  # a range may be longer than len can say
-        return ", ".join(map(str, sizes))
-    return f"{sizes[0]}, {sizes[1]}, ..., {sizes[-1]}"
-
-
-def _counted(count: int, noun: str) -> str:
-    plural = {"spatial axis": "spatial axes"}.get(noun, noun + "s")
-    return f"{count} {noun if count == 1 else plural}"
 
 
 # -- solving ---------------------------------------------------------------------------------------
@@ -225,7 +158,7 @@ def conv_axis(
     if room < 0 and size > 0:
         fail(
             "x",
-            Words(f"{size} elements along an axis"),
+            Described(f"{size} elements along an axis"),
             f"with padding {(low, high)} that is "
             f"{size + low + high}, and a kernel of {kernel} taps at dilation {dilation} spans "
             f"{span}",
@@ -273,7 +206,7 @@ def conv_transpose_axis(
             value,
             f"in_size={in_size} cannot give out_size={size} with kernel "
             f"{kernel}, stride {stride}, dilation {dilation} and padding {(low, high)}",
-            f"sizes that do: {listed(sizes)}" if sizes else f"pad {1 - room - least} less in all",
+            f"sizes that do: {some(sizes)}" if sizes else f"pad {1 - room - least} less in all",
         )
     return Axis(in_size, size, kernel, stride, dilation, low, mode)
 
@@ -296,7 +229,7 @@ def _named_transpose(
             "output_size",
             in_size,
             f"padding={name!r} with stride {stride} cannot give out_size={size} from it",
-            f"sizes that do: {listed(sizes)}",
+            f"sizes that do: {some(sizes)}",
         )
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with
     # stride * i <= j, and cuts the surplus after the last.
