@@ -2,7 +2,8 @@
 
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
-from tconvjax.algorithms import ALGORITHMS, Candidate, Plan, plan, select_algorithm
+from tconvjax.algorithms import ALGORITHMS
+from tconvjax.algorithms.plan import Candidate, Plan, plan
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Axis, Geometry, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
@@ -25,5 +26,4 @@ __all__ = [
     "links",
     "out_size",
     "plan",
-    "select_algorithm",
 ]

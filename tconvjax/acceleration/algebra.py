@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.forward import ROLES, Partial, Specs
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.layouts import ROLES, Partial, Recipe, Specs
 from tconvjax.trilinear import PARTIAL_WITH_RESULT, trilinear
 
 Array: TypeAlias = Literal["lhs", "rhs", "out"]
@@ -252,16 +252,9 @@ def computed(
     """
     given: dict[Array, jax.Array] = {"lhs": lhs, "rhs": rhs}
     first, second = (_arranged(given[array], array, c, a) for array in a.operands)
-    out = trilinear(
-        a.partial,
-        first,
-        second,
-        geometry=a.geometry,
-        specs=a.specs,
-        precision=c.precision,
-        dtype=jnp.dtype(c.out_dtype),
-        algorithm=algorithm,
-    )
+    dtype = jnp.dtype(c.out_dtype)
+    recipe = Recipe(a.partial, a.geometry, a.specs, c.precision, dtype, algorithm)
+    out = trilinear(first, second, recipe)
     if "out" in a.regrouped:
         held = _other_letter("out", c.grouped("out"))
         out = _move_groups(out, "out", c, held, c.grouped("out"))

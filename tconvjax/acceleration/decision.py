@@ -16,10 +16,10 @@ from tconvjax.acceleration.algebra import (
     assignments,
     elements_rearranged,
 )
-from tconvjax.algorithms import plan
 from tconvjax.algorithms.costs import estimate, line
-from tconvjax.algorithms.selection import MARGIN, unfit
-from tconvjax.forward import ROLES, Partial, one_sided
+from tconvjax.algorithms.plan import MARGIN, plan, unfit
+from tconvjax.layouts import ROLES, Partial
+from tconvjax.reference import one_sided
 
 SECONDS_AN_ELEMENT = 1.5e-9
 """To reverse an array or to move its groups: what a copy takes per element."""

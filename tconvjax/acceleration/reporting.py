@@ -11,7 +11,7 @@ import jax
 from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.programs import HOLDERS, found, traced
 from tconvjax.arguments import function
-from tconvjax.forward import Partial
+from tconvjax.layouts import Partial
 
 
 @dataclass(frozen=True)

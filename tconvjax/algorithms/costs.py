@@ -20,10 +20,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from tconvjax.algorithms.product import copied, splits_of
-from tconvjax.algorithms.splitting import Split
-from tconvjax.forward import Partial
+from tconvjax.algorithms.patches import copied, sides_of
+from tconvjax.algorithms.phases import splits_of
 from tconvjax.geometry import Geometry
+from tconvjax.layouts import Partial
 
 
 def estimate(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any, batch: int) -> float:
@@ -53,7 +53,7 @@ def line(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any) -> st
         kind = "grouped" if geometry.groups > 1 else "plain"
     elif geometry.groups > 1:
         kind = "grouped"
-    elif algorithm == "polyphase" and all(Split(a).shifts == 1 for a in geometry.axes):
+    elif algorithm == "polyphase" and all(split.shifts == 1 for split in splits_of(geometry)):
         kind = "tiles"  # a convolution of one tap, which XLA turns into a product
     elif geometry.rank > 2 or jnp.dtype(dtype) != jnp.float32:
         kind = "looped"  # XLA's fast convolution takes one or two axes of float32
@@ -71,7 +71,7 @@ def operations(algorithm: str, partial: Partial, geometry: Geometry, batch: int)
         # The vjp of a strided convolution writes zeros between the elements of y.
         places = math.prod(geometry.in_size)
     if partial == "conv_transpose" and algorithm == "polyphase":
-        places = math.prod(Split(axis).all_rows for axis in geometry.axes)
+        places = math.prod(split.all_rows for split in splits_of(geometry))
     return 2 * batch * places * math.prod(geometry.kernel_shape)
 
 
@@ -81,7 +81,7 @@ def elements(algorithm: str, geometry: Geometry, batch: int) -> int:
     x, y, w = (math.prod(shape) for shape in shapes)
     moved = batch * (x + y) + w
     if algorithm == "patches":
-        splits = splits_of(geometry)
+        splits = sides_of(geometry)
         laid_out = w if any(s.on_y for s in splits) else 0
         return moved + batch * copied(geometry, splits) + laid_out
     return moved + (batch * x + w if algorithm == "polyphase" else 0)
@@ -91,7 +91,7 @@ def choices(algorithm: str, partial: Partial, geometry: Geometry, batch: int) ->
     """Elements times sources, where "patches" gathers or adds up."""
     if algorithm != "patches":
         return 0
-    splits = splits_of(geometry)
+    splits = sides_of(geometry)
     sources = math.prod(s.shifts for s in splits)
     if partial == "conv_transpose":
         return batch * math.prod(geometry.in_shape) * sources

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from tconvjax.algorithms import check_choice
-from tconvjax.algorithms.splitting import (
+from tconvjax.algorithms.phases import (
     Split,
     fold_windows,
     from_phases,

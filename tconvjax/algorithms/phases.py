@@ -1,4 +1,4 @@
-"""How the taps of a strided axis split into shifts and phases, as integers and as moves of arrays.
+"""Split the taps of a strided axis into shifts and phases: the integers, and the moves of arrays.
 
 With period P = stride / gcd(stride, dilation) and step e = dilation / gcd(stride, dilation), tap
 t = P * shift + phase of output u reads element
@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.geometry import Axis
+from tconvjax.geometry import Axis, Geometry
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,12 @@ class Split:
     def taps(self, shift: int) -> tuple[int, int]:
         """The taps of a shift, from and up to."""
         return shift * self.period, min(self.axis.kernel_size, (shift + 1) * self.period)
+
+
+@functools.lru_cache(maxsize=4096)
+def splits_of(geometry: Geometry) -> tuple[Split, ...]:
+    """Split the taps of each axis, with all shifts laid out on x."""
+    return tuple(map(Split, geometry.axes))
 
 
 # -- x as rows and phases --------------------------------------------------------------------------

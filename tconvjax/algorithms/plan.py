@@ -1,7 +1,9 @@
-"""The choice among the algorithms, and the reasons for it."""
+"""Choose an algorithm, and say why."""
 
 from __future__ import annotations
 
+import functools
+import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,24 +12,26 @@ import jax
 import jax.numpy as jnp
 
 from tconvjax.algorithms.costs import estimate
-from tconvjax.algorithms.elementwise import terms
-from tconvjax.algorithms.product import splits_of
-from tconvjax.algorithms.splitting import Split
-from tconvjax.arguments import ints
-from tconvjax.errors import fail
-from tconvjax.forward import ROLES, Partial
+from tconvjax.algorithms.patches import sides_of
+from tconvjax.algorithms.phases import splits_of
+from tconvjax.algorithms.taps import terms
+from tconvjax.arguments import choice, text, whole
 from tconvjax.geometry import Geometry, check_geometry
+from tconvjax.layouts import ROLES, Partial
+from tconvjax.operands import dtype_of
 
 NAMES = ("direct", "patches", "polyphase", "taps")
+
 MOST_PIECES = 128
-"""Slices, or terms of a sum, of one program: XLA takes seconds to compile a thousand."""
+"""Maximum number of slices or summands in one program; XLA needs seconds to compile a thousand."""
 
 MOST_PAIRS = 16
-"""Pairs of channels in a group, up to which "taps" is no waste."""
+"""Largest number of channel pairs per group for which "taps" is considered."""
+
 MARGIN = 0.9
-"""What is chosen over "patches" has to be so much faster. An estimate errs by as much; and in a
-training step XLA makes the copies of "patches" once for conv and kernel_gradient, which the
-estimate of one does not know."""
+"""An algorithm replaces "patches" only if its estimate is below this fraction of the estimate for
+"patches". Estimates are off by about 10 %, and they do not account for copies that XLA shares
+between conv and kernel_gradient in a training step."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Candidate:
 
     Args:
         algorithm: a key of `ALGORITHMS`.
-        seconds: what it is expected to take on a CPU; None where there is no estimate.
-        note: what it does here, or why it is not considered.
+        seconds: the estimated time on a CPU; None where there is no estimate.
+        note: what the algorithm does here, or why it is not considered.
     """
 
     algorithm: str
@@ -47,57 +51,33 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """What ``algorithm="auto"`` means, and why.
+    """What ``algorithm="auto"`` means for a partial, and why.
 
     Args:
+        partial: which partial it is for.
+        platform: what it is for, such as "cpu".
         algorithm: the choice.
-        reason: why, in words.
+        reason: why it was chosen.
         candidates: all algorithms, the fastest first.
     """
 
+    partial: Partial
+    platform: str
     algorithm: str
     reason: str
     candidates: tuple[Candidate, ...]
 
+    def __str__(self) -> str:
+        """The choice, the reason, and a line for each candidate."""
+        lines = [f"{self.partial} on {self.platform}: {self.algorithm}", f"  {self.reason}"]
+        for c in self.candidates:
+            mark = "*" if c.algorithm == self.algorithm else " "
+            time = "" if c.seconds is None else f"{1e3 * c.seconds:.3g} ms"
+            lines.append(f"  {mark} {c.algorithm:10}{time:>10}  {c.note}")
+        return "\n".join(lines)
 
-def select_algorithm(
-    geometry: Geometry,
-    partial: Partial,
-    dtype: Any = jnp.float32,
-    platform: str | None = None,
-    batch: int = 1,
-) -> str:
-    """The algorithm that ``algorithm="auto"`` means.
-
-    On a GPU or TPU it is "direct", whose transposes are the forms that XLA hands to cuDNN and to
-    the matrix units; but on a GPU "polyphase" or "patches" where XLA would write the zeros of a
-    stride or dilation out before it asks cuDNN. On a CPU it is the one that a small model of their
-    costs expects to be fastest; its constants were measured by ``benchmarks/algorithms.py``. What
-    this does not know is a mesh: on one whose devices cannot share the batch evenly, where space is
-    likely to be split, the operation takes "direct", which exchanges halos and gathers nothing.
-
-    Args:
-        geometry: the convolution.
-        partial: "conv", "conv_transpose" or "kernel_gradient".
-        dtype: of the operands.
-        platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
-        batch: images; it decides little.
-
-    Returns:
-        A key of `ALGORITHMS`.
-
-    Raises:
-        GeometryError: if there is no such partial, or an argument is of another kind.
-
-    Examples:
-        >>> steps = {"stride": 2, "padding": 1, "groups": 64}
-        >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
-        >>> select_algorithm(depthwise, "conv_transpose", platform="cpu")
-        'taps'
-        >>> select_algorithm(depthwise, "conv_transpose", platform="tpu")
-        'direct'
-    """
-    return plan(geometry, partial, dtype, platform, batch).algorithm
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def plan(
@@ -107,17 +87,26 @@ def plan(
     platform: str | None = None,
     batch: int = 1,
 ) -> Plan:
-    """What ``algorithm="auto"`` means, what each candidate is expected to take, and why.
+    """Say which algorithm ``algorithm="auto"`` takes, the time of each candidate, and why.
+
+    On a CPU it is the algorithm that a small model of the costs expects to be fastest; its
+    constants were measured by ``benchmarks/algorithms.py``. On a GPU or TPU it is "direct", whose
+    transposes are the forms that XLA hands to cuDNN and to the matrix units. On a GPU it is
+    "polyphase" or "patches" where XLA would first write out the zeros of a stride or dilation.
+
+    A plan knows no mesh. If the devices of a mesh cannot share the batch evenly, space is probably
+    split; the operation then takes "direct", which exchanges halos and gathers nothing.
 
     Args:
         geometry: the convolution.
         partial: "conv", "conv_transpose" or "kernel_gradient".
         dtype: of the operands.
         platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
-        batch: images; it decides little.
+        batch: batch size. It rarely changes the choice.
 
     Returns:
-        The plan; its seconds are those of the machine of the measurement, good to compare.
+        The plan. Its times are those of the machine of the measurement; compare them with one
+        another only.
 
     Raises:
         GeometryError: if there is no such partial, or an argument is of another kind.
@@ -125,42 +114,53 @@ def plan(
     Examples:
         >>> steps = {"stride": 2, "padding": 1, "groups": 64}
         >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
+        >>> plan(depthwise, "conv_transpose", platform="cpu").algorithm
+        'taps'
         >>> plan(depthwise, "conv_transpose", platform="cuda").reason
         "XLA finds cuDNN's transposes of ungrouped convolutions only"
     """
-    check_choice("partial", partial, ROLES)
-    check_geometry(geometry)
-    dtype = _dtype_of(dtype)
-    batch = ints("batch", batch, 1, 0)[0]
-    if platform is not None and not isinstance(platform, str):
-        fail("platform", platform, "it must be a name", "give 'cpu', 'cuda', 'rocm' or 'tpu'")
-    platform = platform or jax.default_backend()
+    choice("partial", partial, tuple(ROLES))
+    platform = text("platform", jax.default_backend() if platform is None else platform)
+    return planned(
+        check_geometry(geometry),
+        partial,
+        dtype_of("dtype", dtype),
+        platform,
+        whole("batch", batch, 0),
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def planned(geometry: Geometry, partial: Partial, dtype: Any, platform: str, batch: int) -> Plan:
+    """The plan of arguments that have been read."""
+    exact = not jnp.issubdtype(dtype, jnp.inexact)
     if platform != "cpu":
-        name, reason = _on_an_accelerator(partial, geometry, dtype, platform)
-        return Plan(name, reason, tuple(_elsewhere(n, name, geometry, partial) for n in NAMES))
+        name, reason = _on_an_accelerator(partial, geometry, exact, platform)
+        candidates = [_elsewhere(n, name, geometry, partial) for n in NAMES]
+        return Plan(partial, platform, name, reason, tuple(candidates))
     candidates = [_candidate(name, geometry, partial, dtype, batch) for name in NAMES]
     candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
-    if not jnp.issubdtype(dtype, jnp.inexact) and partial != "conv":
-        candidates.sort(key=lambda c: c.algorithm != "patches")
-        reason = "JAX derives no transposes for integers, and a product needs none"
-        return Plan("patches", reason, tuple(candidates))
     best = candidates[0]
     product = next(c for c in candidates if c.algorithm == "patches")
-    if best.seconds is None:
-        return Plan("direct", "nothing else compiles in reasonable time", tuple(candidates))
-    if product.seconds is None or best.seconds < MARGIN * product.seconds:
-        return Plan(best.algorithm, "the least of the estimates for a CPU", tuple(candidates))
-    reason = "the least of the estimates for a CPU, or close to it"
-    return Plan("patches", reason, tuple(candidates))
+    if exact and partial != "conv":
+        candidates.sort(key=lambda c: c.algorithm != "patches")
+        name, reason = "patches", "JAX derives no transposes for integers, and a product needs none"
+    elif best.seconds is None:
+        name, reason = "direct", "nothing else compiles in reasonable time"
+    elif product.seconds is None or best.seconds < MARGIN * product.seconds:
+        name, reason = best.algorithm, "the least of the estimates for a CPU"
+    else:
+        name, reason = "patches", "the least of the estimates for a CPU, or close to it"
+    return Plan(partial, platform, name, reason, tuple(candidates))
 
 
 def _on_an_accelerator(
-    partial: Partial, geometry: Geometry, dtype: Any, platform: str
+    partial: Partial, geometry: Geometry, exact: bool, platform: str
 ) -> tuple[str, str]:
-    """The choice on a GPU or TPU, and why; by XLA's source, since none has been measured."""
+    """The choice on a GPU or TPU, and why; it follows XLA's source, since none was measured."""
     if platform not in ("cuda", "rocm", "gpu"):  # jax.default_backend() says "gpu" for either
         return "direct", f"XLA lays convolutions of every form out for a {platform} device"
-    if not jnp.issubdtype(dtype, jnp.inexact):
+    if exact:
         return "patches", "cuDNN convolves no integers"
     if geometry.rank > 3:
         return "patches", "cuDNN convolves three axes at most"
@@ -170,7 +170,7 @@ def _on_an_accelerator(
             "direct",
             f"XLA hands its two convolution forms to the library of a {platform} device",
         )
-    if all(Split(axis).shifts == 1 for axis in geometry.axes):
+    if all(split.shifts == 1 for split in splits_of(geometry)):
         return "patches", why
     return ("direct" if unfit("polyphase", partial, geometry) else "polyphase"), why
 
@@ -217,7 +217,7 @@ def _candidate(
 
 def _note(name: str, geometry: Geometry, partial: Partial) -> str:
     """What an algorithm does."""
-    phases = math.prod(split.phases for split in map(Split, geometry.axes))
+    phases = math.prod(split.phases for split in splits_of(geometry))
     return {
         "direct": _xla(partial),
         "patches": _sides(geometry),
@@ -228,7 +228,7 @@ def _note(name: str, geometry: Geometry, partial: Partial) -> str:
 
 def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
     """Why an algorithm is not considered; nothing if it is."""
-    splits = tuple(map(Split, geometry.axes))
+    splits = splits_of(geometry)
     pairs = geometry.in_channels * geometry.out_channels // geometry.groups**2
     pieces = 1
     if name == "direct" and partial == "conv_transpose" and max(geometry.stride) > 1:
@@ -248,20 +248,6 @@ def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
 
 def _sides(geometry: Geometry) -> str:
     """Which side "patches" gathers."""
-    on_y = [split.on_y for split in splits_of(geometry)]
+    on_y = [split.on_y for split in sides_of(geometry)]
     side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
     return f"one matrix product; shifts laid out on {side}"
-
-
-def _dtype_of(value: Any) -> Any:
-    """A dtype, however it is spelled."""
-    try:
-        return jnp.dtype(value)
-    except Exception:  # noqa: BLE001 - NumPy refuses by several
-        return fail("dtype", value, "it must be a dtype", "give jnp.float32, say")
-
-
-def check_choice(argument: str, value: Any, choices: Any) -> None:
-    """Raise GeometryError unless a name is one of the choices."""
-    if not isinstance(value, str) or value not in choices:
-        fail(argument, value, f"the choices are {', '.join(map(str, choices))}", "use one of them")
