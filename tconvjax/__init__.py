@@ -1,4 +1,10 @@
-"""Transposed convolution for JAX: the exact transpose of a convolution, and why it is one."""
+"""Transposed convolution for JAX: the exact transpose of a convolution, and why it is one.
+
+The submodules load when they are first used: ``import tconvjax as tc; tc.symbolic.conv_matrix``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
 
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
@@ -7,6 +13,18 @@ from tconvjax.algorithms.plan import Candidate, Plan, plan
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Axis, Geometry, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
+
+if TYPE_CHECKING:
+    from tconvjax import (
+        acceleration,
+        conventions,
+        explaining,
+        layers,
+        matrices,
+        rendering,
+        symbolic,
+        upsampling,
+    )
 
 __version__ = "0.1.0"
 
@@ -18,12 +36,30 @@ __all__ = [
     "GeometryError",
     "Plan",
     "accelerate",
+    "acceleration",
     "assert_adjoint",
     "conv",
     "conv_transpose",
+    "conventions",
+    "explaining",
     "in_sizes",
     "kernel_gradient",
+    "layers",
     "links",
+    "matrices",
     "out_size",
     "plan",
+    "rendering",
+    "symbolic",
+    "upsampling",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        return importlib.import_module(f"tconvjax.{name}")
+    raise AttributeError(f"module 'tconvjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
