@@ -16,14 +16,28 @@ from tconvjax.operations import conv, conv_transpose, kernel_gradient
 
 if TYPE_CHECKING:
     from tconvjax import (
-        acceleration,
-        conventions,
-        explaining,
-        layers,
-        matrices,
-        rendering,
-        symbolic,
-        upsampling,
+        acceleration as acceleration,
+    )
+    from tconvjax import (
+        conventions as conventions,
+    )
+    from tconvjax import (
+        explaining as explaining,
+    )
+    from tconvjax import (
+        layers as layers,
+    )
+    from tconvjax import (
+        matrices as matrices,
+    )
+    from tconvjax import (
+        rendering as rendering,
+    )
+    from tconvjax import (
+        symbolic as symbolic,
+    )
+    from tconvjax import (
+        upsampling as upsampling,
     )
 
 __version__ = "0.1.0"
@@ -36,30 +50,35 @@ __all__ = [
     "GeometryError",
     "Plan",
     "accelerate",
-    "acceleration",
     "assert_adjoint",
     "conv",
     "conv_transpose",
-    "conventions",
-    "explaining",
     "in_sizes",
     "kernel_gradient",
-    "layers",
     "links",
-    "matrices",
     "out_size",
     "plan",
-    "rendering",
-    "symbolic",
-    "upsampling",
 ]
+
+_SUBMODULES = frozenset(
+    {
+        "acceleration",
+        "conventions",
+        "explaining",
+        "layers",
+        "matrices",
+        "rendering",
+        "symbolic",
+        "upsampling",
+    }
+)
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
+    if name in _SUBMODULES:
         return importlib.import_module(f"tconvjax.{name}")
     raise AttributeError(f"module 'tconvjax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_SUBMODULES]
