@@ -15,29 +15,15 @@ from tconvjax.geometry import Axis, Geometry, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
 
 if TYPE_CHECKING:
-    from tconvjax import (
-        acceleration as acceleration,
-    )
-    from tconvjax import (
-        conventions as conventions,
-    )
-    from tconvjax import (
-        explaining as explaining,
-    )
-    from tconvjax import (
-        layers as layers,
-    )
-    from tconvjax import (
-        matrices as matrices,
-    )
-    from tconvjax import (
-        rendering as rendering,
-    )
-    from tconvjax import (
-        symbolic as symbolic,
-    )
-    from tconvjax import (
-        upsampling as upsampling,
+    from tconvjax import (  # noqa: F401 - attributes of this module for type checkers
+        acceleration,
+        conventions,
+        explaining,
+        layers,
+        matrices,
+        rendering,
+        symbolic,
+        upsampling,
     )
 
 __version__ = "0.1.0"
