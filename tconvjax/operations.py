@@ -68,10 +68,10 @@ def conv(
             float16, bfloat16, float32, float64, complex64, complex128, or integers.
         w: kernel (O, C / groups, *kernel_size).
         bias: (O,), added to every output element of its channel.
-        stride: input elements between neighbouring outputs, at least 1; one int or one an axis.
+        stride: input elements between neighbouring outputs, at least 1; one int, or one per axis.
         padding: elements added around x: an int, one int per axis, (low, high) pairs (negative
             crops), or "VALID", "SAME", "SAME_LOWER", "CAUSAL".
-        dilation: input elements between neighbouring taps, at least 1; one int or one an axis.
+        dilation: input elements between neighbouring taps, at least 1; one int, or one per axis.
         groups: blocks of channels that do not see one another; divides C and O.
         padding_mode: what padding elements hold: "zeros", or copies of x: "circular", "reflect",
             "replicate".
@@ -143,14 +143,14 @@ def conv_transpose(
         w: the forward convolution's kernel (O, C / groups, *kernel_size), which is PyTorch's and
             ONNX's layout of a transposed convolution's weight.
         bias: (C,), added to every element of its channel of the result.
-        stride: result elements between neighbouring stamps, at least 1; one int or one an axis.
+        stride: result elements between neighbouring stamps, at least 1; one int, or one per axis.
         padding: the forward convolution's padding, as in `conv`: here it is cut off.
             "SAME" and "SAME_LOWER" give out_size * stride elements. "CAUSAL" gives as many, all cut
             from the end, so that element j depends on the y[i] with stride * i <= j only.
         output_padding: elements more at the end, to choose among the sizes that share an output
             size; smaller than the stride or than the dilation.
         output_size: the result's spatial size, in place of output_padding.
-        dilation: result elements between neighbouring taps, at least 1; one int or one an axis.
+        dilation: result elements between neighbouring taps, at least 1; one int, or one per axis.
         groups: blocks of channels that do not see one another; divides C and O.
         padding_mode: the forward convolution's; what it copied, this adds up.
         dimension_numbers: layouts of the forward convolution's x (so of the result), w and y, such
@@ -222,8 +222,8 @@ def kernel_gradient(
         x: the convolution's input (N, C, *in_size), or the transposed one's cotangent.
         y: the convolution's cotangent (N, O, *out_size), or the transposed one's input; x's batch
             axes.
-        kernel_size: taps of the kernel: one int per axis, or one int, which counts an axis for each
-            of x's but two; so give one an axis where x is unbatched or has several batch axes.
+        kernel_size: taps of the kernel: one int per axis. A single int stands for all axes of x but
+            two, so give a tuple if x has no batch axis or several.
         stride: as in `conv`.
         padding: as in `conv`; "CAUSAL" too is read for the convolution.
         dilation: as in `conv`.
@@ -335,7 +335,7 @@ def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recip
     if first == "x" and geometry.bordered:
         a = fill_borders(a, geometry, recipe.spec("x"))
     folds = result == "x" and geometry.bordered
-    # Folding a border adds up too, so narrow floats stay in float32 until it is done.
+    # Folding a border adds up too, so narrow floats stay in float32 until then.
     narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
     sums = jnp.dtype("float32") if narrow else dtype
     out = trilinear(a, b, replace(recipe, geometry=geometry.filled(), dtype=sums))

@@ -71,16 +71,16 @@ def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
     """A geometry that crops no axis at its low end while it pads the other end.
 
     XLA on a CPU gives a convolution of floats to Eigen, which then reads past the end of the row,
-    up to as many elements as are cropped (openxla/xla#48713: so with jaxlib 0.10.2, not with
-    0.12.0). The same befalls the transpose, whose padding is negative where that of the
-    convolution is wider than its kernel reaches.
+    by up to the number of cropped elements (openxla/xla#48713: with jaxlib 0.10.2, not with
+    0.12.0). The transpose is affected too: its padding is negative if that of the convolution is
+    wider than the kernel reaches.
 
     Args:
         geometry: whose borders hold zeros.
 
     Returns:
-        The geometry, and for each axis how many elements of x are to be cropped before the call,
-        and how many zeros of y, which read nothing but padding, are to be put before its result.
+        The geometry, and for each axis the number of elements of x to crop before the call, and
+        the number of zeros to put before its result, which are outputs that read only padding.
     """
     axes, of_x, of_y = [], [], []
     for axis in geometry.axes:
@@ -102,9 +102,10 @@ def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
 
 
 def _cropped(x: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
-    """Each spatial axis without so many elements at its beginning.
+    """Remove elements at the beginning of each spatial axis.
 
-    By slices: XLA adds a negative pad to the padding of the convolution (openxla/xla#48715).
+    We slice, because XLA merges a negative pad into the padding of the convolution
+    (openxla/xla#48715).
     """
     for count, position in zip(counts, spec[2:], strict=True):
         if count:
@@ -113,7 +114,7 @@ def _cropped(x: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Ar
 
 
 def _after_zeros(y: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
-    """Each spatial axis with so many zeros before it; the transpose is made of slices."""
+    """Put zeros before each spatial axis; the transpose consists of slices."""
     for count, position in zip(counts, spec[2:], strict=True):
         if count:
             shape = list(y.shape)

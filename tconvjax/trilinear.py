@@ -26,7 +26,7 @@ from tconvjax.layouts import ROLES, Partial, Recipe, aval_like
 
 PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.items()}
 
-# Which entry of its layout (batch, channel, ...) or (out, in, ...) an array shares under a letter.
+# The entry of an array's layout (batch, channel, ...) or (out, in, ...) that a letter names.
 _SHARED = {"x": {"n": 0, "c": 1}, "w": {"o": 0, "c": 1}, "y": {"n": 0, "o": 1}}
 _GROUPED = {"x": 1, "w": 0, "y": 1}
 
@@ -65,7 +65,7 @@ def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]
 
 
 def _impl(a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
-    # Reached under jax.disable_jit, where a jit of ours would come back here for ever.
+    # Reached under jax.disable_jit, where a jit of ours would call this again for ever.
     return run(a, b, replace(recipe, platform=jax.default_backend()))
 
 

@@ -73,9 +73,9 @@ def by_images(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, size: in
 
 
 def automatic_axes(*operands: jax.Array) -> tuple[Any, list[str]]:
-    """The mesh that operands lie on, and its axes along which XLA may split them as it sees fit.
+    """The mesh of the operands, and its axes along which XLA may split them as it sees fit.
 
-    An operand that was given as a NumPy array lies on none, until XLA lays it on that of the other.
+    A NumPy array has no mesh; XLA puts it on that of the other operand.
     """
     meshes = [jax.typeof(v).sharding.mesh for v in operands]
     mesh = next((m for m in meshes if m.axis_names), meshes[0])
@@ -83,13 +83,13 @@ def automatic_axes(*operands: jax.Array) -> tuple[Any, list[str]]:
 
 
 def automatic_devices(*operands: jax.Array) -> int:
-    """Devices among which XLA may split operands as it sees fit; 1 outside of a mesh."""
+    """Number of devices among which XLA may split operands as it sees fit; 1 without a mesh."""
     mesh, axes = automatic_axes(*operands)
     return math.prod(mesh.shape[axis] for axis in axes)
 
 
 def even_share(total: int, blocks: int) -> int:
-    """What each of so many blocks holds; the last may hold less."""
+    """The size of each of ``blocks`` blocks; the last may be smaller."""
     return -(-total // blocks)
 
 
@@ -116,7 +116,7 @@ def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int
 
         def block_of_x(start: Any, size: int) -> jax.Array:
             outputs = (size - 1 + axis.low) // stride + 1 - first
-            if outputs < 1:  # all that the block holds fell between the outputs
+            if outputs < 1:  # every element of the block falls between the outputs
                 shape = list(out.shape)
                 shape[x_at] = size
                 return _zeros(shape, a, b)
@@ -137,7 +137,7 @@ def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int
     return _in_blocks(block_of_y, out, position, axis.out_size, count)
 
 
-# Starts are never negative; to allow that they were takes three more kernels in each loop.
+# Starts are never negative; allowing for it would take three more kernels in each loop.
 _cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
 _put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=False)
 
@@ -164,7 +164,7 @@ def _in_blocks(
 
 
 def _zeros(shape: Sequence[Any], *operands: jax.Array) -> jax.Array:
-    """Zeros that vary over the same mesh axes as the operands, as a loop asks of its result."""
+    """Zeros that vary over the same mesh axes as the operands, as a loop needs for its result."""
     out = jnp.zeros(shape, operands[0].dtype)
     axes = frozenset[str]().union(*(jax.typeof(v).mat.varying for v in operands))
     return lax.pcast(out, tuple(sorted(axes)), to="varying") if axes else out

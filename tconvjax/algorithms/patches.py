@@ -1,11 +1,11 @@
-"""One matrix product: x, y and the kernel laid out so that the trilinear form is a trace.
+"""Patches: one matrix product of x, y and the kernel, in which the trilinear form is a trace.
 
     T(x, w, y) = sum over m, a, b of  X[m, a] * W[a, b] * Y[m, b]
 
-A row m is one place of the output and a batch element. For each axis either X holds all that a
-place reads (the patches of x, known as im2col), or Y holds all that a place is written by. Each
-partial is then one product, and the transpose of how its result is laid out: for patches of x, the
-transposed convolution adds up overlapping patches (col2im).
+A row m is one output place of one batch element. For each axis, either X holds everything that the
+place reads (the patches of x, known as im2col), or Y holds everything that is written to the place.
+Each partial is then one product, followed by the transpose of the layout of its result: for patches
+of x, the transposed convolution adds up overlapping patches (col2im).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Frame:
 
     @property
     def at(self) -> int:
-        """Where the first spatial axis stands."""
+        """The position of the first spatial axis."""
         return 3 if self.first else 1
 
     @property
@@ -150,7 +150,7 @@ def sides_of(geometry: Geometry) -> tuple[Split, ...]:
     kernel = math.prod(geometry.kernel_shape)
 
     def cost(splits: Sequence[Split]) -> int:
-        # Where y is gathered, the kernel is laid out anew.
+        # If y is gathered, the kernel is copied too.
         return copied(geometry, splits) + (kernel if any(s.on_y for s in splits) else 0)
 
     return min(choices, key=cost)
@@ -177,7 +177,7 @@ def x_of_matrix(m: jax.Array, batch: int, frame: Frame) -> jax.Array:
     v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in frame.splits], frame)
     v = fold_windows(v, frame.splits, frame.at)
     if frame.first and frame.adds:
-        # The sum in runs of rows, as they lie; XLA's transpose weaves the phases in faster.
+        # Add up along rows, in memory order; XLA's transpose then interleaves the phases faster.
         order = _order(len(frame.splits), frame)
         v = unfused(frame.recipe, lax.transpose, lax.transpose(v, order), inverse(order))
     return _given_back(from_phases(v, frame.splits, frame.at), frame.recipe.specs.lhs_spec, frame)
@@ -196,7 +196,7 @@ def y_of_matrix(m: jax.Array, batch: int, frame: Frame) -> jax.Array:
 
 
 def w_matrix(w: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
-    """W (g, x_taps * c, y_taps * o), or its transpose; c and o lead where channels come first."""
+    """W (g, x_taps * c, y_taps * o), or its transpose; c and o come first if channels do."""
     out, channel, *taps = frame.recipe.specs.rhs_spec
     w = lax.transpose(w, (*taps, channel, out))  # (*k, c, g * o)
     parts = [(s.y_taps, s.x_taps) for s in frame.splits]
@@ -254,8 +254,8 @@ def w_product(
     """X^T Y, or X Y^T with channels first, or the transpose of that."""
     if frame.first:
         return times(x, y, 2, 2, precision) if x_first else times(y, x, 2, 2, precision)
-    # XLA's fast product wants the rows of its first factor last. Y first is the less to turn, but
-    # turns the product too; that is little, unless the rows are few.
+    # XLA's fast product needs the rows of its first factor last. If Y comes first, less is
+    # transposed before, but the product is transposed after; that pays unless the rows are few.
     rows, more, less = *x.shape[1:], y.shape[2]
     if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):
         return _turned(frame, times(_turned(frame, y), x, 2, 1, precision))
@@ -271,7 +271,7 @@ def times(a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Preci
 
 
 def _turned(frame: Frame, m: jax.Array) -> jax.Array:
-    """(g, columns, rows), in a pass of its own: XLA would have its slow product turn it."""
+    """(g, columns, rows), in a pass of its own; XLA would transpose it within a slow product."""
     return unfused(frame.recipe, lax.transpose, m, (0, 2, 1))
 
 
@@ -287,7 +287,7 @@ def _taken(v: jax.Array, spec: Sequence[int], frame: Frame) -> jax.Array:
 
 
 def _given_back(v: jax.Array, spec: Sequence[int], frame: Frame) -> jax.Array:
-    """The way back of `_taken`."""
+    """The transpose of `_taken`."""
     if not frame.first:
         return placed_unfused(frame.recipe, v, spec)
     v = v.reshape(v.shape[0] * v.shape[1], *v.shape[2:])
@@ -298,8 +298,8 @@ def _matrix(v: jax.Array, frame: Frame) -> jax.Array:
     """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c), or
     (g, c, N, a1, b1, a2, b2, ...) to (g, c * b1 * b2 * ..., N * a1 * a2 * ...).
 
-    XLA ends a fused loop with the reshape that follows it. As this one merges the last axes, such
-    a loop would divide the index of every element again, and take three to eight times as long.
+    XLA fuses the reshape that follows into the loop. Since this one merges the last axes, the loop
+    would divide the index of every element again and take three to eight times as long.
     """
     order = _order(len(frame.splits), frame)
     v = lax.transpose(v, order)
@@ -314,7 +314,7 @@ def _matrix(v: jax.Array, frame: Frame) -> jax.Array:
 def _of_matrix(
     m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]], frame: Frame
 ) -> jax.Array:
-    """The way back of `_matrix`."""
+    """The transpose of `_matrix`."""
     rows, taps = [a for a, _ in sizes], [b for _, b in sizes]
     channels = m.shape[frame.columns] // math.prod(taps)
     if frame.first:
@@ -335,11 +335,11 @@ def _order(rank: int, frame: Frame) -> list[int]:
 
 
 def inverse(order: Sequence[int]) -> tuple[int, ...]:
-    """The way back of a transpose."""
+    """The inverse of a permutation of axes."""
     return tuple(order.index(n) for n in range(len(order)))
 
 
 def _as_it_lies(shape: Sequence[int], order: Sequence[int]) -> bool:
-    """Whether a transpose to this shape moves nothing: it keeps all axes longer than 1 in order."""
+    """Whether a transpose moves nothing because all axes longer than 1 keep their order."""
     kept = [n for n, size in zip(order, shape, strict=True) if size != 1]
     return kept == sorted(kept)

@@ -132,7 +132,7 @@ def plan(
 
 @functools.lru_cache(maxsize=4096)
 def planned(geometry: Geometry, partial: Partial, dtype: Any, platform: str, batch: int) -> Plan:
-    """The plan of arguments that have been read."""
+    """The plan for checked arguments."""
     exact = not jnp.issubdtype(dtype, jnp.inexact)
     if platform != "cpu":
         name, reason = _on_an_accelerator(partial, geometry, exact, platform)
@@ -176,7 +176,7 @@ def _on_an_accelerator(
 
 
 def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
-    """Why XLA would spread an array with zeros for cuDNN; nothing if it would not.
+    """Why XLA would write out zeros before it calls cuDNN; "" if it would not.
 
     What it looks for is in ``MatchBackwardInput`` and ``MatchBackwardFilter`` of XLA's
     ``conv_kind_assignment.cc``, and what it does without in ``conv_padding_legalization.cc``.
@@ -195,7 +195,7 @@ def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
 
 
 def _elsewhere(name: str, chosen: str, geometry: Geometry, partial: Partial) -> Candidate:
-    """A candidate on a GPU or TPU, of which no costs were measured."""
+    """A candidate on a GPU or TPU, where no costs were measured."""
     if name in ("direct", chosen):
         return Candidate(name, None, _note(name, geometry, partial))
     return Candidate(name, None, "not considered: written for a CPU")
@@ -216,7 +216,7 @@ def _candidate(
 
 
 def _note(name: str, geometry: Geometry, partial: Partial) -> str:
-    """What an algorithm does."""
+    """What an algorithm does, in a few words."""
     phases = math.prod(split.phases for split in splits_of(geometry))
     return {
         "direct": _xla(partial),
@@ -227,7 +227,7 @@ def _note(name: str, geometry: Geometry, partial: Partial) -> str:
 
 
 def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
-    """Why an algorithm is not considered; nothing if it is."""
+    """Why an algorithm is not considered; "" if it is."""
     splits = splits_of(geometry)
     pairs = geometry.in_channels * geometry.out_channels // geometry.groups**2
     pieces = 1

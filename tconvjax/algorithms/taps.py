@@ -63,12 +63,12 @@ def taps(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
 
 
 def terms(partial: Partial, geometry: Geometry) -> int:
-    """Terms of the sums that one program writes out."""
+    """Number of summands in one program."""
     shifts = math.prod(split.shifts for split in splits_of(geometry))
     c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     if partial == "conv":
         return math.prod(geometry.kernel_size) * c
-    # Each term of a kernel gradient holds every pair of channels, and is written out.
+    # Each summand of a kernel gradient holds every pair of channels, and is unrolled.
     return shifts * (o if partial == "conv_transpose" else CHUNKS * c * o)
 
 
@@ -84,7 +84,7 @@ def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
 def _depthwise(
     x: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
 ) -> jax.Array:
-    """The convolution with w (*k, g) where x lies, which spares a transpose of channels first."""
+    """The convolution with w (*k, g) in the layout of x, without a transpose of channels first."""
     channels = [1] * x.ndim
     channels[spec[1]] = -1
     products = [seen * w[tap].reshape(channels) for tap, seen in _seen(x, splits, spec[2:])]
@@ -92,7 +92,7 @@ def _depthwise(
 
 
 def _in_phases(geometry: Geometry, specs: Specs) -> bool:
-    """Whether `_depthwise_transpose` pays: it spares a transpose, but writes out every tap."""
+    """Whether `_depthwise_transpose` pays: it needs no transpose, but unrolls every tap."""
     first = specs.lhs_spec[1] < max(specs.lhs_spec[2:])
     return first and set(geometry.dilation) == {1} and math.prod(geometry.kernel_size) <= MOST_TAPS
 
@@ -100,7 +100,7 @@ def _in_phases(geometry: Geometry, specs: Specs) -> bool:
 def _depthwise_transpose(
     y: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
 ) -> jax.Array:
-    """The transposed convolution with w (*k, g) where y lies, the phases of x side by side.
+    """The transposed convolution with w (*k, g) in the layout of y, with the phases interleaved.
 
     Element stride * q + phase of x is written through tap stride * shift + slot by output
     q + ahead - shift, where (ahead, slot) = divmod(phase + low, stride).
@@ -159,7 +159,7 @@ def _side_by_side(
 def _seen(
     x: jax.Array, splits: Sequence[Split], positions: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], jax.Array]]:
-    """Each tap, and what it reads of x, whose spatial axes stand at these positions."""
+    """Each tap, and the elements of x that it reads; ``positions`` are the spatial axes of x."""
     axes = [split.axis for split in splits]
     ends = [(0, 0, 0)] * x.ndim
     for axis, position in zip(axes, positions, strict=True):
@@ -186,7 +186,7 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
         for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
             kernel = lax.slice_in_dim(kernel, *split.taps(shift), axis=2 + 2 * n)
         for o in range(y.shape[-1]):
-            # The product is padded, not y: no zero is multiplied into the result.
+            # Pad the product and not y, so that no zero is multiplied.
             term = y[..., o : o + 1] * kernel[..., o]
             products.append(unshift(term, splits, shifts))
     return from_phases(functools.reduce(operator.add, products), splits)

@@ -129,7 +129,7 @@ class Geometry(Shown):
         return any(axis.bordered for axis in self.axes)
 
     def filled(self) -> Geometry:
-        """The same sums over an input whose borders have been filled in already."""
+        """The same sums over an input whose borders are filled in already."""
         return replace(self, axes=tuple(a.filled() if a.bordered else a for a in self.axes))
 
     @classmethod
@@ -149,7 +149,7 @@ class Geometry(Shown):
         out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
 
         Args:
-            x_shape: (..., C, *in_size); leading batch sizes are not looked at.
+            x_shape: (..., C, *in_size); leading batch sizes are ignored.
             w_shape: (O, C / groups, *kernel_size); its length tells the number of axes.
             stride: input elements between neighbouring outputs, at least 1.
             padding: an int, one int per axis, (low, high) pairs (negative crops), or "VALID",
@@ -200,7 +200,7 @@ class Geometry(Shown):
         in = stride * (out - 1) + dilation * (kernel - 1) + 1 - low - high + output_padding
 
         Args:
-            y_shape: (..., O, *out_size); leading batch sizes are not looked at.
+            y_shape: (..., O, *out_size); leading batch sizes are ignored.
             w_shape: (O, C / groups, *kernel_size), the forward convolution's kernel.
             stride: result elements between neighbouring stamps, at least 1.
             padding: the forward convolution's padding, which the transposed one cuts off. As in
@@ -209,7 +209,7 @@ class Geometry(Shown):
                 element j depends on the y[i] with stride * i <= j.
             output_padding: elements added after the end, to choose among the sizes that share an
                 output size; smaller than the stride or than the dilation.
-            output_size: the wanted in_size, in place of output_padding.
+            output_size: the wanted in_size, instead of output_padding.
             dilation: result elements between neighbouring taps, at least 1.
             groups: blocks of channels; divides C and O.
             padding_mode: the forward convolution's padding mode.
@@ -254,7 +254,7 @@ class Geometry(Shown):
         """The geometry of ``kernel_gradient(x, y)``: of the convolution of x whose output is y.
 
         Args:
-            x_shape: (..., C, *in_size); leading batch sizes are not looked at.
+            x_shape: (..., C, *in_size); leading batch sizes are ignored.
             y_shape: (..., O, *out_size).
             kernel_size: taps, one int per axis; a tuple tells the number of axes.
             stride: as in `of_conv`.
