@@ -164,22 +164,37 @@ def _on_an_accelerator(
         return "patches", "cuDNN convolves no integers"
     if geometry.rank > 3:
         return "patches", "cuDNN convolves three axes at most"
-    why = _off_the_fast_path(partial, geometry)
-    if not why:
+    strided = max(geometry.stride) > 1
+    if strided and partial == "kernel_gradient" and _reads_as_forward(geometry):
         return (
-            "direct",
-            f"XLA hands its two convolution forms to the library of a {platform} device",
+            "patches",
+            "XLA takes the gradient of a kernel as large as y for a forward convolution",
         )
+    why = _off_the_fast_path(partial, geometry)
+    if not why and platform == "rocm" and strided and partial == "conv_transpose":
+        why = "MIOpen's strided transposes are slow (ROCm/MIOpen#3952)"
+    if not why:
+        library = f"the library of a {platform} device"
+        return "direct", f"XLA hands its two convolution forms to {library}"
     if all(split.shifts == 1 for split in splits_of(geometry)):
         return "patches", why
     return ("direct" if unfit("polyphase", partial, geometry) else "polyphase"), why
 
 
+def _reads_as_forward(geometry: Geometry) -> bool:
+    """Whether XLA takes a kernel gradient for a forward convolution with y as its kernel.
+
+    ``LooksLikeForwardConvolution`` in XLA's ``conv_kind_assignment.cc`` compares y with the kernel.
+    A forward convolution has the stride as its dilation, whose zeros XLA writes out.
+    """
+    return all(axis.out_size <= axis.kernel_size for axis in geometry.axes)
+
+
 def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
     """Why XLA would write out zeros before it calls cuDNN; "" if it would not.
 
-    What it looks for is in ``MatchBackwardInput`` and ``MatchBackwardFilter`` of XLA's
-    ``conv_kind_assignment.cc``, and what it does without in ``conv_padding_legalization.cc``.
+    ``MatchBackwardInput`` and ``MatchBackwardFilter`` in XLA's ``conv_kind_assignment.cc`` look for
+    cuDNN's transposes; ``conv_padding_legalization.cc`` writes out the zeros of everything else.
     """
     if max(geometry.stride) == 1:
         return ""
