@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -219,21 +220,66 @@ def flax(kind: Any = on_nnx.ConvTranspose, **changed: Any) -> Callable[[], Any]:
     return lambda: kind(**{**given, **changed})
 
 
+F32 = np.ones((5, 4), np.float32)
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (eqx(in_channels=0), "in_channels=0: it must be at least 1"),
     (eqx(groups=3), "groups=3: it must divide in_channels=4"),
-    (eqx(out_channels=2**31), "weights, and 2147483648 is the limit"),
-    (eqx(padding_mode="WRAP"), "padding_mode='WRAP': the choices are zeros"),
-    (lambda: eqx(original=True)()(np.ones((4, 5)), output_size=9), "equinox.nn.ConvTranspose has"),
+    (eqx(padding_mode="WRAP"), "padding_mode='WRAP': the modes are ZEROS"),
+    (lambda: eqx(original=True)()(np.ones((4, 5)), 9), "output_size=9: Equinox's layer has none"),
+    (lambda: flax(original=True)()(F32, 9), "output_size=9: Flax's layer has none"),
+    (lambda: eqx(original=True)()(np.ones((4, 5), int)), "x=array of dtype int64: the layer's"),
+    (flax(strides=0), "strides=0: it must be at least 1"),
+    (flax(padding="FULL"), "padding='FULL': the names are VALID, SAME"),
     (flax(kernel_size=()), "kernel_size="),
-    (flax(on_nnx.Conv, mask=np.ones(2)), "mask=array of shape (2,): the kernel is of shape (3,"),
+    (flax(on_nnx.Conv, mask=np.ones(2)), "mask=array of shape (2,): the kernel has shape (3,"),
     (flax(kernel_init=3), "kernel_init=int: it must be a function"),
     (flax(rngs=3), "rngs=int: it must be Flax's nnx.Rngs"),
-    (flax(bias_metadata=3), "bias_metadata=int: it holds names and values"),
-    (flax(transpose_kernel=True), "original=False: transpose_kernel is Flax's"),
+    (flax(bias_metadata=3), "bias_metadata=int: it must be a mapping of names"),
+    (flax(transpose_kernel=True), "original=False: Flax's layer has transpose_kernel"),
     (flax(feature_group_count=2, original=True), "original=True"),
 ]  # fmt: skip
 
 
 def test_what_is_no_layer_is_refused_in_four_parts() -> None:
     assert_refused(REFUSED)
+
+
+LAYERS: list[tuple[Any, str, str]] = [
+    *((flax(kind, in_features=8, kernel_size=(5, 5), padding="VALID", **more)(), "inputs", (
+        "the layer takes (*batch, *size, in_features), channels last, with 2 spatial axes and "
+        "in_features=8")) for kind, more in
+      ((on_nnx.Conv, {}), (on_nnx.ConvTranspose, {}), (on_nnx.ConvTranspose, {"original": True}))),
+    *((eqx(kind, num_spatial_dims=2, in_channels=8, kernel_size=5, **more)(), "x", (
+        "the layer takes (in_channels, *size), channels first, with 2 spatial axes and "
+        "in_channels=8")) for kind, more in
+      ((on_equinox.Conv, {}), (on_equinox.ConvTranspose, {}),
+       (on_equinox.ConvTranspose, {"original": True}))),
+]  # fmt: skip
+
+
+def test_a_wrong_input_is_refused_in_the_layers_own_words() -> None:
+    """By its name, its shape and its channels, never by a kernel that the caller did not give."""
+    for layer, name, rule in LAYERS:
+        last, channels = name == "inputs", rule.split()[-1].split("=")[0]
+        here, there = (-1, 1) if last else (0, 2)
+        first, few = ((2, 8, 6, 7), (2, 6, 7, 3)) if last else ((6, 7, 8), (3, 6, 7))
+        axis = here % len(first)
+        wrong = {
+            first: f"{rule}; axis {axis} has {first[here]}; move the channels: "
+            f"jnp.moveaxis({name}, {there}, {here})",
+            few: f"{rule}; axis {axis} has 3; make the layer with {channels}=3, or change",
+            (8, 8): f"{rule}; reshape it",
+        }
+        if not last:
+            wrong[2, 8, 6, 7] = f"{rule}; map the layer over the batch with jax.vmap"
+        assert_refused(
+            (functools.partial(layer, np.ones(shape)), f"{name}=array of shape {shape}: {text}")
+            for shape, text in wrong.items()
+        )
+        assert_refused([(functools.partial(layer, "ab"), f"{name}=str: it must be an array")])
+        if type(layer).__name__ == "Conv":
+            small = np.ones((1, 1, 8) if last else (8, 1, 1), np.float32)
+            text = f"{name}=1 elements along an axis: with padding (0, 0) that is 1"
+            assert_refused([(functools.partial(layer, small), text)])
+        else:
+            assert not isinstance(layer, on_nnx.Conv | on_equinox.Conv)
