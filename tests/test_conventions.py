@@ -23,44 +23,44 @@ from tests.strategies import Transposed, ends, numbers, transposed
 
 
 @given(st.data(), transposed())
-def test_lax_is_matched(data: st.DataObject, there: Transposed) -> None:
+def test_lax_is_matched(data: st.DataObject, case: Transposed) -> None:
     names = st.sampled_from(["SAME", "VALID", "SAME_LOWER", "same", "valid", "FULL"])
     flag = data.draw(st.booleans(), "transpose_kernel")
-    given: dict[str, Any] = {
-        "strides": there.stride,
-        "padding": data.draw(names | ends(-1, 5, there.rank), "padding"),
-        "rhs_dilation": there.dilation,
+    kwargs: dict[str, Any] = {
+        "strides": case.stride,
+        "padding": data.draw(names | ends(-1, 5, case.rank), "padding"),
+        "rhs_dilation": case.dilation,
         "transpose_kernel": flag,
         "use_consistent_padding": data.draw(st.booleans(), "use_consistent_padding"),
     }
-    y, w, _ = there.arrays(conv.KERNELS["lax_transpose_kernel" if flag else "lax"])
-    if there.rank == 2 and data.draw(st.booleans(), "layouts"):
+    y, w, _ = case.arrays(conv.KERNELS["lax_transpose_kernel" if flag else "lax"])
+    if case.rank == 2 and data.draw(st.booleans(), "layouts"):
         y_letters, z_letters = (data.draw(st.permutations("NCHW").map("".join)) for _ in range(2))
         w_letters = data.draw(
             st.permutations("HWIO").map("".join).filter(lambda s: s.index("H") < s.index("W"))
         )
         y = y.transpose(["NHWC".index(letter) for letter in y_letters])
         w = w.transpose(["HWIO".index(letter) for letter in w_letters])
-        given["dimension_numbers"] = (y_letters, w_letters, z_letters)
+        kwargs["dimension_numbers"] = (y_letters, w_letters, z_letters)
     agree(
-        lambda: lax.conv_transpose(jnp.asarray(y), jnp.asarray(w), **given),
-        lambda: read(lambda y, w: conv.lax_conv_transpose(y, w, **given), y, w),
+        lambda: lax.conv_transpose(jnp.asarray(y), jnp.asarray(w), **kwargs),
+        lambda: read(lambda y, w: conv.lax_conv_transpose(y, w, **kwargs), y, w),
     )
 
 
 @given(transposed(groups=True), st.booleans())
-def test_the_groups_that_lax_lacks_are_blocks(there: Transposed, flag: bool) -> None:
+def test_the_groups_that_lax_lacks_are_blocks(case: Transposed, flag: bool) -> None:
     layout = conv.KERNELS["lax_transpose_kernel" if flag else "lax"]
-    y, w, _ = there.arrays(layout)
+    y, w, _ = case.arrays(layout)
 
     def ours(y: Any, w: Any, groups: int = 1) -> Any:
         return conv.lax_conv_transpose(
-            y, w, there.stride, "VALID", there.dilation, transpose_kernel=flag,
+            y, w, case.stride, "VALID", case.dilation, transpose_kernel=flag,
             feature_group_count=groups,
         )  # fmt: skip
 
-    result = read(lambda y, w: ours(y, w, there.groups), y, w)
-    blocks = zip(np.split(y, there.groups, -1), np.split(w, there.groups, -1), strict=True)
+    result = read(lambda y, w: ours(y, w, case.groups), y, w)
+    blocks = zip(np.split(y, case.groups, -1), np.split(w, case.groups, -1), strict=True)
     parts = [read(ours, *block) for block in blocks]
     np.testing.assert_array_equal(result, np.concatenate(parts, -1))
 
@@ -76,42 +76,42 @@ def test_lax_passes_precision_and_the_wider_dtype_on() -> None:
 # -- TensorFlow, by its documentation --------------------------------------------------------------
 
 
-def tf_forward(x: Any, w: Any, there: Transposed, padding: Any) -> Any:
+def tf_forward(x: Any, w: Any, case: Transposed, padding: Any) -> Any:
     """tf.nn.convolution: SAME and VALID as ``jax.lax`` pads the forward convolution too."""
     spatial = padding if isinstance(padding, str) else padding[1:-1]
-    letters = "DHW"[-there.rank :]
+    letters = "DHW"[-case.rank :]
     layouts = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
     return lax.conv_general_dilated(
-        x, w, there.stride, spatial, rhs_dilation=there.dilation, dimension_numbers=layouts
+        x, w, case.stride, spatial, rhs_dilation=case.dilation, dimension_numbers=layouts
     )
 
 
 @given(st.data(), transposed())
-def test_tf_is_the_gradient_of_its_convolution(data: st.DataObject, there: Transposed) -> None:
-    padding = data.draw(st.sampled_from(["SAME", "VALID"]) | ends(0, 2, there.rank), "padding")
+def test_tf_is_the_gradient_of_its_convolution(data: st.DataObject, case: Transposed) -> None:
+    padding = data.draw(st.sampled_from(["SAME", "VALID"]) | ends(0, 2, case.rank), "padding")
     if not isinstance(padding, str):
         padding = ((0, 0), *padding, (0, 0))
-    size = data.draw(numbers(1, 20, there.rank), "output size")
-    size = (size,) * there.rank if isinstance(size, int) else size
-    y, w, _ = there.arrays(conv.KERNELS["tf"])
-    shape = (there.batch, *size, there.m)
+    size = data.draw(numbers(1, 20, case.rank), "output size")
+    size = (size,) * case.rank if isinstance(size, int) else size
+    y, w, _ = case.arrays(conv.KERNELS["tf"])
+    shape = (case.batch, *size, case.m)
 
     def expected() -> Any:
-        assert isinstance(padding, str) or there.rank == 2
-        back = jax.linear_transpose(lambda x: tf_forward(x, w, there, padding), jnp.zeros(shape))
+        assert isinstance(padding, str) or case.rank == 2
+        back = jax.linear_transpose(lambda x: tf_forward(x, w, case, padding), jnp.zeros(shape))
         return back(y)[0]
 
-    given: dict[str, Any] = {"padding": padding, "dilations": there.dilation}
+    kwargs: dict[str, Any] = {"padding": padding, "dilations": case.dilation}
     agree(
         expected,
-        lambda: read(lambda y, w: conv.tf_conv_transpose(y, w, shape, there.stride, **given), y, w),
+        lambda: read(lambda y, w: conv.tf_conv_transpose(y, w, shape, case.stride, **kwargs), y, w),
     )
 
 
 def test_tf_takes_strides_of_every_length_and_channels_first() -> None:
     y, w = np.arange(9.0).reshape(1, 1, 3, 3), np.arange(9.0).reshape(3, 3, 1, 1)
-    given: dict[str, Any] = {"stride": 2, "padding": ((0, 1), (0, 1))}
-    expected = read(lambda y, w: tc.conv_transpose(y, w, **given), y, w.transpose(2, 3, 0, 1))
+    kwargs: dict[str, Any] = {"stride": 2, "padding": ((0, 1), (0, 1))}
+    expected = read(lambda y, w: tc.conv_transpose(y, w, **kwargs), y, w.transpose(2, 3, 0, 1))
     last = np.moveaxis(y, 1, -1)
     for strides in (2, (2,), (2, 2), (1, 2, 2, 1)):
         result = conv.tf_conv_transpose(last, w, (1, 6, 6, 1), strides)
@@ -125,33 +125,33 @@ def test_tf_takes_strides_of_every_length_and_channels_first() -> None:
 # -- ONNX, by its specification --------------------------------------------------------------------
 
 
-def onnx(arrays: Any, **given: Any) -> Any:
-    return read(lambda *arrays: conv.onnx_conv_transpose(*arrays, **given), *arrays)
+def onnx(arrays: Any, **kwargs: Any) -> Any:
+    return read(lambda *arrays: conv.onnx_conv_transpose(*arrays, **kwargs), *arrays)
 
 
 @given(st.data(), transposed(groups=True))
-def test_onnx_pads_are_cut_off_the_natural_result(data: st.DataObject, there: Transposed) -> None:
-    y, w, b = there.arrays(conv.KERNELS["onnx"], last=False)
-    pads = data.draw(st.tuples(*[st.integers(0, 2)] * (2 * there.rank)), "pads")
+def test_onnx_pads_are_cut_off_the_natural_result(data: st.DataObject, case: Transposed) -> None:
+    y, w, b = case.arrays(conv.KERNELS["onnx"], last=False)
+    pads = data.draw(st.tuples(*[st.integers(0, 2)] * (2 * case.rank)), "pads")
     extra = tuple(data.draw(st.integers(0, max(s, d) - 1))
-                  for s, d in zip(there.stride, there.dilation, strict=True))  # fmt: skip
-    steps: dict[str, Any] = {"stride": there.stride, "dilation": there.dilation,
-                             "groups": there.groups}  # fmt: skip
+                  for s, d in zip(case.stride, case.dilation, strict=True))  # fmt: skip
+    steps: dict[str, Any] = {"stride": case.stride, "dilation": case.dilation,
+                             "groups": case.groups}  # fmt: skip
     full = read(lambda y, w: tc.conv_transpose(y, w, **steps), y, w)
     beyond = np.pad(full, [(0, 0)] * 2 + [(0, e) for e in extra])
     window = [slice(lo, n - hi) for lo, hi, n in
-              zip(pads[: there.rank], pads[there.rank :], beyond.shape[2:], strict=True)]  # fmt: skip
-    expected = (beyond + b.reshape(-1, *[1] * there.rank))[:, :, *window]
+              zip(pads[: case.rank], pads[case.rank :], beyond.shape[2:], strict=True)]  # fmt: skip
+    expected = (beyond + b.reshape(-1, *[1] * case.rank))[:, :, *window]
     if 0 not in expected.shape:
-        result = onnx((y, w, b), strides=there.stride, dilations=there.dilation, pads=pads,
-                      group=there.groups, output_padding=extra)  # fmt: skip
+        result = onnx((y, w, b), strides=case.stride, dilations=case.dilation, pads=pads,
+                      group=case.groups, output_padding=extra)  # fmt: skip
         np.testing.assert_array_equal(result, expected)
 
 
 @given(st.data(), transposed(ranks=(1,)))
-def test_onnx_shapes_share_their_total_as_specified(data: st.DataObject, there: Transposed) -> None:
-    y, w, _ = there.arrays(conv.KERNELS["onnx"], last=False)
-    (k,), (s,), (d,), (n,) = there.kernel_size, there.stride, there.dilation, there.size
+def test_onnx_shapes_share_their_total_as_specified(data: st.DataObject, case: Transposed) -> None:
+    y, w, _ = case.arrays(conv.KERNELS["onnx"], last=False)
+    (k,), (s,), (d,), (n,) = case.kernel_size, case.stride, case.dilation, case.size
     natural = s * (n - 1) + d * (k - 1) + 1
     sizes = (None, data.draw(st.integers(1, natural), "output_shape"), natural + 1)
     steps: dict[str, Any] = {"strides": [s], "dilations": [d]}
@@ -217,7 +217,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
 
 
 def test_what_a_peer_refuses_is_refused_in_four_parts() -> None:
-    calls = ((functools.partial(f, *arrays, **given), text) for f, arrays, given, text in REFUSED)
+    calls = ((functools.partial(f, *arrays, **kwargs), text) for f, arrays, kwargs, text in REFUSED)
     assert_refused(calls)
 
 

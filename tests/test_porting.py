@@ -27,17 +27,17 @@ CROPPING = ("tconvjax", "equinox", "torch", "onnx")
 # -- arguments -------------------------------------------------------------------------------------
 
 
-def drawn_arguments(data: st.DataObject, there: Transposed, source: str) -> dict[str, Any]:
+def drawn_arguments(data: st.DataObject, case: Transposed, source: str) -> dict[str, Any]:
     """Arguments of a source framework, its own padding among them."""
-    rank, framework = there.rank, FRAMEWORKS[source]
+    rank, framework = case.rank, FRAMEWORKS[source]
     names = framework.names
-    given: dict[str, Any] = {names["kernel_size"]: there.kernel_size, names["stride"]: there.stride}
+    kwargs: dict[str, Any] = {names["kernel_size"]: case.kernel_size, names["stride"]: case.stride}
     if "dilation" in names:
-        given[names["dilation"]] = there.dilation
+        kwargs[names["dilation"]] = case.dilation
     if "groups" in names and source != "lax":
-        given[names["groups"]] = there.groups
+        kwargs[names["groups"]] = case.groups
     if "rank" in names:
-        given[names["rank"]] = rank
+        kwargs[names["rank"]] = rank
     numbers = st.tuples(*[st.integers(0, 2)] * rank)
     same = {"keras": ["valid", "same"], "equinox": ["SAME", "SAME_LOWER", "VALID"],
             "flax": ["CIRCULAR", "SAME", "VALID"]}  # fmt: skip
@@ -48,59 +48,59 @@ def drawn_arguments(data: st.DataObject, there: Transposed, source: str) -> dict
         choice = st.tuples(*[st.integers(0, 2)] * (2 * rank))
     elif source not in ("keras", "tf"):
         choice |= ends(-1, 3, rank)
-    given[names["padding"]] = data.draw(choice, "padding")
+    kwargs[names["padding"]] = data.draw(choice, "padding")
     if source == "tf":
-        sizes = zip(there.size, there.stride, there.kernel_size, there.dilation, strict=True)
-        given["output_shape"] = tuple(
-            s * n if given["padding"] == "SAME" else s * (n - 1) + d * (k - 1) + 1
+        sizes = zip(case.size, case.stride, case.kernel_size, case.dilation, strict=True)
+        kwargs["output_shape"] = tuple(
+            s * n if kwargs["padding"] == "SAME" else s * (n - 1) + d * (k - 1) + 1
             for n, s, k, d in sizes
         )
-    return given
+    return kwargs
 
 
-def run(name: str, given: dict[str, Any], y: Any, w: Any) -> Any:
+def run(name: str, kwargs: dict[str, Any], y: Any, w: Any) -> Any:
     """The call-alike of a framework with its arguments, on (N, C, *size) and PyTorch's kernel."""
-    given = dict(given)
+    kwargs = dict(kwargs)
     names = FRAMEWORKS[name].names
     for concept in ("kernel_size", "rank"):
-        given.pop(names.get(concept, ""), None)
-    groups = given.get(names.get("groups", ""), 1)
+        kwargs.pop(names.get(concept, ""), None)
+    groups = kwargs.get(names.get("groups", ""), 1)
     layout = name
-    if given.get("transpose_kernel"):
+    if kwargs.get("transpose_kernel"):
         layout += "_transpose_kernel"
     w = conv.convert_kernel(w, "torch", layout, groups=groups)
     last = name in ("keras", "tf", "lax", "flax", "haiku")
     y = np.moveaxis(y, 1, -1) if last else y
     if name == "tf":
-        given["output_shape"] = (y.shape[0], *given["output_shape"], w.shape[-2])
+        kwargs["output_shape"] = (y.shape[0], *kwargs["output_shape"], w.shape[-2])
     call = conv_transpose if name == "tconvjax" else getattr(conv, f"{name}_conv_transpose")
     if name == "equinox":
-        return jax.jit(jax.vmap(lambda y, w: call(y, w, **given), (0, None)))(y, w)
-    z = read(lambda y, w: call(y, w, **given), y, w)
+        return jax.jit(jax.vmap(lambda y, w: call(y, w, **kwargs), (0, None)))(y, w)
+    z = read(lambda y, w: call(y, w, **kwargs), y, w)
     return np.moveaxis(z, -1, 1) if last else z
 
 
 @given(st.data(), transposed(ranks=(1, 2), groups=True))
 @pytest.mark.parametrize("source", NAMES)
 def test_a_translated_layer_computes_the_same(
-    source: str, data: st.DataObject, there: Transposed
+    source: str, data: st.DataObject, case: Transposed
 ) -> None:
     if source in ("keras", "tf", "lax", "flax", "haiku"):
-        assume(there.groups == 1)
+        assume(case.groups == 1)
     if source == "haiku":
-        there = Transposed(**{**vars(there), "dilation": (1,) * there.rank})
-    given = drawn_arguments(data, there, source)
-    layer = conv.read_layer(given, source, there.size)
-    assume(all(axis.size(n) > 0 for axis, n in zip(layer.axes, there.size, strict=True)))
+        case = Transposed(**{**vars(case), "dilation": (1,) * case.rank})
+    kwargs = drawn_arguments(data, case, source)
+    layer = conv.read_layer(kwargs, source, case.size)
+    assume(all(axis.size(n) > 0 for axis, n in zip(layer.axes, case.size, strict=True)))
     target = data.draw(st.sampled_from(NAMES), "target")
-    y, w, _ = there.arrays(conv.KERNELS["torch"], last=False)
+    y, w, _ = case.arrays(conv.KERNELS["torch"], last=False)
     try:
-        said = conv.translate(given, source, target, input_size=there.size)
+        said = conv.translate(kwargs, source, target, input_size=case.size)
     except GeometryError as error:
         assert "cannot express it" in str(error) or target == "tf"  # noqa: PT017 - it may succeed too
         assert source not in CROPPING or target not in CROPPING[:2]  # which say everything
         return
-    np.testing.assert_array_equal(run(target, said, y, w), run(source, given, y, w))
+    np.testing.assert_array_equal(run(target, said, y, w), run(source, kwargs, y, w))
 
 
 TRANSLATED: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
@@ -146,13 +146,13 @@ def test_the_tables_of_the_guide_have_the_names_that_translate_reads() -> None:
 @given(
     transposed(groups=True), st.sampled_from(list(conv.KERNELS)), st.sampled_from(list(conv.KERNELS))
 )  # fmt: skip
-def test_a_kernel_there_and_back_is_itself(there: Transposed, first: str, second: str) -> None:
-    w = there.arrays(conv.KERNELS[first])[1]
-    moved = conv.convert_kernel(w, first, second, groups=there.groups)
-    assert moved.shape == there.arrays(conv.KERNELS[second])[1].shape
-    traced = read(lambda w: conv.convert_kernel(w, first, second, groups=there.groups), w)
+def test_a_kernel_there_and_back_is_itself(case: Transposed, first: str, second: str) -> None:
+    w = case.arrays(conv.KERNELS[first])[1]
+    moved = conv.convert_kernel(w, first, second, groups=case.groups)
+    assert moved.shape == case.arrays(conv.KERNELS[second])[1].shape
+    traced = read(lambda w: conv.convert_kernel(w, first, second, groups=case.groups), w)
     np.testing.assert_array_equal(traced, moved)
-    np.testing.assert_array_equal(conv.convert_kernel(moved, second, first, groups=there.groups), w)
+    np.testing.assert_array_equal(conv.convert_kernel(moved, second, first, groups=case.groups), w)
 
 
 def test_a_kernel_is_turned_as_its_equation_says() -> None:
@@ -258,9 +258,7 @@ def test_what_is_reparametrised_in_another_way_is_refused_by_its_name() -> None:
         ("parametrizations.weight.original", "parametrizations.weight.0.base"),
         ("parametrizations.bias.original0",),
     ):  # fmt: skip
-        with pytest.raises(
-            GeometryError, match=r"a\..*: it is part of a reparam.*; remove it in"
-        ):
+        with pytest.raises(GeometryError, match=r"a\..*: it is part of a reparam.*; remove it in"):
             conv.convert_state_dict({f"a.{n}": w for n in names}, "torch", "flax")
     shapes = {"a.weight_g": np.ones((5, 1, 1)), "a.weight_v": w}
     with pytest.raises(GeometryError, match=r"a\.weight_g"):
@@ -300,7 +298,10 @@ def test_what_is_no_array_is_read_as_one() -> None:
 
 def test_an_open_npz_file_is_a_state(tmp_path: Path) -> None:
     """Of bfloat16 NumPy's files keep two bytes a number."""
-    state: dict[str, Any] = {"up.weight": np.ones((2, 3, 4), jnp.bfloat16), "up.bias": np.arange(3.0)}
+    state: dict[str, Any] = {
+        "up.weight": np.ones((2, 3, 4), jnp.bfloat16),
+        "up.bias": np.arange(3.0),
+    }
     np.savez(tmp_path / "weights.npz", **state)
     with np.load(tmp_path / "weights.npz") as file:
         back = conv.convert_state_dict(file, "torch", "torch", kinds={"up": "conv_transpose"})
@@ -315,10 +316,10 @@ any_conv: Any = conv  # wrong types are the point
 MODULE = {"up": [{"w": np.zeros((2, 3))}], "rest": np.ones(2)}
 
 
-def said(source: str, target: str, **given: Any) -> Callable[[], Any]:
+def said(source: str, target: str, **kwargs: Any) -> Callable[[], Any]:
     """A translation that cannot be."""
     size = (5,) if source == "tconvjax" else None
-    return lambda: conv.translate(given, source, target, input_size=size)
+    return lambda: conv.translate(kwargs, source, target, input_size=size)
 
 
 def turned(
@@ -328,10 +329,10 @@ def turned(
 
 
 def moved(
-    source: Any = "torch", target: Any = "flax", state: Any = None, **given: Any
+    source: Any = "torch", target: Any = "flax", state: Any = None, **kwargs: Any
 ) -> Callable[[], Any]:
     return lambda: conv.convert_state_dict(
-        STATE if state is None else state, source, target, **given
+        STATE if state is None else state, source, target, **kwargs
     )
 
 

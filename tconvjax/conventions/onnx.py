@@ -128,7 +128,7 @@ def onnx_conv_transpose(
             element cut off the end or off the beginning.
         dilations: result elements between neighbouring taps; 1 by default.
         group: blocks of channels.
-        kernel_shape: the number of taps, if given that of W.
+        kernel_shape: the number of taps along each axis; it can only be that of W.
         output_padding: elements given back after the last, fewer than the stride or the dilation.
         output_shape: the spatial sizes of the result; pads are then computed, and the argument
             ``pads`` is ignored. A larger shape than the natural one gets zeros after the last
