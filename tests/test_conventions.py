@@ -175,7 +175,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (conv.torch_conv_transpose, (Y, W), {"padding": -1}, "padding=-1: it must be at least 0; give 0 or more"),
     (conv.torch_conv_transpose, (Y, W), {"stride": 2, "output_padding": 2}, "output_padding=2: it must be smaller than the stride (2) or than the dilation (1); give at most 1"),
     (conv.torch_conv_transpose, (Y, W), {"stride": 2, "output_size": [13]}, "output_size=[13]: from an input of (5,) an axis has 11 to 12 elements"),
-    (conv.torch_conv_transpose, (Y, W), {"padding": 5}, "padding=cutting 5 and 5 elements off: 5 elements give 7 with kernel 3, stride 1 and dilation 1; cut 4 less"),
+    (conv.torch_conv_transpose, (Y, W), {"padding": 5}, "padding=cutting 5 and 5 off: an input of size 5 gives 7 with kernel 3, stride 1 and dilation 1; cut 4 less"),
     (conv.torch_conv_transpose, (Y, jnp.ones((3, 2, 3))), {}, "weight=array of shape (3, 2, 3): with groups=1 it takes 3 channels, and input of shape (1, 2, 5) has 2; use PyTorch's layout, or convert the kernel with tconvjax.conventions.convert_kernel"),
     (conv.torch_conv_transpose, (Y, W, jnp.ones(2)), {}, "bias=array of shape (2,): it needs one element for each of the result's 3 channels; reshape it to (3,)"),
     (conv.torch_conv_transpose, (Y, W.astype(jnp.float32)), {}, "weight=array of dtype float32: input is float64, and PyTorch takes one dtype; convert it: weight.astype(input.dtype)"),

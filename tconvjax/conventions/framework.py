@@ -214,8 +214,8 @@ class Call:
             if n > 0 and axis.size(n) < least and layer.mode == "zeros":
                 fail(
                     self.framework.names["padding"],
-                    Described(f"cutting {axis.low} and {axis.high} elements off"),
-                    f"{n} elements give {axis.size(n) + axis.low + axis.high} with kernel "
+                    Described(f"cutting {axis.low} and {axis.high} off"),
+                    f"an input of size {n} gives {axis.size(n) + axis.low + axis.high} with kernel "
                     f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
                     f"cut {least - axis.size(n)} less",
                 )

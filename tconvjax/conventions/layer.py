@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tconvjax.arguments import check_fields, choice, frozen, whole
+from tconvjax.arguments import check_fields, choice, counted, frozen, whole
 from tconvjax.errors import fail
 
 
@@ -189,8 +189,8 @@ def forward_crop(
         fail(
             argument,
             size,
-            f"a convolution of {size} elements with padding {padding!r} gives {gives}, and the "
-            f"input has {n}",
+            f"a convolution of {counted(size, 'element')} with padding {padding!r} gives {gives}, "
+            f"and the input has {n}",
             f"give {least} to {least + axis.stride - 1}",
         )
     low = max(total, 0) // 2 if padding == "SAME" else low
