@@ -221,6 +221,9 @@ class ConvTranspose(_Layer):
     ) -> None:
         self.original = flag("original", original)
         transposed = flag("transpose_kernel", transpose_kernel)
+        if transposed and not self.original:
+            rule = "only Flax's layer has a choice of kernels"
+            fail("transpose_kernel", transpose_kernel, rule, "give original=True, or leave it out")
         self.kernel_layout = "flax_transpose_kernel" if transposed or not original else "flax"
         super().__init__(
             in_features,
@@ -244,14 +247,9 @@ class ConvTranspose(_Layer):
             bias_metadata=bias_metadata,
         )
         self.output_padding = ints("output_padding", output_padding, len(self.kernel_size), 0)
-        extended = feature_group_count > 1 or any(self.output_padding)
-        if extended if original else transposed:
-            fail(
-                "original",
-                original,
-                "Flax's layer has transpose_kernel, but no groups and no output_padding",
-                "give original=True with the first, False with the others",
-            )
+        if self.original and (feature_group_count > 1 or any(self.output_padding)):
+            rule = "Flax's layer has no groups and no output_padding"
+            fail("original", original, rule, "leave original out")
 
     def _initial(self, init: Any, key: jax.Array) -> Any:
         if self.original and self.kernel_layout != "flax":

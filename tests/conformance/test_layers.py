@@ -235,8 +235,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (flax(kernel_init=3), "kernel_init=int: it must be a function"),
     (flax(rngs=3), "rngs=int: it must be Flax's nnx.Rngs"),
     (flax(bias_metadata=3), "bias_metadata=int: it must be a mapping of names"),
-    (flax(transpose_kernel=True), "original=False: Flax's layer has transpose_kernel"),
-    (flax(feature_group_count=2, original=True), "original=True"),
+    (flax(transpose_kernel=True), "transpose_kernel=True: only Flax's layer has"),
+    (flax(feature_group_count=2, original=True), "original=True: Flax's layer has no groups"),
 ]  # fmt: skip
 
 
