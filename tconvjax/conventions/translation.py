@@ -107,7 +107,7 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
             fail(
                 name,
                 arguments[name],
-                f"{framework.call} has no such argument that affects a layer's geometry",
+                f"{framework.call} has no such argument, or it is not needed here",
                 f"give {', '.join(sorted(known))}",
             )
     rank = _rank(arguments, framework)
