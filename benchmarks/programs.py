@@ -19,7 +19,7 @@ from contest import Contestant, Job, Setting
 from timing import Program
 
 from tconvjax import operations
-from tconvjax.conventions import relaid
+from tconvjax.conventions import convert_kernel
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _laid_out(array: Numbers, form: Form, case: Case, role: str) -> Numbers:
     data, kernel = channels_first(case.geometry.rank)
     if role == "w":
         if form.swapped:
-            array = relaid(array, "torch", "equinox", case.geometry.groups)
+            array = convert_kernel(array, "torch", "equinox", groups=case.geometry.groups)
         return _permuted(array, kernel, form.kernel)
     return _permuted(array, data, form.data)
 
@@ -129,8 +129,9 @@ def _back(array: Numbers, form: Form, case: Case, role: str) -> Numbers:
     data, kernel = channels_first(case.geometry.rank)
     if role == "w":
         array = _permuted(array, form.kernel, kernel)
-        groups = case.geometry.groups
-        return relaid(array, "equinox", "torch", groups) if form.swapped else array
+        if form.swapped:
+            return convert_kernel(array, "equinox", "torch", groups=case.geometry.groups)
+        return array
     return _permuted(array, form.data, data)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tconvjax import ALGORITHMS, Geometry
-from tconvjax.conventions import KernelLayout
+from tconvjax.conventions.kernels import KernelLayout
 from tconvjax.geometry import PADDING_MODES, PaddingMode
 
 

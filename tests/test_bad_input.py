@@ -6,13 +6,10 @@ its parameters; so a new one is tested as soon as its parameters have examples.
 
 from __future__ import annotations
 
-import atexit
 import errno
 import inspect
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,12 +49,8 @@ DOORS = (tc, acceleration, conventions, explaining, explorer, fences, matrices, 
 HOOKS = {"fences.format", "fences.makeExtension", "fences.validator"}
 """Markdown calls these; test_fences.py tests them."""
 
-FOLDER = Path(tempfile.mkdtemp())
-atexit.register(shutil.rmtree, FOLDER)
-WEIGHTS = str(FOLDER / "weights.npz")
 X, W, Y = np.ones((1, 2, 8)), np.ones((4, 2, 3)), np.ones((1, 4, 6))
 LAST = np.ones((1, 5, 4))
-conventions.save_state(WEIGHTS, {"w": W})
 G = Geometry.of_conv((1, 5), (1, 1, 3), stride=2)
 CROP = conventions.Crop(3, 2, 1)
 TABLE = rendering.array_table([[1, 2]])
@@ -84,7 +77,7 @@ EXAMPLES: dict[str, Any] = {
     "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "module": {"up": W},
     "model": {"up": type("ConvTranspose", (), {})()}, "n": 5, "name": "stride", "out_size": 3,
     "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME", "partial": "conv",
-    "parts": (TABLE,), "path": WEIGHTS, "position": -1, "rank": 2, "rhs": np.ones((3, 4, 2)),
+    "parts": (TABLE,), "position": -1, "rank": 2, "rhs": np.ones((3, 4, 2)),
     "scale": 1.0, "shape": (4, 4, 3), "source": "torch", "state": {"up.weight": W}, "stride": 2,
     "strides": (1,), "tap": 1, "target": "keras", "tex": "x", "values": [[1, 2]], "w": W,
     "w_shape": W.shape, "weight": W, "x": X, "x_shape": X.shape, "y": Y, "y_shape": Y.shape,
@@ -96,7 +89,6 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "Geometry": {"axes": (Axis(5, 3, 3),)},
     "Geometry.taps_between": {"output": (0, 1), "source": (0, 2)},
     "assert_adjoint": {"y": X},
-    "conventions.KernelLayout": {"axes": "MC*"},
     "conventions.Layer": {"axes": (CROP,), "about": {"bias": True}},
     "conventions.convert_state_dict": {"kinds": {"up": "conv_transpose"}},
     "conventions.equinox_conv_transpose": {"x": Y[0], "weight": np.ones((2, 4, 3))},
@@ -110,10 +102,8 @@ OTHERWISE: dict[str, dict[str, Any]] = {
 """Of the functions that the examples do not fit."""
 
 OBJECTS = (Axis(5, 5, 3, low=1, mode="reflect"), G, CROP, conventions.Layer((CROP,)),
-           conventions.KernelLayout("MC*"), LAZY,
-           explaining.explain(G, [[1, 2]], [[[1, 2, 3]]]))  # fmt: skip
-MADE = {"Axis", "Geometry", "conventions.Crop", "conventions.KernelLayout", "conventions.Layer",
-        "conventions.LayerKind"}  # fmt: skip
+           LAZY, explaining.explain(G, [[1, 2]], [[[1, 2, 3]]]))  # fmt: skip
+MADE = {"Axis", "Geometry", "conventions.Crop", "conventions.Layer", "conventions.LayerKind"}
 """Classes that people make by themselves; of the others the package makes the objects."""
 
 RESULTS: dict[str, Callable[..., Any]] = {
@@ -302,7 +292,6 @@ def test_a_bad_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("write", [
-    lambda path: conventions.save_state(path.with_suffix(".npz"), {"w": W}),
     lambda path: files.write_array(path.with_suffix(".npy"), W),
     lambda path: files.write_text(path.with_suffix(".txt"), "new"),
 ])  # fmt: skip

@@ -117,12 +117,6 @@ def test_a_foreign_asset_is_seen_and_a_link_to_read_is_none() -> None:
     assert not FOREIGN.search("[thread](https://github.com/jax-ml/jax/issues/1) ![](local.svg)")
 
 
-def test_the_tables_of_arguments_are_what_translate_reads() -> None:
-    text = (ROOT / "docs/use/porting.md").read_text("utf-8")
-    assert conventions.argument_table() in text
-    assert conventions.padding_table() in text
-
-
 def test_the_tables_of_the_reference_are_those_of_the_results() -> None:
     for path, text in runpy.run_path(str(ROOT / "benchmarks/tables.py"))["pages"]().items():
         assert path.read_text("utf-8") == text, path

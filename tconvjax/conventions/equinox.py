@@ -7,36 +7,36 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
-from tconvjax.arguments import Ints
-from tconvjax.conventions.calling import Call, groups_of
-from tconvjax.conventions.cropping import circular, cut, pairs
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid
+from tconvjax.arguments import Ints, text
+from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.layer import Crop, Layer, circular, cut, pairs
 from tconvjax.errors import fail
 
 NAMES = ("SAME", "SAME_LOWER", "VALID")
 
 
 def read(reader: Reader) -> Layer:
-    """What `equinox_conv_transpose`'s arguments come to."""
-    axes = reader.steps()
+    """Read Equinox's arguments."""
+    axes, groups, padding = reader.steps(), reader.groups(), reader.padding(0)
     extra = reader.ints("output_padding", 0, 0)
     for axis, more in zip(axes, extra, strict=True):
         if more >= axis.stride:
-            fail(
-                "output_padding",
-                more,
-                f"it must be smaller than the stride ({axis.stride})",
-                f"give at most {axis.stride - 1}",
-            )
-    padding = reader.padding(0)
+            rule = f"it must be smaller than the stride ({axis.stride})"
+            fail("output_padding", more, rule, f"give at most {axis.stride - 1}")
     name = padding.upper() if isinstance(padding, str) else ""
     if isinstance(padding, str) and name not in NAMES:
         fail("padding", padding, f"the names are {', '.join(NAMES)}", "use one of them, or numbers")
-    groups = groups_of("groups", reader.value("groups", 1))
-    mode = str(reader.value("mode", "ZEROS")).upper()
-    if mode == "CIRCULAR":
-        return _circular(axes, name, extra, groups)
-    if mode != "ZEROS":
+    mode = text("padding_mode", reader.value("mode", "ZEROS"))
+    if mode.upper() == "CIRCULAR":
+        if any(extra) or name not in ("SAME", "SAME_LOWER"):
+            fail(
+                "padding_mode",
+                mode,
+                "Equinox has it with padding 'SAME' or 'SAME_LOWER' and without output_padding",
+                "use these, or tconvjax.conv_transpose",
+            )
+        return circular(axes, [_same(axis, 0, name)[0] for axis in axes], groups)
+    if mode.upper() != "ZEROS":
         fail(
             "padding_mode",
             mode,
@@ -52,7 +52,7 @@ def read(reader: Reader) -> Layer:
 
 
 def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
-    """Stride * n elements, less the output padding where the span leaves room for it."""
+    """The ends for stride * n elements; an output padding cuts more, if anything is cut."""
     total = axis.span - axis.stride + extra
     if total < 0:
         return 0, total
@@ -60,46 +60,25 @@ def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
     return low, total - low
 
 
-def _circular(axes: list[Crop], name: str, extra: tuple[int, ...], groups: int) -> Layer:
-    if any(extra) or name not in ("SAME", "SAME_LOWER"):
-        fail(
-            "padding_mode",
-            "CIRCULAR",
-            "Equinox has it with padding 'SAME' or 'SAME_LOWER' and without output_padding",
-            "use these, or tconvjax.conv_transpose",
-        )
-    lows = [_same(axis, 0, name)[0] for axis in axes]
-    layer = circular(axes, lows)
-    return Layer(layer.axes, groups, "circular")
-
-
-def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-    """A layer in the arguments of ``equinox.nn.ConvTranspose``."""
-    del data_size
-    said = {
-        "num_spatial_dims": layer.rank,
-        "kernel_size": layer.each("kernel_size"),
-        "stride": layer.each("stride"),
-        "padding": layer.crops,
-        "dilation": layer.each("dilation"),
-        "groups": layer.groups,
-    }
+def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
+    """The padding of a layer in the arguments of ``equinox.nn.ConvTranspose``."""
     if layer.mode == "zeros":
-        return said
+        return {"padding": layer.crops}
     for name in ("SAME", "SAME_LOWER"):
         if all(axis.low == _same(axis, 0, name)[0] for axis in layer.axes):
-            return {**said, "padding": name, "padding_mode": "CIRCULAR"}
-    return unsaid(
+            return {"padding": name, "padding_mode": "CIRCULAR"}
+    return cannot(
         "Equinox",
         "padding_mode",
         "circular",
-        "its CIRCULAR starts elsewhere",
+        "its CIRCULAR starts at another element",
         "use tconvjax.layers.equinox.ConvTranspose",
     )
 
 
 EQUINOX = Framework(
     name="equinox",
+    title="Equinox",
     call="equinox.nn.ConvTranspose",
     names={
         "kernel_size": "kernel_size",
@@ -115,7 +94,6 @@ EQUINOX = Framework(
         "out_channels": "out_channels",
     },
     data="(C, *size), the batch by jax.vmap",
-    padding="cut off the result: an int, one an axis, (low, high) pairs, or a name",
     read=read,
     write=write,
 )
@@ -139,13 +117,13 @@ def equinox_conv_transpose(
     Args:
         x: (C, *size), without a batch axis, as in Equinox.
         weight: (M, C / groups, *k), its taps in the order of a convolution of the dilated input.
-        bias: (M, 1, ...) as Equinox keeps it, or (M,); None for none.
-        stride: an int or one an axis.
-        padding: elements cut off the result: an int, one an axis, (low, high) pairs; "VALID" for
+        bias: (M, 1, ...) as Equinox stores it, or (M,); None for none.
+        stride: an int or one per axis.
+        padding: elements cut off the result: an int, one per axis, (low, high) pairs; "VALID" for
             none; "SAME" or "SAME_LOWER" for stride * n elements.
         output_padding: elements given back after the last, fewer than the stride; with "SAME" it
-            makes the result shorter, as in Equinox.
-        dilation: an int or one an axis.
+            shortens the result, as in Equinox.
+        dilation: an int or one per axis.
         groups: blocks of channels.
         padding_mode: "ZEROS", or "CIRCULAR" with "SAME" or "SAME_LOWER".
 
@@ -163,12 +141,10 @@ def equinox_conv_transpose(
     """
     call = Call.of(EQUINOX, {"x": x, "weight": weight, "bias": bias}, batch=(0,))
     return call.run(
-        {
-            "stride": stride,
-            "padding": padding,
-            "output_padding": output_padding,
-            "dilation": dilation,
-            "groups": groups,
-            "padding_mode": padding_mode,
-        }
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
     )

@@ -1,32 +1,21 @@
-"""Keras: ``keras.ops.conv_transpose`` and the layers on it."""
+"""Keras: ``keras.ops.conv_transpose`` and the layers that use it."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from jax.typing import ArrayLike
 
-from tconvjax.arguments import Ints
-from tconvjax.conventions.calling import Call
-from tconvjax.conventions.cropping import cut
-from tconvjax.conventions.layer import (
-    Crop,
-    Framework,
-    Layer,
-    Reader,
-    check_name,
-    unsaid,
-    without_circles,
-    without_groups,
-)
+from tconvjax.arguments import Ints, choice
+from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.layer import Crop, Layer, cut
 from tconvjax.errors import fail
 
-DATA_FORMATS = {"channels_last": True, "channels_first": False}
+DATA_FORMATS = ("channels_last", "channels_first")
 
 
 def read(reader: Reader) -> Layer:
-    """What `keras_conv_transpose`'s arguments come to."""
+    """Read Keras's arguments."""
     axes = reader.steps()
     padding = reader.padding("valid")
     if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
@@ -39,7 +28,7 @@ def read(reader: Reader) -> Layer:
 
 
 def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:
-    """What is cut off.
+    """The (low, high) elements cut off.
 
     "valid" gives stride * (n - 1) + max(span, stride) elements, "same" stride * n; with an output
     padding a they give stride * (n - 1) + span + a, and stride * (n - 1) + span % 2 + a.
@@ -52,30 +41,24 @@ def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:
     return span - 1 - low, span - 1 - (around - low)
 
 
-def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-    """A layer in the arguments of ``keras.layers.Conv2DTranspose`` and its like."""
-    del data_size
-    without_groups("Keras", layer)
-    without_circles("Keras", layer)
+def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
+    """The padding of a layer in the arguments of ``keras.layers.Conv2DTranspose`` and its like."""
     if max(layer.each("stride")) > 1 and max(layer.each("dilation")) > 1:
-        unsaid(
+        cannot(
             "Keras",
             "dilation_rate",
             layer.each("dilation"),
             "its layers refuse a stride with a dilation",
             "use keras.ops.conv_transpose, or tconvjax",
         )
-    said = {
-        "kernel_size": layer.each("kernel_size"),
-        "strides": layer.each("stride"),
-        "dilation_rate": layer.each("dilation"),
-    }
     for padding in ("valid", "same"):
-        found = [_extra_for(axis, padding) for axis in layer.axes]
-        choice = _common(found)
-        if choice is not None:
-            return {**said, "padding": padding, "output_padding": choice[0]}
-    return unsaid(
+        found = [_extras_for(axis, padding) for axis in layer.axes]
+        if all(None in extras for extras in found):
+            return {"padding": padding, "output_padding": None}
+        numbers = [[extra for extra in extras if extra is not None] for extras in found]
+        if all(numbers):
+            return {"padding": padding, "output_padding": tuple(n[0] for n in numbers)}
+    return cannot(
         "Keras",
         "padding",
         layer.crops,
@@ -84,24 +67,15 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     )
 
 
-def _extra_for(axis: Crop, padding: str) -> list[int | None]:
-    """The output paddings, None among them, that leave the ends of an axis."""
+def _extras_for(axis: Crop, padding: str) -> list[int | None]:
+    """The output paddings, possibly None, with which Keras cuts off the ends of this axis."""
     choices = (None, *range(axis.stride))
     return [extra for extra in choices if _ends(axis, extra, padding) == (axis.low, axis.high)]
 
 
-def _common(found: list[list[int | None]]) -> tuple[tuple[int, ...] | None] | None:
-    """One choice for all axes, in a tuple: None for all, or a number for each."""
-    if all(None in choices for choices in found):
-        return (None,)
-    numbers = [[n for n in choices if n is not None] for choices in found]
-    for choice in itertools.product(*numbers):
-        return (choice,)
-    return None
-
-
 KERAS = Framework(
     name="keras",
+    title="Keras",
     call="keras.layers.Conv1DTranspose, 2D, 3D; keras.ops.conv_transpose",
     names={
         "kernel_size": "kernel_size",
@@ -113,9 +87,10 @@ KERAS = Framework(
         "out_channels": "filters",
     },
     data="(N, *size, C); with data_format='channels_first' (N, C, *size)",
-    padding="'valid' or 'same', of the forward convolution",
     read=read,
     write=write,
+    lacks={"groups": "it has no groups", "mode": "it has no padding mode"},
+    extras=("data_format",),
 )
 
 
@@ -135,12 +110,12 @@ def keras_conv_transpose(
     Args:
         inputs: (N, *size, C), or (N, C, *size) with ``data_format="channels_first"``.
         kernel: (*k, M, C), the forward convolution's.
-        strides: an int or one an axis.
+        strides: an int or one per axis.
         padding: "valid" or "same".
-        output_padding: None for the sizes above; a number a for stride * (n - 1) + span + a with
-            "valid" and stride * (n - 1) + span % 2 + a with "same".
-        data_format: "channels_last", which None means, or "channels_first".
-        dilation_rate: an int or one an axis.
+        output_padding: None for the sizes above. A number a gives stride * (n - 1) + span + a with
+            "valid", and stride * (n - 1) + span % 2 + a with "same".
+        data_format: "channels_last", the default, or "channels_first".
+        dilation_rate: an int or one per axis.
 
     Returns:
         The result, laid out as the inputs.
@@ -156,15 +131,13 @@ def keras_conv_transpose(
         >>> keras_conv_transpose(y, w, strides=2, padding="same", output_padding=0).shape
         (1, 7, 7, 5)
     """
-    data_format = "channels_last" if data_format is None else data_format
-    check_name("data_format", data_format, DATA_FORMATS)
-    arrays = {"inputs": inputs, "kernel": kernel, "bias": None}
-    call = Call.of(KERAS, arrays, last=DATA_FORMATS[data_format])
+    last = (
+        data_format is None or choice("data_format", data_format, DATA_FORMATS) == DATA_FORMATS[0]
+    )
+    call = Call.of(KERAS, {"inputs": inputs, "kernel": kernel, "bias": None}, last=last)
     return call.run(
-        {
-            "strides": strides,
-            "padding": padding,
-            "output_padding": output_padding,
-            "dilation_rate": dilation_rate,
-        }
+        strides=strides,
+        padding=padding,
+        output_padding=output_padding,
+        dilation_rate=dilation_rate,
     )

@@ -1,28 +1,22 @@
-"""A transposed layer in neutral terms: what every framework's arguments come to.
+"""The neutral form of a transposed layer, into which every framework's arguments are read.
 
 A transposed convolution of n elements along an axis has a natural result of
 
     stride * (n - 1) + span    elements,    span = dilation * (kernel_size - 1) + 1
 
-and all that the frameworks call padding, output padding, output shape, "same" or "valid" only says
-how many of them are cut off before the first and after the last; a negative number adds zeros. So
-one `Crop` an axis, the groups and whether the rims wrap around is the whole layer. Each framework
-reads its own arguments into this form and, where it can, writes it back.
+Whatever a framework calls padding, output padding, output shape, "same" or "valid" only decides how
+many of these elements are cut off before the first and after the last; a negative number adds
+zeros. So one `Crop` per axis, the number of groups and the padding mode describe the whole layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from tconvjax.arguments import check_fields, ints, whole
-from tconvjax.conventions.kernels import KERNELS, KernelLayout
+from tconvjax.arguments import check_fields, choice, counted, frozen, whole
 from tconvjax.errors import fail
-from tconvjax.geometry import group_count
-
-Arguments: TypeAlias = Mapping[str, Any]
-"""A layer's arguments, by the names that a framework gives them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ class Crop:
         high: natural elements that are cut off after the last; negative adds zeros.
 
     Raises:
-        GeometryError: if one is no whole number, or a step is below 1.
+        GeometryError: if a field is not a whole number, or a step is below 1.
     """
 
     kernel_size: int
@@ -47,7 +41,7 @@ class Crop:
     high: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what is no axis of a layer."""
+        """Validate the fields."""
         steps = {"kernel_size": 1, "stride": 1, "dilation": 1}
         check_fields(self, {**steps, "low": None, "high": None})
 
@@ -58,14 +52,14 @@ class Crop:
 
     @property
     def around_dilated(self) -> tuple[int, int]:
-        """What a convolution of the dilated input pads it with, to give the same result."""
+        """The padding of the dilated input with which a plain convolution gives the same result."""
         return self.span - 1 - self.low, self.span - 1 - self.high
 
     def size(self, n: int) -> int:
-        """The elements of the result of n elements.
+        """The number of result elements for n input elements.
 
         Raises:
-            GeometryError: if n is no whole number.
+            GeometryError: if n is not a whole number.
         """
         return self.stride * (whole("n", n) - 1) + self.span - self.low - self.high
 
@@ -76,13 +70,13 @@ class Layer:
 
     Args:
         axes: one `Crop` for each spatial axis.
-        groups: blocks of channels that do not see one another.
-        mode: "zeros", or "circular" where the result is ``stride * n`` elements long and what lies
-            beyond them is added at the other end.
-        about: what does not decide the values: ``in_channels``, ``out_channels``, ``bias``.
+        groups: blocks of channels that are computed independently.
+        mode: "zeros", or "circular" for a result of ``stride * n`` elements onto which everything
+            beyond its ends is added at the opposite end.
+        about: arguments that do not change the values: ``in_channels``, ``out_channels``, ``bias``.
 
     Raises:
-        GeometryError: if a part is of another kind, or there is no axis.
+        GeometryError: if a field has another type, or there is no axis.
     """
 
     axes: tuple[Crop, ...]
@@ -91,15 +85,14 @@ class Layer:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what is no layer."""
+        """Validate the fields."""
         axes = self.axes
         if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Crop) for a in axes):
-            fail("axes", axes, "a layer has one Crop or more", "give a tuple of Crop")
-        group_count(self.groups)
-        if not isinstance(self.mode, str) or self.mode not in ("zeros", "circular"):
-            fail("mode", self.mode, "the modes are zeros and circular", "use one of them")
+            fail("axes", axes, "a layer has one Crop per spatial axis", "give a tuple of Crop")
+        whole("groups", self.groups, 1)
+        choice("mode", self.mode, ("zeros", "circular"))
         if not isinstance(self.about, Mapping):
-            fail("about", self.about, "it holds what does not decide the values", "give a dict")
+            fail("about", self.about, "it must be a mapping of argument names", "give a dict")
 
     @property
     def rank(self) -> int:
@@ -113,9 +106,7 @@ class Layer:
             GeometryError: if a `Crop` has no such attribute.
         """
         names = (*Crop.__dataclass_fields__, "span", "around_dilated")
-        if not isinstance(name, str) or name not in names:
-            fail("name", name, f"a Crop has {', '.join(names)}", "give one of them")
-        return tuple(getattr(axis, name) for axis in self.axes)
+        return tuple(getattr(axis, choice("name", name, names)) for axis in self.axes)
 
     @property
     def crops(self) -> tuple[tuple[int, int], ...]:
@@ -123,111 +114,84 @@ class Layer:
         return tuple((axis.low, axis.high) for axis in self.axes)
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A framework's arguments, read by the names of concepts.
+# -- how frameworks specify what is cut off --------------------------------------------------------
 
-    Args:
-        given: the arguments.
-        names: for each concept the framework's name of it.
-        rank: the number of spatial axes.
-        data_size: the spatial sizes of the layer's input, where they are known.
-    """
 
-    given: Arguments
-    names: Mapping[str, str]
-    rank: int
-    data_size: tuple[int, ...] | None = None
+def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tuple[int, int], ...]:
+    """Read one (low, high) pair per axis; if ``single``, one number may stand for both ends."""
+    read = frozen(argument, value)
+    entries = read if isinstance(read, tuple) else (read,) * rank
+    ends = [(entry, entry) if single and isinstance(entry, int) else entry for entry in entries]
+    if len(ends) != rank or not all(
+        isinstance(end, tuple) and len(end) == 2 and all(isinstance(n, int) for n in end)
+        for end in ends
+    ):
+        singles = ", one int per axis or one int" if single else ""
+        example = ((1, 2),) * rank
+        rule = f"it must be one (low, high) pair per axis{singles}"
+        fail(argument, value, rule, f"give {example}, for example")
+    return tuple(ends)
 
-    def value(self, concept: str, default: Any = None) -> Any:
-        """What was given, None and absence both meaning the default."""
-        found = self.given.get(self.names.get(concept, ""), default)
-        return default if found is None else found
 
-    def padding(self, default: Any) -> Any:
-        """The padding that was given; None is none, where others stand for a default."""
-        return self.given.get(self.names["padding"], default)
+def cut(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
+    """The axes with these (low, high) numbers of elements cut off."""
+    return tuple(
+        Crop(axis.kernel_size, axis.stride, axis.dilation, low, high)
+        for axis, (low, high) in zip(axes, ends, strict=True)
+    )
 
-    def ints(self, concept: str, least: int, default: int = 1) -> tuple[int, ...]:
-        """One int an axis."""
-        name = self.names.get(concept, concept)
-        return ints(name, self.value(concept, default), self.rank, least)
 
-    def steps(self) -> list[Crop]:
-        """The axes with nothing cut off yet."""
-        columns = zip(
-            self.ints("kernel_size", 1),
-            self.ints("stride", 1),
-            self.ints("dilation", 1),
-            strict=True,
-        )
-        return [Crop(*column) for column in columns]
+def cut_around_dilated(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
+    """The axes for a framework that specifies the padding of the dilated input."""
+    # Crop.around_dilated is its own inverse.
+    return cut(axes, [axis.around_dilated for axis in cut(axes, ends)])
 
-    def sizes(self, why: str) -> tuple[int, ...]:
-        """The spatial sizes of the input, which some arguments cannot be read without."""
-        if self.data_size is None:
+
+def circular(axes: Sequence[Crop], lows: Sequence[int], groups: int = 1) -> Layer:
+    """A circular layer whose stride * n elements start at ``lows`` of the natural result."""
+    ends = [(low, axis.span - axis.stride - low) for axis, low in zip(axes, lows, strict=True)]
+    return Layer(cut(axes, ends), groups, "circular")
+
+
+def check_extra(axes: Sequence[Crop], extra: Sequence[int]) -> None:
+    """An output padding is below the stride or the dilation: PyTorch's rule, and ONNX's."""
+    for axis, more in zip(axes, extra, strict=True):
+        room = max(axis.stride, axis.dilation)
+        if more >= room:
             fail(
-                "input_size",
-                None,
-                f"{why} means a different padding for every input size",
-                "say for which: input_size=(...)",
+                "output_padding",
+                more,
+                f"it must be smaller than the stride ({axis.stride}) or "
+                f"than the dilation ({axis.dilation})",
+                f"give at most {room - 1}",
             )
-        return self.data_size
 
 
-@dataclass(frozen=True)
-class Framework:
-    """How one framework says a transposed layer.
+def forward_size(axis: Crop, size: int, padding: str | tuple[int, int]) -> int:
+    """The size that a convolution of ``size`` elements gives with this padding."""
+    if padding == "SAME":
+        return -(-size // axis.stride)
+    low, high = (0, 0) if isinstance(padding, str) else padding
+    return max((size + low + high - axis.span) // axis.stride + 1, 0)
 
-    Args:
-        name: the key that `translate` and the converters take.
-        call: what is called there, for people.
-        names: for each concept (kernel_size, stride, padding, ...) its argument's name there; what
-            is not in it cannot be said.
-        data: where the channels of the data stand, for people.
-        padding: what the padding argument means and takes, for people.
-        read: from arguments to the neutral form.
-        write: back, with the input's spatial sizes where they are known.
+
+def forward_crop(
+    axis: Crop, n: int, size: int, padding: str | tuple[int, int], argument: str
+) -> tuple[int, int]:
+    """The ends of a result of ``size`` elements, which a convolution with this padding takes to n.
+
+    ``argument`` is the name of the argument that asks for the size, for messages.
     """
-
-    name: str
-    call: str
-    names: Mapping[str, str]
-    data: str
-    padding: str
-    read: Callable[[Reader], Layer]
-    write: Callable[[Layer, tuple[int, ...] | None], dict[str, Any]]
-
-    @property
-    def kernel(self) -> KernelLayout:
-        """Where the axes of the kernel stand."""
-        return KERNELS[self.name]
-
-
-def check_name(argument: str, value: Any, names: Iterable[str]) -> None:
-    """Refuse what is none of the names."""
-    if not isinstance(value, str) or value not in names:
-        fail(argument, value, f"the names are {', '.join(names)}", "use one of them")
-
-
-def unsaid(framework: str, concept: str, value: Any, why: str, remedy: str) -> Any:
-    """Raise GeometryError: this framework cannot say that."""
-    return fail(concept, value, f"{framework} cannot say it: {why}", remedy)
-
-
-def without_groups(framework: str, layer: Layer) -> None:
-    """Refuse groups for a framework that has none."""
-    if layer.groups > 1:
-        unsaid(
-            framework,
-            "groups",
-            layer.groups,
-            "it has no groups",
-            "use tconvjax, or one layer for each block of channels",
+    gives, total = forward_size(axis, size, padding), axis.size(n) - size
+    low, high = (0, 0) if isinstance(padding, str) else padding
+    if gives != n:
+        least = axis.stride * (n - 1) + 1 if padding == "SAME" else axis.size(n) - low - high
+        fail(
+            argument,
+            size,
+            f"a convolution of {counted(size, 'element')} with padding {padding!r} gives {gives}, "
+            f"and the input has {n}",
+            f"give {least} to {least + axis.stride - 1}",
         )
-
-
-def without_circles(framework: str, layer: Layer) -> None:
-    """Refuse wrapped rims for a framework that has none."""
-    if layer.mode != "zeros":
-        unsaid(framework, "padding_mode", layer.mode, "it has none", "use tconvjax")
+    low = max(total, 0) // 2 if padding == "SAME" else low
+    return low, total - low

@@ -1,4 +1,4 @@
-"""What the layers of a model are, read off any framework's objects without importing it."""
+"""Recognise the layers of a model of any framework by the names of their classes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tconvjax.conventions.kernels import KERNELS, kernel_layout
+from tconvjax.arguments import choice, whole
+from tconvjax.conventions.kernels import KERNELS
 from tconvjax.errors import fail, kind_of
-from tconvjax.geometry import group_count
 
 KINDS = ("conv_transpose", "conv", "linear", "embedding", "norm", "other")
-"""The kinds of layers whose weights are laid out differently in different frameworks."""
+"""Kinds of layers, which determine how frameworks lay out their weights."""
 
 _CLASSES = (
     (re.compile(r"(Lazy)?Conv(ND|\dD)?Transpose(\dd)?"), "conv_transpose"),
@@ -21,21 +21,22 @@ _CLASSES = (
     (re.compile(r"Embed(ding)?"), "embedding"),
     (re.compile(r"_?\w*(Batch|Layer|Group|Instance|RMS)\w*Norm\w*"), "norm"),
 )
-"""Names of layer classes, looked for among all bases of an object's class."""
+"""Names of layer classes; the first that matches any base class of an object decides."""
 
 
 @dataclass(frozen=True)
 class LayerKind:
-    """What decides how a layer's arrays are laid out.
+    """The facts that determine the layout of a layer's arrays.
 
     Args:
-        kind: one of `KINDS`.
+        kind: "conv_transpose", "conv", "linear", "embedding", "norm" or "other".
         groups: blocks of channels of a convolution.
-        layout: of a transposed kernel, a key of `tconvjax.conventions.KERNELS`; the framework's
-            own without.
+        layout: layout of a transposed kernel, a key of `tconvjax.conventions.KERNELS`; by default
+            the framework's own.
 
     Raises:
-        GeometryError: if it is no kind, no whole number of at least 1 or no layout.
+        GeometryError: if there is no such kind or layout, or groups is not a whole number of at
+            least 1.
     """
 
     kind: str
@@ -43,12 +44,11 @@ class LayerKind:
     layout: str | None = None
 
     def __post_init__(self) -> None:
-        """Check each part."""
-        if not isinstance(self.kind, str) or self.kind not in KINDS:
-            fail("kind", self.kind, f"the kinds are {', '.join(KINDS)}", "use one of them")
-        group_count(self.groups)
+        """Validate the fields."""
+        choice("kind", self.kind, KINDS)
+        whole("groups", self.groups, 1)
         if self.layout is not None:
-            kernel_layout("layout", self.layout)
+            choice("layout", self.layout, tuple(KERNELS))
 
 
 def layer_kinds(model: Any) -> dict[str, LayerKind]:
@@ -58,10 +58,10 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
         model: a PyTorch, Flax NNX, Equinox or Keras model.
 
     Returns:
-        Kinds by path, those of layers with weights and others alike.
+        Kinds by path, including those of layers without weights.
 
     Raises:
-        GeometryError: if there is no layer in it that is known.
+        GeometryError: if the model has no layer with a known class name.
 
     Examples:
         >>> class ConvTranspose:
@@ -77,8 +77,9 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
     elif hasattr(model, "_flatten_layers"):  # Keras
         layers = model._flatten_layers(include_self=False)
         start = f"{model.name}/"
-        paths = [str(layer.path or "").removeprefix(start).replace("/", ".") for layer in layers]
-        found = dict(zip(paths, layers, strict=True))
+        found = {
+            str(layer.path or "").removeprefix(start).replace("/", "."): layer for layer in layers
+        }
     else:
         found = dict(_walk(model, "", set()))
     kinds = {path: kind for path, part in found.items() if (kind := _kind_of(part)) is not None}
@@ -93,7 +94,7 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
 
 
 def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """The parts of a model that keeps them as attributes and in lists."""
+    """The layers of a model that stores them in attributes, lists and mappings."""
     if id(part) in seen or isinstance(part, str | bytes | int | float) or hasattr(part, "shape"):
         return
     seen.add(id(part))
@@ -115,46 +116,41 @@ def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 
 def _kind_of(part: Any) -> LayerKind | None:
+    """The kind of a layer, or None for anything else."""
     names = [base.__name__ for base in type(part).__mro__]
     for pattern, kind in _CLASSES:
         if any(pattern.fullmatch(name) for name in names):
             groups = getattr(part, "groups", getattr(part, "feature_group_count", 1))
-            known = type(groups) is int and groups > 0
-            return LayerKind(kind, groups if known else 1, _layout_of(part))
+            own = getattr(part, "kernel_layout", None)  # of the layers in tconvjax.layers
+            transposed = getattr(part, "transpose_kernel", False) is True  # of Flax's
+            layout = "flax_transpose_kernel" if transposed else None
+            return LayerKind(
+                kind,
+                groups if type(groups) is int and groups > 0 else 1,
+                own if isinstance(own, str) and own in KERNELS else layout,
+            )
     return None
 
 
-def _layout_of(part: Any) -> str | None:
-    """The layout of a transposed kernel, where a layer has a choice."""
-    own = getattr(part, "kernel_layout", None)
-    if isinstance(own, str) and own in KERNELS:
-        return own
-    return "flax_transpose_kernel" if getattr(part, "transpose_kernel", False) is True else None
-
-
 def by_path(kinds: Any) -> Mapping[str, LayerKind]:
-    """Kinds by pattern, whichever way they were given."""
+    """Kinds by pattern, from a mapping, a model or None."""
     if kinds is None:
         return {}
     if not isinstance(kinds, Mapping):
         return layer_kinds(kinds)
     for pattern, kind in kinds.items():
+        argument = f"kinds[{pattern!r}]"
         if not isinstance(pattern, str):
-            fail(f"kinds[{pattern!r}]", kind, "patterns are strings", "give a layer's path")
-        if not isinstance(kind, LayerKind) and (not isinstance(kind, str) or kind not in KINDS):
-            fail(
-                f"kinds[{pattern!r}]",
-                kind,
-                f"the kinds are {', '.join(KINDS)}",
-                "use one of them, or a LayerKind",
-            )
+            fail(argument, kind, "patterns are strings", "give a layer's path")
+        if not isinstance(kind, LayerKind):
+            choice(argument, kind, KINDS)
     return {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
 
 
-def check_met(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
-    """A pattern that meets no layer is a slip, and its layer would be laid out as another kind."""
+def check_used(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
+    """Every pattern matches a layer; with a typing error a layer would get the wrong layout."""
     for pattern in patterns:
-        if not any(pattern == path or matches(pattern, path) for path in paths):
+        if not any(matches(pattern, path) for path in paths):
             fail(
                 f"kinds[{pattern!r}]",
                 patterns[pattern],
@@ -164,6 +160,6 @@ def check_met(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """A glob whose * stays within one step of a path, and whose ** does not."""
+    """Whether a glob matches a path; * stays within one step of the path, ** does not."""
     steps = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
-    return re.fullmatch(steps, path) is not None
+    return pattern == path or re.fullmatch(steps, path) is not None

@@ -7,31 +7,23 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
-from tconvjax.arguments import frozen, ints
-from tconvjax.conventions.calling import Call, groups_of
-from tconvjax.conventions.cropping import checked_extra, cut
-from tconvjax.conventions.layer import Framework, Layer, Reader, check_name, unsaid
+from tconvjax.arguments import choice, frozen, ints
+from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.layer import Layer, check_extra, cut
 from tconvjax.errors import fail
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
 def read(reader: Reader) -> Layer:
-    """What `onnx_conv_transpose`'s attributes come to."""
-    axes = reader.steps()
-    extra = checked_extra(axes, reader.ints("output_padding", 0, 0))
-    groups = groups_of("group", reader.value("groups", 1))
-    auto = reader.value("auto", "NOTSET")
-    check_name("auto_pad", auto, AUTO_PADS)
-    if auto != "NOTSET" and reader.value("padding") is not None:
-        fail(
-            "pads",
-            reader.value("padding"),
-            f"auto_pad={auto!r} says them already",
-            "give one of the two",
-        )
-    wanted = reader.value("output_size")
-    if wanted is not None:
+    """Read ONNX's attributes."""
+    axes, groups, pads = reader.steps(), reader.groups(), reader.value("padding")
+    extra = reader.ints("output_padding", 0, 0)
+    check_extra(axes, extra)
+    auto = choice("auto_pad", reader.value("auto", "NOTSET"), AUTO_PADS)
+    if auto != "NOTSET" and pads is not None:
+        fail("pads", pads, f"auto_pad={auto!r} fixes them already", "give one of the two")
+    if reader.value("output_size") is not None:
         sizes = reader.ints("output_size", 0)
         data = reader.sizes("output_shape")
         totals = [a.size(n) + e - w for a, n, e, w in zip(axes, data, extra, sizes, strict=True)]
@@ -46,7 +38,7 @@ def read(reader: Reader) -> Layer:
 
 
 def _pads(reader: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """All the beginnings, then all the ends."""
+    """The beginnings of all axes, and the ends of all axes."""
     pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
     pads = ints("pads", pads, 2 * reader.rank, 0) if isinstance(pads, tuple) else pads
     if not isinstance(pads, tuple):
@@ -60,10 +52,10 @@ def _pads(reader: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _shared(total: int, extra: int, auto: str) -> tuple[int, int]:
-    """The two ends of a total: SAME_UPPER cuts the odd element off the end, all else off the start.
+    """Divide a total between the two ends; only SAME_UPPER cuts an odd element off the end.
 
-    ONNX does not say how a negative total is shared. ONNX Runtime 1.32 adds all of it after the
-    last element, and so does this.
+    ONNX does not specify how a negative total is divided. ONNX Runtime 1.32 adds all of it after
+    the last element, and so does this function.
     """
     if total < 0:
         return 0, total - extra
@@ -71,39 +63,27 @@ def _shared(total: int, extra: int, auto: str) -> tuple[int, int]:
     return half, total - half - extra
 
 
-def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-    """A layer in ONNX's attributes."""
-    del data_size
-    if layer.mode != "zeros":
-        unsaid(
-            "ONNX",
-            "padding_mode",
-            layer.mode,
-            "its ConvTranspose has none",
-            "fold the rim of the result with further nodes",
-        )
+def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
+    """The padding of a layer in ONNX's attributes."""
     for axis in layer.axes:
         if axis.low < 0 or -axis.high >= max(axis.stride, axis.dilation):
-            unsaid(
+            cannot(
                 "ONNX",
                 "pads",
                 (axis.low, axis.high),
-                "pads are not negative, and "
-                "output_padding is smaller than the stride or than the dilation",
+                "pads are not negative, and output_padding is smaller than the stride or than the "
+                "dilation",
                 "put a Pad node behind it",
             )
     return {
-        "kernel_shape": layer.each("kernel_size"),
-        "strides": layer.each("stride"),
         "pads": (*layer.each("low"), *(max(high, 0) for high in layer.each("high"))),
         "output_padding": tuple(max(-high, 0) for high in layer.each("high")),
-        "group": layer.groups,
-        "dilations": layer.each("dilation"),
     }
 
 
 ONNX = Framework(
     name="onnx",
+    title="ONNX",
     call="ConvTranspose (operator set 22)",
     names={
         "kernel_size": "kernel_shape",
@@ -116,9 +96,9 @@ ONNX = Framework(
         "groups": "group",
     },
     data="(N, C, *size)",
-    padding="cut off the result: all beginnings, then all ends, not negative",
     read=read,
     write=write,
+    lacks={"mode": "its ConvTranspose has no padding mode"},
 )
 
 
@@ -146,14 +126,15 @@ def onnx_conv_transpose(
         B: (M,) or None.
         auto_pad: "NOTSET", "VALID", or "SAME_UPPER", "SAME_LOWER" for stride * n elements, the odd
             element cut off the end or off the beginning.
-        dilations: result elements between neighbouring taps; 1 without.
+        dilations: result elements between neighbouring taps; 1 by default.
         group: blocks of channels.
-        kernel_shape: the taps of W, which tells them itself.
+        kernel_shape: the number of taps along each axis; it can only be that of W.
         output_padding: elements given back after the last, fewer than the stride or the dilation.
-        output_shape: the wanted spatial sizes; pads are then computed, and those given not looked
-            at. A shape beyond the natural one is filled up after the last element.
+        output_shape: the spatial sizes of the result; pads are then computed, and the argument
+            ``pads`` is ignored. A larger shape than the natural one gets zeros after the last
+            element.
         pads: elements cut off: the beginnings of all axes, then their ends.
-        strides: result elements between neighbouring stamps; 1 without.
+        strides: result elements between neighbouring stamps; 1 by default.
 
     Returns:
         Y (N, M, *size).
@@ -167,21 +148,19 @@ def onnx_conv_transpose(
         >>> onnx_conv_transpose(y, w, strides=[2], pads=[1, 1]).shape
         (1, 3, 10)
 
-    What the specification leaves open follows ONNX Runtime 1.32, but ``auto_pad="SAME_..."`` gives
-    stride * n elements also where the kernel is shorter than the stride, as the specification says
-    and ONNX Runtime does not do.
+    Where the specification is silent, this follows ONNX Runtime 1.32. But ``auto_pad="SAME_..."``
+    gives stride * n elements even if the kernel is shorter than the stride, as the specification
+    demands and ONNX Runtime does not.
     """
     call = Call.of(ONNX, {"X": X, "W": W, "B": B})
     if kernel_shape is not None and frozen("kernel_shape", kernel_shape) != call.kernel_size:
         fail("kernel_shape", kernel_shape, f"W has {call.kernel_size} taps", "leave it out")
     return call.run(
-        {
-            "auto_pad": auto_pad,
-            "dilations": dilations,
-            "group": group,
-            "output_padding": output_padding,
-            "output_shape": output_shape,
-            "pads": None if output_shape is not None else pads,
-            "strides": strides,
-        }
+        auto_pad=auto_pad,
+        dilations=dilations,
+        group=group,
+        output_padding=output_padding,
+        output_shape=output_shape,
+        pads=None if output_shape is not None else pads,
+        strides=strides,
     )

@@ -1,6 +1,6 @@
-"""PyTorch's reparametrised weights as the weights that its layers multiply by.
+"""Multiply out PyTorch's reparametrised weights: weight norm, spectral norm and pruning.
 
-A sum is taken in float64, and the weight is rounded once, to the dtype that it is stored in.
+Products and sums are computed in float64, and the weight is rounded once, to its stored dtype.
 """
 
 from __future__ import annotations
@@ -14,51 +14,33 @@ import numpy as np
 from tconvjax.errors import array_of, fail
 
 
-def folded(flat: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
-    """Arrays by (layer path, name) with every reparametrised weight multiplied out.
+def multiplied_out(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of one layer by name, with every reparametrised weight multiplied out.
 
-    Args:
-        flat: arrays of a ``state_dict()``; the names of what stands below a layer's
-            ``parametrizations`` are dotted, such as "weight.original0".
-
-    Returns:
-        The same, with one array for each weight.
-
-    Raises:
-        GeometryError: if parts of a reparametrisation are missing, or it is another one.
+    Names below a layer's ``parametrizations`` are dotted, such as "weight.original0".
     """
-    layers: dict[str, dict[str, Any]] = {}
-    for (path, name), array in flat.items():
-        layers.setdefault(path, {})[name] = array
-    return {
-        (path, name): array
-        for path, arrays in layers.items()
-        for name, array in _of_layer(path, arrays).items()
-    }
-
-
-def _of_layer(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
-    for suffixes, fold in _FORMS.items():
+    arrays = dict(arrays)
+    for suffixes, multiply in _FORMS.items():
         for name in [name for name in arrays if name.endswith(suffixes[0])]:
             weight = name.removesuffix(suffixes[0])
             parts = [weight + suffix for suffix in suffixes]
             if _is_weight(weight) and all(part in arrays for part in parts):
                 values = [arrays[part] for part in parts]
-                wide = fold(*(value.astype(np.float64) for value in values))
-                if wide is not None:
+                product = multiply(*(value.astype(np.float64) for value in values))
+                if product is not None:
                     for part in parts:
                         del arrays[part]
-                    arrays[weight] = wide.astype(max(values, key=np.size).dtype)
+                    arrays[weight] = product.astype(max(values, key=np.size).dtype)
     for name, array in arrays.items():
         weight = name.partition(".")[0] if "." in name else name.rpartition("_")[0]
         if "." in name or (name.removeprefix(weight) in _PARTS and _is_weight(weight)):
             fail(
                 f"{path}.{name}",
                 array_of(array.shape),
-                "it is part of a reparametrisation that is no whole weight norm, spectral norm or "
-                "pruned weight",
-                "take it off in PyTorch (torch.nn.utils.parametrize.remove_parametrizations("
-                f"layer, {weight!r})) and save the weights again",
+                "it is part of a reparametrisation other than a complete weight norm, spectral "
+                "norm or pruning",
+                "remove it in PyTorch (torch.nn.utils.parametrize.remove_parametrizations(layer, "
+                f"{weight!r})) and save the weights again",
             )
     return arrays
 
@@ -68,7 +50,7 @@ def _is_weight(name: str) -> bool:
 
 
 def _weight_norm(g: Any, v: Any) -> Any:
-    """Give g * v / |v|, |v| over the axes along which g is 1: all of them where g is a number."""
+    """Compute g * v / |v|, with |v| over the axes along which g has size 1."""
     g = g.reshape((1,) * v.ndim) if g.size == 1 else g
     if g.ndim != v.ndim or any(
         one not in (1, size) for one, size in zip(g.shape, v.shape, strict=True)
@@ -79,10 +61,10 @@ def _weight_norm(g: Any, v: Any) -> Any:
 
 
 def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
-    """Give w / (u . W v), where W is w as a matrix with its outputs for rows.
+    """Compute w / (u . W v), where W is w as a matrix with its outputs for rows.
 
-    Whether they are the first or the second axis, no state dict says. W v is a multiple of u for
-    the right one, since training ends each step with u = W v / |W v|.
+    A state dict does not say whether the outputs are the first or the second axis. For the right
+    axis W v is a multiple of u, because each training step ends with u = W v / |W v|.
     """
     found = []
     for axis in range(min(w.ndim, 2)):
@@ -94,7 +76,6 @@ def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
 
 
 def _pruned(w: Any, mask: Any) -> Any:
-    """What pruning has left."""
     return w * mask if w.shape == mask.shape else None
 
 
@@ -105,5 +86,5 @@ _FORMS: Mapping[tuple[str, ...], Callable[..., Any]] = {
     (".original", ".0._u", ".0._v"): _spectral_norm,
     ("_orig", "_mask"): _pruned,
 }
-"""By the endings of the names of their parts: PyTorch's own, and those since 2.0."""
+"""Functions by the name suffixes of their operands; dotted suffixes are PyTorch's since 2.0."""
 _PARTS = frozenset(itertools.chain(*_FORMS))

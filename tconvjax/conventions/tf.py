@@ -1,4 +1,4 @@
-"""TensorFlow: ``tf.nn.conv1d_transpose``, ``2d`` and ``3d``, which want the result's shape."""
+"""TensorFlow: ``tf.nn.conv1d_transpose``, ``2d`` and ``3d``, which require the result's shape."""
 
 from __future__ import annotations
 
@@ -7,86 +7,41 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
-from tconvjax.arguments import Ints, frozen, ints
-from tconvjax.conventions.calling import Call
-from tconvjax.conventions.cropping import cut, forward_crop, pairs
-from tconvjax.conventions.layer import (
-    Crop,
-    Framework,
-    Layer,
-    Reader,
-    unsaid,
-    without_circles,
-    without_groups,
-)
+from tconvjax.arguments import Ints, choice, frozen, ints
+from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.layer import Layer, cut, forward_crop, forward_size, pairs
 from tconvjax.errors import fail, kind_of
 
-DATA_FORMATS = {
-    1: {"NWC": True, "NCW": False},
-    2: {"NHWC": True, "NCHW": False},
-    3: {"NDHWC": True, "NCDHW": False},
-}
-"""The layouts of data, the default first, and whether channels come last."""
+DATA_FORMATS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
+"""Layouts of the data by rank: channels last, which is the default, and channels first."""
 
 
 def read(reader: Reader) -> Layer:
-    """What `tf_conv_transpose`'s arguments come to."""
+    """Read TensorFlow's arguments."""
     last = channels_last(reader)
-    given = {name: _spatial(reader, name, last) for name in ("strides", "dilations")}
-    axes = Reader({**reader.given, **given}, reader.names, reader.rank).steps()
+    steps = {name: _spatial(reader, name, last) for name in ("strides", "dilations")}
+    axes = Reader({**reader.arguments, **steps}, reader.names, reader.rank).steps()
     padding = reader.padding("SAME")
-    wanted = _wanted(reader, last)
+    sizes = _sizes(reader, last)
     if isinstance(padding, str):
-        if padding not in ("SAME", "VALID"):
-            fail("padding", padding, "the names are SAME and VALID", "use one of them")
-        data = reader.data_size or tuple(
-            -(-size // a.stride) if padding == "SAME" else max((size - a.span) // a.stride + 1, 0)
-            for size, a in zip(wanted, axes, strict=True)
-        )
-        columns = zip(axes, data, wanted, strict=True)
-        ends = [forward_crop(*column, padding, "output_shape") for column in columns]
-        return Layer(cut(axes, ends))
-    explicit = _explicit(reader, padding, last)
-    data = reader.data_size or tuple(
-        (size + low + high - a.span) // a.stride + 1
-        for size, a, (low, high) in zip(wanted, axes, explicit, strict=True)
-    )
-    for axis, n, size, (low, high) in zip(axes, data, wanted, explicit, strict=True):
-        gives = (size + low + high - axis.span) // axis.stride + 1
-        if gives != n:
-            fail(
-                "output_shape",
-                size,
-                f"a convolution of {size} elements with padding "
-                f"{(low, high)} gives {gives}, and the input has {n}",
-                f"give {axis.size(n) - low - high} to "
-                f"{axis.size(n) - low - high + axis.stride - 1}",
-            )
-    starts = [low for low, _ in explicit]
-    return Layer(
-        cut(
-            axes,
-            [
-                (low, axis.size(n) - low - size)
-                for axis, n, size, low in zip(axes, data, wanted, starts, strict=True)
-            ],
-        )
-    )
+        ends: Any = (choice("padding", padding, ("SAME", "VALID")),) * reader.rank
+    else:
+        ends = _explicit(reader, padding, last)
+    data = reader.data_size or tuple(map(forward_size, axes, sizes, ends))
+    columns = zip(axes, data, sizes, ends, strict=True)
+    return Layer(cut(axes, [forward_crop(*column, "output_shape") for column in columns]))
 
 
 def channels_last(reader: Reader) -> bool:
-    """Whether the layout puts channels last."""
+    """Whether ``data_format`` puts channels last."""
     formats = DATA_FORMATS[reader.rank]
-    name = reader.given.get("data_format")
-    name = next(iter(formats)) if name is None else name
-    if not isinstance(name, str) or name not in formats:
-        fail("data_format", name, f"the names are {' and '.join(formats)}", "use one of them")
-    return formats[name]
+    name = reader.arguments.get("data_format")
+    return name is None or choice("data_format", name, formats) == formats[0]
 
 
 def _spatial(reader: Reader, name: str, last: bool) -> Any:
-    """The spatial entries of a list that may name batch and channels too, with 1."""
-    value = frozen(name, reader.given.get(name))
+    """The spatial entries of a list that may also have entries of 1 for batch and channels."""
+    value = frozen(name, reader.arguments.get(name))
     value = 1 if value is None else value
     if not isinstance(value, tuple) or len(value) in (1, reader.rank):
         return value[0] if isinstance(value, tuple) and len(value) == 1 else value
@@ -97,16 +52,20 @@ def _spatial(reader: Reader, name: str, last: bool) -> Any:
             f"it must have 1, {reader.rank} or {reader.rank + 2} entries",
             "give one int per axis",
         )
-    entries = ints(name, value, reader.rank + 2, 1)
-    rest, spatial = (
-        ((entries[0], entries[-1]), entries[1:-1]) if last else (entries[:2], entries[2:])
-    )
-    if rest != (1, 1):
+    others, spatial = _divided(ints(name, value, reader.rank + 2, 1), last)
+    if others != (1, 1):
         fail(name, value, "it must be 1 along batch and channels", "give 1 there")
     return spatial
 
 
-def _wanted(reader: Reader, last: bool) -> tuple[int, ...]:
+def _divided(entries: Any, last: bool) -> tuple[Any, Any]:
+    """The entries for batch and channels, and those for the spatial axes."""
+    if last:
+        return (entries[0], entries[-1]), entries[1:-1]
+    return entries[:2], entries[2:]
+
+
+def _sizes(reader: Reader, last: bool) -> tuple[int, ...]:
     """The spatial part of output_shape."""
     shape = frozen("output_shape", reader.value("output_size"))
     if not isinstance(shape, tuple) or len(shape) not in (reader.rank, reader.rank + 2):
@@ -116,59 +75,50 @@ def _wanted(reader: Reader, last: bool) -> tuple[int, ...]:
             f"it must be the result's whole shape, {reader.rank + 2} ints",
             "give (batch, *size, channels) in the order of data_format",
         )
-    if len(shape) == reader.rank + 2:
-        shape = shape[1:-1] if last else shape[2:]
-    return ints("output_shape", shape, reader.rank, 1)
+    spatial = shape if len(shape) == reader.rank else _divided(shape, last)[1]
+    return ints("output_shape", spatial, reader.rank, 1)
 
 
 def _explicit(reader: Reader, padding: Any, last: bool) -> tuple[tuple[int, int], ...]:
-    """Explicit pairs, which TensorFlow has for two axes, batch and channels among them."""
-    ends = pairs("padding", padding, reader.rank + 2, single=False)
-    rest, spatial = ((ends[0], ends[-1]), ends[1:-1]) if last else (ends[:2], ends[2:])
-    if reader.rank != 2 or rest != ((0, 0), (0, 0)) or min(map(min, spatial)) < 0:
+    """Explicit pairs, which TensorFlow takes for two axes, with pairs for batch and channels."""
+    others, spatial = _divided(pairs("padding", padding, reader.rank + 2, single=False), last)
+    if reader.rank != 2 or others != ((0, 0), (0, 0)) or min(map(min, spatial)) < 0:
         fail(
             "padding",
             padding,
-            "explicit pairs are for tf.nn.conv2d_transpose, four of them, not "
-            "negative, (0, 0) along batch and channels",
+            "explicit pairs are for tf.nn.conv2d_transpose: four of them, none negative, (0, 0) "
+            "along batch and channels",
             "use 'SAME' or 'VALID'",
         )
     return spatial
 
 
 def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-    """A layer in the arguments of ``tf.nn.conv2d_transpose`` and its like."""
-    without_groups("TensorFlow", layer)
-    without_circles("TensorFlow", layer)
+    """The padding and the shape of a layer in the arguments of ``tf.nn.conv2d_transpose``."""
     if layer.rank > 3:
-        unsaid(
-            "TensorFlow",
-            "kernel_size",
-            layer.each("kernel_size"),
-            "it has three axes at most",
-            "use tconvjax",
-        )
+        kernel = layer.each("kernel_size")
+        cannot("TensorFlow", "kernel_size", kernel, "it has at most three axes", "use tconvjax")
     if data_size is None:
         fail(
             "input_size",
             None,
-            "TensorFlow wants the result's shape, which depends on the input's",
-            "say for which input: input_size=(...)",
+            "TensorFlow needs the result's shape, which depends on the input's",
+            "give the spatial sizes of the input: input_size=(...)",
         )
-    wanted = tuple(axis.size(n) for axis, n in zip(layer.axes, data_size, strict=True))
-    said = {
-        "kernel_size": layer.each("kernel_size"),
-        "strides": layer.each("stride"),
-        "output_shape": wanted,
-        "dilations": layer.each("dilation"),
-    }
+    sizes = tuple(axis.size(n) for axis, n in zip(layer.axes, data_size, strict=True))
+    uncut = cut(layer.axes, ((0, 0),) * layer.rank)
     for name in ("VALID", "SAME"):
-        if all(_fits(*column, name) for column in zip(layer.axes, data_size, wanted, strict=True)):
-            return {**said, "padding": name}
-    ends = [(axis.low, max(axis.high, 0)) for axis in layer.axes]
+        columns = zip(uncut, data_size, sizes, layer.crops, strict=True)
+        if all(
+            forward_size(axis, size, name) == n
+            and forward_crop(axis, n, size, name, "output_shape") == ends
+            for axis, n, size, ends in columns
+        ):
+            return {"output_shape": sizes, "padding": name}
     if layer.rank == 2 and all(axis.low >= 0 and -axis.high < axis.stride for axis in layer.axes):
-        return {**said, "padding": [(0, 0), *ends, (0, 0)]}
-    return unsaid(
+        ends = [(axis.low, max(axis.high, 0)) for axis in layer.axes]
+        return {"output_shape": sizes, "padding": [(0, 0), *ends, (0, 0)]}
+    return cannot(
         "TensorFlow",
         "padding",
         layer.crops,
@@ -177,17 +127,9 @@ def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     )
 
 
-def _fits(axis: Crop, n: int, wanted: int, name: str) -> bool:
-    """Whether a name cuts the same ends off."""
-    bare = Crop(axis.kernel_size, axis.stride, axis.dilation)
-    try:
-        return forward_crop(bare, n, wanted, name, "output_shape") == (axis.low, axis.high)
-    except ValueError:
-        return False
-
-
 TF = Framework(
     name="tf",
+    title="TensorFlow",
     call="tf.nn.conv1d_transpose, conv2d_transpose, conv3d_transpose",
     names={
         "kernel_size": "kernel_size",
@@ -197,9 +139,10 @@ TF = Framework(
         "dilation": "dilations",
     },
     data="(N, *size, C), or channels first by data_format",
-    padding="'SAME' or 'VALID', of the convolution that reads output_shape; four pairs in 2-D",
     read=read,
     write=write,
+    lacks={"groups": "it has no groups", "mode": "it has no padding mode"},
+    extras=("data_format",),
 )
 
 
@@ -215,18 +158,19 @@ def tf_conv_transpose(
 ) -> Any:
     """``tf.nn.conv1d_transpose``, ``conv2d_transpose`` and ``conv3d_transpose``, by rank.
 
-    It is the gradient of ``tf.nn.conv2d`` in its input, whose shape is ``output_shape``.
+    This is the gradient of ``tf.nn.conv2d`` with respect to its input, which has the shape
+    ``output_shape``.
 
     Args:
         input: (N, *size, C), or as ``data_format`` says.
         filters: (*k, M, C), the forward convolution's.
         output_shape: the whole shape of the result, batch and channels included.
-        strides: an int, one an axis, or as many as ``input`` has axes, with 1 for batch and
+        strides: an int, one per spatial axis, or one per axis of ``input``, with 1 for batch and
             channels.
         padding: "SAME", "VALID", or in two dimensions four (low, high) pairs, cut off the result.
-        data_format: "NWC", "NHWC" or "NDHWC", which None means, or "NCW", "NCHW", "NCDHW".
-        dilations: like strides; 1 without. TensorFlow's own CPU kernel takes 1 only.
-        name: of the operation in TensorFlow's graph; nothing here depends on it.
+        data_format: "NWC", "NHWC" or "NDHWC", the default, or "NCW", "NCHW", "NCDHW".
+        dilations: like strides; 1 by default. TensorFlow's own CPU kernel only takes 1.
+        name: name of the operation in TensorFlow's graph; it is ignored.
 
     Returns:
         An array of shape ``output_shape``.
@@ -240,10 +184,9 @@ def tf_conv_transpose(
         >>> tf_conv_transpose(y, w, (1, 7, 7, 5), 2).shape
         (1, 7, 7, 5)
 
-    Semantics by TensorFlow's documentation and kernels; it was not run.
+    This follows TensorFlow's documentation and kernels; TensorFlow itself was not run.
     """
     del name
-    arrays = {"input": input, "kernel": filters, "bias": None}
     rank = filters.ndim - 2 if hasattr(filters, "ndim") else 0
     if rank not in DATA_FORMATS:
         fail(
@@ -252,28 +195,24 @@ def tf_conv_transpose(
             "TensorFlow has one to three axes of taps",
             "give an array (*k, M, C)",
         )
-    given = {
+    arguments = {
         "output_shape": output_shape,
         "strides": strides,
         "padding": padding,
         "data_format": data_format,
         "dilations": dilations,
     }
-    last = channels_last(Reader(given, TF.names, rank))
-    call = Call.of(TF, arrays, last=last)
-    layer = call.framework.read(call.reader(given))
-    _check_shape(call, frozen("output_shape", output_shape), last)
-    return call.apply(layer)
-
-
-def _check_shape(call: Call, shape: Any, last: bool) -> None:
-    """The batch and channel entries of output_shape, which are not free."""
-    channels = call.kernel.shape[call.kernel_spec[1]]
-    found = (shape[0], shape[-1 if last else 1])
-    if len(shape) != call.rank + 2 or found != (call.data.shape[0], channels):
+    last = channels_last(Reader(arguments, TF.names, rank))
+    call = Call.of(TF, {"input": input, "filters": filters, "bias": None}, last=last)
+    layer = call.read(arguments)
+    # The entries for batch and channels have only one right value.
+    shape = frozen("output_shape", output_shape)
+    ends = (call.data.shape[0], call.kernel.shape[call.kernel_spec[1]])
+    if len(shape) != rank + 2 or _divided(shape, last)[0] != ends:
         fail(
             "output_shape",
             shape,
-            f"the batch is {call.data.shape[0]} and filters give {channels} channels",
+            f"the batch is {ends[0]} and filters give {ends[1]} channels",
             "give these with the spatial sizes",
         )
+    return call.apply(layer)

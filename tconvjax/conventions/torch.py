@@ -1,4 +1,4 @@
-"""PyTorch: one number for both ends, an output padding, and groups before dilation."""
+"""PyTorch: one number for both ends, an output padding, and ``groups`` before ``dilation``."""
 
 from __future__ import annotations
 
@@ -8,92 +8,73 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, frozen, ints
-from tconvjax.conventions.calling import Call, groups_of
-from tconvjax.conventions.cropping import checked_extra, cut
-from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid
+from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.layer import Crop, Layer, check_extra, cut
 from tconvjax.errors import fail
 
 
 def read(reader: Reader) -> Layer:
-    """What `torch_conv_transpose`'s arguments come to."""
-    axes = reader.steps()
-    padding = reader.ints("padding", 0, 0)
+    """Read PyTorch's arguments."""
+    axes, padding = reader.steps(), reader.ints("padding", 0, 0)
     extra = reader.ints("output_padding", 0, 0)
     if reader.value("mode", "zeros") != "zeros":
         fail(
-            reader.names["mode"],
+            "padding_mode",
             reader.value("mode"),
             "PyTorch transposes zero padding only",
             "use 'zeros', or tconvjax.conv_transpose(padding_mode=...)",
         )
-    wanted = reader.value("output_size")
-    if wanted is not None:
-        extra = _chosen(reader, axes, padding, wanted)
-    checked_extra(axes, extra)
+    size = reader.value("output_size")
+    if size is not None:
+        extra = _extra_for(reader, axes, padding, size)
+    check_extra(axes, extra)
     ends = [(p, p - more) for p, more in zip(padding, extra, strict=True)]
-    groups = groups_of("groups", reader.value("groups", 1))
-    return Layer(cut(axes, ends), groups)
+    return Layer(cut(axes, ends), reader.groups())
 
 
-def _chosen(
-    reader: Reader, axes: list[Crop], padding: tuple[int, ...], wanted: Any
+def _extra_for(
+    reader: Reader, axes: list[Crop], padding: tuple[int, ...], size: Any
 ) -> tuple[int, ...]:
-    """The output padding that gives a wanted size."""
+    """The output padding that gives this size."""
     data = reader.sizes("output_size")
-    sizes = frozen("output_size", wanted)
+    sizes = frozen("output_size", size)
     if isinstance(sizes, tuple) and len(sizes) in (reader.rank + 1, reader.rank + 2):
         sizes = sizes[-reader.rank :]  # PyTorch takes a whole shape too
     sizes = ints("output_size", sizes, reader.rank, 0)
     least = [axis.size(n) - 2 * p for axis, n, p in zip(axes, data, padding, strict=True)]
-    for low, axis, size in zip(least, axes, sizes, strict=True):
-        if not low <= size < low + axis.stride:
+    for low, axis, n in zip(least, axes, sizes, strict=True):
+        if not low <= n < low + axis.stride:
             fail(
                 "output_size",
-                wanted,
+                size,
                 f"from an input of {data} an axis has {low} to {low + axis.stride - 1} elements",
                 "give a size of this range",
             )
-    return tuple(size - low for size, low in zip(sizes, least, strict=True))
+    return tuple(n - low for n, low in zip(sizes, least, strict=True))
 
 
-def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-    """A layer in PyTorch's arguments."""
-    del data_size
-    padding, extra = [], []
+def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
+    """The padding of a layer in PyTorch's arguments."""
     for axis in layer.axes:
-        more = axis.low - axis.high
-        if axis.low < 0 or not 0 <= more < max(axis.stride, axis.dilation, 1):
-            unsaid(
+        room = max(axis.stride, axis.dilation)
+        if axis.low < 0 or not 0 <= axis.low - axis.high < room:
+            cannot(
                 "PyTorch",
                 "padding",
                 (axis.low, axis.high),
-                "it cuts one number off both ends "
-                "and its output_padding gives some of the last back, fewer than the stride or "
-                "the dilation",
+                "it cuts one number off both ends, and its output_padding gives some of the last "
+                "elements back, fewer than the stride or the dilation",
                 "use padding=0 there and crop or pad the result",
             )
-        padding.append(axis.low)
-        extra.append(more)
-    if layer.mode != "zeros":
-        unsaid(
-            "PyTorch",
-            "padding_mode",
-            layer.mode,
-            "it transposes zero padding only",
-            "use tconvjax.conv_transpose, or pad and fold by hand",
-        )
     return {
-        "kernel_size": layer.each("kernel_size"),
-        "stride": layer.each("stride"),
-        "padding": tuple(padding),
-        "output_padding": tuple(extra),
-        "groups": layer.groups,
-        "dilation": layer.each("dilation"),
+        "padding": layer.each("low"),
+        "output_padding": tuple(axis.low - axis.high for axis in layer.axes),
     }
 
 
 TORCH = Framework(
     name="torch",
+    title="PyTorch",
     call="torch.nn.ConvTranspose1d, 2d, 3d",
     names={
         "kernel_size": "kernel_size",
@@ -109,9 +90,9 @@ TORCH = Framework(
         "out_channels": "out_channels",
     },
     data="(N, C, *size) or (C, *size)",
-    padding="cut off both ends of the result: an int, or one an axis, not negative",
     read=read,
     write=write,
+    lacks={"mode": "it transposes zero padding only"},
 )
 
 
@@ -135,13 +116,13 @@ def torch_conv_transpose(
         input: (N, C, *size) or (C, *size).
         weight: (C, M / groups, *k), as PyTorch saves it.
         bias: (M,) or None.
-        stride: result elements between neighbouring stamps: an int or one an axis.
+        stride: result elements between neighbouring stamps: an int or one per axis.
         padding: elements cut off both ends of each axis, not negative.
         output_padding: elements given back after the last, fewer than the stride or the dilation.
         groups: blocks of channels. It comes before dilation, as in PyTorch.
         dilation: result elements between neighbouring taps.
-        output_size: the wanted spatial sizes (or whole shape) in place of output_padding, which
-            PyTorch takes in the module's ``forward``.
+        output_size: the spatial sizes (or the whole shape) of the result, instead of
+            output_padding; PyTorch takes it in the module's ``forward``.
 
     Returns:
         (N, M, *size) or (M, *size).
@@ -157,16 +138,13 @@ def torch_conv_transpose(
         >>> torch_conv_transpose(y, w, stride=2, padding=1, output_size=[10]).shape
         (1, 2, 10)
     """
-    arrays = {"input": input, "weight": weight, "bias": bias}
-    call = Call.of(TORCH, arrays, batch=(0, 1))
+    call = Call.of(TORCH, {"input": input, "weight": weight, "bias": bias}, batch=(0, 1))
     return call.run(
-        {
-            "stride": stride,
-            "padding": padding,
-            "output_padding": output_padding,
-            "groups": groups,
-            "dilation": dilation,
-            "output_size": output_size,
-        },
         least=1,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        groups=groups,
+        dilation=dilation,
+        output_size=output_size,
     )

@@ -88,11 +88,11 @@ const ENGLISH = {
   refusedValue: `Give a whole number from −${MOST_VALUE} to ${MOST_VALUE}.`,
   lowered: (label, from, to) => `${label} went from ${from} to ${to}, the most that 2-D shows here.`,
   unsaid: {
-    groups: (name) => `${name} cannot say it: it has no groups; use tconvjax, or one layer for each `
+    groups: (name) => `${name} cannot express it: it has no groups; use tconvjax, or one layer for each `
       + "block of channels",
-    dilation: (name) => `${name} cannot say it: its layers refuse a stride with a dilation; use `
+    dilation: (name) => `${name} cannot express it: its layers refuse a stride with a dilation; use `
       + "keras.ops.conv_transpose, or tconvjax",
-    padding: (name) => `${name} cannot say it: it has 'valid' and 'same' with an output_padding `
+    padding: (name) => `${name} cannot express it: it has 'valid' and 'same' with an output_padding `
       + "below the stride; use padding='valid' and crop the result with keras.layers.Cropping1D, "
       + "2D or 3D",
   },

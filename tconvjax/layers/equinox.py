@@ -1,4 +1,4 @@
-"""`Conv` and `ConvTranspose` for Equinox: its constructors, the exact transpose, the speed."""
+"""`Conv` and `ConvTranspose` for Equinox: its constructors, exact transposes of each other."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ import jax.numpy as jnp
 from equinox import field
 
 import tconvjax
-from tconvjax.arguments import Ints, choice, flag, frozen, ints, text
-from tconvjax.conventions import equinox_conv_transpose, relaid
-from tconvjax.conventions.kernels import axis_count
-from tconvjax.errors import fail
+from tconvjax.arguments import Ints, flag, frozen, ints, text, whole
+from tconvjax.conventions import convert_kernel, equinox_conv_transpose
+from tconvjax.errors import Described, fail
 from tconvjax.geometry import PADDING_MODES, Padding, pads
-from tconvjax.layers.checking import check_channels
+from tconvjax.layers.checking import check_channels, check_input, renamed
+from tconvjax.operands import arrays
 from tconvjax.upsampling.images import dtype_of
 from tconvjax.upsampling.initializers import random_key, uniform
 
 
-class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
-    """``equinox.nn.Conv`` by `tconvjax.conv`, which also takes "CAUSAL" for a padding.
-
-    Raises:
-        GeometryError: if an argument is of another kind, or they do not fit together.
-    """
+class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
+    """The arguments and parameters of both layers."""
 
     weight: jax.Array
     bias: jax.Array | None
@@ -57,21 +53,19 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         *,
         key: jax.Array,
     ) -> None:
-        rank = axis_count("num_spatial_dims", num_spatial_dims)
-        steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
-        self.kernel_size, self.stride, self.dilation = (
-            ints(name, value, rank, 1) for name, value in steps.items()
-        )
-        check_channels(
-            self.kernel_size, ("groups", groups), in_channels=in_channels, out_channels=out_channels
-        )
+        rank = whole("num_spatial_dims", num_spatial_dims, 1)
+        self.kernel_size = ints("kernel_size", kernel_size, rank, 1)
+        self.stride = ints("stride", stride, rank, 1)
+        self.dilation = ints("dilation", dilation, rank, 1)
+        check_channels(("groups", groups), in_channels=in_channels, out_channels=out_channels)
         self.num_spatial_dims, self.groups = rank, groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.padding = padding.upper() if isinstance(padding, str) else frozen("padding", padding)
         pads(self.padding, rank)
-        self.padding_mode = choice(
-            "padding_mode", text("padding_mode", padding_mode).lower(), PADDING_MODES
-        )
+        self.padding_mode = text("padding_mode", padding_mode).lower()
+        if self.padding_mode not in PADDING_MODES:
+            modes = ", ".join(PADDING_MODES).upper()
+            fail("padding_mode", padding_mode, f"the modes are {modes}", "use one of them")
         dtype = jnp.result_type(float) if dtype is None else dtype_of("dtype", dtype)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.use_bias = flag("use_bias", use_bias)
@@ -80,20 +74,76 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         bias = uniform(keys[1], (out_channels,), dtype, limit)
         self.bias = bias.reshape(-1, *[1] * rank) if self.use_bias else None
 
-    def _given(self) -> dict[str, Any]:
-        names = ("stride", "padding", "dilation", "groups", "padding_mode")
-        bias = None if self.bias is None else self.bias.reshape(-1)
-        return {"bias": bias, **{name: getattr(self, name) for name in names}}
+    def _input(self, x: Any) -> jax.Array:
+        (x,), channels = arrays(x=x), ("in_channels", self.in_channels)
+        check_input("x", x.shape, self.num_spatial_dims, channels, last=False)
+        return x
+
+    def _arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `tconvjax.conv`."""
+        return {
+            "bias": None if self.bias is None else self.bias.reshape(-1),
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "padding_mode": self.padding_mode,
+        }
+
+
+class Conv(_Layer):
+    """``equinox.nn.Conv``, computed by `tconvjax.conv`.
+
+    Args:
+        num_spatial_dims: number of spatial axes.
+        in_channels: channels of the input.
+        out_channels: channels of the result.
+        kernel_size: taps: an int or one per axis.
+        stride: an int or one per axis.
+        padding: "SAME", "SAME_LOWER", "VALID", "CAUSAL", an int, one per axis, or (low, high)
+            pairs.
+        dilation: an int or one per axis.
+        groups: blocks of channels that are convolved independently.
+        use_bias: whether to add a bias.
+        padding_mode: "ZEROS", "CIRCULAR", "REFLECT" or "REPLICATE".
+        dtype: dtype of the parameters; by default JAX's default for floats.
+        key: random key from which the parameters are drawn.
+
+    Raises:
+        GeometryError: if an argument has a wrong value, or they do not fit together.
+    """
 
     def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         """(in_channels, *size) to (out_channels, *size); the key is not used."""
-        return tconvjax.conv(x, self.weight, **self._given())
+        with renamed(w="weight"):
+            return tconvjax.conv(self._input(x), self.weight, **self._arguments())
 
 
-class ConvTranspose(Conv):
+class ConvTranspose(_Layer):
     """The exact transpose of the `Conv` with the same arguments and weight (in, out / groups, *k).
 
-    With ``original=True`` all is read as ``equinox.nn.ConvTranspose`` reads it, the weight too.
+    With ``original=True`` arguments and weight have the meaning that they have in
+    ``equinox.nn.ConvTranspose``.
+
+    Args:
+        num_spatial_dims: number of spatial axes.
+        in_channels: channels of the input.
+        out_channels: channels of the result.
+        kernel_size: taps: an int or one per axis.
+        stride: an int or one per axis.
+        padding: that of the convolution which is transposed, as in `Conv`; numbers are cut off
+            the result.
+        output_padding: elements to add after the last, fewer than the stride or the dilation.
+        dilation: an int or one per axis.
+        groups: blocks of channels that are convolved independently.
+        use_bias: whether to add a bias.
+        padding_mode: "ZEROS", "CIRCULAR", "REFLECT" or "REPLICATE".
+        dtype: dtype of the parameters; by default JAX's default for floats.
+        original: whether arguments and weight have Equinox's meaning, for Equinox's checkpoints.
+        key: random key from which the parameters are drawn.
+
+    Raises:
+        GeometryError: if an argument has a wrong value, or they do not fit together.
     """
 
     output_padding: tuple[int, ...] = field(static=True)
@@ -108,11 +158,15 @@ class ConvTranspose(Conv):
         stride: Ints = 1,
         padding: Padding = 0,
         output_padding: Ints = 0,
-        *args: Any,
+        dilation: Ints = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: Any = None,
+        *,
         original: bool = False,
-        **given: Any,
+        key: jax.Array,
     ) -> None:
-        original = flag("original", original)
         super().__init__(
             num_spatial_dims,
             in_channels,
@@ -120,19 +174,31 @@ class ConvTranspose(Conv):
             kernel_size,
             stride,
             padding,
-            *args,
-            **given,
+            dilation,
+            groups,
+            use_bias,
+            padding_mode,
+            dtype,
+            key=key,
         )
-        extra = frozen("output_padding", output_padding)
-        self.output_padding = ints("output_padding", extra, self.num_spatial_dims, 0)
-        self.kernel_layout = "equinox" if original else "tconvjax"
-        self.weight = relaid(self.weight, "equinox", self.kernel_layout, self.groups)
+        self.output_padding = ints("output_padding", output_padding, self.num_spatial_dims, 0)
+        self.kernel_layout = "equinox" if flag("original", original) else "tconvjax"
+        self.weight = convert_kernel(self.weight, "equinox", self.kernel_layout, groups=groups)
 
     def __call__(self, x: jax.Array, output_size: Ints | None = None, *, key: Any = None) -> Any:
         """(in_channels, *size) to (out_channels, *output_size); the key is not used."""
-        given = {**self._given(), "output_padding": self.output_padding}
+        x = self._input(x)
+        arguments = {**self._arguments(), "output_padding": self.output_padding}
         if self.kernel_layout == "tconvjax":
-            return tconvjax.conv_transpose(x, self.weight, output_size=output_size, **given)
+            with renamed(y="x", w="weight"):
+                return tconvjax.conv_transpose(x, self.weight, output_size=output_size, **arguments)
         if output_size is not None:
-            fail("output_size", output_size, "equinox.nn.ConvTranspose has none", "leave it out")
-        return equinox_conv_transpose(x, self.weight, **given)
+            fail("output_size", output_size, "Equinox's layer has none", "leave it out")
+        if x.dtype != self.weight.dtype:
+            fail(
+                "x",
+                Described(f"array of dtype {x.dtype}"),
+                f"the layer's parameters are {self.weight.dtype}, and Equinox takes one dtype",
+                f"convert it: x.astype({str(self.weight.dtype)!r})",
+            )
+        return equinox_conv_transpose(x, self.weight, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +28,9 @@ def whole(_key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return np.random.default_rng(0).integers(-4, 5, shape).astype(dtype)
 
 
-def room(there: Transposed) -> tuple[int, ...]:
+def room(case: Transposed) -> tuple[int, ...]:
     """Sizes that a kernel fits into."""
-    sizes = zip(there.dilation, there.kernel_size, there.size, strict=True)
+    sizes = zip(case.dilation, case.kernel_size, case.size, strict=True)
     return tuple(d * (k - 1) + 1 + n for d, k, n in sizes)
 
 
@@ -38,36 +39,36 @@ def computed(layer: Any, x: Any) -> Any:
     return read(lambda x: layer(x), x)
 
 
-def nnx_layer(kind: Any, c: int, m: int, there: Transposed, given: dict[str, Any]) -> Any:
+def nnx_layer(kind: Any, c: int, m: int, case: Transposed, kwargs: dict[str, Any]) -> Any:
     starts = {"kernel_init": whole, "bias_init": whole, "rngs": nnx.Rngs(0)}
-    return kind(c, m, there.kernel_size, **given, **starts)
+    return kind(c, m, case.kernel_size, **kwargs, **starts)
 
 
-def equinox_layer(kind: Any, c: int, m: int, there: Transposed, given: dict[str, Any]) -> Any:
-    shape = (there.rank, c, m, there.kernel_size)
-    layer = equinox.filter_eval_shape(kind, *shape, **given, key=jax.random.key(0))
+def equinox_layer(kind: Any, c: int, m: int, case: Transposed, kwargs: dict[str, Any]) -> Any:
+    shape = (case.rank, c, m, case.kernel_size)
+    layer = equinox.filter_eval_shape(kind, *shape, **kwargs, key=jax.random.key(0))
     return jax.tree.map(lambda leaf: whole(None, leaf.shape, leaf.dtype), layer)
 
 
-def nnx_arguments(there: Transposed, data: st.DataObject) -> dict[str, Any]:
-    padding = st.sampled_from(["SAME", "VALID", "CIRCULAR", "REFLECT"]) | ends(0, 3, there.rank)
+def nnx_arguments(case: Transposed, data: st.DataObject) -> dict[str, Any]:
+    padding = st.sampled_from(["SAME", "VALID", "CIRCULAR", "REFLECT"]) | ends(0, 3, case.rank)
     return {
-        "strides": data.draw(st.none() | numbers(1, 3, there.rank), "strides"),
+        "strides": data.draw(st.none() | numbers(1, 3, case.rank), "strides"),
         "padding": data.draw(padding, "padding"),
-        "kernel_dilation": there.dilation,
-        "feature_group_count": there.groups,
+        "kernel_dilation": case.dilation,
+        "feature_group_count": case.groups,
         "use_bias": data.draw(st.booleans(), "use_bias"),
         "param_dtype": jnp.float64,
     }
 
 
-def equinox_arguments(there: Transposed, data: st.DataObject, *modes: str) -> dict[str, Any]:
+def equinox_arguments(case: Transposed, data: st.DataObject, *modes: str) -> dict[str, Any]:
     names = st.sampled_from(["SAME", "same_lower", "VALID"])
     return {
-        "stride": data.draw(numbers(1, 3, there.rank), "stride"),
-        "padding": data.draw(names | numbers(0, 2, there.rank) | ends(0, 2, there.rank), "padding"),
-        "dilation": there.dilation,
-        "groups": there.groups,
+        "stride": data.draw(numbers(1, 3, case.rank), "stride"),
+        "padding": data.draw(names | numbers(0, 2, case.rank) | ends(0, 2, case.rank), "padding"),
+        "dilation": case.dilation,
+        "groups": case.groups,
         "use_bias": data.draw(st.booleans(), "use_bias"),
         "padding_mode": data.draw(st.sampled_from(["ZEROS", *modes]), "mode"),
         "dtype": jnp.float64,
@@ -75,60 +76,60 @@ def equinox_arguments(there: Transposed, data: st.DataObject, *modes: str) -> di
 
 
 @given(st.data(), transposed(groups=True))
-def test_a_convolution_is_the_librarys_own(data: st.DataObject, there: Transposed) -> None:
-    given = nnx_arguments(there, data)
-    x = whole(None, (there.batch, *room(there), there.c), np.float64)
-    theirs, ours = (nnx_layer(kind, there.c, there.m, there, given)
+def test_a_convolution_is_the_librarys_own(data: st.DataObject, case: Transposed) -> None:
+    kwargs = nnx_arguments(case, data)
+    x = whole(None, (case.batch, *room(case), case.c), np.float64)
+    theirs, ours = (nnx_layer(kind, case.c, case.m, case, kwargs)
                     for kind in (nnx.Conv, on_nnx.Conv))  # fmt: skip
     np.testing.assert_array_equal(computed(ours, x), theirs(x))
-    given = equinox_arguments(there, data, "circular", "REPLICATE")
-    x = whole(None, (there.c, *room(there)), np.float64)
-    theirs, ours = (equinox_layer(kind, there.c, there.m, there, given)
+    kwargs = equinox_arguments(case, data, "circular", "REPLICATE")
+    x = whole(None, (case.c, *room(case)), np.float64)
+    theirs, ours = (equinox_layer(kind, case.c, case.m, case, kwargs)
                     for kind in (equinox.nn.Conv, on_equinox.Conv))  # fmt: skip
     np.testing.assert_array_equal(computed(ours, x), theirs(x))
 
 
 @given(st.data(), transposed(groups=True))
-def test_a_layer_that_is_read_as_the_original_is_it(data: st.DataObject, there: Transposed) -> None:
-    given = equinox_arguments(there, data)
-    x = whole(None, (there.c, *there.size), np.float64)
-    theirs = equinox_layer(equinox.nn.ConvTranspose, there.c, there.m, there, given)
+def test_a_layer_that_is_read_as_the_original_is_it(data: st.DataObject, case: Transposed) -> None:
+    kwargs = equinox_arguments(case, data)
+    x = whole(None, (case.c, *case.size), np.float64)
+    theirs = equinox_layer(equinox.nn.ConvTranspose, case.c, case.m, case, kwargs)
     ours = equinox_layer(
-        on_equinox.ConvTranspose, there.c, there.m, there, {**given, "original": True}
+        on_equinox.ConvTranspose, case.c, case.m, case, {**kwargs, "original": True}
     )
     agree(lambda: theirs(x), lambda: computed(ours, x))
-    given = flax_arguments(data, there)
-    if flax_is_wrong(there, given) or given["padding"] in ("CAUSAL", "SAME_LOWER"):
+    kwargs = flax_arguments(data, case)
+    if flax_is_wrong(case, kwargs) or kwargs["padding"] in ("CAUSAL", "SAME_LOWER"):
         return
-    if isinstance(given["strides"], int) or given["strides"] is None:
-        given["strides"] = (given["strides"] or 1,) * there.rank  # for Flax's CIRCULAR
-    x = whole(None, (there.batch, *there.size, there.c), np.float64)
-    given["param_dtype"] = x.dtype
-    flax = nnx_layer(nnx.ConvTranspose, there.c, there.m, there, given)
-    mine = nnx_layer(on_nnx.ConvTranspose, there.c, there.m, there, {**given, "original": True})
+    if isinstance(kwargs["strides"], int) or kwargs["strides"] is None:
+        kwargs["strides"] = (kwargs["strides"] or 1,) * case.rank  # for Flax's CIRCULAR
+    x = whole(None, (case.batch, *case.size, case.c), np.float64)
+    kwargs["param_dtype"] = x.dtype
+    flax = nnx_layer(nnx.ConvTranspose, case.c, case.m, case, kwargs)
+    mine = nnx_layer(on_nnx.ConvTranspose, case.c, case.m, case, {**kwargs, "original": True})
     agree(lambda: flax(x), lambda: computed(mine, x))
 
 
 @pytest.mark.parametrize("library", ["nnx", "equinox"])
 @given(st.data(), transposed(groups=True))
 def test_a_layer_transposes_the_convolution_of_the_same_arguments(
-    library: str, data: st.DataObject, there: Transposed
+    library: str, data: st.DataObject, case: Transposed
 ) -> None:
     if library == "nnx":
-        module, made, given = on_nnx, nnx_layer, nnx_arguments(there, data)
-        y = whole(None, (there.batch, *there.size, there.c), np.float64)
+        module, made, kwargs = on_nnx, nnx_layer, nnx_arguments(case, data)
+        y = whole(None, (case.batch, *case.size, case.c), np.float64)
     else:
         module, made = on_equinox, equinox_layer
-        given = equinox_arguments(there, data, "CIRCULAR", "REFLECT")
-        y = whole(None, (there.c, *there.size), np.float64)
-    given["use_bias"] = False
-    up = made(module.ConvTranspose, there.c, there.m, there, given)
+        kwargs = equinox_arguments(case, data, "CIRCULAR", "REFLECT")
+        y = whole(None, (case.c, *case.size), np.float64)
+    kwargs["use_bias"] = False
+    up = made(module.ConvTranspose, case.c, case.m, case, kwargs)
     try:
         z = computed(up, y)
     except GeometryError:
         return
     if z.size:
-        down = made(module.Conv, there.m, there.c, there, given)
+        down = made(module.Conv, case.m, case.c, case, kwargs)
         if library == "nnx":  # Equinox's are of the same shape and so of the same numbers
             down.kernel[...] = up.kernel[...]
         x = np.random.default_rng(1).integers(-4, 5, z.shape).astype(np.float64)
@@ -139,15 +140,15 @@ def test_a_layer_transposes_the_convolution_of_the_same_arguments(
 def test_an_equinox_layer_with_the_same_key_is_the_same_function(
     groups: int, original: bool
 ) -> None:
-    given: dict[str, Any] = {"stride": 2, "padding": 1, "groups": groups, "key": jax.random.key(3)}
-    theirs = equinox.nn.ConvTranspose(2, 4, 6, (3, 4), **given)
-    ours = on_equinox.ConvTranspose(2, 4, 6, (3, 4), **given, original=original)
+    kwargs: dict[str, Any] = {"stride": 2, "padding": 1, "groups": groups, "key": jax.random.key(3)}
+    theirs = equinox.nn.ConvTranspose(2, 4, 6, (3, 4), **kwargs)
+    ours = on_equinox.ConvTranspose(2, 4, 6, (3, 4), **kwargs, original=original)
     if original:
         np.testing.assert_array_equal(ours.weight, theirs.weight)
     x = np.random.default_rng(0).normal(size=(4, 3, 5))
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-12)
-    given = {"dtype": jnp.complex64, "key": jax.random.key(3)}
-    one, other = on_equinox.Conv(1, 2, 3, 4, **given), equinox.nn.Conv(1, 2, 3, 4, **given)
+    kwargs = {"dtype": jnp.complex64, "key": jax.random.key(3)}
+    one, other = on_equinox.Conv(1, 2, 3, 4, **kwargs), equinox.nn.Conv(1, 2, 3, 4, **kwargs)
     np.testing.assert_array_equal(one.weight, other.weight)
     np.testing.assert_array_equal(one.bias, other.bias)
 
@@ -204,36 +205,81 @@ KEY = jax.random.key(0)
 
 
 def eqx(kind: Any = on_equinox.ConvTranspose, **changed: Any) -> Callable[[], Any]:
-    given = {
+    kwargs = {
         "num_spatial_dims": 1,
         "in_channels": 4,
         "out_channels": 4,
         "kernel_size": 3,
         "key": KEY,
     }
-    return lambda: kind(**{**given, **changed})
+    return lambda: kind(**{**kwargs, **changed})
 
 
 def flax(kind: Any = on_nnx.ConvTranspose, **changed: Any) -> Callable[[], Any]:
-    given = {"in_features": 4, "out_features": 4, "kernel_size": 3, "rngs": nnx.Rngs(0)}
-    return lambda: kind(**{**given, **changed})
+    kwargs = {"in_features": 4, "out_features": 4, "kernel_size": 3, "rngs": nnx.Rngs(0)}
+    return lambda: kind(**{**kwargs, **changed})
 
 
+F32 = np.ones((5, 4), np.float32)
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (eqx(in_channels=0), "in_channels=0: it must be at least 1"),
     (eqx(groups=3), "groups=3: it must divide in_channels=4"),
-    (eqx(out_channels=2**31), "weights, and 2147483648 is the limit"),
-    (eqx(padding_mode="WRAP"), "padding_mode='WRAP': the choices are zeros"),
-    (lambda: eqx(original=True)()(np.ones((4, 5)), output_size=9), "equinox.nn.ConvTranspose has"),
+    (eqx(padding_mode="WRAP"), "padding_mode='WRAP': the modes are ZEROS"),
+    (lambda: eqx(original=True)()(np.ones((4, 5)), 9), "output_size=9: Equinox's layer has none"),
+    (lambda: flax(original=True)()(F32, 9), "output_size=9: Flax's layer has none"),
+    (lambda: eqx(original=True)()(np.ones((4, 5), int)), "x=array of dtype int64: the layer's"),
+    (flax(strides=0), "strides=0: it must be at least 1"),
+    (flax(padding="FULL"), "padding='FULL': the names are VALID, SAME"),
     (flax(kernel_size=()), "kernel_size="),
-    (flax(on_nnx.Conv, mask=np.ones(2)), "mask=array of shape (2,): the kernel is of shape (3,"),
+    (flax(on_nnx.Conv, mask=np.ones(2)), "mask=array of shape (2,): the kernel has shape (3,"),
     (flax(kernel_init=3), "kernel_init=int: it must be a function"),
     (flax(rngs=3), "rngs=int: it must be Flax's nnx.Rngs"),
-    (flax(bias_metadata=3), "bias_metadata=int: it holds names and values"),
-    (flax(transpose_kernel=True), "original=False: transpose_kernel is Flax's"),
-    (flax(feature_group_count=2, original=True), "original=True"),
+    (flax(bias_metadata=3), "bias_metadata=int: it must be a mapping of names"),
+    (flax(transpose_kernel=True), "transpose_kernel=True: only Flax's layer has"),
+    (flax(feature_group_count=2, original=True), "original=True: Flax's layer has no groups"),
 ]  # fmt: skip
 
 
 def test_what_is_no_layer_is_refused_in_four_parts() -> None:
     assert_refused(REFUSED)
+
+
+LAYERS: list[tuple[Any, str, str]] = [
+    *((flax(kind, in_features=8, kernel_size=(5, 5), padding="VALID", **more)(), "inputs", (
+        "the layer takes (*batch, *size, in_features), channels last, with 2 spatial axes and "
+        "in_features=8")) for kind, more in
+      ((on_nnx.Conv, {}), (on_nnx.ConvTranspose, {}), (on_nnx.ConvTranspose, {"original": True}))),
+    *((eqx(kind, num_spatial_dims=2, in_channels=8, kernel_size=5, **more)(), "x", (
+        "the layer takes (in_channels, *size), channels first, with 2 spatial axes and "
+        "in_channels=8")) for kind, more in
+      ((on_equinox.Conv, {}), (on_equinox.ConvTranspose, {}),
+       (on_equinox.ConvTranspose, {"original": True}))),
+]  # fmt: skip
+
+
+def test_a_wrong_input_is_refused_in_the_layers_own_words() -> None:
+    """By its name, its shape and its channels, never by a kernel that the caller did not give."""
+    for layer, name, rule in LAYERS:
+        last, channels = name == "inputs", rule.split()[-1].split("=")[0]
+        here, there = (-1, 1) if last else (0, 2)
+        first, few = ((2, 8, 6, 7), (2, 6, 7, 3)) if last else ((6, 7, 8), (3, 6, 7))
+        axis = here % len(first)
+        wrong = {
+            first: f"{rule}; axis {axis} has {first[here]}; move the channels: "
+            f"jnp.moveaxis({name}, {there}, {here})",
+            few: f"{rule}; axis {axis} has 3; make the layer with {channels}=3, or change",
+            (8, 8): f"{rule}; reshape it",
+        }
+        if not last:
+            wrong[2, 8, 6, 7] = f"{rule}; map the layer over the batch with jax.vmap"
+        assert_refused(
+            (functools.partial(layer, np.ones(shape)), f"{name}=array of shape {shape}: {text}")
+            for shape, text in wrong.items()
+        )
+        assert_refused([(functools.partial(layer, "ab"), f"{name}=str: it must be an array")])
+        if type(layer).__name__ == "Conv":
+            small = np.ones((1, 1, 8) if last else (8, 1, 1), np.float32)
+            text = f"{name}=1 element"
+            assert_refused([(functools.partial(layer, small), text)])
+        else:
+            assert not isinstance(layer, on_nnx.Conv | on_equinox.Conv)

@@ -46,9 +46,9 @@ def first(x: Any) -> Any:
     return np.moveaxis(np.asarray(x), -1, 1)
 
 
-def back(tree: Any, source: str, model: Any, kinds: Any = None, **given: Any) -> None:
+def back(tree: Any, source: str, model: Any, kinds: Any = None, **kwargs: Any) -> None:
     """Converted back, the weights load into the model that they came from, strictly."""
-    state = conv.convert_state_dict(tree, source, "torch", kinds=kinds or model, **given)
+    state = conv.convert_state_dict(tree, source, "torch", kinds=kinds or model, **kwargs)
     for name, array in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             np.testing.assert_array_equal(state[name], array.numpy(), err_msg=name)
@@ -113,8 +113,8 @@ def test_a_vocoder_in_nnx(kind: str) -> None:
     def up(s: int, k: int, c: int, m: int) -> Any:
         if kind == "ours":
             return layers.ConvTranspose(c, m, k, s, padding=(k - s) // 2, rngs=rngs)
-        given = {"kernel_size": (k,), "stride": s, "padding": (k - s) // 2}
-        said = conv.translate({**given, "in_channels": c, "out_channels": m}, "torch", "flax")
+        kwargs = {"kernel_size": (k,), "stride": s, "padding": (k - s) // 2}
+        said = conv.translate({**kwargs, "in_channels": c, "out_channels": m}, "torch", "flax")
         said["transpose_kernel"] = kind.endswith("transpose_kernel")
         return nnx.ConvTranspose(**said, rngs=rngs)
 
@@ -193,8 +193,8 @@ def test_a_generator_in_keras() -> None:
 def test_a_3d_decoder_in_haiku() -> None:
     hk = peer("haiku")
 
-    def up(name: str, given: dict[str, Any], m: int) -> Any:
-        said = conv.translate({**given, "stride": 2, "out_channels": m}, "torch", "haiku")
+    def up(name: str, kwargs: dict[str, Any], m: int) -> Any:
+        said = conv.translate({**kwargs, "stride": 2, "out_channels": m}, "torch", "haiku")
         return hk.ConvNDTranspose(**said, name=name)
 
     def forward(x: Any) -> Any:

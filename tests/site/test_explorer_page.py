@@ -206,7 +206,7 @@ def test_padding_is_faint_and_groups_are_blocks(opened: Open) -> None:
     cell(page, "y1:0:0").hover()
     tells(page, "y(1,0)")
     assert lit(page, r"z\d.*") == {"z1:0:0", "z1:0:1"}
-    has(page, '[data-framework="Flax"]', "Flax cannot say it: it has no groups")
+    has(page, '[data-framework="Flax"]', "Flax cannot express it: it has no groups")
     expect(page.locator('[data-framework="Flax"] button')).to_have_count(0)
 
 

@@ -1,0 +1,297 @@
+"""What a framework is here, and how its call is computed by `tconvjax.conv_transpose`.
+
+A `Framework` reads its own arguments into the neutral `Layer` and writes a `Layer` back. A `Call`
+holds the arrays of one call in the framework's own layouts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeAlias
+
+import jax
+from jax import lax
+
+from tconvjax import operands
+from tconvjax.arguments import ints, whole
+from tconvjax.conventions.kernels import KERNELS, check_kernel_groups, turned
+from tconvjax.conventions.layer import Crop, Layer
+from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.layouts import permuted
+from tconvjax.operations import conv_transpose
+
+Arguments: TypeAlias = Mapping[str, Any]
+"""Arguments of a layer under the names that its framework uses."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A framework's arguments, looked up by concept."""
+
+    arguments: Arguments
+    names: Mapping[str, str]  # the framework's name for each concept
+    rank: int  # number of spatial axes
+    data_size: tuple[int, ...] | None = None  # spatial sizes of the layer's input, if known
+
+    def value(self, concept: str, default: Any = None) -> Any:
+        """The argument for a concept; a missing argument and None both mean the default."""
+        found = self.arguments.get(self.names.get(concept, ""))
+        return default if found is None else found
+
+    def padding(self, default: Any) -> Any:
+        """The padding argument; an explicit None stays None and is rejected later."""
+        return self.arguments.get(self.names["padding"], default)
+
+    def ints(self, concept: str, least: int, default: int = 1) -> tuple[int, ...]:
+        """One whole number per axis."""
+        name = self.names.get(concept, concept)
+        return ints(name, self.value(concept, default), self.rank, least)
+
+    def groups(self) -> int:
+        """The number of groups."""
+        return whole(self.names["groups"], self.value("groups", 1), 1)
+
+    def steps(self) -> list[Crop]:
+        """The axes before anything is cut off."""
+        concepts = ("kernel_size", "stride", "dilation")
+        return [Crop(*steps) for steps in zip(*(self.ints(c, 1) for c in concepts), strict=True)]
+
+    def sizes(self, argument: str) -> tuple[int, ...]:
+        """The spatial sizes of the input, without which this argument cannot be interpreted."""
+        if self.data_size is None:
+            fail(
+                "input_size",
+                None,
+                f"{argument} means a different padding for every input size",
+                "give the spatial sizes of the input: input_size=(...)",
+            )
+        return self.data_size
+
+
+@dataclass(frozen=True)
+class Framework:
+    """How one framework expresses a transposed layer.
+
+    ``read`` turns arguments into a layer. ``write`` turns a layer, and the spatial sizes of its
+    input if known, into the arguments that are not simply one number per axis.
+    """
+
+    name: str  # key for translate and for the converters of weights
+    title: str  # name for people
+    call: str  # the layer or function, for people
+    names: Mapping[str, str]  # argument names by concept (kernel_size, stride, padding, ...)
+    data: str  # layout of the data, for people
+    read: Callable[[Reader], Layer]
+    write: Callable[[Layer, tuple[int, ...] | None], dict[str, Any]]
+    lacks: Mapping[str, str] = field(default_factory=dict)  # concept to the reason for its absence
+    extras: tuple[str, ...] = ()  # further arguments, which decide how others are read
+
+    def arguments(self, layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
+        """A layer in this framework's arguments.
+
+        Raises:
+            GeometryError: if the framework cannot express the layer.
+        """
+        absent = {"groups": 1, "dilation": (1,) * layer.rank, "mode": "zeros"}
+        values = {
+            "rank": layer.rank,
+            "kernel_size": layer.each("kernel_size"),
+            "stride": layer.each("stride"),
+            "dilation": layer.each("dilation"),
+            "groups": layer.groups,
+            "mode": layer.mode,
+        }
+        remedy = {"groups": "use tconvjax, or one layer for each block of channels"}
+        for concept, why in self.lacks.items():
+            if values[concept] != absent[concept]:
+                argument = "padding_mode" if concept == "mode" else concept
+                cannot(
+                    self.title, argument, values[concept], why, remedy.get(concept, "use tconvjax")
+                )
+        named = {
+            self.names[concept]: value
+            for concept, value in values.items()
+            if concept in self.names and concept not in {"mode", *self.lacks}
+        }
+        return {**named, **self.write(layer, data_size)}
+
+
+def cannot(title: str, argument: str, value: Any, why: str, remedy: str) -> NoReturn:
+    """Raise a GeometryError: the framework cannot express this."""
+    fail(argument, value, f"{title} cannot express it: {why}", remedy)
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arrays of one call; C and M are the channels of the data and of the result."""
+
+    framework: Framework
+    names: tuple[str, ...]  # parameter names of data, kernel and bias
+    data: jax.Array
+    kernel: jax.Array
+    bias: jax.Array | None
+    data_spec: tuple[int, ...]  # positions of the (batch, channel, *spatial) axes of the data
+    result_spec: tuple[int, ...]  # the same for the result
+    kernel_spec: tuple[int, ...]  # positions of the (C, M, *taps) axes of the kernel
+    backwards: bool  # whether the kernel is that of a convolution of the dilated input
+
+    @classmethod
+    def of(
+        cls,
+        framework: Framework,
+        arrays: Mapping[str, Any],
+        *,
+        layout: str = "",
+        batch: Sequence[int] = (1,),
+        last: bool = False,
+        promotes: bool = False,
+    ) -> Call:
+        """Read and validate data, kernel and bias, given by parameter name in this order.
+
+        ``layout`` is a key in `KERNELS`, ``batch`` the allowed numbers of batch axes; ``last`` puts
+        the channels of the data last, and ``promotes`` allows arrays of several dtypes.
+        """
+        data_name, kernel_name, bias_name = names = tuple(arrays)
+        read: list[Any] = [
+            operands.arrays(**{name: value})[0] if value is not None or name != bias_name else None
+            for name, value in arrays.items()
+        ]
+        data, kernel, bias = read
+        axes, rank = KERNELS[layout or framework.name], kernel.ndim - 2
+        if rank < 1:
+            fail(
+                kernel_name,
+                array_of(kernel.shape),
+                f"a kernel of {framework.title} is {axes.words()}",
+                "give it at least one axis of taps",
+            )
+        if data.ndim - rank - 1 not in batch:
+            counts = " or ".join(str(n + rank + 1) for n in list(batch)[:2])
+            more = " or more" if len(batch) > 2 else ""
+            fail(
+                data_name,
+                array_of(data.shape),
+                f"with a kernel of shape {kernel.shape} it has {counts}{more} axes: "
+                f"{framework.data}",
+                "reshape it",
+            )
+        for name, array in zip(names, read, strict=True):
+            if array is not None and array.dtype != data.dtype and not promotes:
+                fail(
+                    name,
+                    Described(f"array of dtype {array.dtype}"),
+                    f"{data_name} is {data.dtype}, and {framework.title} takes one dtype",
+                    f"convert it: {name}.astype({data_name}.dtype)",
+                )
+        spec = (0, rank + 1, *range(1, rank + 1)) if last else tuple(range(rank + 2))
+        return cls(
+            framework, names, data, kernel, bias, spec, spec, axes.spec(rank), axes.backwards
+        )
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes, known from the kernel."""
+        return self.kernel.ndim - 2
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """The number of taps along each axis."""
+        return permuted(self.kernel.shape, self.kernel_spec[2:])
+
+    @property
+    def data_size(self) -> tuple[int, ...]:
+        """The spatial sizes of the data, whose batch axes lead."""
+        extra = self.data.ndim - self.rank - 2
+        return tuple(self.data.shape[n + extra] for n in self.data_spec[2:])
+
+    def run(
+        self, precision: Any = None, preferred: Any = None, least: int = 0, **arguments: Any
+    ) -> Any:
+        """Read the arguments and compute; every axis of the result needs ``least`` elements."""
+        layer = self.read(arguments)
+        for n, axis in zip(self.data_size, layer.axes, strict=True):
+            if n > 0 and axis.size(n) < least and layer.mode == "zeros":
+                fail(
+                    self.framework.names["padding"],
+                    Described(f"cutting {axis.low} and {axis.high} off"),
+                    f"an input of size {n} gives {axis.size(n) + axis.low + axis.high} with kernel "
+                    f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
+                    f"cut {least - axis.size(n)} less",
+                )
+        return self.apply(layer, precision, preferred)
+
+    def read(self, arguments: Arguments) -> Layer:
+        """The layer that these arguments and arrays describe."""
+        names = self.framework.names
+        arguments = {**arguments, names["kernel_size"]: self.kernel_size}
+        return self.framework.read(Reader(arguments, names, self.rank, self.data_size))
+
+    def apply(self, layer: Layer, precision: Any = None, preferred: Any = None) -> Any:
+        """Compute a layer."""
+        self._check_channels(layer.groups)
+        kernel, bias = self.kernel, self.bias
+        c, m, *taps = self.kernel_spec
+        if self.backwards:
+            kernel = turned(kernel, layer.groups, (m, c, *taps), (m, c, *taps))
+        return conv_transpose(
+            self.data,
+            kernel,
+            None if bias is None else bias.reshape(math.prod(bias.shape)),
+            stride=layer.each("stride"),
+            padding=layer.crops,
+            dilation=layer.each("dilation"),
+            groups=layer.groups,
+            padding_mode=layer.mode,
+            dimension_numbers=lax.ConvDimensionNumbers(
+                self.result_spec, self.kernel_spec, self.data_spec
+            ),
+            precision=precision,
+            preferred_element_type=preferred,
+        )
+
+    def _check_channels(self, groups: int) -> None:
+        data_name, kernel_name, bias_name = self.names
+        kernel, data, bias = self.kernel, self.data, self.bias
+        check_kernel_groups(kernel, self.kernel_spec, self.backwards, groups)
+        c, m = (kernel.shape[n] for n in self.kernel_spec[:2])
+        c, m = (c * groups, m) if self.backwards else (c, m * groups)
+        channels = data.shape[self.data_spec[1] + data.ndim - self.rank - 2]
+        if channels != c:
+            fail(
+                kernel_name,
+                array_of(kernel.shape),
+                f"with groups={groups} it takes {c} channels, and {data_name} of shape "
+                f"{data.shape} has {channels}",
+                f"use {self.framework.title}'s layout, or convert the kernel with "
+                "tconvjax.conventions.convert_kernel",
+            )
+        if bias is not None and math.prod(bias.shape) != m:
+            fail(
+                bias_name,
+                array_of(bias.shape),
+                f"it needs one element for each of the result's {m} channels",
+                f"reshape it to ({m},)",
+            )
+
+
+def check_mask(mask: Any, kernel: Any) -> None:
+    """A mask has the shape of its kernel."""
+    shape = getattr(mask, "shape", None)
+    if shape != kernel.shape:
+        fail(
+            "mask",
+            kind_of(mask) if shape is None else array_of(shape),
+            f"the kernel has shape {kernel.shape}",
+            "give a mask of the same shape",
+        )
+
+
+def masked(argument: str, kernel: Any, mask: Any) -> Any:
+    """A kernel times its mask; None is no mask."""
+    if mask is None:
+        return kernel
+    kernel, mask = operands.arrays(**{argument: kernel, "mask": mask})
+    check_mask(mask, kernel)
+    return kernel * mask.astype(kernel.dtype)
