@@ -10,7 +10,7 @@ import sympy
 from sympy.core.symbol import Str, uniquely_named_symbol
 
 from tconvjax.arguments import choice
-from tconvjax.errors import fail, kind_of
+from tconvjax.errors import fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
 from tconvjax.geometry.notebook import Shown
 from tconvjax.symbolic.limits import check_size
@@ -22,15 +22,21 @@ MOST_WRITTEN = 50_000
 
 
 class SymbolicAxis(NamedTuple):
-    """The fields of `tconvjax.Axis` as SymPy objects."""
+    """The sizes and steps of one spatial axis, and what its border holds, as SymPy objects."""
 
     in_size: Any
-    out_size: Any
     kernel_size: Any
     stride: Any
     dilation: Any
     low: Any
+    high: Any
     mode: Any
+
+    @property
+    def out_size(self) -> Any:
+        """Elements of the convolution's output."""
+        room = self.in_size + self.low + self.high - self.dilation * (self.kernel_size - 1)
+        return sympy.floor((room - 1) / self.stride) + 1
 
 
 class _Indexed:
@@ -73,26 +79,22 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
     def __new__(
         cls,
         axes: Any,
-        in_channels: Any = sympy.S.One,
-        out_channels: Any = sympy.S.One,
-        groups: Any = sympy.S.One,
-        kernel: Any = sympy.IndexedBase("w"),  # noqa: B008 - it cannot change
+        in_channels: Any = 1,
+        out_channels: Any = 1,
+        groups: Any = 1,
+        kernel: Any = "w",
     ) -> ConvolutionMatrix:
-        """Rebuild a matrix from its SymPy arguments; use `of` or `of_geometry`."""
-        arguments = (axes, in_channels, out_channels, groups, kernel)
-        if not all(isinstance(one, sympy.Basic) for one in arguments):
-            fail(
-                "arguments",
-                ", ".join(map(kind_of, arguments)),
-                "SymPy calls this class with its own objects",
-                "use ConvolutionMatrix.of or of_geometry",
-            )
-        made: ConvolutionMatrix = super().__new__(cls, *arguments)
-        for axis in made.axes:
-            for name in ("in_size", "kernel_size", "stride", "dilation"):
-                size(name, getattr(axis, name))
-            size("padding", axis.low)
-        _check_channels(in_channels, out_channels, groups)
+        """Make or rebuild a matrix from fields of its axes; use `of` or `of_geometry`."""
+        if not all(isinstance(axis, tuple | sympy.Tuple) and len(axis) == 7 for axis in axes):
+            fail("axes", axes, "it holds the fields of each axis", "use of or of_geometry")
+        read = sympy.Tuple(*(sympy.Tuple(*_read_axis(SymbolicAxis(*axis))) for axis in axes))
+        channels = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
+        numbers = [size(name, value) for name, value in channels.items()]
+        for name, number in zip(channels, numbers[:2], strict=False):
+            if (number / numbers[2]).is_integer is False:
+                rule = f"it must divide {name}={number}"
+                fail("groups", numbers[2], rule, "give a divisor of both")
+        made: ConvolutionMatrix = super().__new__(cls, read, *numbers, _base(kernel))
         if made.is_numeric:
             _ = made.geometry  # rejects sizes that no convolution has
         else:
@@ -138,24 +140,14 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             GeometryError: if the arguments do not fit together.
         """
         sizes = listed(in_size) or (in_size,)
-        choice("padding_mode", padding_mode, PADDING_MODES)
-        columns = {"in_size": sizes, "kernel_size": kernel_size, "stride": stride}
-        read = [
-            [size(name, one) for one in each(name, values, len(sizes))]
-            for name, values in {**columns, "dilation": dilation}.items()
+        steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        columns = [each(name, values, len(sizes)) for name, values in steps.items()]
+        ends = [each("padding", pad, 2) for pad in each("padding", padding, len(sizes))]
+        axes = [
+            (*numbers, *pads, padding_mode)
+            for *numbers, pads in zip(sizes, *columns, ends, strict=True)
         ]
-        axes = []
-        for n, k, s, d, pad in zip(*read, each("padding", padding, len(sizes)), strict=True):
-            low, high = (size("padding", end) for end in each("padding", pad, 2))
-            out = sympy.floor((n + low + high - d * (k - 1) - 1) / s) + 1
-            axes.append((n, out, k, s, d, low, Str(padding_mode)))
-        return cls(
-            sympy.Tuple(*axes),
-            size("in_channels", in_channels),
-            size("out_channels", out_channels),
-            size("groups", groups),
-            _base(kernel),
-        )
+        return cls(axes, in_channels, out_channels, groups, kernel)
 
     @classmethod
     def of_geometry(cls, geometry: Geometry, kernel: str = "w") -> ConvolutionMatrix:
@@ -169,11 +161,11 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             The matrix; none of its entries are written out.
         """
         axes = [
-            (a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low, Str(a.mode))
+            (a.in_size, a.kernel_size, a.stride, a.dilation, a.low, a.high, a.mode)
             for a in check_geometry(geometry).axes
         ]
-        outs, ins = sympy.Integer(geometry.out_channels), sympy.Integer(geometry.in_channels)
-        return cls(sympy.Tuple(*axes), ins, outs, sympy.Integer(geometry.groups), _base(kernel))
+        channels = geometry.in_channels, geometry.out_channels, geometry.groups
+        return cls(axes, *channels, kernel)
 
     @property
     def axes(self) -> tuple[SymbolicAxis, ...]:
@@ -212,8 +204,9 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             )
         axes = []
         for axis in self.axes:
-            in_size, out_size, kernel_size, stride, dilation, low = map(int, axis[:6])
+            in_size, kernel_size, stride, dilation, low, _ = map(int, axis[:6])
             mode: Any = axis.mode.name
+            out_size = int(axis.out_size)
             axes.append(Axis(in_size, out_size, kernel_size, stride, dilation, low, mode))
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
@@ -323,18 +316,18 @@ def _unravelled(place: Any, sizes: Sequence[Any]) -> list[Any]:
     return index
 
 
-def _check_channels(in_channels: Any, out_channels: Any, groups: Any) -> None:
-    """Refuse groups that divide the channels for no numbers in place of their symbols."""
-    size("groups", groups)
-    for name, channels in {"in_channels": in_channels, "out_channels": out_channels}.items():
-        size(name, channels)
-        if (channels / groups).is_integer is False:
-            rule = f"it must divide {name}={channels}"
-            fail("groups", groups, rule, "give a divisor of both")
+def _read_axis(axis: SymbolicAxis) -> list[Any]:
+    """The fields of an axis as SymPy objects."""
+    names = ("in_size", "kernel_size", "stride", "dilation", "padding", "padding")
+    numbers = [size(name, value) for name, value in zip(names, axis[:6], strict=True)]
+    mode = axis.mode.name if isinstance(axis.mode, Str) else axis.mode
+    return [*numbers, Str(choice("padding_mode", mode, PADDING_MODES))]
 
 
 def _base(letter: Any) -> sympy.IndexedBase:
     """The indexed entries of a letter."""
+    if isinstance(letter, sympy.IndexedBase):
+        return letter
     if not isinstance(letter, str) or not letter:
         fail(
             "kernel",
