@@ -80,7 +80,8 @@ def test_readme_has_the_two_commands_verbatim() -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     names = {f"tconvjax.{name}" for name in tconvjax.__all__}
-    for module in (conventions, symbolic, matrices, rendering, explaining, upsampling, fences, explorer):
+    rooms = conventions, symbolic, matrices, rendering, explaining, upsampling
+    for module in (*rooms, fences, explorer):
         names |= {f"{module.__name__}.{name}" for name in module.__all__
                   if inspect.isroutine(getattr(module, name)) or
                   inspect.isclass(getattr(module, name))}  # fmt: skip
