@@ -37,19 +37,13 @@ def check_format(format: Any, argument: str, dtype: np.dtype[Any], shape: tuple[
         shape: its rows and columns.
     """
     choice("format", format, get_args(Format))
-    if format == "csr" and (dtype.kind not in "biufc" or dtype == np.float16):
+    in_scipy = dtype.kind in "biufc" and dtype != np.float16
+    if (format == "csr" and not in_scipy) or (format == "bcoo" and dtype.name not in DTYPES):
         fail(
             argument,
             Described(f"array of {dtype}"),
-            f"SciPy has no sparse matrices of {dtype}",
+            f"a matrix of format {format!r} cannot hold {dtype}",
             "convert it, say to float32, or use format='dense'",
-        )
-    if format == "bcoo" and dtype.name not in DTYPES:
-        fail(
-            argument,
-            Described(f"array of {dtype}"),
-            "JAX has no such numbers",
-            "convert it, say to float64, or use format='csr'",
         )
     if format == "dense" and math.prod(shape) > MOST_ENTRIES:
         fail(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from tconvjax.errors import Described, fail
 from tconvjax.matrices.formats import DTYPES, Format, check_format, packed, summable
 
 Function: TypeAlias = Callable[[jax.Array], jax.Array]
+Trial: TypeAlias = tuple[Any, Any, NDArray[Any], NDArray[Any]]
+"""Two factors, a and b, and two arguments, x and y."""
 
 MOST_READ = 2**31
 """Largest number of elements that `matrix_of` puts in and gets out over all columns: some
@@ -137,15 +139,6 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 # -- whether a function is linear ------------------------------------------------------------------
 
 
-class _Trial(NamedTuple):
-    """Two factors and two arguments."""
-
-    a: Any
-    b: Any
-    x: NDArray[Any]
-    y: NDArray[Any]
-
-
 def check_linear(fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise GeometryError unless fn(0) = 0 and fn(a x + b y) = a fn(x) + b fn(y), up to rounding.
 
@@ -166,8 +159,8 @@ def check_linear(fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
         )
     exact = dtype.kind in "iu" and zero.dtype.kind in "iu"
     allowed = 0.0 if exact else _rounding(fn, shape, dtype, zero.dtype)
-    for n, trial in enumerate(trials):
-        if not _agree(trial, found[3 * n : 3 * n + 3], exact, allowed):
+    for n, (a, b, _, _) in enumerate(trials):
+        if not _agree(a, b, found[3 * n : 3 * n + 3], exact, allowed):
             fail(
                 "fn",
                 Described("function with fn(a x + b y) unlike a fn(x) + b fn(y)"),
@@ -176,7 +169,7 @@ def check_linear(fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
             )
 
 
-def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[_Trial]:
+def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Trial]:
     """Random arguments with few enough digits that their sums are exact."""
     rng = np.random.default_rng(0)
     whole = dtype.kind in "iu"
@@ -189,7 +182,7 @@ def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[_Trial]:
                 x, y = x + 1j * u, y + 1j * v
             # Sixteenths are fractions that bfloat16 can hold.
             scale = 1 if whole else 1 / 16
-            yield _Trial(a, b, (x * scale).astype(dtype), (y * scale).astype(dtype))
+            yield a, b, (x * scale).astype(dtype), (y * scale).astype(dtype)
 
 
 def _factors(dtype: np.dtype[Any]) -> list[tuple[Any, Any]]:
@@ -203,17 +196,17 @@ def _factors(dtype: np.dtype[Any]) -> list[tuple[Any, Any]]:
     return [*found, (1j, 1), (-2, 1j)] if dtype.kind == "c" else found
 
 
-def _agree(trial: _Trial, found: Sequence[NDArray[Any]], exact: bool, allowed: float) -> bool:
+def _agree(a: Any, b: Any, found: Sequence[NDArray[Any]], exact: bool, allowed: float) -> bool:
     """Whether fn(a x + b y), fn(x) and fn(y) are as they must be."""
     one, of_x, of_y = found
     if exact:  # integers wrap around, and stay linear while they do
-        return bool(np.array_equal(one, trial.a * of_x + trial.b * of_y))
+        return bool(np.array_equal(one, a * of_x + b * of_y))
     limits = jnp.finfo(one.dtype) if jnp.issubdtype(one.dtype, jnp.inexact) else None
     wide = np.complex128 if one.dtype.kind == "c" else np.float64
     one, of_x, of_y = (part.astype(wide) for part in found)
     if not (np.isfinite(of_x).all() and np.isfinite(of_y).all()):
         return False
-    of_x, of_y = trial.a * of_x, trial.b * of_y
+    of_x, of_y = a * of_x, b * of_y
     largest = max(float(np.abs(part).max(initial=0)) for part in (of_x + of_y, of_x, of_y))
     if limits is not None and largest > float(limits.max) / 4:
         return True  # after an overflow the numbers say nothing
