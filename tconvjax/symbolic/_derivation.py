@@ -9,8 +9,7 @@ from typing import Any
 import sympy
 
 from tconvjax.geometry import Geometry
-from tconvjax.symbolic.inverse import check_pairs
-from tconvjax.symbolic.limits import check_size
+from tconvjax.symbolic.limits import check_pairs, check_size
 from tconvjax.symbolic.matrix import cells, conv_matrix, summed
 from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
 
@@ -19,9 +18,6 @@ MOST_PRODUCTS = 1_000
 
 MOST_PAIRS = 10_000
 """Largest number of products of two taps in C.T C, which a derivation writes out."""
-
-MOST_LARGER = 10_000
-"""Largest size of the longest input with the same number of outputs."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
             geometry,
             axes=tuple(replace(a, in_size=a.in_size + a.stride - 1) for a in geometry.axes),
         )
-        check_size(larger, MOST_LARGER)
+        check_size(larger, MOST_PRODUCTS)
         where = places(larger.in_shape)
         columns = [where[index] for index in places(geometry.in_shape)]
         sizes = " x ".join(map(str, larger.in_size))

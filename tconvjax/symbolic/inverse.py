@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import defaultdict
@@ -12,19 +13,13 @@ import sympy
 from sympy.polys.matrices import DomainMatrix
 
 from tconvjax.errors import fail
-from tconvjax.geometry import Geometry, check_geometry
-from tconvjax.symbolic.limits import check_size, products_of
+from tconvjax.geometry import Geometry
+from tconvjax.symbolic.limits import check_pairs, check_size, products_of
 from tconvjax.symbolic.matrix import conv_matrix, shape_of, summed
 from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
-MOST_PRODUCTS = 50_000
-"""Largest number of products of a convolution whose matrix is multiplied or solved."""
-
 MOST_PAIRS = 130_000
 """Largest number of products of two taps in C C.T or C.T C; SymPy needs some seconds for them."""
-
-MOST_ENTRIES = 10_000
-"""Largest number of entries of C, zeros included, for which it is multiplied."""
 
 MOST_SOLVED = 4_096
 """Largest number of entries of C, zeros included, for which it is solved in exact fractions."""
@@ -60,8 +55,7 @@ def gram(geometry: Geometry, kernel: Any = None) -> Gram:
     """C C.T and C.T C.
 
     Args:
-        geometry: any geometry with at most 10,000 entries in its matrix and 130,000 products of
-            two taps in the result.
+        geometry: any geometry with at most 130,000 products of two taps in the result.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -80,7 +74,8 @@ def gram(geometry: Geometry, kernel: Any = None) -> Gram:
         [ w_0**2, w_0*w_1],
         [w_0*w_1,  w_1**2]])
     """
-    matrix = _multiplied(geometry, kernel)
+    check_pairs(geometry, MOST_PAIRS)
+    matrix = conv_matrix(geometry, kernel)
     return Gram(_squared(matrix), _squared(matrix.T))
 
 
@@ -110,7 +105,8 @@ def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
         >>> orthonormality(Geometry.of_conv((1, 4), (1, 1, 2))).after
         (w_0**2 + w_1**2 - 1, w_0*w_1)
     """
-    matrix = _multiplied(geometry, kernel)
+    check_pairs(geometry, MOST_PAIRS)
+    matrix = conv_matrix(geometry, kernel)
     return Orthonormality(_conditions(matrix), _conditions(matrix.T))
 
 
@@ -199,24 +195,10 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
     return sympy.SparseMatrix((right * (left * matrix * right).inv() * left).to_Matrix())
 
 
-def _multiplied(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix:
-    """C, if it is small enough to be multiplied by its transpose."""
-    check_size(geometry, MOST_ENTRIES, math.prod(shape_of(check_geometry(geometry))), "entries")
-    check_pairs(geometry, MOST_PAIRS)
-    return conv_matrix(geometry, kernel)
-
-
-def check_pairs(geometry: Geometry, most: int) -> None:
-    """Refuse a geometry for which C C.T or C.T C adds up too many products of two taps."""
-    widest = max(geometry.kernel_shape[1], geometry.out_channels // geometry.groups)
-    pairs = products_of(geometry) * math.prod(geometry.kernel_size) * widest
-    check_size(geometry, most, pairs, "products of two taps in C times its transpose")
-
-
 def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
     """C over the rational numbers, if it is small enough to be solved."""
-    check_size(geometry, MOST_SOLVED, math.prod(shape_of(check_geometry(geometry))), "entries")
-    check_size(geometry, MOST_PRODUCTS)
+    entries = max(products_of(geometry), math.prod(shape_of(geometry)))
+    check_size(geometry, MOST_SOLVED, entries, "entries, zeros included")
     matrix = conv_matrix(geometry, kernel)
     if kernel is None:
         symbols = sorted(matrix.free_symbols, key=str)
@@ -239,9 +221,14 @@ def _squared(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:
     columns: dict[int, list[tuple[int, Any]]] = defaultdict(list)
     for (row, column), entry in matrix.todok().items():
         columns[column].append((row, entry))
-    pairs = (itertools.product(column, column) for column in columns.values())
-    products = ((m, n, a * b) for (m, a), (n, b) in itertools.chain(*pairs))
-    return summed((matrix.rows, matrix.rows), products).applyfunc(sympy.expand)
+    times = functools.cache(_times)
+    pairs = itertools.chain(*(itertools.product(one, one) for one in columns.values()))
+    return summed((matrix.rows, matrix.rows), ((m, n, times(a, b)) for (m, a), (n, b) in pairs))
+
+
+def _times(a: Any, b: Any) -> Any:
+    # Expanding takes ten times as long as multiplying, and products of symbols do not need it.
+    return a * b if a.is_Atom and b.is_Atom else sympy.expand(a * b)
 
 
 def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:

@@ -262,11 +262,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
                 taps[-1] >= 0,
                 taps[-1] <= axis.kernel_size - 1,
             ]
-        holds = sympy.And(*conditions)
-        value = self._tap((o, within, *taps))
-        if holds == sympy.true:
-            return value
-        return sympy.Piecewise((value, holds), (0, True))
+        cases = (self._tap((o, within, *taps)), sympy.And(*conditions)), (0, True)
+        return sympy.Piecewise(*cases)
 
     def _check_zeros(self, when: str) -> None:
         """Refuse borders that hold copies of elements."""

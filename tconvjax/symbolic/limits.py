@@ -11,6 +11,7 @@ from tconvjax.geometry import Geometry, check_geometry
 
 def products_of(geometry: Geometry) -> int:
     """Upper bound on the products of a convolution; an empty axis counts as one element."""
+    check_geometry(geometry)
     sides = (geometry.out_channels, geometry.kernel_shape[1], *geometry.out_size)
     return math.prod(max(side, 1) for side in sides) * math.prod(geometry.kernel_size)
 
@@ -38,3 +39,10 @@ def check_size(
             "look at a smaller input, which shows the same pattern, or use tconvjax.matrices, "
             "which holds numbers",
         )
+
+
+def check_pairs(geometry: Geometry, most: int) -> None:
+    """Refuse a geometry for which C C.T or C.T C adds up too many products of two taps."""
+    pairs = products_of(geometry) * math.prod(geometry.kernel_size)
+    pairs *= max(geometry.kernel_shape[1], geometry.out_channels // geometry.groups)
+    check_size(geometry, most, pairs, "products of two taps in C times its transpose")
