@@ -109,14 +109,14 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     check_size(geometry, MOST_ENTRIES)
     check_size(geometry, MOST_BLOCKS, math.prod(counts), "blocks")
     taps = taps_of(kernel, geometry)
-    keys: dict[tuple[int, ...], tuple[int, ...]]
+    keys: dict[tuple[int, ...], tuple[int, ...]] = {}
     grid: list[list[Any]] = [[() for _ in range(counts[1])] for _ in range(counts[0])]
     if several:
         inner = replace(geometry, in_channels=1, out_channels=1, groups=1)
         width = geometry.kernel_shape[1]
         for o, c in itertools.product(range(outs), range(width)):
             grid[o][o // (outs // geometry.groups) * width + c] = ((o, c),)
-        keys = {(o, c): (o, c) for o, c in itertools.product(range(outs), range(width))}
+            keys[o, c] = o, c
         kind = "block diagonal" if geometry.groups > 1 else "full"
     else:
         inner = replace(geometry, axes=tuple(others) or (Axis(1, 1, 1),))

@@ -127,12 +127,12 @@ def taps_of(kernel: Any, geometry: Geometry) -> Taps:
     return dict(zip(places(shape), entries("kernel", kernel, shape), strict=True))
 
 
-def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
+def entries(argument: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
     """An array's entries as SymPy expressions, read row by row.
 
     Args:
         argument: the name in messages.
-        given: array, list, or SymPy array of numbers or expressions.
+        values: array, list, or SymPy array of numbers or expressions.
         shape: the shape it must have.
 
     Returns:
@@ -141,25 +141,25 @@ def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
     Raises:
         GeometryError: if the shape differs, or an entry is neither a number nor an expression.
     """
-    array = as_objects(argument, given)
+    array = as_objects(argument, values)
     if array.shape != shape:
         fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
     return [_entry(argument, value) for value in array.flat]
 
 
-def as_objects(argument: str, given: Any) -> Any:
+def as_objects(argument: str, values: Any) -> Any:
     """Nested lists or an array as a NumPy array of objects."""
     try:
-        listed = given.tolist() if hasattr(given, "tolist") else given
+        listed = values.tolist() if hasattr(values, "tolist") else values
         array = np.asarray(listed, dtype=object)
     except (ValueError, TypeError):  # lists of unequal arrays, and JAX's keys of random numbers
         fail(
             argument,
-            kind_of(given),
+            kind_of(values),
             "it must be an array of numbers or SymPy expressions, with rows of one length",
             "give a NumPy array or nested lists",
         )
-    shape = getattr(given, "shape", None)
+    shape = getattr(values, "shape", None)
     # The nested lists of an array without elements do not show the sizes after the first 0.
     empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
     return np.empty(shape, object) if empty else array
