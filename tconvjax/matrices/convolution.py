@@ -76,7 +76,7 @@ def products(geometry: Geometry) -> tuple[Indices, Indices, Indices]:
         GeometryError: if there are more than 2**25 products.
     """
     ends = [
-        axis.stride * axis.out_size + axis.dilation * axis.kernel_size + abs(axis.low)
+        axis.stride * (axis.out_size + 1) + axis.dilation * axis.kernel_size + abs(axis.low)
         for axis in geometry.axes
     ]
     arrays = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
