@@ -345,11 +345,6 @@ def test_the_rule_of_an_entry(capsys: Captured) -> None:
     assert r"- 2 i + j + 1" in text
     text = shown(capsys, "matrix --lazy --size 5x5 --kernel 3x3 --transpose")
     assert "CT" in text.replace(".", "")
-    for kind in ("text", "mathml"):
-        text = shown(capsys, f"matrix --lazy --padding 1 --padding-mode circular --format {kind}")
-        assert "t0" in text
-        assert "_t0" not in text
-        assert "<mi></mi>" not in text
 
 
 @pytest.mark.parametrize("kind", ["text", "latex", "mathml", "html", "svg"])
@@ -358,7 +353,6 @@ def test_no_size_is_too_large_to_show(kind: str, capsys: Captured) -> None:
         "--size 1000000 --kernel 3 --in-channels 1000000 --out-channels 1000000",
         "--size 1 --kernel 1000000 --padding 1000000 --padding-mode reflect",
         "--size 1000000 --kernel 1000000",
-        "--lazy --size 64 --kernel 64 --padding 1 --padding-mode replicate",
     ):
         assert len(shown(capsys, f"matrix {words} --format {kind}")) < 500_000
 

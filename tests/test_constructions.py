@@ -32,10 +32,9 @@ def as_symbols(matrix: Any, geometry: Geometry) -> sympy.SparseMatrix:
 
 
 def assert_all_agree(g: Geometry) -> sympy.SparseMatrix:
-    """The links, calculus, blocks, Kronecker products, rule and phases make one matrix."""
+    """The links, blocks, Kronecker products and phases make one matrix."""
     matrix = symbolic.conv_matrix(g)
     assert matrix.shape == (math.prod(g.out_shape), math.prod(g.in_shape))
-    assert sympy.SparseMatrix(symbolic.jacobian(g)).applyfunc(sympy.expand) == matrix
     assert symbolic.blocks(g).as_explicit() == matrix
     assert symbolic.kronecker_form(g).as_explicit() == matrix
     if not g.bordered:
@@ -90,21 +89,23 @@ def test_every_construction_makes_the_matrix_that_jax_applies(a: Arguments) -> N
 @given(ANY)
 @example(Arguments(1, 1, 2, (4,), (3,), (2,), ((2, 1),), (2,), 1, "replicate"))
 def test_the_rule_of_an_entry_gives_the_entries(a: Arguments) -> None:
-    """The closed form, put together with numbers one entry at a time."""
+    """Entries one at a time, and the closed form with numbers in the places of its symbols."""
     g = a.geometry
     lazy, matrix = symbolic.ConvolutionMatrix.of_geometry(g), symbolic.conv_matrix(g)
     places = np.random.default_rng(0).permutation(list(np.ndindex(*matrix.shape)))[:9].tolist()
     found = sympy.Matrix(1, len(places), [lazy[m, n] for m, n in places])
     assert list(as_symbols(found, g)) == [matrix[m, n] for m, n in places]
+    if not g.bordered and a.padding_mode == "zeros":
+        rule = lazy.entry_rule()
+        found = [rule.rhs.subs(dict(zip(rule.lhs.indices, at, strict=True))) for at in places]
+        assert list(as_symbols(sympy.Matrix(found), g)) == [matrix[m, n] for m, n in places]
     m, n = places[0]
     assert lazy.T[n, m] == lazy[m, n] == lazy[m - matrix.rows, n - matrix.cols]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("late", ["nksdpqc", *"nksdpq"])
-@given(arguments(ranks=(1,), modes=ANY_MODE, most_groups=2))
-@example(Arguments(1, 1, 2, (6,), (2,), (1,), ((0, 1),), (2,), 1, "circular"))
-@example(Arguments(1, 1, 2, (5,), (2,), (2,), ((2, 1),), (2,), 1, "reflect"))
+@given(arguments(ranks=(1,), most_groups=2))
 @example(Arguments(1, 1, 2, (3, 4), (2, 2), (2, 1), ((1, 0), (0, 1)), (1, 2), 1))
 def test_numbers_may_come_after_the_symbols(late: str, a: Arguments) -> None:
     """Sizes of these letters are symbols; then numbers are put in their places.
@@ -128,7 +129,7 @@ def test_numbers_may_come_after_the_symbols(late: str, a: Arguments) -> None:
     general = symbolic.ConvolutionMatrix.of(
         n, k, stride=s, dilation=d, padding=tuple(zip(p, q, strict=True)),
         in_channels=size("c_in", g.in_channels), out_channels=size("c_out", g.out_channels),
-        groups=size("c_groups", g.groups), padding_mode=a.padding_mode,
+        groups=size("c_groups", g.groups),
     )  # fmt: skip
     matrix = symbolic.conv_matrix(g)
     assert as_symbols(general.subs(values).as_explicit(), g) == matrix
@@ -189,7 +190,7 @@ def test_circular_padding_is_a_circulant() -> None:
     # A stride that does not divide the size leaves no circulant.
     odd = Geometry.of_conv((1, 5), (1, 1, 3), stride=2, padding=1, padding_mode="circular")
     assert symbolic.blocks(odd).kind == "block Toeplitz"
-    wanted = r"padding_mode='circular': phases are sorted where .* or geometry.filled\(\)"
+    wanted = r"padding_mode='circular': .* if its border holds zeros; .* or geometry.filled\(\)"
     with pytest.raises(GeometryError, match=wanted):
         symbolic.polyphase(g)
 
@@ -207,14 +208,8 @@ def test_a_tap_is_a_shift_and_a_decimation() -> None:
     g = Geometry.of_conv((1, 6), (1, 1, 2), stride=2)
     decimate = sympy.SparseMatrix(3, 6, {(i, 2 * i): 1 for i in range(3)})
     shift = sympy.SparseMatrix(6, 6, {(i, i + 1): 1 for i in range(5)})
-    assert symbolic.shift_matrix(g.axes[0], 0) == decimate
-    assert symbolic.shift_matrix(g.axes[0], 1) == decimate * shift
-    with pytest.raises(GeometryError, match=r"axis=Geometry object: it must be an Axis; take one"):
-        symbolic.shift_matrix(g, 0)  # type: ignore[arg-type]
-    taps: tuple[Any, ...] = (None, "0", 2, -1)
-    for tap in taps:
-        with pytest.raises(GeometryError, match=r"tap=.*: the axis has 2 taps; count them from 0"):
-            symbolic.shift_matrix(g.axes[0], tap)
+    (first,), (second,) = (term.factors for term in symbolic.kronecker_form(g).terms)
+    assert (first, second) == (decimate, decimate * shift)
 
 
 # -- the lazy matrix -------------------------------------------------------------------------------
@@ -254,7 +249,7 @@ def test_the_place_of_an_overlap_is_no_size() -> None:
     j = sympy.Symbol("j", integer=True, positive=True)
     for sizes in ({"kernel_size": j}, {"stride": j}, {"padding": j}, {"out_size": j}):
         given = {"out_size": 4, "kernel_size": 3, **sizes}
-        with pytest.raises(GeometryError, match="place=None: without one it is the symbol j"):
+        with pytest.raises(GeometryError, match="place=None: it defaults to the symbol j"):
             symbolic.overlap(**given)
         assert symbolic.overlap(**given, place=2).free_symbols <= {j}
 
@@ -287,7 +282,7 @@ def test_numbers_that_come_later_give_the_same_entries() -> None:
     numbers = {N: 7, K: 3, P: 1}
     lazy = symbolic.ConvolutionMatrix.of(N, K, padding=P)
     for matrix in (lazy, lazy.T):
-        with pytest.raises(GeometryError, match="sizes='k, n, p': they must be numbers; put "):
+        with pytest.raises(GeometryError, match="sizes='k, n, p': they must be numbers; rep"):
             matrix.as_explicit()
     there = lazy.subs(numbers).as_explicit()
     assert lazy.subs(numbers).T.as_explicit() == there.T
@@ -299,7 +294,7 @@ def test_numbers_that_come_later_give_the_same_entries() -> None:
 
 def test_no_place_is_refused() -> None:
     lazy = symbolic.ConvolutionMatrix.of(7, 3)
-    wanted = r"^index=.*: (rows and columns are|it must be a) whole"
+    wanted = r"^index=.*: it must be a whole number"
     places: tuple[Any, ...] = ("text", None, [0], 0.5, sympy.Rational(1, 2), sympy.I)
     for matrix, place in itertools.product((lazy, lazy.T), places):
         for key in ((place, 0), (0, place)):
@@ -309,33 +304,29 @@ def test_no_place_is_refused() -> None:
             matrix[99, 0]
 
 
-def test_the_rule_of_a_lone_element_has_no_division_by_zero() -> None:
-    rule = symbolic.ConvolutionMatrix.of(N, K, stride=S, padding=P, padding_mode="reflect")
-    entry = rule[0, 0].subs({N: 1, K: 1, S: 1, P: 0}).doit()
-    assert entry == sympy.IndexedBase("w")[0]
-
-
-def test_the_rule_of_many_taps_stays_a_sum() -> None:
-    """Written out it would fill pages; an entry of it is still found at once."""
-    rule = symbolic.ConvolutionMatrix.of(5000, 4000, padding=1, padding_mode="circular")
-    assert rule.entry_rule().rhs.has(sympy.Sum)
-    assert len(str(rule.entry_rule())) < 200
-    assert rule[1, 3] == sympy.IndexedBase("w")[3]
-    assert "_t0" not in str(rule.entry_rule()) + sympy.latex(rule.entry_rule())
+def test_a_border_of_copies_has_entries_and_no_rule() -> None:
+    numbers = symbolic.ConvolutionMatrix.of(5000, 4000, padding=1, padding_mode="circular")
+    assert numbers[1, 3] == sympy.IndexedBase("w")[3]
+    for ask in (
+        numbers.entry_rule,
+        lambda: symbolic.ConvolutionMatrix.of(N, K, padding_mode="reflect"),
+    ):
+        with pytest.raises(GeometryError, match=r"padding_mode=.* the border must hold zeros; use"):
+            ask()
 
 
 BAD_SIZES: list[tuple[dict[str, Any], str]] = [
-    ({"stride": 0}, "stride=0: it must be a whole number of at least 1; give an int"),
-    ({"stride": (1, 2, 3)}, r"stride=\(1, 2, 3\): it has 3 entries, and 1 are"),
+    ({"stride": 0}, "stride=0: it must be at least 1; give 1 or more"),
+    ({"stride": (1, 2, 3)}, r"stride=\(1, 2, 3\): 1 are needed, and it has 3; give one"),
     ({"in_size": sympy.nan}, "in_size=nan: it must be a whole number of at least 0"),
     ({"in_size": sympy.I * N}, r"in_size=I\*n: it must be a whole number"),
     ({"in_size": sympy.Float(5)}, "in_size=5.0*: it must be a whole number"),
-    ({"in_size": 5.0}, r"in_size=5\.0: a size must be an int or a SymPy expression"),
-    ({"in_size": "4"}, "size='4': a size must be an int or a SymPy expression; convert text"),
+    ({"in_size": 5.0}, r"in_size=5\.0: it must be a whole number that is known"),
+    ({"in_size": "4"}, "size='4': it must be a whole number that is known"),
     ({"in_size": -P}, "in_size=-p: it must be a whole number of at least 0"),
     ({"in_size": sympy.MatrixSymbol("A", 2, 2)}, "in_size=A: it must be a whole number"),
-    ({"in_size": ()}, r"in_size=\(\): a convolution has one axis or more"),
-    ({"in_channels": -1}, "in_channels=-1: it must be a whole number of at least 0"),
+    ({"in_size": ()}, r"in_size=\(\): it must be a whole number"),
+    ({"in_channels": -1}, "in_channels=-1: it must be at least 0"),
     ({"groups": 2}, "groups=2: it must divide in_channels=1; give a divisor of both"),
     (
         {"in_channels": 4, "out_channels": 6, "groups": 4},

@@ -12,6 +12,7 @@ import sympy
 from hypothesis import given
 
 from tconvjax import Geometry, GeometryError, out_size, rendering, symbolic
+from tconvjax.symbolic._derivation import Step
 from tests.strategies import ANY_MODE, Arguments, arguments
 
 
@@ -64,31 +65,24 @@ def test_a_step_that_is_wrong_does_not_hold() -> None:
         assert not replace(chain, steps=(same,)).holds
         if step.claim == "equal":
             assert not replace(step, equation=(bent, right)).holds
-    assert symbolic.Step("a", "b", (1, 2), "unequal").holds
+    assert Step("a", "b", (1, 2), "unequal").holds
     for other in (sympy.zeros(2, 2), sympy.eye(3)):
-        assert not symbolic.Step("a", "b", (sympy.eye(2), other)).holds
-    with pytest.raises(GeometryError, match="claim='bogus': the claims are equal, unequal; use"):
-        symbolic.Step("a", "b", (1, 2), "bogus")
+        assert not Step("a", "b", (sympy.eye(2), other)).holds
 
 
 def test_what_would_take_minutes_is_refused() -> None:
-    long = Geometry.of_conv((1, 3 * 10**5), (1, 1, 3))
-    asked: list[tuple[Any, Geometry]] = [
-        (symbolic.derivation, Geometry.of_conv((1, 40, 40), (1, 1, 3, 3))),
-        (symbolic.derivation, Geometry.of_conv((1, 1000), (1, 1, 1000))),
-        (symbolic.derivation, Geometry.of_conv((1, 10**6), (1, 1, 2), stride=10**6 - 2)),
-        (symbolic.derivation, Geometry.of_conv((1, 600), (1, 1, 2), stride=10**6, padding=1)),
-        (symbolic.jacobian, long),
-        (symbolic.convolution_sums, long),
-    ]
-    for ask, g in asked:
+    for g in (
+        Geometry.of_conv((1, 40, 40), (1, 1, 3, 3)),
+        Geometry.of_conv((1, 1000), (1, 1, 1000)),
+        Geometry.of_conv((1, 10**6), (1, 1, 2), stride=10**6 - 2),
+        Geometry.of_conv((1, 600), (1, 1, 2), stride=10**6, padding=1),
+    ):
         with pytest.raises(GeometryError, match="0 is the limit; look at a smaller input"):
-            ask(g)
+            symbolic.derivation(g)
 
 
 def test_a_hundred_products_are_not_too_many() -> None:
     assert symbolic.derivation(Geometry.of_conv((1, 51), (1, 1, 2))).holds
-    assert symbolic.jacobian(Geometry.of_conv((1, 300), (1, 1, 3))).nnz() == 3 * 298
 
 
 def test_a_derivation_is_a_document() -> None:

@@ -30,7 +30,8 @@ from tconvjax.explaining.arrays import (
 from tconvjax.explaining.explanation import Seen, Step
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.rendering import Beside, Cell, Equation, Table, Words, conv_table
-from tconvjax.symbolic import Phase, conv_matrix, kernel_symbols, polyphase
+from tconvjax.symbolic import conv_matrix, kernel_symbols, polyphase
+from tconvjax.symbolic._polyphase import Phase
 from tconvjax.symbolic.names import places
 
 

@@ -11,7 +11,7 @@ from tconvjax.errors import fail, kind_of
 from tconvjax.rendering.checks import check_flag
 from tconvjax.rendering.document import Document, Equation, Stack, Words, stack
 from tconvjax.rendering.tables import matrix_table
-from tconvjax.symbolic.deriving import Derivation, Step
+from tconvjax.symbolic._derivation import Derivation, Step
 from tconvjax.symbolic.names import kernel_symbols
 
 

@@ -1,46 +1,57 @@
-"""C as one object whose sizes may be symbols: a rule for its entries in place of the entries."""
+"""C as one object whose sizes may be symbols: a rule for its entries instead of the entries."""
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 from sympy.core.symbol import Str, uniquely_named_symbol
 
-from tconvjax.arguments import choice, whole
+from tconvjax.arguments import choice
 from tconvjax.errors import fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
 from tconvjax.geometry.notebook import Shown
-from tconvjax.symbolic import sizes as sizing
-from tconvjax.symbolic.explicit import check_size, conv_matrix
-from tconvjax.symbolic.names import index, places
-from tconvjax.symbolic.sizes import Mod, Size, Sizes, SymbolicAxis, Tap
+from tconvjax.symbolic.limits import check_size
+from tconvjax.symbolic.matrix import cells, shape_of, summed
+from tconvjax.symbolic.sizes import Mod, Size, Sizes, each, listed, size
 
 MOST_WRITTEN = 50_000
-"""Products of a matrix that is written out as an immutable one, whose entries SymPy sorts."""
+"""Largest number of products of a matrix that is written out as an immutable one."""
 
-MOST_TERMS = 32
-"""Terms of a sum over taps that an entry's rule writes out."""
+
+class SymbolicAxis(NamedTuple):
+    """The sizes and steps of one spatial axis, and what its border holds, as SymPy objects."""
+
+    in_size: Any
+    kernel_size: Any
+    stride: Any
+    dilation: Any
+    low: Any
+    high: Any
+    mode: Any
+
+    @property
+    def out_size(self) -> Any:
+        """Elements of the convolution's output."""
+        room = self.in_size + self.low + self.high - self.dilation * (self.kernel_size - 1)
+        return sympy.floor((room - 1) / self.stride) + 1
 
 
 class _Indexed:
-    """What an expression answers to C[i, j]."""
+    """The access to entries, C[i, j]."""
 
     def __getitem__(self, key: Any) -> Any:
-        """An entry or a slice; rows and columns below 0 count from the end, as SymPy's do.
+        """An entry or a slice; negative rows and columns count from the end, as in SymPy.
 
         Raises:
-            GeometryError: if a row or a column is no whole number, symbol or expression.
+            GeometryError: if a row or a column is not a whole number, a symbol or an expression.
             IndexError: if there is no such row or column.
         """
-        given: Any = super()
-        several = isinstance(key, tuple)
-        read = tuple(map(_read, key if several else (key,)))
-        return given.__getitem__(read if several else read[0])
+        places: Any = key if isinstance(key, tuple) else (key,)
+        read = tuple(p if isinstance(p, slice) else size("index", p) for p in places)
+        return super().__getitem__(read if isinstance(key, tuple) else read[0])  # type: ignore[misc]
 
 
 class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc]  # SymPy has no types
@@ -48,10 +59,10 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
 
     C[o i, c j] = w[o, c, t] where t = (j + low - stride*i) / dilation is a tap, and 0 elsewhere
 
-    A SymPy matrix expression: it has a ``shape``, ``C[i, j]`` in closed form, ``C.T``,
-    ``subs``, and with numbers for all sizes ``as_explicit()``. Made by `of` or `of_geometry`. Its
-    entries are ``w[t]``, or ``w[o, c, t]`` where there are several channels, indexed since t may be
-    an expression.
+    A SymPy matrix expression: it has a ``shape``, ``C[i, j]`` in closed form, ``C.T``, ``subs``,
+    and, once all sizes are numbers, ``as_explicit()``. Make one with `of` or `of_geometry`. Its
+    entries are ``w[t]``, or ``w[o, c, t]`` if there are several channels; they are indexed because
+    t may be an expression.
 
     Examples:
         >>> n, k, s, p = sympy.symbols("n k s p", integer=True, positive=True)
@@ -71,29 +82,23 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         in_channels: Any = 1,
         out_channels: Any = 1,
         groups: Any = 1,
-        kernel: Any = None,
+        kernel: Any = "w",
     ) -> ConvolutionMatrix:
-        """As SymPy rebuilds it; use `of` or `of_geometry`."""
-        if isinstance(axes, str) or any(isinstance(axis, str) for axis in axes):
-            fail("axes", axes, "they must be sizes and steps of each axis", "use of or of_geometry")
-        axes = sympy.Tuple(
-            *(sympy.Tuple(*(sizing.plain("axes", size) for size in axis)) for axis in axes)
-        )
-        numbers = [
-            sizing.plain(name, n)
-            for name, n in (
-                ("in_channels", in_channels),
-                ("out_channels", out_channels),
-                ("groups", groups),
-            )
-        ]
-        for axis in axes:
-            sizing.check_axis(SymbolicAxis(*axis))
-        sizing.check_channels(*numbers)
-        kernel = sympy.IndexedBase("w") if kernel is None else kernel
-        made: ConvolutionMatrix = super().__new__(cls, axes, *numbers, kernel)
+        """Make or rebuild a matrix from fields of its axes; use `of` or `of_geometry`."""
+        if not all(isinstance(axis, tuple | sympy.Tuple) and len(axis) == 7 for axis in axes):
+            fail("axes", axes, "it holds the fields of each axis", "use of or of_geometry")
+        read = sympy.Tuple(*(sympy.Tuple(*_read_axis(SymbolicAxis(*axis))) for axis in axes))
+        channels = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
+        numbers = [size(name, value) for name, value in channels.items()]
+        for name, number in zip(channels, numbers[:2], strict=False):
+            if (number / numbers[2]).is_integer is False:
+                rule = f"it must divide {name}={number}"
+                fail("groups", numbers[2], rule, "give a divisor of both")
+        made: ConvolutionMatrix = super().__new__(cls, read, *numbers, _base(kernel))
         if made.is_numeric:
-            _ = made.geometry  # refuses what is no convolution
+            _ = made.geometry  # rejects sizes that no convolution has
+        else:
+            made._check_zeros("while sizes are symbols")
         return made
 
     @classmethod
@@ -116,48 +121,33 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
 
         Args:
-            in_size: one for each axis, or one size for a single axis.
-            kernel_size: taps, one an axis or one for all.
-            stride: one an axis or one for all.
-            padding: one for all, one an axis, or (low, high) an axis.
-            dilation: one an axis or one for all.
+            in_size: one per axis, or one size for a single axis.
+            kernel_size: taps, one per axis or one for all.
+            stride: one per axis or one for all.
+            padding: one for all, one per axis, or (low, high) per axis.
+            dilation: one per axis or one for all.
             in_channels: C.
             out_channels: O.
             groups: divides both.
-            padding_mode: "zeros", "circular", "reflect" or "replicate".
+            padding_mode: "zeros"; if all sizes are numbers also "circular", "reflect" or
+                "replicate".
             kernel: the letter of the entries.
 
         Returns:
-            The matrix, nothing of it written out.
+            The matrix; none of its entries are written out.
 
         Raises:
             GeometryError: if the arguments do not fit together.
         """
-        several = sizing.listed(in_size)
-        sizes = (in_size,) if several is None else several
-        rank = len(sizes)
-        if not rank:
-            fail("in_size", in_size, "a convolution has one axis or more", "give a size for each")
-        choice("padding_mode", padding_mode, PADDING_MODES)
-        columns = {
-            "in_size": sizes,
-            "kernel_size": sizing.each("kernel_size", kernel_size, rank),
-            "stride": sizing.each("stride", stride, rank),
-            "dilation": sizing.each("dilation", dilation, rank),
-        }
-        read = [[sizing.read(name, size) for size in column] for name, column in columns.items()]
-        axes = []
-        for n, k, s, d, pad in zip(*read, sizing.each("padding", padding, rank), strict=True):
-            low, high = (sizing.read("padding", end) for end in sizing.each("padding", pad, 2))
-            out = sympy.floor((n + low + high - d * (k - 1) - 1) / s) + 1
-            axes.append((n, out, k, s, d, low, Str(padding_mode)))
-        return cls(
-            axes,
-            sizing.read("in_channels", in_channels),
-            sizing.read("out_channels", out_channels),
-            sizing.read("groups", groups),
-            _base(kernel),
-        )
+        sizes = listed(in_size) or (in_size,)
+        steps = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
+        columns = [each(name, values, len(sizes)) for name, values in steps.items()]
+        ends = [each("padding", pad, 2) for pad in each("padding", padding, len(sizes))]
+        axes = [
+            (*numbers, *pads, padding_mode)
+            for *numbers, pads in zip(sizes, *columns, ends, strict=True)
+        ]
+        return cls(axes, in_channels, out_channels, groups, kernel)
 
     @classmethod
     def of_geometry(cls, geometry: Geometry, kernel: str = "w") -> ConvolutionMatrix:
@@ -168,14 +158,14 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             kernel: the letter of the entries.
 
         Returns:
-            The matrix, nothing of it written out.
+            The matrix; none of its entries are written out.
         """
         axes = [
-            (a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low, Str(a.mode))
+            (a.in_size, a.kernel_size, a.stride, a.dilation, a.low, a.high, a.mode)
             for a in check_geometry(geometry).axes
         ]
-        numbers = geometry.in_channels, geometry.out_channels, geometry.groups
-        return cls(axes, *numbers, _base(kernel))
+        channels = geometry.in_channels, geometry.out_channels, geometry.groups
+        return cls(axes, *channels, kernel)
 
     @property
     def axes(self) -> tuple[SymbolicAxis, ...]:
@@ -187,8 +177,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """(O * prod(out_size), C * prod(in_size))."""
         _, inputs, outputs, _, _ = self.args
         return (
-            functools.reduce(operator.mul, (a.out_size for a in self.axes), outputs),
-            functools.reduce(operator.mul, (a.in_size for a in self.axes), inputs),
+            math.prod((a.out_size for a in self.axes), start=outputs),
+            math.prod((a.in_size for a in self.axes), start=inputs),
         )
 
     @property
@@ -204,37 +194,40 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         Raises:
             GeometryError: if a size is still a symbol.
         """
-        free = sorted(map(str, self.free_symbols - {self.args[4], *self.args[4].free_symbols}))
         if not self.is_numeric:
+            sizes = self.free_symbols - {self.args[4], *self.args[4].free_symbols}
             fail(
                 "sizes",
-                ", ".join(free),
+                ", ".join(sorted(map(str, sizes))),
                 "they must be numbers",
-                "put numbers in their places with .subs",
+                "replace them by numbers with .subs",
             )
         axes = []
         for axis in self.axes:
-            in_size, out_size, kernel_size, stride, dilation, low = map(int, axis[:6])
+            in_size, kernel_size, stride, dilation, low, _ = map(int, axis[:6])
             mode: Any = axis.mode.name
+            out_size = int(axis.out_size)
             axes.append(Axis(in_size, out_size, kernel_size, stride, dilation, low, mode))
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
-        """Every entry written out, of at most 50,000 products.
+        """Every entry written out, for at most 50,000 products.
 
         Raises:
             GeometryError: if a size is still a symbol, or there are more products.
         """
         geometry = self.geometry
         check_size(geometry, MOST_WRITTEN)
-        kernel = [self._tap(at) for at in places(geometry.kernel_shape)]
-        shaped: Any = sympy.Array(kernel, geometry.kernel_shape) if kernel else None
-        return conv_matrix(geometry, shaped).as_immutable()
+        triples = ((row, column, self._tap(tap)) for row, column, tap in cells(geometry))
+        return summed(shape_of(geometry), triples).as_immutable()
 
     def entry_rule(self) -> sympy.Eq:
         """The equation of one entry, ``C[i, j]`` with symbols i and j.
 
-        Where a size has the name i or j already, the row or the column gets another one.
+        If a size is called i or j already, the row or the column gets another name.
+
+        Raises:
+            GeometryError: if the border holds copies of elements, for which there is no such rule.
         """
         i = uniquely_named_symbol("i", [self], integer=True, nonnegative=True)
         j = uniquely_named_symbol("j", [self], integer=True, nonnegative=True)
@@ -244,54 +237,44 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
     def _entry(self, i: Any, j: Any, **_: Any) -> Any:
         """The tap that ties output i to input j: a case distinction where sizes are symbols."""
         _, inputs, outputs, groups, _ = self.args
-        rows, columns = self.shape
-        i, j = _from_start(i, rows), _from_start(j, columns)
-        if i.is_Integer and j.is_Integer and self.is_numeric and not self._is_short:
-            return self._numeric_entry(int(i), int(j))
-        o, *outs = sizing.unravelled(i, [outputs, *(a.out_size for a in self.axes)])
-        c, *ins = sizing.unravelled(j, [inputs, *(a.in_size for a in self.axes)])
+        # SymPy counts rows and columns below 0 from the end.
+        i, j = (
+            place + count if place.is_negative else place
+            for place, count in zip(map(sympy.sympify, (i, j)), self.shape, strict=True)
+        )
+        o, *outs = _unravelled(i, [outputs, *(a.out_size for a in self.axes)])
+        c, *ins = _unravelled(j, [inputs, *(a.in_size for a in self.axes)])
+        if i.is_Integer and j.is_Integer and self.is_numeric:
+            output, source = tuple(map(int, (o, *outs))), tuple(map(int, (c, *ins)))
+            return sympy.Add(*map(self._tap, self.geometry.taps_between(output, source)))
+        self._check_zeros("for an entry at symbols")
         conditions, within = [], c
         if groups != 1:
             width, group = inputs / groups, sympy.floor(c * groups / inputs)
             conditions.append(sympy.Eq(sympy.floor(o * groups / outputs), group))
             within = c - width * group
-        taps: list[Any] = []
-        sums, factors = [], []
+        taps = []
         for axis, out, source in zip(self.axes, outs, ins, strict=True):
-            if axis.mode.name == "zeros":
-                reached = source + axis.low - axis.stride * out
-                tap = reached / axis.dilation
-                conditions += [
-                    sympy.Eq(Mod(reached, axis.dilation), 0),
-                    tap >= 0,
-                    tap <= axis.kernel_size - 1,
-                ]
-            else:
-                tap = Tap(f"t{len(taps)}", integer=True, nonnegative=True)
-                place = axis.stride * out + axis.dilation * tap - axis.low
-                factors.append(sympy.KroneckerDelta(source, sizing.source(axis, place)))
-                sums.append((tap, 0, axis.kernel_size - 1))
-            taps.append(tap)
-        value = functools.reduce(operator.mul, factors, self._tap((o, within, *taps)))
-        if sums:
-            value = sympy.Sum(value, *sums)
-            value = value.doit() if self._is_short else value
-        holds = sympy.And(*conditions)
-        if holds in (sympy.true, sympy.false):
-            return value if holds == sympy.true else sympy.Integer(0)
-        return sympy.Piecewise((value, holds), (0, True))
+            reached = source + axis.low - axis.stride * out
+            taps.append(reached / axis.dilation)
+            conditions += [
+                sympy.Eq(Mod(reached, axis.dilation), 0),
+                taps[-1] >= 0,
+                taps[-1] <= axis.kernel_size - 1,
+            ]
+        cases = (self._tap((o, within, *taps)), sympy.And(*conditions)), (0, True)
+        return sympy.Piecewise(*cases)
 
-    @property
-    def _is_short(self) -> bool:
-        """Whether the sum over the taps of borders that copy is short enough to be written out."""
-        counts = (axis.kernel_size for axis in self.axes if axis.mode.name != "zeros")
-        return math.prod(int(k) for k in counts if k.is_Integer) <= MOST_TERMS
-
-    def _numeric_entry(self, i: int, j: int) -> Any:
-        """The same, found tap by tap."""
-        geometry = self.geometry
-        met = geometry.taps_between(index(i, geometry.out_shape), index(j, geometry.in_shape))
-        return sympy.Add(*map(self._tap, met))
+    def _check_zeros(self, when: str) -> None:
+        """Refuse borders that hold copies of elements."""
+        for axis in self.axes:
+            if axis.mode.name != "zeros":
+                fail(
+                    "padding_mode",
+                    axis.mode.name,
+                    f"{when} the border must hold zeros",
+                    "use padding_mode='zeros', or numbers",
+                )
 
     def _eval_transpose(self) -> sympy.Transpose:
         return _Transposed(self)
@@ -308,46 +291,45 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
 
 
 class _Transposed(_Indexed, sympy.Transpose):  # type: ignore[misc]
-    """C.T, written out from the entries of C that are not zero; SymPy asks for every one."""
+    """C.T, written out from the non-zero entries of C; SymPy would ask for every entry."""
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
         """Every entry written out.
 
         Raises:
-            GeometryError: if a size is still a symbol, or the matrix would not fit.
+            GeometryError: if a size is still a symbol, or the matrix is too large.
         """
         return self.arg.as_explicit().T
 
 
-def _read(place: Any) -> Any:
-    """A row or a column, or a slice of them."""
-    if isinstance(place, slice):
-        return place
-    if not isinstance(place, sympy.Basic):
-        return sympy.Integer(whole("index", place))
-    if getattr(place, "is_integer", False) is False:
-        fail(
-            "index",
-            place,
-            "rows and columns are whole numbers, symbols or expressions",
-            "give two of them, as in C[0, 1]",
-        )
-    return place
+def _unravelled(place: Any, sizes: Sequence[Any]) -> list[Any]:
+    """The index of an array's element from its place when the array is read row by row."""
+    longer = [n for n, size in enumerate(sizes) if size != 1]
+    index: list[Any] = [sympy.S.Zero] * len(sizes)
+    for n in reversed(longer[1:]):
+        index[n], place = Mod(place, sizes[n]), sympy.floor(place / sizes[n])
+    if longer:
+        index[longer[0]] = place
+    return index
 
 
-def _from_start(place: Any, size: Any) -> Any:
-    """A row or a column counted from the start, which SymPy counts from the end below 0."""
-    place = sizing.plain("index", place)
-    return place + size if place.is_negative else place
+def _read_axis(axis: SymbolicAxis) -> list[Any]:
+    """The fields of an axis as SymPy objects."""
+    names = ("in_size", "kernel_size", "stride", "dilation", "padding", "padding")
+    numbers = [size(name, value) for name, value in zip(names, axis[:6], strict=True)]
+    mode = axis.mode.name if isinstance(axis.mode, Str) else axis.mode
+    return [*numbers, Str(choice("padding_mode", mode, PADDING_MODES))]
 
 
-def _base(kernel: Any) -> sympy.IndexedBase:
-    """The letter of the entries."""
-    if not isinstance(kernel, str) or not kernel:
+def _base(letter: Any) -> sympy.IndexedBase:
+    """The indexed entries of a letter."""
+    if isinstance(letter, sympy.IndexedBase):
+        return letter
+    if not isinstance(letter, str) or not letter:
         fail(
             "kernel",
-            kernel,
+            letter,
             "it is the letter of the entries",
             "give a str such as 'w', and fill numbers into symbolic.conv_matrix",
         )
-    return sympy.IndexedBase(kernel)
+    return sympy.IndexedBase(letter)

@@ -12,53 +12,39 @@ import sympy
 
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry, check_geometry
+from tconvjax.symbolic.limits import check_size
 
 Taps: TypeAlias = Mapping[tuple[int, ...], Any]
-"""From (o, c, *t), as in ``geometry.kernel_shape``, to what stands there."""
-
+"""From (o, c, *t), an index of ``geometry.kernel_shape``, to an entry of the kernel."""
 
 MOST_SYMBOLS = 200_000
-"""Symbols of a column, which SymPy makes in some seconds."""
+"""Largest number of symbols in a column; SymPy needs some seconds for them."""
 
 
 class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
     """The symbols of a kernel by (o, c, *t), each made when it is looked up.
 
-    A layer of 512 channels has millions of them, of which a picture shows a handful.
+    A layer of 512 channels has millions of them, and a picture shows a handful.
     """
 
     def __init__(self, geometry: Geometry, letter: str = "w") -> None:
         self.shape = geometry.kernel_shape
         self.letter = letter
-        self._made: dict[tuple[int, ...], sympy.Symbol] = {}
         self._shown = 0 if max(self.shape[:2]) > 1 else 2
 
     def __getitem__(self, index: tuple[int, ...]) -> sympy.Symbol:
         """The symbol of an entry."""
-        found = self._made.get(index)
-        if found is None:
-            if index not in self:
-                raise KeyError(index)
-            found = self._made[index] = symbol(self.letter, index[self._shown :])
-        return found
-
-    def __contains__(self, index: object) -> bool:
-        """Whether the kernel has such an entry."""
-        return (
-            isinstance(index, tuple)
-            and len(index) == len(self.shape)
-            and all(
-                isinstance(n, int) and 0 <= n < size
-                for n, size in zip(index, self.shape, strict=True)
-            )
-        )
+        fits = isinstance(index, tuple) and len(index) == len(self.shape)
+        if not fits or not all(n in range(size) for n, size in zip(index, self.shape, strict=True)):
+            raise KeyError(index)
+        return symbol(self.letter, index[self._shown :])
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         """The indices, in order."""
         return itertools.product(*map(range, self.shape))
 
     def __len__(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return math.prod(self.shape)
 
     def __repr__(self) -> str:
@@ -73,11 +59,11 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
         geometry: any geometry.
 
     Returns:
-        A mapping from (o, c, *t), as in ``geometry.kernel_shape``, to a symbol such as ``w_1_0``,
-        which is made when it is looked up.
+        A mapping from (o, c, *t), an index of ``geometry.kernel_shape``, to a symbol such as
+        ``w_1_0``. Symbols are made when they are looked up.
 
     Raises:
-        GeometryError: if it is given no geometry.
+        GeometryError: if ``geometry`` is not a Geometry.
 
     Examples:
         >>> list(kernel_symbols(Geometry.of_conv((1, 4, 4), (1, 1, 1, 2))).values())
@@ -98,7 +84,7 @@ def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     Raises:
         GeometryError: if there are more.
     """
-    return _vec("x", check_geometry(geometry).in_shape)
+    return _vec("x", geometry, check_geometry(geometry).in_shape)
 
 
 def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
@@ -113,24 +99,18 @@ def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     Raises:
         GeometryError: if there are more.
     """
-    return _vec("y", check_geometry(geometry).out_shape)
+    return _vec("y", geometry, check_geometry(geometry).out_shape)
 
 
-def _vec(name: str, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
-    if math.prod(shape) > MOST_SYMBOLS:
-        fail(
-            "geometry",
-            array_of(shape),
-            f"a column has a symbol for each element, and {MOST_SYMBOLS} is the limit",
-            "look at a smaller input, since a convolution looks alike at every size",
-        )
+def _vec(name: str, geometry: Geometry, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
+    check_size(geometry, MOST_SYMBOLS, math.prod(shape), f"symbols {name}")
     shown = 0 if shape[0] > 1 else 1
     symbols = [symbol(name, index[shown:]) for index in places(shape)]
     return sympy.ImmutableDenseMatrix(len(symbols), 1, symbols)
 
 
 def symbol(name: str, index: Sequence[int]) -> sympy.Symbol:
-    """A symbol whose name carries an index, as ``w_1_0``."""
+    """A symbol whose name carries an index, such as ``w_1_0``."""
     return sympy.Symbol("_".join(map(str, (name, *index))))
 
 
@@ -139,84 +119,60 @@ def places(shape: Sequence[int]) -> dict[tuple[int, ...], int]:
     return {index: n for n, index in enumerate(itertools.product(*map(range, shape)))}
 
 
-def index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """The index of an element from its place when the array is read row by row."""
-    found = []
-    for size in reversed(shape):
-        place, n = divmod(place, size)
-        found.append(n)
-    return tuple(reversed(found))
-
-
 def taps_of(kernel: Any, geometry: Geometry) -> Taps:
-    """A kernel's entries as SymPy's: symbols for None; text is never read as code."""
-    if kernel is None:
-        return kernel_symbols(geometry)
-    if isinstance(kernel, KernelSymbols):
-        return kernel
-    return dict(
-        zip(
-            places(geometry.kernel_shape),
-            entries("kernel", kernel, geometry.kernel_shape),
-            strict=True,
-        )
-    )
+    """A kernel's entries as SymPy expressions: symbols for None; text is never read as code."""
+    shape = geometry.kernel_shape
+    if kernel is None or (isinstance(kernel, KernelSymbols) and kernel.shape == shape):
+        return dict(kernel or kernel_symbols(geometry))
+    return dict(zip(places(shape), entries("kernel", kernel, shape), strict=True))
 
 
-def entries(argument: str, given: Any, shape: tuple[int, ...]) -> list[Any]:
-    """An array's entries as SymPy's, read row by row.
+def entries(argument: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
+    """An array's entries as SymPy expressions, read row by row.
 
     Args:
-        argument: its name, for a message.
-        given: array, list, or SymPy array of numbers or expressions.
-        shape: what it must have.
+        argument: the name in messages.
+        values: array, list, or SymPy array of numbers or expressions.
+        shape: the shape it must have.
 
     Returns:
         SymPy expressions; integers and fractions stay exact.
 
     Raises:
-        GeometryError: if the shape differs, or an entry is no number and no expression.
+        GeometryError: if the shape differs, or an entry is neither a number nor an expression.
     """
-    array = as_objects(argument, given)
+    array = as_objects(argument, values)
     if array.shape != shape:
-        fail(
-            argument,
-            array_of(array.shape),
-            f"the geometry asks for {shape}",
-            "reshape it",
-        )
+        fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
     return [_entry(argument, value) for value in array.flat]
 
 
-def as_objects(argument: str, given: Any) -> Any:
-    """Nested lists or an array as a NumPy array of what stands in them."""
+def as_objects(argument: str, values: Any) -> Any:
+    """Nested lists or an array as a NumPy array of objects."""
     try:
-        listed = given.tolist() if hasattr(given, "tolist") else given
+        listed = values.tolist() if hasattr(values, "tolist") else values
         array = np.asarray(listed, dtype=object)
-    except ValueError:  # lists of unequal arrays
-        return fail(argument, kind_of(given), "its rows must be of one length", "fill them up")
-    except TypeError:  # JAX's keys of random numbers
-        return fail(
+    except (ValueError, TypeError):  # lists of unequal arrays, and JAX's keys of random numbers
+        fail(
             argument,
-            kind_of(given),
-            "its entries must be numbers or SymPy expressions",
-            "give an array of numbers",
+            kind_of(values),
+            "it must be an array of numbers or SymPy expressions, with rows of one length",
+            "give a NumPy array or nested lists",
         )
-    shape = getattr(given, "shape", None)
-    # A list of an array without elements has forgotten the sizes after the first 0.
+    shape = getattr(values, "shape", None)
+    # The nested lists of an array without elements do not show the sizes after the first 0.
     empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
     return np.empty(shape, object) if empty else array
 
 
 def _entry(argument: str, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, bool) or not isinstance(value, int | float | complex | sympy.Expr):
+    truth = isinstance(value, bool)
+    if truth or not isinstance(value, int | float | complex | sympy.Expr):
         fail(
             argument,
             value,
             "its entries must be numbers or SymPy expressions",
-            "write 1 for True and 0 for False"
-            if isinstance(value, bool)
-            else "convert text yourself",
+            "write 1 for True and 0 for False" if truth else "convert text yourself",
         )
     return sympy.sympify(value)

@@ -1,4 +1,4 @@
-"""Whether a difference is one, or what is left of rounding."""
+"""Telling a real difference from what rounding leaves of zero."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def magnitudes(products: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
 
 
 def vanishes(difference: Any, sizes: Mapping[Any, Any], count: int, spacing: float | None) -> bool:
-    """Whether an expanded difference of two sums of ``count`` products is 0, or may well be.
+    """Whether an expanded difference of two sums of ``count`` products may be 0.
 
-    The sum of n products in floats is off by at most n epsilon times the sum of the absolute
-    products, to first order, in whatever order it is added up; so two such sums differ by at most
-    twice that. One more epsilon for each pays for what is of second order.
+    To first order, a sum of n products in floats is off by at most n epsilon times the sum of the
+    absolute products, in whatever order it is added up. So two such sums differ by at most twice
+    that; one more epsilon for each covers what is of second order.
 
     Args:
-        difference: what was expanded.
+        difference: the expanded difference.
         sizes: `magnitudes` of the products.
-        count: of the products.
-        spacing: `epsilon` of their factors; None for a difference that must be exact.
+        count: the number of products.
+        spacing: `epsilon` of their factors; None if the difference must be exactly 0.
     """
     if difference == 0 or spacing is None:
         return bool(difference == 0)

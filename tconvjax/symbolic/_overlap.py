@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 from tconvjax.errors import fail
-from tconvjax.symbolic.sizes import Mod, Size, check, read
+from tconvjax.symbolic.sizes import Mod, Size, size
 
 
 def overlap(
@@ -25,22 +25,23 @@ def overlap(
     count(j) = max(0, min(n - 1, floor((j + p) / s)) - max(0, ceil((j + p - k + 1) / s)) + 1)
 
     without dilation. With it, only every (d / g)-th i counts, where g = gcd(s, d), and none unless
-    g divides j + p. Over several axes it is the product.
+    g divides j + p. Over several axes the number is the product.
 
     Args:
-        out_size: n, elements that are stamped: an int or an expression, as all but dilation.
-        kernel_size: k, taps.
-        stride: s; an int where there is a dilation.
-        padding: p, elements cut off before the first.
+        out_size: n, the elements that are stamped: an int or an expression.
+        kernel_size: k, taps: an int or an expression.
+        stride: s: an int or an expression; an int if there is a dilation.
+        padding: p, elements cut off before the first: an int or an expression.
         dilation: d, an int.
-        place: j; None: a symbol j, whole and at least 0, which no size may have in it.
+        place: j; None for a symbol j that is a whole number of at least 0, in which case no size
+            may contain a symbol of that name.
 
     Returns:
-        An expression in the symbols that were given, and j.
+        An expression in the given symbols and j.
 
     Raises:
-        GeometryError: if a size is no size, if j stands in one and no place is given, or if the
-            stride of a dilated kernel is a symbol.
+        GeometryError: if a size cannot be one, if j occurs in a size and no place is given, or if
+            the stride of a dilated kernel is a symbol.
 
     Examples:
         >>> n, k, s = sympy.symbols("n k s", integer=True, positive=True)
@@ -49,26 +50,19 @@ def overlap(
         >>> [overlap(4, 3, stride=2, place=j) for j in range(9)]
         [1, 1, 2, 1, 2, 1, 2, 1, 1]
     """
-    n, k, s, d = (
-        _size(name, value)
-        for name, value in (
-            ("out_size", out_size),
-            ("kernel_size", kernel_size),
-            ("stride", stride),
-            ("dilation", dilation),
-        )
-    )
-    shift = read("padding", padding)
+    n, k = size("out_size", out_size), size("kernel_size", kernel_size)
+    s, d = size("stride", stride), size("dilation", dilation)
+    shift = size("padding", padding)
     if place is None:
-        if any(str(symbol) == "j" for size in (n, k, s, shift) for symbol in size.free_symbols):
+        if "j" in {str(symbol) for one in (n, k, s, shift) for symbol in one.free_symbols}:
             fail(
                 "place",
                 None,
-                "without one it is the symbol j, which stands in a size",
+                "it defaults to the symbol j, which occurs in a size",
                 "give a symbol of another name",
             )
         place = sympy.Symbol("j", integer=True, nonnegative=True)
-    at = read("place", place) + shift
+    at = size("place", place) + shift
     first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
     last = sympy.Min(n - 1, sympy.floor(at / s))
     if d == 1:
@@ -77,9 +71,9 @@ def overlap(
         fail(
             "stride",
             stride,
-            "with a dilation it must be a number, since what matters is which "
-            "divisors the two share",
-            "give an int, or dilation=1",
+            "with a dilation both must be numbers, because the count depends on the divisors that "
+            "they share",
+            "give ints, or dilation=1",
         )
     common = math.gcd(int(s), int(d))
     period = int(d) // common
@@ -88,9 +82,3 @@ def overlap(
     count = sympy.floor((last - start) / period) - sympy.ceiling((first - start) / period) + 1
     shared = sympy.Eq(Mod(at, common), 0)
     return sympy.Piecewise((sympy.Max(0, count), shared), (0, True))
-
-
-def _size(argument: str, value: Any) -> Any:
-    found = read(argument, value)
-    check("in_size" if argument == "out_size" else argument, found)
-    return found

@@ -1,0 +1,135 @@
+"""C cut into blocks, few of which are different."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy
+
+from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.symbolic.limits import check_size
+from tconvjax.symbolic.matrix import MOST_ENTRIES, cells, shape_of, summed
+from tconvjax.symbolic.names import symbol, taps_of
+
+MOST_BLOCKS = 10_000
+"""Largest number of blocks in a grid, zero blocks included."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A matrix cut into equal blocks, few of which are different.
+
+    Args:
+        grid: for each block the indices of the parts that are added up in it; an empty tuple is a
+            block of zeros.
+        parts: the different blocks by their indices.
+        block_shape: rows and columns of a block.
+        kind: the pattern of the grid: "full", "block diagonal", "block circulant" or "block
+            Toeplitz".
+        counts: the number of blocks down and across.
+    """
+
+    grid: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
+    parts: Mapping[tuple[int, ...], sympy.SparseMatrix]
+    block_shape: tuple[int, int]
+    kind: str
+    counts: tuple[int, int]
+
+    @property
+    def names(self) -> sympy.ImmutableDenseMatrix:
+        """The grid as symbols such as W_1, one for each block, which show the pattern."""
+        cells = itertools.chain(*self.grid)
+        named = [sympy.Add(*(symbol("W", index) for index in cell)) for cell in cells]
+        return sympy.ImmutableDenseMatrix(*self.counts, named)
+
+    def as_explicit(self) -> sympy.SparseMatrix:
+        """The matrix that the blocks make up."""
+        (down, across), (height, width) = self.counts, self.block_shape
+        entries = {index: part.todok().items() for index, part in self.parts.items()}
+
+        def triples() -> Iterator[tuple[int, int, Any]]:
+            for m, row in enumerate(self.grid):
+                for n, cell in enumerate(row):
+                    for (r, c), value in itertools.chain(*(entries[index] for index in cell)):
+                        yield m * height + r, n * width + c, value
+
+        return summed((down * height, across * width), triples())
+
+    def as_block_matrix(self) -> sympy.BlockMatrix:
+        """The blocks as SymPy's own block matrix."""
+        made: dict[Any, Any] = {(): sympy.ZeroMatrix(*self.block_shape)}
+        for cell in {*itertools.chain(*self.grid)} - {()}:
+            parts = (self.parts[index].as_immutable() for index in cell)
+            made[cell] = functools.reduce(operator.add, parts)
+        return sympy.BlockMatrix([[made[cell] for cell in row] for row in self.grid])
+
+
+def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
+    """C cut into blocks along its outermost axis.
+
+    With several channels, block W_o_c is the matrix of one pair of channels, and groups make the
+    grid block diagonal. Otherwise block W_t is what the taps of index t along the first spatial
+    axis make of the other axes. It stands where stride*i + dilation*t - low = j, so the grid is
+    Toeplitz (circulant with circular padding). Each block has that structure again, so C is doubly
+    block Toeplitz.
+
+    Args:
+        geometry: any geometry whose grid has at most 10,000 blocks.
+        kernel: as in `conv_matrix`.
+
+    Returns:
+        The blocks: their ``grid``, the different ``parts``, the ``kind`` of the pattern, and the
+        grid as symbols, ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``,
+        and ``as_block_matrix()`` is SymPy's own block matrix.
+
+    Raises:
+        GeometryError: if the kernel has another shape, or the matrix is too large.
+
+    Examples:
+        >>> cut = blocks(Geometry.of_conv((1, 4, 4), (1, 1, 3, 3)))
+        >>> cut.names
+        Matrix([
+        [W_0, W_1, W_2,   0],
+        [  0, W_0, W_1, W_2]])
+        >>> cut.parts[0,]
+        Matrix([
+        [w_0_0, w_0_1, w_0_2,     0],
+        [    0, w_0_0, w_0_1, w_0_2]])
+    """
+    outs, ins = check_geometry(geometry).out_channels, geometry.in_channels
+    several = outs > 1 or ins > 1
+    axis, *others = geometry.axes
+    counts = (outs, ins) if several else (axis.out_size, axis.in_size)
+    check_size(geometry, MOST_ENTRIES)
+    check_size(geometry, MOST_BLOCKS, math.prod(counts), "blocks")
+    taps = taps_of(kernel, geometry)
+    keys: dict[tuple[int, ...], tuple[int, ...]] = {}
+    grid: list[list[Any]] = [[() for _ in range(counts[1])] for _ in range(counts[0])]
+    if several:
+        inner = replace(geometry, in_channels=1, out_channels=1, groups=1)
+        width = geometry.kernel_shape[1]
+        for o, c in itertools.product(range(outs), range(width)):
+            grid[o][o // (outs // geometry.groups) * width + c] = ((o, c),)
+            keys[o, c] = o, c
+        kind = "block diagonal" if geometry.groups > 1 else "full"
+    else:
+        inner = replace(geometry, axes=tuple(others) or (Axis(1, 1, 1),))
+        for i, j, t in axis.links():
+            grid[i][j] += ((t,),)
+        keys = {(t,): (0, 0, t) for t in range(axis.kernel_size)}
+        circular = axis.mode == "circular" and axis.in_size == axis.stride * axis.out_size
+        kind = "block circulant" if circular else "block Toeplitz"
+    pattern = [(row, column, tap[2:]) for row, column, tap in cells(inner)]
+    shape = shape_of(inner)
+    alone = not several and not others  # the axis that stands in for none has no index in the taps
+    parts = {
+        index: summed(shape, ((m, n, taps[*head, *(() if alone else t)]) for m, n, t in pattern))
+        for index, head in keys.items()
+    }
+    return Blocks(tuple(map(tuple, grid)), parts, shape, kind, counts)

@@ -1,0 +1,202 @@
+"""From the sum to C to C.T: a chain of equations, each checked by SymPy when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy
+
+from tconvjax.geometry import Geometry
+from tconvjax.symbolic.limits import check_pairs, check_size
+from tconvjax.symbolic.matrix import cells, conv_matrix, summed
+from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
+
+MOST_PRODUCTS = 1_000
+"""Largest number of products of a convolution whose derivation is checked and shown."""
+
+MOST_PAIRS = 10_000
+"""Largest number of products of two taps in C.T C, which a derivation writes out."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An equation of a derivation.
+
+    Args:
+        title: what it is, in a few words.
+        words: why it holds, and what it says.
+        equation: left and right side, scalars or matrices.
+        claim: "equal", or "unequal" where the point is that the two sides differ.
+        written: the equation as people write it, with matrices beside what they are multiplied by
+            and signs as text; empty if the two sides are all there is to show.
+    """
+
+    title: str
+    words: str
+    equation: tuple[Any, Any]
+    claim: str = "equal"
+    written: tuple[Any, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether SymPy finds the claim to be true, computed anew."""
+        left, right = (
+            sympy.SparseMatrix(side if hasattr(side, "shape") else [side]) for side in self.equation
+        )
+        same = left.shape == right.shape and not any(
+            map(sympy.expand, (left - right).todok().values())
+        )
+        return same == (self.claim == "equal")
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The chain of steps for one geometry.
+
+    Args:
+        geometry: the geometry of the convolution.
+        steps: the equations, in order.
+    """
+
+    geometry: Geometry
+    steps: tuple[Step, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every step holds."""
+        return all(step.holds for step in self.steps)
+
+
+def derivation(geometry: Geometry) -> Derivation:
+    """Why the operation is called transposed: the steps from the sum to C and to C.T.
+
+    Args:
+        geometry: any geometry of at most 1,000 products, with at most 10,000 products of two taps
+            in C.T C; a small one shows all there is to see.
+
+    Returns:
+        The ``steps``: seven equations, or eight with a stride, each with its ``title``, ``words``
+        and ``equation``. SymPy has verified them, and ``holds`` verifies them again.
+
+    Raises:
+        GeometryError: if there are more products.
+
+    Examples:
+        >>> chain = derivation(Geometry.of_conv((1, 3), (1, 1, 2)))
+        >>> [step.title for step in chain.steps][:3]
+        ['The sum', 'The matrix', 'The same by calculus']
+        >>> chain.holds
+        True
+    """
+    check_size(geometry, MOST_PRODUCTS)
+    check_pairs(geometry, MOST_PAIRS)
+    found = Derivation(geometry, tuple(_steps(geometry)))
+    for step in found.steps:
+        assert step.holds, f"{step.title} does not hold for {geometry}"  # noqa: S101 - a proof
+    return found
+
+
+def _steps(geometry: Geometry) -> Iterator[Step]:
+    matrix = conv_matrix(geometry)
+    x, y, w = vec_input(geometry), vec_output(geometry), kernel_symbols(geometry)
+    products = list(cells(geometry))
+    form = sympy.Add(*(y[row] * w[tap] * x[column] for row, column, tap in products))
+    sums = summed((len(y), 1), ((row, 0, w[tap] * x[column]) for row, column, tap in products))
+    gathered = _derivatives(form, x)
+    stamped = summed((len(x), 1), ((j, 0, tap * y[i]) for (i, j), tap in matrix.todok().items()))
+    stamps = [part for n in range(len(y)) for part in ("+", y[n], matrix[n, :].T)][1:]
+    yield Step(
+        "The sum",
+        "Each output is the sum of the taps, each times the input element under it: the derivative "
+        "in y of the sum T of all products y w x.",
+        (_derivatives(form, y), sums),
+        written=(y, "=", sums),
+    )
+    yield Step(
+        "The matrix",
+        "The sums are linear in x, so one matrix C gives them all. The row of an output holds its "
+        "taps, each in the column of the element that it multiplies.",
+        (matrix * x, sums),
+        written=(matrix, x, "=", sums),
+    )
+    yield Step(
+        "The same by calculus",
+        "C holds the derivatives of the outputs in the inputs.",
+        (_jacobian(sums, x), matrix),
+        written=("∂y/∂x", "=", matrix),
+    )
+    yield Step(
+        "The transpose",
+        "For all x and y, the product of C x with y equals that of x with C.T y. C.T is the only "
+        "matrix for which this is true.",
+        ((matrix * x).dot(y), x.dot(matrix.T * y)),
+    )
+    yield Step(
+        "The sum, read backwards",
+        "Row j of C.T gathers every output that element j went into, with the tap that it went "
+        "through: the derivative of T in x.",
+        (matrix.T * y, gathered),
+        written=(matrix.T, y, "=", gathered),
+    )
+    yield Step(
+        "One element to many",
+        "C.T y is also the sum of the rows of C, each times its element of y: every element stamps "
+        "a kernel onto the result.",
+        (matrix.T * y, stamped),
+        written=(*stamps, "=", stamped),
+    )
+    product = (matrix.T * matrix).applyfunc(sympy.expand)
+    one = sympy.SparseMatrix.eye(len(x))
+    differs = product != one
+    yield Step(
+        "No inverse",
+        "C.T takes y back to the shape of x. It does not take C x back to x, since C.T C is not 1.",
+        (product, one),
+        "unequal" if differs else "equal",
+        (matrix.T, matrix, "=", product, *(("≠", one) if differs else ())),
+    )
+    if max(geometry.stride) > 1 and not geometry.bordered:
+        larger = replace(
+            geometry,
+            axes=tuple(replace(a, in_size=a.in_size + a.stride - 1) for a in geometry.axes),
+        )
+        check_size(larger, MOST_PRODUCTS)
+        where = places(larger.in_shape)
+        columns = [where[index] for index in places(geometry.in_shape)]
+        sizes = " x ".join(map(str, larger.in_size))
+        yield Step(
+            "Shape is a choice",
+            f"Inputs of up to {sizes} have as many outputs with the same padding. Their matrix has "
+            "more columns, and C is some of them. So C.T y may have any of these shapes, and "
+            "output_padding or output_size chooses one.",
+            (conv_matrix(larger)[:, columns], matrix),
+        )
+
+
+def _jacobian(sums: sympy.Matrix, inputs: sympy.Matrix) -> sympy.SparseMatrix:
+    """The derivatives of some sums in some symbols, by calculus."""
+    column = {symbol: n for n, symbol in enumerate(inputs)}
+    entries = {
+        (row, column[symbol]): derivative
+        for row, form in enumerate(sums)
+        for symbol, derivative in _partials(form, column).items()
+    }
+    return sympy.SparseMatrix(len(sums), len(inputs), entries)
+
+
+def _derivatives(form: Any, column: sympy.Matrix) -> sympy.Matrix:
+    """The derivative of a sum in each symbol of a column."""
+    found = _partials(form, set(column))
+    return sympy.Matrix(len(column), 1, [found.get(symbol, sympy.S.Zero) for symbol in column])
+
+
+def _partials(form: Any, symbols: Collection[Any]) -> dict[Any, Any]:
+    """The non-zero derivatives of a sum, by the sum rule: each term once."""
+    found: dict[Any, list[Any]] = {}
+    for term in sympy.Add.make_args(form):
+        for symbol in term.free_symbols:
+            if symbol in symbols:
+                found.setdefault(symbol, []).append(sympy.diff(term, symbol))
+    return {symbol: sympy.Add(*terms) for symbol, terms in found.items()}
