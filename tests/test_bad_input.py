@@ -42,6 +42,7 @@ from tconvjax import (
     upsampling,
 )
 from tconvjax.command import files
+from tconvjax.command.arguments import CommandError
 
 FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
@@ -318,7 +319,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        with pytest.raises((OSError, files.FileError, GeometryError), match="No space left"):
+        with pytest.raises((OSError, CommandError, GeometryError), match="No space left"):
             write(path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == b"as it was"
