@@ -18,13 +18,13 @@ FLOORS = [
     {"geometry"},
     {"forward", "symbolic", "matrices"},
     {"algorithms", "operands", "rendering"},
-    {"partials", "explaining", "explorer"},
+    {"partials", "explaining"},
     {"trilinear", "sharding", "adjoint"},
     {"operations"},
     {"conventions", "acceleration", "upsampling"},
     {"layers"},
     {"command"},
-    {"fences"},
+    {"site"},
     {"__init__"},
     {"__main__"},
 ]
@@ -63,7 +63,7 @@ def complaints(name: str, source: str) -> list[str]:
             outside = top not in sys.stdlib_module_names
             if name in STANDARD_LIBRARY_ONLY and outside:
                 found.append(f"{name} imports {module}, which is not in the standard library")
-            if top == "sympy" and name not in SYMBOLS | {"command", "fences"}:
+            if top == "sympy" and name not in SYMBOLS | {"command", "site"}:
                 found.append(f"{name} imports sympy")
             if top in ("jax", "jaxlib") and name in SYMBOLS:
                 found.append(f"{name} imports {module}")

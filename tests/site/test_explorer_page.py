@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tconvjax import Geometry, explorer
+from tconvjax import Geometry
+from tconvjax.site import explorer
 from tests.site.conftest import PATIENCE, barriers, expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
