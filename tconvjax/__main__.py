@@ -17,18 +17,6 @@ import tconvjax
 from tconvjax.command.arguments import CommandError, file, number, numbers, padding, sizes, values
 from tconvjax.errors import GeometryError
 
-COMMANDS = {
-    "tour": ("tour", "Show the tutorial; status 1 if an example does not give its printed result."),
-    "apply": ("arrays", "Run conv_transpose, or conv, on arrays in files."),
-    "size": ("plan", "Show the size a convolution gives, and the sizes that lead back from it."),
-    "matrix": ("matrix", "Show the symbolic matrix of a convolution or of its transpose."),
-    "explain": ("matrix", "Explain a transposed convolution step by step, seen four ways."),
-    "upsample": ("arrays", "Enlarge a picture or an array."),
-    "checkerboard": ("plan", "Show how unevenly a layer's stamps fall, and what to change."),
-    "plan": ("plan", "Show which algorithm computes a layer, what each would take, and why."),
-}
-"""The module of each command, where a function bears its name, and what the command does."""
-
 _PADS = "2, 2x1, low:high pairs such as 1:2x0:3, or SAME, VALID, ..."
 OPTIONS: dict[str, dict[str, Any]] = {
     "size": {"type": sizes, "help": "size of the input, such as 7x7"},
@@ -60,10 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_what_the_terminal_can()
     try:
         arguments = _parser().parse_args(argv)
-        name = arguments.command or "tour"
+        name = arguments.command
         if name in ("tour", "apply", "upsample") or (name == "plan" and not arguments.platform):
             _check_platform()
-        module = importlib.import_module(f"tconvjax.command.{COMMANDS[name][0]}")
+        module = importlib.import_module(f"tconvjax.command.{arguments.module}")
         status = int(getattr(module, name)(arguments))
         sys.stdout.flush()
     except SystemExit as end:  # --help and --version
@@ -124,24 +112,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tconvjax {tconvjax.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
 
-    def command(name: str, required: str = "", others: str = "", epilog: str = "") -> Any:
-        text = COMMANDS[name][1]
+    def command(
+        name: str, module: str, text: str, needed: str = "", others: str = "", epilog: str = ""
+    ) -> Any:
+        """Add a command: a function in a module of `tconvjax.command`, and its common options."""
+        short = text[0].lower() + text[1:].rstrip(".")
         added = commands.add_parser(
-            name,
-            help=text[0].lower() + text[1:].rstrip("."),
-            description=text,
-            epilog=epilog,
-            allow_abbrev=False,
+            name, help=short, description=text, epilog=epilog, allow_abbrev=False
         )
-        for option in (*required.split(), *others.split()):
-            flags = ["-o"] if option == "output" else []
-            needed = option in required.split()
-            added.add_argument(*flags, f"--{option}", required=needed, **OPTIONS[option])
+        added.set_defaults(module=module)
+        for option in (*needed.split(), *others.split()):
+            flags = ["-o", "--output"] if option == "output" else [f"--{option}"]
+            added.add_argument(*flags, required=option in needed.split(), **OPTIONS[option])
         return added.add_argument
 
-    command("tour")
+    text = "Show the tutorial; status 1 if an example does not give its printed result."
+    command("tour", "tour", text)
+    parser.set_defaults(command="tour", module="tour")
     add = command(
         "apply",
+        "arrays",
+        "Run conv_transpose, or conv, on arrays in files.",
         "output",
         "stride padding dilation output-padding groups padding-mode",
         "The input is y of conv_transpose(y, w), or with --forward x of conv(x, w). Sizes are "
@@ -159,9 +150,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--layout", type=lambda text: tuple(text.split(",")), help=order)
     add("--algorithm", default="auto", help="auto, direct, patches, polyphase or taps")
 
-    command("size", "size kernel", "stride padding dilation output-padding")
+    text = "Show the size a convolution gives, and the sizes that lead back from it."
+    command("size", "plan", text, "size kernel", "stride padding dilation output-padding")
     add = command(
         "matrix",
+        "matrix",
+        "Show the symbolic matrix of a convolution or of its transpose.",
         "",
         "size kernel stride padding dilation padding-mode in-channels out-channels groups output",
         "text, svg and html are abbreviated where the matrix is large; csv and npz hold all of it. "
@@ -177,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command(
         "explain",
+        "matrix",
+        "Explain a transposed convolution step by step, seen four ways.",
         "size kernel",
         "stride padding dilation output-padding padding-mode in-channels out-channels groups "
         "output",
@@ -190,6 +186,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command(
         "upsample",
+        "arrays",
+        "Enlarge a picture or an array.",
         "output",
         "",
         "A picture is enlarged along both axes; an array along those that --factor or --size name, "
@@ -204,10 +202,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--method", choices=methods, default="linear")
     add("--align-corners", action="store_true", help="keep the corners in their places")
 
-    words = "There are two axes, unless an option has one number per axis. The file is an SVG."
-    command("checkerboard", "kernel", "stride padding dilation output", words)
+    command(
+        "checkerboard",
+        "plan",
+        "Show how unevenly a layer's stamps fall, and what to change.",
+        "kernel",
+        "stride padding dilation output",
+        "There are two axes, unless an option has one number per axis. The file is an SVG.",
+    )
     add = command(
         "plan",
+        "plan",
+        "Show which algorithm computes a layer, what each would take, and why.",
         "size kernel",
         "stride padding dilation output-padding in-channels out-channels groups batch",
         "The layer is conv_transpose(y, w), or with --forward conv(x, w); its derivatives are "

@@ -13,14 +13,7 @@ import numpy as np
 from PIL import Image
 
 import tconvjax
-from tconvjax import (
-    conventions,
-    explaining,
-    matrices,
-    rendering,
-    symbolic,
-    upsampling,
-)
+from tconvjax import conventions, explaining, matrices, rendering, symbolic, upsampling
 from tconvjax.site import explorer, fence
 from tests import docs_examples
 

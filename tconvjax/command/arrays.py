@@ -56,12 +56,11 @@ def _check_options(arguments: argparse.Namespace) -> None:
             "out with --forward"
         )
     layouts = arguments.layout or ("NC", "", "NC")
-    if len(layouts) != 3:
-        raise CommandError("--layout: give the layouts of x, w and y, such as NHWC,HWIO,NHWC")
-    if any(pictures) and not (layouts[0].startswith("NC") and layouts[2].startswith("NC")):
+    first = layouts[0].startswith("NC") and layouts[-1].startswith("NC")
+    if len(layouts) != 3 or (any(pictures) and not first):
         raise CommandError(
-            "--layout: a picture is read and written channels first; begin the first and the last "
-            "layout with NC, or give .npy files"
+            "--layout: give the layouts of x, w and y, such as NHWC,HWIO,NHWC; where x or y is a "
+            "picture, it begins with NC"
         )
 
 

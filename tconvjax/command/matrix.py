@@ -49,17 +49,27 @@ def matrix(arguments: argparse.Namespace) -> int:
         return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
     if arguments.size is None or arguments.kernel is None:
         raise CommandError("--size and --kernel are needed; see tconvjax matrix --help")
-    geometry = layer(vars(arguments), True)
+    geometry, transpose = layer(vars(arguments), True), arguments.transpose
     kernel = filled("--values", arguments.values, geometry.kernel_shape)
     if arguments.format == "npz":
         return _save(arguments, geometry, kernel)
     if arguments.format == "csv":
         _check_csv(geometry)
         entries = symbolic.conv_matrix(geometry, kernel)
-        return _give(arguments, rendering.to_csv(entries.T if arguments.transpose else entries))
+        return _give(arguments, rendering.to_csv(entries.T if transpose else entries))
+    rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
+    picture = arguments.format in ("svg", "html")
+    document: Any = None
+    if picture and MOST_READ < max(rows, columns) <= MOST_SEEN:
+        with contextlib.suppress(GeometryError):  # it would have too many dots
+            document = rendering.sparsity(geometry, transpose=transpose)
+    if document is None:
+        most = MOST_READ if picture else 200 if arguments.format == "text" else 32
+        document = rendering.conv_table(geometry, kernel, transpose=transpose, most=most)
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
-    title = f"C.T, the transpose of {title}" if arguments.transpose else f"C, {title}"
-    return _show(arguments, _table(arguments, geometry, kernel), title, geometry)
+    title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
+    rows, columns = (columns, rows) if transpose else (rows, columns)
+    return _show(arguments, document, title, f": {rows} rows, {columns} columns")
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -95,70 +105,43 @@ def _check_csv(geometry: Geometry) -> None:
         )
 
 
-def _table(arguments: argparse.Namespace, geometry: Geometry, kernel: Any) -> Any:
-    """Draw a matrix entry by entry or, if it is large and a picture is asked for, as dots."""
-    picture = arguments.format in ("svg", "html")
-    if (
-        picture
-        and MOST_READ < max(map(math.prod, (geometry.out_shape, geometry.in_shape))) <= MOST_SEEN
-    ):
-        with contextlib.suppress(GeometryError):  # there are too many dots
-            return rendering.sparsity(geometry, transpose=arguments.transpose)
-    most = MOST_READ if picture else 200 if arguments.format == "text" else 32
-    return rendering.conv_table(geometry, kernel, transpose=arguments.transpose, most=most)
-
-
 def _rule(arguments: argparse.Namespace) -> Any:
     """Write the equation of one entry; sizes that were not given become symbols."""
-    if arguments.values is not None:
-        raise CommandError("--values: --lazy shows a rule without numbers; leave one of them out")
-    if arguments.format in ("csv", "npz"):
+    if arguments.values is not None or arguments.format in ("csv", "npz"):
         raise CommandError(
-            f"--format {arguments.format}: --lazy shows an equation; take text, latex or mathml"
+            "--lazy: it shows a rule without numbers; leave --values out, and take --format text, "
+            "latex, mathml, html or svg"
         )
     n, k = sympy.symbols("n k", integer=True, positive=True)
     sizes = arguments.size or (n,)
     padding = for_axes(arguments.padding, len(sizes))
     if isinstance(padding, str):
         raise CommandError("--padding: with --lazy give it as numbers, such as 1 or 0:2")
-    lazy = symbolic.ConvolutionMatrix.of(
-        sizes,
-        k if arguments.kernel is None else arguments.kernel,
-        stride=arguments.stride,
-        padding=padding,
-        dilation=arguments.dilation,
-        in_channels=arguments.in_channels,
-        out_channels=arguments.out_channels,
-        groups=arguments.groups,
-        padding_mode=arguments.padding_mode,
-    )
+    names = ("stride", "dilation", "in_channels", "out_channels", "groups", "padding_mode")
+    steps = {name: getattr(arguments, name) for name in names}
+    kernel = arguments.kernel or k
+    lazy = symbolic.ConvolutionMatrix.of(sizes, kernel, padding=padding, **steps)
     return notebook.rule(lazy, arguments.transpose)
 
 
-def _show(
-    arguments: argparse.Namespace, document: Any, title: str, geometry: Geometry | None = None
-) -> int:
-    if arguments.format == "text":
-        if geometry is not None:
-            sides = [math.prod(geometry.out_shape), math.prod(geometry.in_shape)]
-            rows, columns = sides[::-1] if arguments.transpose else sides
-            title += f": {rows} rows, {columns} columns"
-        text = rendering.to_text(document, width=_width())
-        return _give(arguments, f"{title}\n{text}\n")
-    if arguments.format == "html":
-        return _give(arguments, _page(title, rendering.to_html(document)))
-    if arguments.format == "svg":
-        return _give(arguments, rendering.to_svg(document, alt=title) + "\n")
-    printer = rendering.to_latex if arguments.format == "latex" else rendering.to_mathml
-    return _give(arguments, printer(document) + "\n")
+def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str = "") -> int:
+    printers = {
+        "text": lambda: f"{title}{sides}\n{rendering.to_text(document, width=_width())}\n",
+        "latex": lambda: rendering.to_latex(document) + "\n",
+        "mathml": lambda: rendering.to_mathml(document) + "\n",
+        "html": lambda: _page(title, rendering.to_html(document)),
+        "svg": lambda: rendering.to_svg(document, alt=title) + "\n",
+    }
+    return _give(arguments, printers[arguments.format]())
 
 
 def _save(arguments: argparse.Namespace, geometry: Geometry, kernel: Any) -> int:
     """Write the matrix as a sparse file of SciPy."""
-    if arguments.output is None:
-        raise CommandError("--format npz: it is not text; give a file as --output C.npz")
-    if kernel is None:
-        raise CommandError("--format npz: it holds numbers; give the kernel's as --values 1,2,3")
+    if arguments.output is None or kernel is None:
+        raise CommandError(
+            "--format npz: it holds numbers and is not text; give the kernel's numbers as "
+            "--values 1,2,3 and a file as --output C.npz"
+        )
     entries = matrices.conv_matrix(geometry, kernel.astype(np.float64))
     entries = entries.T.tocsr() if arguments.transpose else entries
     # Compressing millions of entries would take far longer than writing them.

@@ -23,12 +23,12 @@ MOST_SHOWN = 32
 def size(arguments: argparse.Namespace) -> int:
     """Print the size a convolution gives, and for each axis the sizes that lead back from it."""
     extra, sizes = arguments.output_padding, arguments.size
-    given = {name: value for name, value in vars(arguments).items() if name != "output_padding"}
-    convolution = layer(given, True)
+    given = vars(arguments)
+    convolution = layer({**given, "output_padding": 0}, True)
     out = convolution.out_size
     named = isinstance(arguments.padding, str)
     try:
-        back = layer({**given, "size": out, "output_padding": extra}, False)
+        back = layer({**given, "size": out}, False)
     except GeometryError:
         if extra != 0:
             raise

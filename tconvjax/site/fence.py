@@ -20,6 +20,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 from markdown import Markdown
@@ -40,15 +41,6 @@ __all__ = ["format", "makeExtension", "validator"]
 
 _FENCE = re.compile(r"[\s>]*(`{3,}|~{3,})\s*(.*)")
 _FIGURE = '<figure class="tconv-figure'
-_STYLE = (
-    # The class is written twice, to have precedence over what a theme says of figures.
-    ".tconv-figure.tconv-figure{margin:1.2em 0;max-width:100%;width:auto;text-align:left;"
-    "display:block}"
-    ".tconv-figure.tconv-figure figcaption{margin:.4em 0 0;max-width:none;font-style:italic;"
-    "text-align:left}"
-    ".tconv-figure pre{margin:0}"
-    "@media print{.tconv-figure{break-inside:avoid}}"
-)
 
 
 def makeExtension(**options: Any) -> Extension:
@@ -246,7 +238,8 @@ class _Sheet(Postprocessor):
         # The table of contents has each heading run through here too, before the page.
         if _FIGURE not in text:
             return text
-        head = f"<style>{_STYLE}{sheet(self.taps)}</style>\n" if self.taps >= 0 else ""
+        style = resources.files("tconvjax.site").joinpath("fence.css").read_text("utf-8")
+        head = f"<style>{style}{sheet(self.taps)}</style>\n" if self.taps >= 0 else ""
         tail = f"\n<script>{self.script}</script>" if self.script else ""
         self.taps, self.script = -1, ""
         return head + text + tail
