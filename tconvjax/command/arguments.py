@@ -20,9 +20,6 @@ from tconvjax.geometry import Axis, Geometry, Padding, in_sizes
 LARGEST = 1_000_000
 """Largest stride, size or padding that is read."""
 
-MOST_VALUES = 1000
-"""Maximum number of kernel entries in one list."""
-
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18}|/[0-9]{1,18})?")
 _WHOLE = re.compile(r"[0-9]+([x,][0-9]+)*")
 _PADS = re.compile(r"-?[0-9]+(:-?[0-9]+)?([x,]-?[0-9]+(:-?[0-9]+)?)*")
@@ -71,10 +68,9 @@ def sizes(text: str) -> tuple[int, ...]:
 def values(text: str) -> tuple[Fraction, ...]:
     """Read numbers such as ``4,7,-2,0.5,1/3`` exactly."""
     parts = text.split(",")
-    if len(parts) > MOST_VALUES or not all(map(_NUMBER.fullmatch, parts)):
+    if not all(map(_NUMBER.fullmatch, parts)):
         raise argparse.ArgumentTypeError(
-            f"{text[:20]!r} is not a list of numbers; give them as 4,7,-2,0.5,1/3, at most "
-            f"{MOST_VALUES}"
+            f"{text[:20]!r} is not a list of numbers; give them as 4,7,-2,0.5,1/3"
         )
     try:
         return tuple(map(Fraction, parts))
@@ -140,12 +136,8 @@ def layer(given: Mapping[str, Any], forward: bool) -> Geometry:
     if not forward:
         return Geometry.of_conv_transpose((ins, *size), (ins, outs // groups, *kernel), **steps)
     if extra := steps.pop("output_padding", 0):
-        fail(
-            "output_padding",
-            extra,
-            "only a transposed convolution can choose among sizes",
-            "leave it out",
-        )
+        rule = "only a transposed convolution can choose among sizes"
+        fail("output_padding", extra, rule, "leave it out")
     return Geometry.of_conv((ins, *size), (outs, ins // groups, *kernel), **steps)
 
 
@@ -172,10 +164,6 @@ def filled(argument: str, numbers: Sequence[Fraction] | None, shape: tuple[int, 
         return None
     array = np.array([sympy.Rational(number) for number in numbers], object)
     if array.size != math.prod(shape):
-        fail(
-            argument,
-            Described(f"{array.size} numbers"),
-            f"{by(shape)} asks for {math.prod(shape)}",
-            "give them row by row",
-        )
+        rule = f"{by(shape)} asks for {math.prod(shape)}"
+        fail(argument, Described(f"{array.size} numbers"), rule, "give them row by row")
     return array.reshape(shape)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from tconvjax import operands
 from tconvjax.command.arguments import CommandError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
 
@@ -34,7 +36,12 @@ def is_picture(path: Path) -> bool:
     """Tell whether a name is that of a picture, and check that its format is known."""
     suffix = path.suffix.lower()
     if suffix in PICTURES:
-        _pillow()
+        try:
+            import PIL  # noqa: F401 - an optional requirement
+        except ImportError as error:
+            raise CommandError(
+                "pictures need Pillow; install it with pip install 'tconvjax[image]'"
+            ) from error
     elif suffix != ".npy":
         known = " ".join(PICTURES)
         raise CommandError(f"{path}: unknown format; name a .npy file, or a picture ({known})")
@@ -109,22 +116,13 @@ def write_array(path: Path, array: Numbers) -> None:
 # -- pictures --------------------------------------------------------------------------------------
 
 
-def _pillow() -> tuple[ModuleType, ModuleType]:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise CommandError(
-            "pictures need Pillow; install it with pip install 'tconvjax[image]'"
-        ) from error
-    return Image, ImageOps
-
-
 def _read_picture(path: Path) -> Numbers:
-    image_module, operations = _pillow()
+    from PIL import Image, ImageOps
+
     # Left to choose, Pillow would go by the content, and hand PostScript to another program.
-    with image_module.open(path, formats=[PICTURES[path.suffix.lower()]]) as image:
+    with Image.open(path, formats=[PICTURES[path.suffix.lower()]]) as image:
         # The result is written without the camera's note on how to turn the picture.
-        upright = operations.exif_transpose(image)
+        upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith(("I", "F")):
             raise ValueError(f"its pixels are of kind {upright.mode}, not of 8 bits")
         grey = upright.mode in ("1", "L")
@@ -133,7 +131,9 @@ def _read_picture(path: Path) -> Numbers:
     return pixels[None] if grey else np.moveaxis(pixels, -1, 0)
 
 
-def _picture_of(path: Path, array: Numbers) -> Any:
+def _picture_of(path: Path, array: Numbers) -> Image.Image:
+    from PIL import Image
+
     shape = (1, *array.shape) if array.ndim == 2 else array.shape
     pixels = array.reshape(shape[-3:]) if shape[:-3] == (1,) * (len(shape) - 3) else array
     fits = pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and pixels.size
@@ -144,7 +144,7 @@ def _picture_of(path: Path, array: Numbers) -> Any:
         )
     whole = np.moveaxis(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), 0, -1)
     whole = whole[..., 0] if whole.shape[-1] == 1 else whole
-    return _pillow()[0].fromarray(np.ascontiguousarray(whole))
+    return Image.fromarray(np.ascontiguousarray(whole))
 
 
 def _reason(error: Exception) -> str:

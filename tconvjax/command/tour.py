@@ -7,8 +7,7 @@ The results that the tutorial prints are data here. The jitted `tconvjax.conv` a
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any, NamedTuple, TextIO, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,9 +22,6 @@ from tconvjax.symbolic import conv_matrix
 Numbers: TypeAlias = np.ndarray[Any, Any]
 Fact: TypeAlias = tuple[str, Any, Any]
 """What is compared, the computed value, and the expected one."""
-
-WIDTH = 80
-"""Maximum number of characters in a line."""
 
 TOLERANCE = 1e-3
 """Largest error of a result. All results are whole numbers, but a GPU may round inside a sum."""
@@ -77,23 +73,22 @@ NAILS = _grid("0 0 4 0; 0 0 0 0; 8 0 12 0; 0 0 0 0")
 
 
 class Report:
-    """The tour as it is written, and which of its examples matched."""
+    """The tour as it is printed, and which of its examples matched."""
 
-    def __init__(self, out: TextIO) -> None:
-        """Start an empty report on a stream of text."""
-        self.out = out
+    def __init__(self) -> None:
+        """Start an empty report."""
         self.matched: list[bool] = []
         self._after_empty = False
 
     def say(self, *lines: str) -> None:
-        """Write lines, and never two empty ones in a row."""
+        """Print lines, and never two empty ones in a row."""
         for line in map(str.rstrip, lines):
             if line or not self._after_empty:
-                self.out.write(line + "\n")
+                print(line)
             self._after_empty = not line
 
     def show(self, *blocks: str | list[str] | Numbers) -> None:
-        """Write words, blocks of lines and arrays beside one another, each centred."""
+        """Print words, blocks of lines and arrays beside one another, each centred."""
         columns = [
             [b] if isinstance(b, str) else b if isinstance(b, list) else _block(b) for b in blocks
         ]
@@ -118,8 +113,8 @@ class Report:
 
 
 def tour(_: argparse.Namespace) -> int:
-    """Write the five parts of the tour; return 1 if an example does not give its result."""
-    report = Report(sys.stdout)
+    """Print the five parts of the tour; return 1 if an example does not give its result."""
+    report = Report()
     report.say(
         "Transposed convolution in five parts",
         "====================================",
@@ -175,16 +170,13 @@ def _arguments(report: Report) -> None:
     report.say(
         "",
         "Stride is the distance between the stamps. With stride 4 the four 2x2 stamps",
-        "do not meet, and nothing reaches the places between them.",
+        "do not touch, and nothing reaches the places between them.",
     )
     report.show("result =", EXAMPLES["stride"].result[0, 0])
     _compute(report, EXAMPLES["stride"])
     example = EXAMPLES["channels"]
     y, w = example.y, example.w
-    report.say(
-        "",
-        "With several channels each has its own kernel, and all stamp onto one result.",
-    )
+    report.say("", "Several channels have a kernel each, and all stamp onto one result.")
     first = ("y[0] =", y[0, 0], "  w[0] =", w[0, 0])
     report.show(*first, "   y[1] =", y[0, 1], "  w[1] =", w[1, 0])
     report.say("The first pixel of y[0] is 0 and that of y[1] is 4. Together they stamp")
@@ -217,7 +209,7 @@ def _shape_inverse(report: Report) -> None:
         ),
         "",
         "Inputs of 17x17 and 18x18 give a 6x6 output too. output_padding=1 or 2, or",
-        "output_size, chooses one of these in place of 16x16.",
+        "output_size, chooses one of these instead of 16x16.",
     )
     matrix = matrices.conv_matrix(Geometry.of_conv(x.shape[1:], w.shape, stride=3, padding=2), w)
     report.say("", f"Here C has {matrix.shape[0]} rows and {matrix.shape[1]} columns.")
@@ -239,10 +231,8 @@ def _why_transposed(report: Report) -> None:
         "A convolution is linear, so it is a matrix. Write a 4x4 input x as a column of",
         "16 and the 2x2 output y as a column of 4. With a 3x3 kernel, C is 4x16:",
     )
-    report.show(_lines(symbols, width=WIDTH - 2))
-    report.say(
-        "Row by row it says which elements of x each element of y is made of. For",
-    )
+    report.show(_lines(symbols, width=78))
+    report.say("Each row shows which elements of x one element of y is made of. For")
     report.show("x =", x[0, 0], "  w =", w[0, 0], "  y = conv(x, w) =", y[0, 0])
     report.say(
         "The transposed matrix, 16x4, takes a column of 4 to a column of 16, which has",
@@ -250,7 +240,7 @@ def _why_transposed(report: Report) -> None:
     )
     columns = (_column(y), "->", _column(z))
     report.show(_lines(symbols.T), "with this w: C.T * vec(y) =", *columns)
-    report.say("It inverts the shape and not the values. x and conv_transpose(y, w) are")
+    report.say("It inverts the shape but not the values. x and conv_transpose(y, w) are")
     report.show(x[0, 0], "and", z[0, 0])
     report.check(
         ("equals the tutorial's result (C is 4x16)", matrix.shape, (4, 16)),
@@ -282,7 +272,7 @@ def _uses(report: Report) -> None:
     y, ones, nail = PIXELS, _grid("1 1; 1 1"), _grid("1 0; 0 0")
     both = [_transposed(y, w, stride=2) for w in (ones, nail)]
     report.say(
-        "A learned enlargement often takes a kernel as large as the stride: the stamps",
+        "A learned enlargement often uses a kernel as large as the stride: the stamps",
         "then tile the result without overlap. With all weights 1 each pixel becomes a",
         "tile; with a single 1 it becomes one nail in a bed of zeros, which is the",
         "simplest unpooling:",
@@ -340,8 +330,8 @@ def _product(y: Numbers, w: Numbers, **steps: Any) -> Numbers:
 
 def _same(computed: ArrayLike, expected: ArrayLike) -> bool:
     """Tell whether two arrays have one shape and the same numbers."""
-    a, b = np.asarray(computed, float), np.asarray(expected, float)
-    return a.shape == b.shape and bool((abs(a - b) < TOLERANCE).all())
+    alike = np.shape(computed) == np.shape(expected)
+    return alike and np.allclose(computed, expected, rtol=0, atol=TOLERANCE)
 
 
 def _words(array: ArrayLike) -> Numbers:
