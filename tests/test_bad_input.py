@@ -31,22 +31,22 @@ from tconvjax import (
     acceleration,
     conventions,
     explaining,
-    explorer,
-    fences,
     matrices,
     rendering,
     symbolic,
     upsampling,
 )
 from tconvjax.command import files
+from tconvjax.command.arguments import CommandError
+from tconvjax.site import explorer, fence
 
 FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
 # -- every public function, and arguments that it takes --------------------------------------------
 
-DOORS = (tc, acceleration, conventions, explaining, explorer, fences, matrices, rendering, symbolic,
+DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, symbolic,
          upsampling)  # fmt: skip
-HOOKS = {"fences.format", "fences.makeExtension", "fences.validator"}
+HOOKS = {"site.fence.format", "site.fence.makeExtension", "site.fence.validator"}
 """Markdown calls these; test_fences.py tests them."""
 
 X, W, Y = np.ones((1, 2, 8)), np.ones((4, 2, 3)), np.ones((1, 4, 6))
@@ -79,7 +79,7 @@ EXAMPLES: dict[str, Any] = {
     "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME", "partial": "conv",
     "parts": (TABLE,), "position": -1, "rank": 2, "rhs": np.ones((3, 4, 2)),
     "scale": 1.0, "shape": (4, 4, 3), "source": "torch", "state": {"up.weight": W}, "stride": 2,
-    "strides": (1,), "tap": 1, "target": "keras", "tex": "x", "values": [[1, 2]], "w": W,
+    "strides": (1,), "tap": 1, "target": "keras", "values": [[1, 2]], "w": W,
     "w_shape": W.shape, "weight": W, "x": X, "x_shape": X.shape, "y": Y, "y_shape": Y.shape,
 }  # fmt: skip
 """Of required parameters, by their names."""
@@ -307,7 +307,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
-        with pytest.raises((OSError, files.FileError, GeometryError), match="No space left"):
+        with pytest.raises((OSError, CommandError, GeometryError), match="No space left"):
             write(path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == b"as it was"

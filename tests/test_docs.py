@@ -13,16 +13,8 @@ import numpy as np
 from PIL import Image
 
 import tconvjax
-from tconvjax import (
-    conventions,
-    explaining,
-    explorer,
-    fences,
-    matrices,
-    rendering,
-    symbolic,
-    upsampling,
-)
+from tconvjax import conventions, explaining, matrices, rendering, symbolic, upsampling
+from tconvjax.site import explorer, fence
 from tests import docs_examples
 
 ROOT = docs_examples.ROOT
@@ -81,7 +73,7 @@ def test_readme_has_the_two_commands_verbatim() -> None:
 def test_every_public_name_is_in_the_reference() -> None:
     names = {f"tconvjax.{name}" for name in tconvjax.__all__}
     rooms = conventions, symbolic, matrices, rendering, explaining, upsampling
-    for module in (*rooms, fences, explorer):
+    for module in (*rooms, fence, explorer):
         names |= {f"{module.__name__}.{name}" for name in module.__all__
                   if inspect.isroutine(getattr(module, name)) or
                   inspect.isclass(getattr(module, name))}  # fmt: skip

@@ -12,7 +12,7 @@ import sympy
 from hypothesis import given
 
 from tconvjax import Geometry, GeometryError
-from tconvjax.command import tutorial
+from tconvjax.command.tour import EXAMPLES
 from tconvjax.explaining import MOST_PRODUCTS, VIEWS, explain
 from tconvjax.rendering import Beside, Table
 from tests import oracles
@@ -102,7 +102,7 @@ def test_the_first_picture_of_the_tutorial_is_one_element_to_many() -> None:
 
 
 def test_the_worked_examples_of_the_tutorial_come_out() -> None:
-    for name, one in tutorial.EXAMPLES.items():
+    for name, one in EXAMPLES.items():
         y, w, wanted = (np.array(value) for value in (one.y, one.w, one.result))
         g = Geometry.of_conv_transpose(y.shape[1:], w.shape, stride=one.stride, padding=one.padding)
         for seen in explain(g, y[0], w).views:

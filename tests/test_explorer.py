@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import sympy
 
-from tconvjax import Geometry, GeometryError, conventions, explorer, links
+from tconvjax import Geometry, GeometryError, conventions, links
 from tconvjax.rendering import palette
+from tconvjax.site import explorer
 
 NAMES = ("out_size", "kernel", "stride", "padding", "output_padding", "dilation", "groups")
 Setting = dict[str, int]
@@ -36,7 +37,7 @@ SETTINGS = [
     for values in itertools.product(*ranges)
 ][::23]
 PURE = "".join(
-    resources.files("tconvjax.explorer").joinpath(name).read_text("utf-8")
+    resources.files("tconvjax.site").joinpath(name).read_text("utf-8")
     for name in ("arithmetic.js", "words.js")
 )
 
@@ -361,5 +362,5 @@ def test_what_cannot_be_shown_is_refused(given: tuple[Any, ...], message: str) -
 
 
 def test_an_unknown_language_is_refused() -> None:
-    with pytest.raises(GeometryError, match="lang='\"': the languages are en and zh; use one"):
+    with pytest.raises(GeometryError, match="lang='\"': the choices are en, zh; use one"):
         explorer.element(of(2, kernel=(2,)), lang='"')

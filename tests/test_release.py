@@ -48,9 +48,9 @@ FOUND_BY_JAX = frozenset({"etils", "filelock", "flatbuffers", "pygments", "typin
 """What JAX loads besides, where it happens to be installed."""
 
 EXTRAS = {
-    "tconvjax.fences": "markdown",
     "tconvjax.layers.equinox": "equinox",
     "tconvjax.layers.nnx": "flax",
+    "tconvjax.site.fence": "markdown",
 }
 """The modules that need more than the requirements, and what they need first."""
 

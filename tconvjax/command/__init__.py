@@ -1,1 +1,1 @@
-"""What the command line is made of; `tconvjax.__main__` puts it together."""
+"""The commands of the command line; `tconvjax.__main__` reads its words and calls them."""

@@ -1,43 +1,49 @@
-"""Words of a command line as numbers, sizes and padding."""
+"""Read the words of a command line or of a fence: numbers, sizes, padding, and a layer of them."""
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tconvjax.geometry import Padding
+import numpy as np
+
+from tconvjax.arguments import ints
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import Axis, Geometry, Padding, in_sizes
 
 LARGEST = 1_000_000
-"""No stride, size or padding above this makes sense here, and lists of sizes stay short enough."""
-
-MOST_VALUES = 1000
-"""Entries of a kernel that are written on a command line."""
+"""Largest stride, size or padding that is read."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18}|/[0-9]{1,18})?")
 _WHOLE = re.compile(r"[0-9]+([x,][0-9]+)*")
 _PADS = re.compile(r"-?[0-9]+(:-?[0-9]+)?([x,]-?[0-9]+(:-?[0-9]+)?)*")
 
 
-class CommandError(Exception):
-    """What the user gave cannot be done; the message says what can."""
+class CommandError(ValueError):
+    """A request that cannot be carried out; the message says what can."""
 
 
 def by(sizes: int | Sequence[int]) -> str:
-    """Sizes as they are read: 4x3."""
+    """Write sizes as they are read: 4x3."""
     return str(sizes) if isinstance(sizes, int) else "x".join(map(str, sizes))
 
 
+# -- words -----------------------------------------------------------------------------------------
+
+
 def numbers(least: int) -> Callable[[str], int | tuple[int, ...]]:
-    """A reader of ``2``, ``2x1`` and ``2,1``."""
+    """Make a reader of ``2``, ``2x1`` and ``2,1``."""
 
     def read(text: str) -> int | tuple[int, ...]:
         if not _WHOLE.fullmatch(text):
             raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number; give one such as 2, or one an axis such as 2x1"
+                f"{text!r} is not a whole number; give one such as 2, or one per axis such as 2x1"
             )
         values = tuple(_bounded(part, least) for part in re.split("[x,]", text))
         return values[0] if len(values) == 1 else values
@@ -46,25 +52,25 @@ def numbers(least: int) -> Callable[[str], int | tuple[int, ...]]:
 
 
 def number(text: str) -> int:
-    """A reader of one whole number, at least 1."""
-    if not _WHOLE.fullmatch(text) or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; give one such as 2")
-    return _bounded(text, 1)
+    """Read one whole number, at least 1."""
+    value = numbers(1)(text)
+    if isinstance(value, tuple):
+        raise argparse.ArgumentTypeError(f"{text!r} is several numbers; give one such as 2")
+    return value
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """A reader of one size or more, at least 1 each."""
+    """Read one size or more, each at least 1."""
     value = numbers(1)(text)
     return (value,) if isinstance(value, int) else value
 
 
 def values(text: str) -> tuple[Fraction, ...]:
-    """A reader of numbers such as ``4,7,-2,0.5,1/3``, kept exact."""
+    """Read numbers such as ``4,7,-2,0.5,1/3`` exactly."""
     parts = text.split(",")
-    if len(parts) > MOST_VALUES or not all(map(_NUMBER.fullmatch, parts)):
+    if not all(map(_NUMBER.fullmatch, parts)):
         raise argparse.ArgumentTypeError(
-            f"{text[:20]!r} is no list of numbers; give them as 4,7,-2,0.5,1/3, at most "
-            f"{MOST_VALUES}"
+            f"{text[:20]!r} is not a list of numbers; give them as 4,7,-2,0.5,1/3"
         )
     try:
         return tuple(map(Fraction, parts))
@@ -73,20 +79,24 @@ def values(text: str) -> tuple[Fraction, ...]:
 
 
 def file(text: str) -> Path:
-    """A file's name, which pathlib would read as this folder if it were empty."""
-    if not text:
-        raise argparse.ArgumentTypeError("the name is empty; name a file")
+    """Read the name of a file; pathlib would take an empty one for the current folder."""
+    try:
+        valid = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        valid = False
+    if not valid or not text:
+        raise argparse.ArgumentTypeError("the name is empty or no file can have it; name a file")
     return Path(text)
 
 
 def padding(text: str) -> Padding:
-    """A name, which the library checks, or numbers and low:high pairs."""
+    """Read a name, which the library checks, or numbers and low:high pairs."""
     if re.fullmatch("[A-Za-z_]+", text):
         return text
     if not _PADS.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no padding; give 1, 1x2, low:high pairs such as 1:2x0:3, or a name such "
-            "as SAME"
+            f"{text!r} is not a padding; give 1, 1x2, low:high pairs such as 1:2x0:3, or a name "
+            "such as SAME"
         )
     ends = [
         tuple(_bounded(end, -LARGEST) for end in part.split(":")) for part in re.split("[x,]", text)
@@ -96,15 +106,64 @@ def padding(text: str) -> Padding:
 
 
 def _bounded(text: str, least: int) -> int:
-    # The length first: Python refuses to read thousands of digits, with an error of its own.
+    # Check the length first: Python raises an error of its own for thousands of digits.
     value = int(text) if len(text) <= 9 else LARGEST + 1
     if not least <= value <= LARGEST:
         raise argparse.ArgumentTypeError(f"{text[:20]} is out of range; give {least} to {LARGEST}")
     return value
 
 
+# -- layers ----------------------------------------------------------------------------------------
+
+
 def for_axes(padding: Padding, rank: int) -> Padding:
-    """A padding where a single low:high pair means every axis."""
+    """Repeat a single low:high pair for every axis."""
     if isinstance(padding, tuple) and len(padding) == 1 and isinstance(padding[0], tuple):
         return (padding[0],) * rank
     return padding
+
+
+def layer(given: Mapping[str, Any], forward: bool) -> Geometry:
+    """Build the geometry of a convolution, or of a transposed one, that reads ``given["size"]``."""
+    size, groups = given["size"], given.get("groups", 1)
+    ins, outs = given.get("in_channels", 1), given.get("out_channels", 1)
+    if ins % groups or outs % groups:
+        fail("groups", groups, f"it must divide the channels, {ins} and {outs}", "give a divisor")
+    names = ("stride", "dilation", "padding_mode", "output_padding")
+    steps = {name: given[name] for name in names if name in given}
+    steps |= {"groups": groups, "padding": for_axes(given.get("padding", 0), len(size))}
+    kernel = ints("kernel", given["kernel"], len(size), 1)
+    if not forward:
+        return Geometry.of_conv_transpose((ins, *size), (ins, outs // groups, *kernel), **steps)
+    if extra := steps.pop("output_padding", 0):
+        rule = "only a transposed convolution can choose among sizes"
+        fail("output_padding", extra, rule, "leave it out")
+    return Geometry.of_conv((ins, *size), (outs, ins // groups, *kernel), **steps)
+
+
+def alternatives(axis: Axis, padding: Any) -> tuple[str, dict[int, int]]:
+    """Find the input sizes that share an output size, and the argument that chooses each.
+
+    The padding is a name in capitals or (low, high); each size has its value of the argument.
+    """
+    named = isinstance(padding, str)
+    ends = padding if named else (padding,)
+    sizes = in_sizes(axis.out_size, axis.kernel_size, axis.stride, ends, axis.dilation)
+    if named and padding != "VALID":
+        return "output_size", {size: size for size in sizes}
+    # Negative sizes are missing from the list, so count from the largest, which always exists.
+    least = sizes[-1] - axis.stride + 1
+    return "output_padding", {size: size - least for size in sizes}
+
+
+def filled(argument: str, numbers: Sequence[Fraction] | None, shape: tuple[int, ...]) -> Any:
+    """Shape a list of numbers into an array of exact SymPy numbers; None stays."""
+    import sympy  # takes half a second, which most commands need not wait
+
+    if numbers is None:
+        return None
+    array = np.array([sympy.Rational(number) for number in numbers], object)
+    if array.size != math.prod(shape):
+        rule = f"{by(shape)} asks for {math.prod(shape)}"
+        fail(argument, Described(f"{array.size} numbers"), rule, "give them row by row")
+    return array.reshape(shape)

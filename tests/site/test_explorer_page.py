@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tconvjax import Geometry, explorer
+from tconvjax import Geometry
+from tconvjax.site import explorer
 from tests.site.conftest import PATIENCE, barriers, expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
@@ -159,7 +160,7 @@ def test_scripts_show_the_product_once_and_without_them_the_children_stay(opened
             "y0:0:0": "y(0) = 1 stamps 1 times the kernel: 2 of its products land in z, 1 are cut",
         }),
         ("blocks", {
-            "matrix:1:3": "Row 0, column 2 of C.T is 0: y(1,0) and z(0,0) are of different groups.",
+            "matrix:1:3": "Row 0, column 2 of C.T is 0: y(1,0) and z(0,0) belong to different",
         }),
         ("chinese", {"z0:0:0": "z(0,0) = y(0,0)·w(0,0) = 0·4 = 0：C.T 的第 0 行。"}),
         ("hostile", {"z0:1:1": "z(1,1)"}),

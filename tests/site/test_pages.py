@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tconvjax.fences import VIEWS
+from tconvjax.site.reading import VIEWS
 from tests.site.conftest import PATIENCE, ROOT, barriers, build, expect
 
 DOCS = ROOT / "docs"

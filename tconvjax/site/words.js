@@ -39,9 +39,9 @@ const ENGLISH = {
     + `${a.dimension === 2 ? " elements along each axis" : " elements"}.`,
   relation: (a) => `y(i) meets z(j) at tap w(t) where j = s·i + d·t − p = ${a.stride}·i + `
     + `${a.dilation}·t − ${a.padding}.`,
-  hint: "Point at any cell, or move to it with Tab and the arrow keys: what it is tied to lights "
-    + "up everywhere. Click or Enter keeps it, Escape lets it go. In y and w, type a number to "
-    + "change the value.",
+  hint: "Point at any cell, or move to it with Tab and the arrow keys: everything it is "
+    + "connected to lights up. Click or Enter pins it, Escape releases it. In y and w, type a "
+    + "number to change the value.",
   cut: "Dashed cells are cut off by the padding.",
   zerosNote: (a, [low, high]) => `Zeros between neighbours: s − 1 = ${a.stride - 1}. Zeros of the `
     + `border: span − 1 − p = ${low} before, and with the output padding ${high} after. Then an `
@@ -63,12 +63,12 @@ const ENGLISH = {
     + `${value}: ${y}·${w} = ${product} is one of the products of ${z}.`,
   nothing: (z, y, row, column) => `Row ${row}, column ${column} of C.T is 0: no tap takes ${y} to `
     + `${z}.`,
-  blocks: (z, y, row, column) => `Row ${row}, column ${column} of C.T is 0: ${y} and ${z} are of `
+  blocks: (z, y, row, column) => `Row ${row}, column ${column} of C.T is 0: ${y} and ${z} belong to `
     + "different groups.",
   off: (y, w, product) => `${y}·${w} = ${product} falls into the padding and is cut off.`,
   zero: "An inserted zero: it keeps the kernel's place and adds nothing.",
   border: "A zero of the border: it lets the flipped kernel reach beyond the rim.",
-  unread: (name) => `${name} lies outside of what the kernel reads: all its products are cut off.`,
+  unread: (name) => `${name} is outside of what the kernel reads: all its products are cut off.`,
   tooLarge: (rows, columns) => `C.T has ${rows} × ${columns} = ${rows * columns} entries, more `
     + `than the ${MOST_ENTRIES} drawn here. Take a smaller input, stride, dilation or fewer groups.`,
   oneStamp: (name) => `Too many stamps to draw at once: this is the one of ${name}. Point at `

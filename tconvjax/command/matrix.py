@@ -1,0 +1,165 @@
+"""Show the matrix of a convolution, or explain its transpose: ``tconvjax matrix`` and ``explain``.
+
+Numbers and names are taken from the command line as they are: no text is evaluated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import html
+import math
+import shutil
+import sys
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import sympy
+
+from tconvjax import explaining, matrices, rendering, symbolic
+from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer
+from tconvjax.command.files import check_output, write, write_text
+from tconvjax.errors import GeometryError
+from tconvjax.geometry import Geometry
+from tconvjax.rendering import notebook
+
+MOST_READ = 64
+"""Maximum number of rows or columns of a matrix that is drawn entry by entry."""
+
+MOST_SEEN = 2048
+"""Maximum number of rows or columns of a matrix that is drawn as dots."""
+
+MOST_TERMS = 250_000
+"""Maximum number of terms in a matrix written as CSV; SymPy needs seconds for them."""
+
+_PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"><title>{title}</title>'
+    "<style>:root{{color-scheme:light dark}}body{{font-family:system-ui,sans-serif;margin:2rem}}"
+    "</style></head><body>{body}</body></html>\n"
+)
+
+
+def matrix(arguments: argparse.Namespace) -> int:
+    """Show the matrix of a convolution, or of its transpose."""
+    if arguments.output is not None:
+        check_output(arguments.output)
+    if arguments.lazy:
+        return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
+    if arguments.size is None or arguments.kernel is None:
+        raise CommandError("--size and --kernel are needed; see tconvjax matrix --help")
+    geometry, transpose = layer(vars(arguments), True), arguments.transpose
+    kernel = filled("--values", arguments.values, geometry.kernel_shape)
+    if arguments.format == "npz":
+        return _save(arguments, geometry, kernel)
+    if arguments.format == "csv":
+        _check_csv(geometry)
+        entries = symbolic.conv_matrix(geometry, kernel)
+        return _give(arguments, rendering.to_csv(entries.T if transpose else entries))
+    rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
+    picture = arguments.format in ("svg", "html")
+    document: Any = None
+    if picture and MOST_READ < max(rows, columns) <= MOST_SEEN:
+        with contextlib.suppress(GeometryError):  # it would have too many dots
+            document = rendering.sparsity(geometry, transpose=transpose)
+    if document is None:
+        most = MOST_READ if picture else 200 if arguments.format == "text" else 32
+        document = rendering.conv_table(geometry, kernel, transpose=transpose, most=most)
+    title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
+    title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
+    rows, columns = (columns, rows) if transpose else (rows, columns)
+    return _show(arguments, document, title, f": {rows} rows, {columns} columns")
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    """Explain a transposed convolution step by step, seen four ways."""
+    if arguments.output is not None:
+        check_output(arguments.output)
+    geometry = layer(vars(arguments), False)
+    views: Any = explaining.VIEWS if arguments.view == "all" else (arguments.view,)
+    if arguments.format == "animation":
+        views = ("stamps",)
+    y = filled("--y", arguments.y, geometry.out_shape)
+    w = filled("--w", arguments.w, geometry.kernel_shape)
+    explanation = explaining.explain(geometry, y, w, views=views)
+    printers = {
+        "text": lambda: explanation.to_text(_width()) + "\n",
+        "markdown": explanation.to_markdown,
+        "html": lambda: _page("Transposed convolution", explanation.to_html()),
+        "svg": lambda: explanation.to_svg() + "\n",
+        "animation": lambda: explanation.to_animation() + "\n",
+    }
+    return _give(arguments, printers[arguments.format]())
+
+
+def _check_csv(geometry: Geometry) -> None:
+    """Reject a matrix that SymPy would need minutes to build."""
+    terms = math.prod(geometry.out_shape) * math.prod(geometry.kernel_shape[1:])
+    # A border brings several taps to one entry, and SymPy sorts each sum anew.
+    terms *= math.prod(1 + a.kernel_size // max(a.in_size, 1) for a in geometry.axes if a.bordered)
+    if terms > MOST_TERMS:
+        raise CommandError(
+            f"--format csv: a matrix with up to {terms} terms is too large for text; give a "
+            "smaller input, or take --format npz with --values"
+        )
+
+
+def _rule(arguments: argparse.Namespace) -> Any:
+    """Write the equation of one entry; sizes that were not given become symbols."""
+    if arguments.values is not None or arguments.format in ("csv", "npz"):
+        raise CommandError(
+            "--lazy: it shows a rule without numbers; leave --values out, and take --format text, "
+            "latex, mathml, html or svg"
+        )
+    n, k = sympy.symbols("n k", integer=True, positive=True)
+    sizes = arguments.size or (n,)
+    padding = for_axes(arguments.padding, len(sizes))
+    if isinstance(padding, str):
+        raise CommandError("--padding: with --lazy give it as numbers, such as 1 or 0:2")
+    names = ("stride", "dilation", "in_channels", "out_channels", "groups", "padding_mode")
+    steps = {name: getattr(arguments, name) for name in names}
+    kernel = arguments.kernel or k
+    lazy = symbolic.ConvolutionMatrix.of(sizes, kernel, padding=padding, **steps)
+    return notebook.rule(lazy, arguments.transpose)
+
+
+def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str = "") -> int:
+    printers = {
+        "text": lambda: f"{title}{sides}\n{rendering.to_text(document, width=_width())}\n",
+        "latex": lambda: rendering.to_latex(document) + "\n",
+        "mathml": lambda: rendering.to_mathml(document) + "\n",
+        "html": lambda: _page(title, rendering.to_html(document)),
+        "svg": lambda: rendering.to_svg(document, alt=title) + "\n",
+    }
+    return _give(arguments, printers[arguments.format]())
+
+
+def _save(arguments: argparse.Namespace, geometry: Geometry, kernel: Any) -> int:
+    """Write the matrix as a sparse file of SciPy."""
+    if arguments.output is None or kernel is None:
+        raise CommandError(
+            "--format npz: it holds numbers and is not text; give the kernel's numbers as "
+            "--values 1,2,3 and a file as --output C.npz"
+        )
+    entries = matrices.conv_matrix(geometry, kernel.astype(np.float64))
+    entries = entries.T.tocsr() if arguments.transpose else entries
+    # Compressing millions of entries would take far longer than writing them.
+    write(arguments.output, lambda file: scipy.sparse.save_npz(file, entries, compressed=False))
+    return 0
+
+
+def _page(title: str, body: str) -> str:
+    return _PAGE.format(title=html.escape(title), body=body)
+
+
+def _width() -> int:
+    return max(shutil.get_terminal_size().columns, 20)
+
+
+def _give(arguments: argparse.Namespace, text: str) -> int:
+    if arguments.output is None:
+        sys.stdout.write(text)
+    else:
+        write_text(arguments.output, text)
+    return 0

@@ -1,0 +1,103 @@
+"""Answer questions about a layer: the commands ``size``, ``checkerboard`` and ``plan``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tconvjax.algorithms.plan import plan as choose
+from tconvjax.arguments import ints
+from tconvjax.command.arguments import CommandError, alternatives, by, for_axes, layer
+from tconvjax.command.files import check_output, write_text
+from tconvjax.errors import GeometryError
+from tconvjax.geometry import pads
+from tconvjax.layouts import ROLES
+
+SHADES = " ░▒▓█"
+"""Characters from the fewest stamps to the most."""
+
+MOST_SHOWN = 32
+"""Maximum number of elements per axis that a checkerboard shows."""
+
+
+def size(arguments: argparse.Namespace) -> int:
+    """Print the size a convolution gives, and for each axis the sizes that lead back from it."""
+    extra, sizes = arguments.output_padding, arguments.size
+    given = vars(arguments)
+    convolution = layer({**given, "output_padding": 0}, True)
+    out = convolution.out_size
+    named = isinstance(arguments.padding, str)
+    try:
+        back = layer({**given, "size": out}, False)
+    except GeometryError:
+        if extra != 0:
+            raise
+        # A padding wider than the kernel can leave less than nothing without output_padding.
+        words = "none without output_padding, see below"
+    else:
+        how = "padding by name" if named else f"output_padding {by(extra)}"
+        words = f"{by(back.in_size)}  ({how})"
+    print(f"convolution             {by(sizes)} -> {by(out)}")
+    print(f"transposed convolution  {by(out)} -> {words}")
+    padding = pads(for_axes(arguments.padding, len(sizes)), len(sizes))
+    for n, (axis, ends) in enumerate(zip(convolution.axes, padding, strict=True)):
+        if axis.out_size == 0:
+            continue
+        argument, values = alternatives(axis, ends)
+        print(f"axis {n}: input sizes whose output size is {axis.out_size}")
+        shown = list(values)
+        if len(shown) > 16:
+            shown = sorted({*shown[:4], sizes[n], *shown[-4:]})
+        for previous, number in zip([shown[0] - 1, *shown], shown, strict=False):
+            if number > previous + 1:
+                print("  ...")
+            mark = "  <- the size given" if number == sizes[n] else ""
+            print(f"  {number:>7}  {argument} {values[number]}{mark}")
+    return 0
+
+
+def checkerboard(arguments: argparse.Namespace) -> int:
+    """Print how many stamps land on each element, and what to change."""
+    from tconvjax import rendering, upsampling  # which import SymPy
+
+    if arguments.output is not None:
+        check_output(arguments.output)
+    given = (arguments.kernel, arguments.stride, arguments.dilation)
+    rank = next((len(value) for value in given if isinstance(value, tuple)), 2)
+    if arguments.output is not None and rank > 2:
+        raise CommandError(f"--output: a picture has 2 axes, and these are {rank}; leave it out")
+    kernels = ints("kernel", arguments.kernel, rank, 1)
+    strides = ints("stride", arguments.stride, rank, 1)
+    shown = [max(2, min(8, MOST_SHOWN // s - k)) for k, s in zip(kernels, strides, strict=True)]
+    transposed = layer({**vars(arguments), "size": shown}, False)
+    found = upsampling.checkerboard(transposed)
+    if rank <= 2:
+        counts = upsampling.overlap(transposed)[(slice(MOST_SHOWN),) * rank]
+        if arguments.output is not None:
+            table = rendering.heat_table(counts, name="stamps")
+            picture = rendering.stack([table, rendering.Words(str(found))])
+            write_text(arguments.output, rendering.to_svg(picture) + "\n")
+        print(*_shaded(counts.reshape(-1, counts.shape[-1]).tolist()), sep="\n")
+        print(f"from {counts.min()} to {counts.max()} stamps on an element")
+    print(found)
+    return 0
+
+
+def _shaded(counts: Sequence[Sequence[int]]) -> list[str]:
+    """Draw each count as a character, twice for its width."""
+    most = max(1, *map(max, counts))
+    last = len(SHADES) - 1
+    return ["".join(SHADES[-(-last * n // most)] * 2 for n in row) for row in counts]
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print the choice of algorithm for each partial of a layer, the candidates and the reason."""
+    geometry, batch = layer(vars(arguments), arguments.forward), arguments.batch
+    platform = arguments.platform
+    plans = [choose(geometry, p, arguments.dtype, platform, batch) for p in ROLES]
+    x, y = (batch, *geometry.in_shape), (batch, *geometry.out_shape)
+    print(f"x {x}  w {geometry.kernel_shape}  y {y}")
+    for found in plans:
+        print(f"\n{found}")
+    print("\nms: estimates for the 2-core machine of the measurement, to compare with one another")
+    return 0

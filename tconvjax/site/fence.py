@@ -1,0 +1,279 @@
+"""The ``tconv`` fence: matrices and pictures of convolutions in pages that Markdown makes.
+
+Every figure is made while the page is built, and only the explorer needs a script:
+
+    markdown_extensions:
+      - tconvjax.site.fence
+      - pymdownx.superfences:
+          custom_fences:
+            - name: tconv
+              class: tconv
+              format: !!python/name:tconvjax.site.fence.format
+              validator: !!python/name:tconvjax.site.fence.validator
+
+This is an extension of Markdown and a fence of superfences instead of a plugin of MkDocs, so that
+other builders can use it too. No text of a page is evaluated.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from markdown import Markdown
+from markdown.extensions import Extension
+from markdown.postprocessors import Postprocessor
+from markdown.preprocessors import Preprocessor
+from pymdownx.superfences import SuperFencesException
+
+from tconvjax import rendering
+from tconvjax.errors import Described, GeometryError, fail
+from tconvjax.rendering.checks import clean
+from tconvjax.rendering.html import most_taps, sheet
+from tconvjax.site import explorer
+from tconvjax.site.reading import Fence, read
+from tconvjax.site.views import explanation, shown
+
+__all__ = ["format", "makeExtension", "validator"]
+
+_FENCE = re.compile(r"[\s>]*(`{3,}|~{3,})\s*(.*)")
+_FIGURE = '<figure class="tconv-figure'
+
+
+def makeExtension(**options: Any) -> Extension:
+    """Make the Markdown extension, as ``markdown_extensions: [tconvjax.site.fence]`` asks for it.
+
+    It writes the style of the figures into each page once, and rejects a fence with more than its
+    name in its head.
+
+    Args:
+        **options: there are none.
+
+    Returns:
+        An extension for `markdown.Markdown`.
+
+    Raises:
+        GeometryError: if there are options.
+
+    Examples:
+        >>> import markdown
+        >>> html = markdown.markdown("*text*", extensions=["tconvjax.site.fence"])
+    """
+    if options:
+        fail("options", sorted(options), "the extension has none", "leave them out")
+    return _Fences()
+
+
+def validator(
+    language: str,
+    inputs: Mapping[str, Any],
+    options: dict[str, Any],
+    attrs: dict[str, Any],
+    md: Any,
+) -> bool:
+    """Accept every head of a fence, so that `format` can reject what it does not know.
+
+    Args:
+        language: name of the fence.
+        inputs: what the head holds. If a validator rejected it, superfences would show the fence as
+            plain code, and a strict build would pass.
+        options: filled with the inputs.
+        attrs: left empty.
+        md: the Markdown instance.
+
+    Returns:
+        True.
+
+    Examples:
+        >>> options = {}
+        >>> validator("tconv", {"kernel": "3"}, options, {}, None), options
+        (True, {'kernel': '3'})
+    """
+    options.update(inputs)
+    return True
+
+
+def format(
+    source: str, language: str, class_name: str, options: Mapping[str, Any], md: Any, **rest: Any
+) -> str:
+    r"""Turn a fence into a figure.
+
+    Args:
+        source: the body, ``key: value`` lines.
+        language: name of the fence.
+        class_name: class of the figure.
+        options: what the head holds, which should be nothing.
+        md: the Markdown instance.
+        **rest: classes, id_value and attrs, as superfences gives them.
+
+    Returns:
+        A ``figure`` with what the fence asks for and its caption.
+
+    Raises:
+        SuperFencesException: if a key or a value is wrong, with the file, the line, the rule and
+            the remedy. After any other exception superfences would show plain code.
+
+    Examples:
+        >>> import markdown
+        >>> fence = {"name": "tconv", "class": "tconv", "format": format}
+        >>> page = "```tconv\nview: matrix\nin_size: 5\nkernel: 3\nstride: 2\n```"
+        >>> html = markdown.markdown(
+        ...     page,
+        ...     extensions=["pymdownx.superfences"],
+        ...     extension_configs={"pymdownx.superfences": {"custom_fences": [fence]}},
+        ... )
+        >>> html.count("<td")
+        10
+    """
+    try:
+        if head := {**options, **rest.get("attrs", {})}:
+            _reject_head(Described(f"a head with {', '.join(head)}"))
+        return _figure(read(source), class_name, _Sheet.of(md))
+    except Exception as error:
+        lines = [line for line in source.splitlines() if line.strip()]
+        about = re.match(r"\w*", str(error))[0]  # type: ignore[index]
+        named = [n for n, line in enumerate(lines) if line.partition(":")[0].strip() == about]
+        where = place(md, lines[named[0] if named else 0 :])
+        kind = "" if isinstance(error, GeometryError) else f"{type(error).__name__}: "
+        raise SuperFencesException(f"{where}tconv fence: {kind}{error}") from error
+
+
+def place(md: Any, parts: Sequence[str]) -> str:
+    """Say where on a page lines stand that hold these parts, as ``page.md, line 12:`` and a space.
+
+    MkDocs gives the page's file to the extension that mends links. The text that Markdown sees has
+    lost the head of the file, and so the count of its lines; without MkDocs it has to do.
+    """
+    known = md.treeprocessors
+    file: Any = getattr(known["relpath"], "file", None) if "relpath" in known else None
+    try:
+        text = str(file.content_string).splitlines()
+    except (AttributeError, OSError, UnicodeError):
+        text = list(getattr(md, "lines", []))
+    lines = [(n, line) for n, line in enumerate(text, 1) if line.strip()]
+    parts = [part.strip() for part in parts if part.strip()]
+    where = [file.src_uri] if hasattr(file, "src_uri") else []
+    for first, (number, _) in enumerate(lines):
+        if parts and all(p in line for p, (_, line) in zip(parts, lines[first:], strict=False)):
+            where.append(f"line {number}")
+            break
+    return f"{', '.join(where)}: " if where else ""
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+def _figure(fence: Fence, class_name: str, page: _Sheet) -> str:
+    body = _explorer(fence, page) if fence.view == "explorer" else _rendered(fence, page)
+    caption, alt = (html.escape(clean(fence.looks.get(key, ""))) for key in ("caption", "alt"))
+    below = f"<figcaption>{caption}</figcaption>" if caption else ""
+    label = f' role="group" aria-label="{alt}"' if alt else ""
+    kind = html.escape(f" {class_name}-{fence.view}")
+    return f'{_FIGURE}{kind}"{label}>{body}{below}</figure>'
+
+
+def _rendered(fence: Fence, page: _Sheet) -> str:
+    form = fence.looks.get("format", "html")
+    page.taps = max(page.taps, 0)
+    if form == "animation":
+        if fence.view != "stamps":
+            fail("format", form, "only the stamps can be animated", "take view: stamps")
+        return explanation(fence).to_animation()
+    document = shown(fence)
+    if form == "html":
+        page.taps = max(page.taps, most_taps(document))
+        return rendering.to_html(document, style=False)
+    if form == "text":
+        return f"<pre><code>{html.escape(rendering.to_text(document, width=100))}</code></pre>"
+    if form == "mathml":
+        return rendering.to_mathml(document)
+    return rendering.to_svg(document, alt=fence.looks.get("alt", ""))
+
+
+def _explorer(fence: Fence, page: _Sheet) -> str:
+    """Put the last stamp and the result into the element, for readers without scripts."""
+    page.script = explorer.script()
+    stamps = explanation(Fence("stamps", fence.geometry, fence.y, fence.w))
+    last = stamps.views[0].steps[-1].document
+    page.taps = max(page.taps, most_taps(last))
+    return explorer.element(
+        fence.geometry,
+        fence.y,
+        fence.w,
+        lang=fence.looks.get("lang", "en"),
+        share=fence.looks.get("share", False),
+        fallback=rendering.to_html(last, style=False),
+    )
+
+
+# -- pages -----------------------------------------------------------------------------------------
+
+
+class _Fences(Extension):
+    """The style and the script of the figures of a page, and a check of their heads."""
+
+    def extendMarkdown(self, md: Markdown) -> None:
+        md.preprocessors.register(_Heads(md), "tconv-heads", 26)  # before superfences (25)
+        _Sheet.of(md)
+
+
+class _Sheet(Postprocessor):
+    """The style and the script that the figures of a page need, written into it once."""
+
+    taps, script = -1, ""
+
+    @classmethod
+    def of(cls, md: Any) -> _Sheet:
+        """Find the sheet of a Markdown instance, or make one."""
+        if "tconv-sheet" not in md.postprocessors:
+            # After raw_html (30), which puts the figures into the page.
+            md.postprocessors.register(cls(md), "tconv-sheet", 5)
+        found: _Sheet = md.postprocessors["tconv-sheet"]
+        return found
+
+    def run(self, text: str) -> str:
+        # The table of contents has each heading run through here too, before the page.
+        if _FIGURE not in text:
+            return text
+        style = resources.files("tconvjax.site").joinpath("fence.css").read_text("utf-8")
+        head = f"<style>{style}{sheet(self.taps)}</style>\n" if self.taps >= 0 else ""
+        tail = f"\n<script>{self.script}</script>" if self.script else ""
+        self.taps, self.script = -1, ""
+        return head + text + tail
+
+
+class _Heads(Preprocessor):
+    """Rejects a fence with more than its name in its head.
+
+    superfences takes a head that it cannot read, such as ``tconv kernel=3``, for plain code, and a
+    strict build passes.
+    """
+
+    def run(self, lines: list[str]) -> list[str]:
+        closing = ""
+        for line in lines:
+            found = _FENCE.match(line)
+            if found and not closing:
+                closing = found[1]
+                name, _, head = found[2].partition(" ")
+                if name == "tconv" and head.strip():
+                    try:
+                        _reject_head(head.strip()[:60])
+                    except GeometryError as error:
+                        message = f"{place(self.md, [line])}tconv {error}"
+                        raise GeometryError(message) from None
+            elif found and found[1].startswith(closing) and not found[2]:
+                closing = ""
+        return lines
+
+
+def _reject_head(head: str) -> None:
+    fail(
+        "fence",
+        head,
+        "its keys belong into its body, below 'tconv'",
+        "write them one per line, as 'kernel: 3'",
+    )

@@ -1,0 +1,212 @@
+"""Read the body of a fence: each key is known, and each value is read by its own rule."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tconvjax.command.arguments import (
+    by,
+    filled,
+    for_axes,
+    layer,
+    number,
+    numbers,
+    padding,
+    sizes,
+    values,
+)
+from tconvjax.errors import Described, fail
+from tconvjax.geometry import PADDING_MODES, Geometry
+
+MOST_SIDE = 4096
+"""Maximum number of elements along an axis of a figure."""
+
+_STEPS = ("stamps", "zeros", "polyphase", "product")
+VIEWS = (
+    "matrix",
+    "transpose",
+    "product",
+    "sparsity",
+    "stamps",
+    "zeros",
+    "polyphase",
+    "links",
+    "sizes",
+    "overlap",
+    "derivation",
+    "explorer",
+)
+FORMATS = ("html", "svg", "mathml", "text", "animation")
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What a fence asks for.
+
+    Attributes:
+        view: one of `VIEWS`.
+        geometry: of the forward convolution.
+        y: input of the transposed convolution, (O, *out_size); None for symbols.
+        w: kernel, (O, C / groups, *kernel_size); None for symbols.
+        looks: the other keys: padding as it was written, caption, alt, words, format, most,
+            transposed, lang, share.
+    """
+
+    view: str
+    geometry: Geometry
+    y: Any = None
+    w: Any = None
+    looks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(_unknown(text, names))
+        return text
+
+    return read
+
+
+def _unknown(text: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(text, names, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return f"it must be one of {', '.join(names)}{meant}"
+
+
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError("it must be yes or no")
+    return text == "yes"
+
+
+_KEYS: dict[str, Callable[[str], Any]] = {
+    "view": _one_of(*VIEWS),
+    "in_size": sizes,
+    "out_size": sizes,
+    "kernel": numbers(1),
+    "stride": numbers(1),
+    "padding": padding,
+    "output_padding": numbers(0),
+    "dilation": numbers(1),
+    "groups": number,
+    "in_channels": number,
+    "out_channels": number,
+    "padding_mode": _one_of(*PADDING_MODES),
+    "y": values,
+    "w": values,
+    "caption": str,
+    "alt": str,
+    "words": _yes,
+    "format": _one_of(*FORMATS),
+    "most": number,
+    "transposed": _yes,
+    "lang": _one_of("en", "zh"),
+    "share": _yes,
+}
+_ONLY_FOR = {
+    "words": (*_STEPS, "derivation"),
+    "most": ("matrix", "transpose", "overlap"),
+    "transposed": ("sparsity",),
+    "lang": ("explorer",),
+    "share": ("explorer",),
+    "y": (*_STEPS, "explorer"),
+    "w": ("matrix", "transpose", *_STEPS, "explorer"),
+}
+"""Keys that would change nothing in other views, and are rejected there."""
+
+
+def read(source: str) -> Fence:
+    r"""Read the lines of a fence.
+
+    Args:
+        source: ``key: value`` lines; empty lines and lines that begin with # are skipped.
+
+    Returns:
+        The view, the geometry and the numbers, all checked.
+
+    Raises:
+        GeometryError: if a key or a value is wrong; its message begins with the key.
+
+    Examples:
+        >>> fence = read("view: stamps\nout_size: 2x2\nkernel: 2\ny: 0,1,2,3")
+        >>> fence.geometry.in_size
+        (3, 3)
+    """
+    given = _values(source)
+    if "view" not in given:
+        fail(
+            "view",
+            Described("nothing"),
+            "a fence names what it shows",
+            f"add a line such as 'view: matrix', or one of {', '.join(VIEWS[1:])}",
+        )
+    view = given.pop("view")
+    for key in given:
+        if view not in _ONLY_FOR.get(key, (view,)):
+            views = " or ".join(_ONLY_FOR[key])
+            fail(key, given[key], f"view {view} does not use it", f"leave it out, or take {views}")
+    geometry = _geometry(given)
+    y = filled("y", given.get("y"), geometry.out_shape)
+    w = filled("w", given.get("w"), geometry.kernel_shape)
+    looks = {**given, "padding": for_axes(given.get("padding", 0), geometry.rank)}
+    return Fence(view, geometry, y, w, looks)
+
+
+def _values(source: str) -> dict[str, Any]:
+    """Read each key's value."""
+    given: dict[str, Any] = {}
+    for line in map(str.strip, source.splitlines()):
+        if not line or line.startswith("#"):
+            continue
+        key, colon, text = (part.strip() for part in line.partition(":"))
+        short = text[:60]
+        if not colon:
+            rule = "a line is a key, a colon and a value"
+            fail("fence", line[:60], rule, "write it as 'stride: 2'")
+        if key not in _KEYS:
+            rule = f"there is no such key: {_unknown(key, tuple(_KEYS))}"
+            fail(key[:40] or "fence", short, rule, "use one of these")
+        if key in given:
+            fail(key, short, "the key is given twice", "leave one of the two out")
+        if not text:
+            fail(key, text, "a key has a value", "write one after the colon, or leave it out")
+        try:
+            given[key] = _KEYS[key](text)
+        except argparse.ArgumentTypeError as error:
+            rule, _, remedy = str(error).partition("; ")
+            fail(key, short, rule, remedy or "write one of these")
+    return given
+
+
+def _geometry(given: Mapping[str, Any]) -> Geometry:
+    """Build the geometry that the sizes and steps describe."""
+    if ("in_size" in given) == ("out_size" in given):
+        fail(
+            "in_size, out_size",
+            Described("both" if "in_size" in given else "neither"),
+            "a fence has one of the two: the size of the convolution's input, or of the transposed "
+            "convolution's input",
+            "give one, such as 'out_size: 2x2'",
+        )
+    if "kernel" not in given:
+        rule = "a convolution has one"
+        fail("kernel", Described("nothing"), rule, "add a line such as 'kernel: 3'")
+    forward = "in_size" in given
+    channels = [given.get(name, given.get("groups", 1)) for name in ("in_channels", "out_channels")]
+    # The channels of a fence are those of the convolution, also where it is transposed.
+    ins, outs = channels if forward else channels[::-1]
+    size = given["in_size" if forward else "out_size"]
+    geometry = layer({**given, "size": size, "in_channels": ins, "out_channels": outs}, forward)
+    if max(*geometry.in_shape, *geometry.out_shape, *geometry.kernel_shape) > MOST_SIDE:
+        fail(
+            "in_size",
+            Described(by(geometry.in_shape)),
+            f"an axis of a figure has at most {MOST_SIDE} elements",
+            "use a smaller size; the pattern repeats",
+        )
+    return geometry
