@@ -17,6 +17,7 @@ from tconvjax.command import files
 from tconvjax.command.arguments import CommandError, by, for_axes
 from tconvjax.command.files import Numbers
 from tconvjax.geometry import Geometry
+from tconvjax.upsampling.interpolation import METHODS as INTERPOLATIONS
 
 SHADES = " ░▒▓█"
 """From the fewest stamps to the most."""
@@ -27,7 +28,7 @@ MOST_ELEMENTS = 2**28
 MOST_SHOWN = 32
 """Elements of an axis that a terminal shows."""
 
-METHODS = (*upsampling.METHODS, "transposed", "unpool")
+METHODS = (*INTERPOLATIONS, "unpool")
 
 
 def run_upsample(arguments: argparse.Namespace) -> int:

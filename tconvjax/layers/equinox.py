@@ -17,8 +17,7 @@ from tconvjax.conventions.kernels import axis_count
 from tconvjax.errors import fail
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels
-from tconvjax.upsampling.images import dtype_of
-from tconvjax.upsampling.initializers import random_key, uniform
+from tconvjax.upsampling.initializers import dtype_of, random_key, uniform
 
 
 class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox

@@ -19,7 +19,7 @@ from tconvjax.errors import fail
 from tconvjax.geometry import Padding
 from tconvjax.layers import checking
 from tconvjax.operands import as_array
-from tconvjax.upsampling.images import dtype_of
+from tconvjax.upsampling.initializers import dtype_of
 
 
 class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
