@@ -17,6 +17,7 @@ from tconvjax.command import files
 from tconvjax.command.arguments import CommandError, by, for_axes
 from tconvjax.command.files import Numbers
 from tconvjax.geometry import Geometry
+from tconvjax.upsampling.checkerboards import Checkerboard
 from tconvjax.upsampling.interpolation import METHODS as INTERPOLATIONS
 
 SHADES = " ░▒▓█"
@@ -136,7 +137,7 @@ def run_checkerboard(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _pictured(counts: Any, found: upsampling.Checkerboard) -> rendering.Document:
+def _pictured(counts: Any, found: Checkerboard) -> rendering.Document:
     """The counts as shaded squares, and what to change below them."""
     return rendering.stack(
         [rendering.heat_table(counts, name="stamps"), rendering.Words(str(found))]

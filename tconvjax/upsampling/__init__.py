@@ -1,7 +1,7 @@
 """Upsampling: what transposed convolution is used for, and what goes wrong with it."""
 
-from tconvjax.upsampling.checkerboards import Checkerboard, checkerboard, overlap
-from tconvjax.upsampling.deconvolution import Deconvolution, deconvolve
+from tconvjax.upsampling.checkerboards import checkerboard, overlap
+from tconvjax.upsampling.deconvolution import deconvolve
 from tconvjax.upsampling.initializers import (
     bilinear_init,
     bilinear_kernel,
@@ -19,8 +19,6 @@ from tconvjax.upsampling.pooling import avg_pool, avg_unpool, max_pool, max_unpo
 from tconvjax.upsampling.shuffle import fold, pixel_shuffle, pixel_unshuffle, unfold
 
 __all__ = [
-    "Checkerboard",
-    "Deconvolution",
     "avg_pool",
     "avg_unpool",
     "bilinear_init",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tconvjax import operands
 from tconvjax.arguments import Ints, ints
-from tconvjax.errors import array_of, fail
+from tconvjax.errors import Described, array_of, fail
 from tconvjax.forward import Specs
 from tconvjax.geometry import Axis
 
@@ -25,9 +25,12 @@ MOST_TERMS = 128
 """Maximum number of slices or summands in one program; more take long to compile."""
 
 
-def array(name: str, value: Any) -> jax.Array:
-    """Read an array of numbers; 64 bits become 32 where they are switched off."""
+def array(name: str, value: Any, *kinds: Any) -> jax.Array:
+    """Read an array whose dtype is of one of some kinds; 64 bits become 32 if those are off."""
     (read,) = operands.arrays(**{name: value})
+    if kinds and not any(jnp.issubdtype(read.dtype, kind) for kind in kinds):
+        rule = f"its dtype must be {' or '.join(kind.__name__ for kind in kinds)}"
+        fail(name, Described(f"array of dtype {read.dtype}"), rule, f"convert {name} with .astype")
     return jnp.asarray(read)
 
 
@@ -52,11 +55,13 @@ def divisors(factor: Any, sizes: tuple[int, ...]) -> tuple[int, ...]:
     return factors
 
 
-def real(name: str, value: Any) -> float:
-    """Read a finite number of at least 0."""
+def real(name: str, value: Any) -> Any:
+    """Read a finite number of at least 0; a traced one is returned as it is."""
+    if isinstance(value, jax.core.Tracer) and value.ndim == 0:
+        return value
     try:
         number = math.nan if isinstance(value, str | bytes) else float(value)
-    except Exception:  # noqa: BLE001 - None, complex numbers, arrays of many, tracers
+    except Exception:  # noqa: BLE001 - None, complex numbers, arrays of many
         number = math.nan
     if not 0 <= number < math.inf:
         fail(name, value, "it must be a finite number of at least 0", "give 1.0, for example")
@@ -68,13 +73,8 @@ def check_elements(
 ) -> None:
     """Reject an array too large for memory; XLA would abort the process."""
     if math.prod(shape) > most or max(shape, default=0) > MOST:
-        fail(
-            name,
-            value,
-            f"it asks for an array of shape {tuple(shape)}, and the limit is {most} elements, "
-            f"{MOST} along an axis",
-            "give smaller numbers",
-        )
+        rule = f"it asks for an array of shape {tuple(shape)}, and the limit is {most} elements"
+        fail(name, value, f"{rule}, {MOST} along an axis", "give smaller numbers")
 
 
 # -- where the axes are ----------------------------------------------------------------------------
@@ -128,32 +128,16 @@ def layout_spec(layout: Any) -> tuple[int, ...]:
     letters = letters if "N" in letters else f"N{letters}"
     spatial = [n for n, letter in enumerate(letters) if letter not in "NC"]
     if len(set(letters)) != len(letters) or "C" not in letters or not spatial:
-        fail(
-            "layout",
-            layout,
-            "it must have one letter per axis, with C for the channels and at least one spatial "
-            "axis",
-            "give 'NCHW' or 'NHWC', for example",
-        )
+        rule = "it must have one letter per axis, C among them and at least one for a spatial axis"
+        fail("layout", layout, rule, "give 'NCHW' or 'NHWC', for example")
     return letters.index("N"), letters.index("C"), *spatial
 
 
 def axes_of(name: str, x: Any, layout: str | None, *arguments: Any) -> Axes:
-    """Find the axes of x.
+    """Find the axes of x by the letters of a layout, or channels first.
 
-    Args:
-        name: the name of x in messages.
-        x: an array with a batch axis, without one, or with several that lead.
-        layout: letters such as "NHWC": N and C are batch and channel, all others are spatial. None
-            means channels first.
-        *arguments: values given once or once per spatial axis. Without a layout, the length of a
-            tuple among them is the number of spatial axes; without tuples, all but two are.
-
-    Returns:
-        The positions in x.
-
-    Raises:
-        GeometryError: if the layout or the arguments do not fit x.
+    Without a layout, a tuple among the arguments tells the number of spatial axes by its length;
+    without a tuple, all axes but two are spatial.
     """
     lengths = {length for length in map(how_many, arguments) if length}
     spec = tuple(range(max(lengths, default=x.ndim - 2) + 2))
@@ -193,12 +177,13 @@ def windows_of(
     stride: Ints | None,
     padding: Ints,
     dilation: Ints,
-    ceil_mode: bool = False,
+    ceil_mode: bool | None = None,
 ) -> tuple[Axis, ...]:
     """Read the arguments of sliding windows as PyTorch does, as one `Axis` per spatial axis.
 
-    With ``ceil_mode`` a last window that reaches past the padding counts too, if it starts before
-    the padding at the end. A single window gets stride 1, so that no room is made for a second.
+    Only pooling has a ``ceil_mode``: whether a last window that reaches past the padding counts, if
+    it starts before the padding at the end. A single window gets stride 1, so that no room is made
+    for a second.
     """
     rank = len(sizes)
     kernels = each("kernel_size", kernel_size, rank, 1)
@@ -208,15 +193,16 @@ def windows_of(
     for n, k, s, p, d in zip(sizes, kernels, strides, pads, dilations, strict=True):
         room = n + 2 * p - d * (k - 1) - 1
         count = room // s + 1
-        count += ceil_mode and room % s > 0 and count * s < n + p
+        if ceil_mode and room % s and count * s < n + p:
+            count += 1
         if count < 1:
-            fail(
-                "kernel_size",
-                kernel_size,
-                f"a window spans {n + 2 * p - room} elements, and an axis has {n + 2 * p} with its "
-                "padding",
-                "use smaller windows or more padding",
+            rule = (
+                f"a window spans {n + 2 * p - room} elements, and the padded axis has {n + 2 * p}"
             )
+            fail("kernel_size", kernel_size, rule, "use smaller windows or more padding")
+        if ceil_mode is not None and p > k // 2:
+            rule = f"it must be at most half of the window's {k} elements"
+            fail("padding", p, rule, f"give {k // 2} or less")
         windows.append(Axis(n, count, k, s if count > 1 else 1, d, p))
     return tuple(windows)
 

@@ -37,18 +37,14 @@ def overlap(geometry: Geometry) -> NDArray[np.int64]:
         [1, 1, 2, 1, 2, 1, 2, 1, 1]
     """
     axes = check_geometry(geometry).axes
-    for sizes in (geometry.in_size, *((_padded_size(axis),) for axis in axes)):
+    for sizes in (geometry.in_size, *((axis.filled().in_size,) for axis in axes)):
         check_elements("geometry", kind_of(geometry), sizes, MOST_COUNTED)
     return functools.reduce(np.multiply.outer, map(_overlap, axes))
 
 
-def _padded_size(axis: Axis) -> int:
-    return axis.in_size + axis.low + axis.high
-
-
 def _overlap(axis: Axis) -> NDArray[np.int64]:
     """Count on the padded line of one axis, then add its border to the elements that it copies."""
-    size = _padded_size(axis)
+    size = axis.filled().in_size
     # A stamp is 1 at each tap. So it is a running sum, over every dilation-th element, of 1 at its
     # first tap and -1 behind its last.
     step = max(min(axis.dilation, size), 1)
@@ -99,12 +95,10 @@ def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checker
     Args:
         geometry: of the forward convolution.
         kernel: (O, C / groups, *k), whose weights are added up; None to count taps, as if all
-            weights were 1, which is the mean of a random kernel up to its scale.
+            weights were 1.
 
     Returns:
-        A result with three attributes: ``unevenness``, the standard deviation of the phases' sums
-        divided by their mean size, in the worst channel; ``phases``, these sums, of shape
-        (*stride); and ``advice``, a sentence. ``print`` shows the first and the last.
+        The unevenness, the sums of the phases, and an advice.
 
     Raises:
         GeometryError: if the kernel has another shape.
@@ -141,20 +135,11 @@ def _weights(kernel: ArrayLike, geometry: Geometry) -> NDArray[np.float64]:
     try:
         weights = np.asarray(kernel).astype(np.float64, casting="same_kind")
     except Exception:  # noqa: BLE001 - tracers, tensors that require gradients, strings
-        fail(
-            "kernel",
-            kind_of(kernel),
-            "its weights must be real numbers that are known before tracing",
-            "give an array of floats",
-        )
+        rule = "its weights must be real numbers that are known before tracing"
+        fail("kernel", kind_of(kernel), rule, "give an array of floats")
     if weights.shape != geometry.kernel_shape or not weights.size or not np.isfinite(weights).all():
-        fail(
-            "kernel",
-            array_of(weights.shape),
-            f"it must have the shape of the geometry's kernel, {geometry.kernel_shape}, and finite "
-            "weights",
-            "give the kernel of the layer",
-        )
+        rule = f"it must have the geometry's kernel shape, {geometry.kernel_shape}, and be finite"
+        fail("kernel", array_of(weights.shape), rule, "give the kernel of the layer")
     blocks = weights.reshape(geometry.groups, -1, *weights.shape[1:]).sum(1)
     return blocks.reshape(-1, *weights.shape[2:])
 

@@ -13,7 +13,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, flag
-from tconvjax.errors import Described, fail
+from tconvjax.errors import fail
 from tconvjax.geometry import Geometry, Padding, PaddingMode
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.arguments import array, each, real
@@ -60,8 +60,7 @@ def deconvolve(
     taken for noise, and the x from before these steps is the result.
 
     Args:
-        y: (N, O, *out_size), the result of the convolution; the batch axis may be missing, and
-            there may be several. Floats or complex numbers.
+        y: (*batch, O, *out_size), the result of the convolution. Floats or complex numbers.
         w: (O, C / groups, *k), the kernel of the convolution.
         stride: of the convolution.
         padding: as in `tconvjax.conv_transpose`.
@@ -79,12 +78,10 @@ def deconvolve(
             share of its first value; "fft" treats frequencies below this share of the largest as
             lost. None means 1e-6, or the rule above for "cg" without damping.
         steps: maximum number of steps of "cg"; None for the number of elements of x.
-        info: whether to return the residual and the number of steps too.
+        info: whether to return a `Deconvolution`, which has the residual and the steps too.
 
     Returns:
-        x, (N, C, *in_size) with the batch axes of y. Its derivatives are those of the minimum. With
-        ``info`` a named tuple of x, ``residual``, which is |conv(x, w) - y| / |y|, and ``steps``,
-        the steps of conjugate gradients taken (0 for "fft").
+        x, (*batch, C, *in_size). Its derivatives are those of the minimum.
 
     Raises:
         GeometryError: if the arguments do not fit together or do not fit the method.
@@ -99,18 +96,11 @@ def deconvolve(
         [[[4.0, 8.0, 8.0]]]
     """
     choice("method", method, ("cg", "fft"))
-    data, kernel = array("y", y), array("w", w)
-    for name, value in (("y", data), ("w", kernel)):
-        if not jnp.issubdtype(value.dtype, jnp.inexact):
-            fail(
-                name,
-                Described(f"array of dtype {value.dtype}"),
-                "least squares need floats",
-                f"convert it with {name}.astype(float)",
-            )
+    data = array("y", y, jnp.floating, jnp.complexfloating)
+    kernel = array("w", w, jnp.floating, jnp.complexfloating)
     most = None if steps is None else each("steps", steps, 1, 0)[0]
-    damped = _number("damping", damping)
-    near = 1e-6 if tolerance is None else _number("tolerance", tolerance)
+    damped = real("damping", damping)
+    near = 1e-6 if tolerance is None else real("tolerance", tolerance)
     geometry = Geometry.of_conv_transpose(
         data.shape,
         kernel.shape,
@@ -134,14 +124,6 @@ def deconvolve(
         return x
     off, size = map(jnp.linalg.norm, (data - _forward(x, kernel, geometry), data))
     return Deconvolution(x, jnp.where(size > 0, off / size, off), jnp.asarray(taken))
-
-
-def _number(name: str, value: Any) -> Any:
-    """Read a finite number of at least 0; a traced one is returned as it is."""
-    return value if isinstance(value, jax.core.Tracer) and value.ndim == 0 else real(name, value)
-
-
-# -- conjugate gradients ---------------------------------------------------------------------------
 
 
 def _steps(geometry: Geometry) -> dict[str, Any]:
@@ -251,27 +233,14 @@ def _slope(
     return (x, count), (tangent, np.zeros((), jax.dtypes.float0))
 
 
-# -- frequencies -----------------------------------------------------------------------------------
-
-
 def _check_frequencies(geometry: Geometry) -> None:
     modes = {axis.mode for axis in geometry.axes}
     if modes != {"circular"} or max(geometry.stride) > 1 or geometry.groups > 1:
-        fail(
-            "method",
-            "fft",
-            "it needs padding_mode='circular', stride 1 and one group",
-            "use method='cg'",
-        )
+        rule = "it needs padding_mode='circular', stride 1 and one group"
+        fail("method", "fft", rule, "use method='cg'")
     if geometry.in_size != geometry.out_size:
-        fail(
-            "method",
-            "fft",
-            f"it needs equal spatial sizes of x and y, which are {geometry.in_size} and "
-            f"{geometry.out_size}",
-            "make both paddings of an axis together one less than the kernel's span, or use "
-            "method='cg'",
-        )
+        rule = f"it needs x and y of equal sizes, not {geometry.in_size} and {geometry.out_size}"
+        fail("method", "fft", rule, "pad span - 1 elements in all, or use method='cg'")
 
 
 @functools.partial(jax.jit, static_argnums=4)

@@ -17,22 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tconvjax.arguments import Ints, choice, flag, frozen, function
-from tconvjax.errors import Described, fail, kind_of
+from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import group_count
 from tconvjax.operands import NO_DTYPES
 from tconvjax.upsampling.arguments import check_elements, each, how_many, real
 from tconvjax.upsampling.shuffle import ORDERS, Order
-
-MOST_AXES = 32
-"""Maximum number of axes of a kernel."""
 
 MOST_WRITTEN = 2**26
 """Maximum number of elements of a kernel that NumPy writes out."""
 
 Initializer: TypeAlias = Callable[..., jax.Array]
 """A function of (key, shape, dtype)."""
-
-# -- linear interpolation --------------------------------------------------------------------------
 
 
 def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.float32) -> jax.Array:
@@ -64,8 +59,8 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
     J. Long et al., arXiv:1411.4038, use it for each channel separately.
     """
     (count,) = each("rank", how_many(factor) or 1 if rank is None else rank, 1, 1)
-    if count > MOST_AXES:
-        fail("rank", count, f"a kernel has at most {MOST_AXES} axes", "enlarge one axis at a time")
+    if count > 32:  # which are all that older versions of NumPy know
+        fail("rank", count, "a kernel has at most 32 axes", "enlarge one axis at a time")
     sizes = [2 * f - f % 2 for f in each("factor", factor, count, 1)]
     check_elements("factor", factor, sizes, MOST_WRITTEN)
     return jnp.asarray(_outer(map(_tent, sizes)), dtype_of("dtype", dtype))
@@ -95,12 +90,8 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
     del key
     shape = _shape(shape)
     if shape[1] not in (1, shape[0]):
-        fail(
-            "shape",
-            Described(shape),
-            "it must be (C, C, *k), or (C, 1, *k) with one group per channel",
-            "use another initialiser: interpolation does not mix channels",
-        )
+        rule = "it must be (C, C, *k), or (C, 1, *k) with one group per channel"
+        fail("shape", shape, rule, "use another initialiser, because this one mixes no channels")
     channels = np.ones((shape[0], 1)) if shape[1] == 1 else np.eye(shape[0])
     return jnp.asarray(_outer([channels, *map(_tent, shape[2:])]), dtype_of("dtype", dtype))
 
@@ -111,9 +102,6 @@ def _tent(k: int) -> NDArray[np.float64]:
 
 def _outer(arrays: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
     return functools.reduce(np.multiply.outer, arrays)
-
-
-# -- equal phases ----------------------------------------------------------------------------------
 
 
 def icnr_init(
@@ -157,12 +145,8 @@ def icnr_init(
         phases = math.prod(factors)
         repeats = (1, 1, *factors) if across else (phases, *(1 for _ in shape[1:]))
         if any(n % f for n, f in zip(shape, repeats, strict=True)):
-            fail(
-                "shape",
-                Described(shape),
-                f"{repeats} must divide it, or the phases cannot be equal",
-                "give another kernel or factor",
-            )
+            rule = f"{repeats} must divide it, or the phases cannot be equal"
+            fail("shape", shape, rule, "give another kernel or factor")
         small = tuple(n // f for n, f in zip(shape, repeats, strict=True))
         w = init(random_key(key), small, dtype_of("dtype", dtype))
         if not across and order == "DCR":
@@ -172,9 +156,6 @@ def icnr_init(
         return w
 
     return drawn
-
-
-# -- the right fans --------------------------------------------------------------------------------
 
 
 def transposed_scaling(
@@ -222,12 +203,8 @@ def transposed_scaling(
         shape = _shape(shape)
         steps = each("stride", strides, len(shape) - 2, 1)
         if shape[0] % blocks:
-            fail(
-                "groups",
-                groups,
-                f"it must divide the {shape[0]} input channels of {shape}",
-                "give the groups of the layer",
-            )
+            rule = f"it must divide the {shape[0]} input channels of {shape}"
+            fail("groups", groups, rule, "give the groups of the layer")
         if 0 in shape:  # no weights, and no fans to divide by
             return jnp.zeros(shape, dtype_of("dtype", dtype))
         taps = math.prod(shape[2:])
@@ -272,19 +249,12 @@ def glorot_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
     return transposed_scaling(1.0, "fan_avg", "uniform", stride=stride, groups=groups)
 
 
-# -- arguments -------------------------------------------------------------------------------------
-
-
 def _shape(shape: Any) -> tuple[int, ...]:
     """Read the shape of a kernel."""
     read = frozen("shape", shape)
     if not isinstance(read, tuple) or len(read) < 3:
-        fail(
-            "shape",
-            Described(shape),
-            "a kernel has two channel axes and at least one spatial axis",
-            "give (O, C / groups, *k)",
-        )
+        rule = "a kernel has two channel axes and at least one spatial axis"
+        fail("shape", shape, rule, "give (O, C / groups, *k)")
     return each("shape", read, len(read), 0)
 
 

@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,17 +23,8 @@ from numpy.typing import NDArray
 from tconvjax.arguments import Ints, choice, flag
 from tconvjax.errors import array_of, fail
 from tconvjax.operations import conv, conv_transpose
-from tconvjax.upsampling.arguments import (
-    Axes,
-    array,
-    as_floats,
-    axes_of,
-    broadcastable,
-    check_elements,
-    convolve_channels,
-    divisors,
-    each,
-)
+from tconvjax.upsampling import arguments as reading
+from tconvjax.upsampling.arguments import Axes
 
 MOST_TAPS = 64
 """Maximum taps of a stamp that spreads along all axes at once; larger ones go axis by axis."""
@@ -100,8 +91,8 @@ def upsample(
     z[j] = sum over i of h(place(j) - i) * x[i], with place(j) = (j + 1/2) * n / m - 1/2
 
     Args:
-        x: (N, C, *n), or as layout says; the batch axis may be missing, and there may be several.
-            Any dtype that the package takes; integers become floats, except with "nearest".
+        x: (*batch, C, *n), or as layout says. Any dtype that the package takes; integers become
+            floats, except with "nearest".
         factor: m / n, a whole number for all axes or one per axis, at least 1.
         size: m instead of a factor, at least 1. It may be smaller than n, but nothing filters
             aliases out then; `downsample` does.
@@ -130,41 +121,29 @@ def upsample(
     choice("method", method, tuple(METHODS))
     align_corners = flag("align_corners", align_corners)
     if (factor is None) == (size is None):
-        fail(
-            "factor",
-            factor,
-            f"either factor or size={size!r} must say how large the result is",
-            "give one of the two",
-        )
+        rule = f"either factor or size={size!r} must say how large the result is"
+        fail("factor", factor, rule, "give one of the two")
     name, argument = ("size", size) if factor is None else ("factor", factor)
     value, axes = _read(x, argument, layout)
-    old, sizes = axes.sizes(value.shape), each(name, argument, axes.rank, 1)
+    old, sizes = axes.sizes(value.shape), reading.each(name, argument, axes.rank, 1)
     if size is None:
         sizes = tuple(f * n for f, n in zip(sizes, old, strict=True))
-    check_elements(name, argument, axes.resized(value.shape, sizes))
+    reading.check_elements(name, argument, axes.resized(value.shape, sizes))
     if align_corners and method in ("nearest", "transposed"):
         fail("align_corners", True, f"{method!r} does not align corners", "leave it out")
     if method == "transposed" and any(m % n for n, m in zip(old, sizes, strict=True)):
-        fail(
-            "method",
-            method,
-            f"the sizes {sizes} are not whole multiples of {old}",
-            "use 'linear'",
-        )
+        rule = f"the sizes {sizes} are not whole multiples of {old}"
+        fail("method", method, rule, "use 'linear'")
     return _resized(value, axes, sizes, method, align_corners)
 
 
 def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.Array, Axes]:
     """Read x and its axes, none of which may be empty."""
-    value = array("x", x)
-    axes = axes_of("x", value, layout, argument)
+    value = reading.array("x", x)
+    axes = reading.axes_of("x", value, layout, argument)
     if 0 in axes.sizes(value.shape):
-        fail(
-            "x",
-            array_of(value.shape),
-            "an axis without elements has nothing to interpolate",
-            "give at least one element",
-        )
+        rule = "an axis without elements has nothing to interpolate"
+        fail("x", array_of(value.shape), rule, "give at least one element")
     return value, axes
 
 
@@ -172,7 +151,7 @@ def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.
 def _resized(
     x: jax.Array, axes: Axes, sizes: tuple[int, ...], method: str, align_corners: bool
 ) -> jax.Array:
-    x = x if method == "nearest" else as_floats(x)
+    x = x if method == "nearest" else reading.as_floats(x)
     dtype, old = x.dtype, axes.sizes(x.shape)
     if dtype in (jnp.float16, jnp.bfloat16):
         x = x.astype(jnp.float32)
@@ -188,25 +167,18 @@ def _resized(
 # -- whole factors ---------------------------------------------------------------------------------
 
 
-class Stamp(NamedTuple):
-    """The weights with which element i reaches the results around it, along one axis.
-
-    Attributes:
-        taps: the weights.
-        before: how many of them lie before result factor * i.
-        after: how many of them lie behind result factor * (i + 1) - 1.
-    """
-
-    taps: NDArray[np.float64]
-    before: int = 0
-    after: int = 0
+Stamp: TypeAlias = tuple[NDArray[np.float64], int, tuple[int, int]]
+"""Along one axis: the weights with which element i reaches the results around it, the factor, and
+how many weights lie before result factor * i and behind result factor * (i + 1) - 1."""
 
 
-def _stamp(how: Interpolation, factor: int) -> Stamp:
+def _stamp(how: Interpolation, factor: int, margin: int) -> Stamp:
+    """The stamp by which ``margin`` elements at either end leave no result."""
     results = np.arange(-(how.reach + 1) * factor, (how.reach + 1) * factor)
     weights = how.function((results + 0.5) / factor - 0.5)
     first, last = np.flatnonzero(weights)[[0, -1]].tolist()
-    return Stamp(weights[first : last + 1], -int(results[first]), int(results[last]) + 1 - factor)
+    before, after = -int(results[first]), int(results[last]) + 1 - factor
+    return weights[first : last + 1], factor, (before + margin * factor, after + margin * factor)
 
 
 def _stamped(x: jax.Array, axes: Axes, factors: tuple[int, ...], how: Interpolation) -> jax.Array:
@@ -215,31 +187,19 @@ def _stamped(x: jax.Array, axes: Axes, factors: tuple[int, ...], how: Interpolat
     if margin:
         ends = [(margin, margin) if n in axes.spatial else (0, 0) for n in range(x.ndim)]
         x = jnp.pad(x, ends, mode="edge")
-    stamps = [
-        Stamp(s.taps, s.before + margin * f, s.after + margin * f)
-        for s, f in zip((_stamp(how, f) for f in factors), factors, strict=True)
-    ]
-    passes = [range(axes.rank)]
-    if math.prod(len(stamp.taps) for stamp in stamps) > MOST_TAPS:
-        passes = [range(n, n + 1) for n, f in enumerate(factors) if f > 1 or margin]
-    for enlarged in passes:
-        kept = Stamp(np.ones(1)), 1
-        steps = [
-            step if n in enlarged else kept
-            for n, step in enumerate(zip(stamps, factors, strict=True))
-        ]
-        x = convolve_channels(
-            conv_transpose,
-            x,
-            functools.reduce(np.multiply.outer, [stamp.taps for stamp, _ in steps]),
-            axes,
-            stride=[factor for _, factor in steps],
-            padding=[(stamp.before, stamp.after) for stamp, _ in steps],
-        )
+    stamps = [_stamp(how, f, margin) for f in factors]
+    passes = [stamps]
+    if math.prod(len(taps) for taps, _, _ in stamps) > MOST_TAPS:
+        kept: list[Stamp] = [(np.ones(1), 1, (0, 0))] * axes.rank
+        passes = [[*kept[:n], stamp, *kept[n + 1 :]] for n, stamp in enumerate(stamps)]
+    for along_axes in passes:
+        taps, steps, cuts = zip(*along_axes, strict=True)
+        kernel = functools.reduce(np.multiply.outer, taps)
+        x = reading.convolve_channels(conv_transpose, x, kernel, axes, steps, cuts)
     if how.border == "scaled" and how.function is not _box:
         for position, n, f in zip(axes.spatial, old, factors, strict=True):
             _, weights = _neighbours(n, n * f, how)
-            x = x * broadcastable(1 / weights.sum(0), x, position)
+            x = x * reading.broadcastable(1 / weights.sum(0), x, position)
     return x
 
 
@@ -273,13 +233,10 @@ def _along(x: jax.Array, position: int, m: int, method: str, align_corners: bool
         z = jnp.tensordot(x, jnp.asarray(matrix, x.dtype), ((position,), (0,)), precision="highest")
         return jnp.moveaxis(z, -1, position)
     terms = (
-        jnp.take(x, jnp.asarray(i), position) * broadcastable(w, x, position)
+        jnp.take(x, jnp.asarray(i), position) * reading.broadcastable(w, x, position)
         for i, w in zip(elements, weights, strict=True)
     )
     return functools.reduce(jnp.add, terms)
-
-
-# -- beside upsampling -----------------------------------------------------------------------------
 
 
 def downsample(
@@ -307,8 +264,8 @@ def downsample(
     """
     choice("method", method, tuple(METHODS))
     value, axes = _read(x, factor, layout)
-    factors = divisors(factor, axes.sizes(value.shape))
-    return _averaged(as_floats(value), axes, factors, method)
+    factors = reading.divisors(factor, axes.sizes(value.shape))
+    return _averaged(reading.as_floats(value), axes, factors, method)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
@@ -332,7 +289,7 @@ def resize_conv(
     """Resize, then convolve: an upsampling layer that cannot have a checkerboard.
 
     Args:
-        x: (N, C, *n), or as layout says.
+        x: (*batch, C, *n), or as layout says.
         w: (M, C, *k), the kernel of the convolution.
         bias: (M,) or None.
         factor: as in `upsample`.
@@ -340,7 +297,7 @@ def resize_conv(
         layout: as in `upsample`.
 
     Returns:
-        (N, M, *(factor * n)).
+        (*batch, M, *(factor * n)).
 
     Raises:
         GeometryError: if the arguments do not fit together.
@@ -352,5 +309,5 @@ def resize_conv(
     A. Odena et al., doi:10.23915/distill.00003.
     """
     z = upsample(x, factor, method=method, layout=layout)
-    specs = None if layout is None else axes_of("x", z, layout).specs
+    specs = None if layout is None else reading.axes_of("x", z, layout).specs
     return conv(z, w, bias, padding="SAME", dimension_numbers=specs)

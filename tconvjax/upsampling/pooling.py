@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias, overload
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +17,8 @@ from tconvjax.arguments import Ints, flag
 from tconvjax.errors import Described, array_of, fail
 from tconvjax.geometry import Axis
 from tconvjax.operations import conv
-from tconvjax.upsampling.arguments import (
-    MOST,
-    Axes,
-    array,
-    as_floats,
-    axes_of,
-    broadcastable,
-    convolve_channels,
-    each,
-    windows_of,
-)
+from tconvjax.upsampling import arguments as reading
+from tconvjax.upsampling.arguments import Axes
 
 MOST_TAPS = 16
 """Maximum elements of a window to compare one by one; larger windows are compared by halves."""
@@ -36,65 +27,15 @@ Found: TypeAlias = tuple[jax.Array, ...]
 """Elements, and their indices among those of the spatial axes; -1 is padding."""
 
 
-def _pooling_windows(
-    sizes: Sequence[int],
-    kernel_size: Ints,
-    stride: Ints | None,
-    padding: Ints,
-    dilation: Ints,
-    ceil_mode: bool,
-) -> tuple[Axis, ...]:
-    """Read the windows, whose padding is at most half a window."""
-    ceil = flag("ceil_mode", ceil_mode)
-    windows = windows_of(sizes, kernel_size, stride, padding, dilation, ceil)
-    for window in windows:
-        if window.low > window.kernel_size // 2:
-            fail(
-                "padding",
-                window.low,
-                f"it must be at most half of the window's {window.kernel_size} elements",
-                f"give {window.kernel_size // 2} or less",
-            )
-    return windows
-
-
 def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
-    if math.prod(sizes) > MOST:
-        fail(
-            argument,
-            Described(f"spatial sizes {sizes}"),
-            "an index of the spatial axes does not fit into 32 bits",
-            "pool or unpool in parts",
-        )
+    if math.prod(sizes) > reading.MOST:
+        rule = "an index of the spatial axes does not fit into 32 bits"
+        fail(argument, Described(f"spatial sizes {sizes}"), rule, "pool or unpool in parts")
 
 
 # -- the largest of each window --------------------------------------------------------------------
 
 
-@overload
-def max_pool(
-    x: ArrayLike,
-    kernel_size: Ints,
-    stride: Ints | None = ...,
-    padding: Ints = ...,
-    dilation: Ints = ...,
-    *,
-    ceil_mode: bool = ...,
-    return_indices: Literal[False] = ...,
-    layout: str | None = ...,
-) -> jax.Array: ...
-@overload
-def max_pool(
-    x: ArrayLike,
-    kernel_size: Ints,
-    stride: Ints | None = ...,
-    padding: Ints = ...,
-    dilation: Ints = ...,
-    *,
-    ceil_mode: bool = ...,
-    return_indices: Literal[True],
-    layout: str | None = ...,
-) -> tuple[jax.Array, jax.Array]: ...
 def max_pool(
     x: ArrayLike,
     kernel_size: Ints,
@@ -111,8 +52,7 @@ def max_pool(
     y[i] = max over t of x[stride * i + dilation * t - padding]
 
     Args:
-        x: (N, C, *n), or as layout says; the batch axis may be missing, and there may be several.
-            Real numbers.
+        x: (*batch, C, *n), or as layout says. Real numbers.
         kernel_size: elements of a window, an int or one per axis.
         stride: elements from one window to the next; None for the kernel's size.
         padding: elements around x that are never the largest, at most half a kernel.
@@ -122,10 +62,10 @@ def max_pool(
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
     Returns:
-        y, and with ``return_indices`` also an int32 array of the same shape: the index of each
-        maximum among the elements of the spatial axes, in row-major order. Of equal elements the
-        first is the maximum; NaN is larger than any number. A dilated window that covers nothing
-        but padding gives the dtype's least value and the index -1.
+        y, or with ``return_indices`` the tuple of y and an int32 array of the same shape: the
+        index of each maximum among the elements of the spatial axes, in row-major order. Of equal
+        elements the first is the maximum; NaN is larger than any number. A dilated window that
+        covers nothing but padding gives the dtype's least value and the index -1.
 
     Raises:
         GeometryError: if the arguments do not fit together.
@@ -137,17 +77,11 @@ def max_pool(
 
     Arguments and results are those of ``torch.nn.functional.max_pool2d`` and its relatives.
     """
-    value = array("x", x)
-    if jnp.issubdtype(value.dtype, jnp.complexfloating):
-        fail(
-            "x",
-            Described(f"array of dtype {value.dtype}"),
-            "complex numbers have no largest one",
-            "pool the real part or the absolute value",
-        )
-    axes = axes_of("x", value, layout, kernel_size, stride, padding, dilation)
+    value = reading.array("x", x, jnp.integer, jnp.floating)
+    axes = reading.axes_of("x", value, layout, kernel_size, stride, padding, dilation)
     sizes = axes.sizes(value.shape)
-    windows = _pooling_windows(sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    ceil = flag("ceil_mode", ceil_mode)
+    windows = reading.windows_of(sizes, kernel_size, stride, padding, dilation, ceil)
     _check_indices("x", sizes)
     found = _largest(value, windows, axes.spatial)
     return found if flag("return_indices", return_indices) else found[0]
@@ -216,7 +150,7 @@ def max_unpool(
     x[indices[i]] = y[i]
 
     Args:
-        y: (N, C, *m), or as layout says; the batch axis may be missing, and there may be several.
+        y: (*batch, C, *m), or as layout says.
         indices: whole numbers of y's shape, as `max_pool` returns them. An index outside the
             result's spatial axes is ignored; if an index occurs twice, either element may win.
         kernel_size: of the pooling, an int or one per axis.
@@ -238,30 +172,24 @@ def max_unpool(
 
     Arguments and results are those of ``torch.nn.functional.max_unpool2d`` and its relatives.
     """
-    value, index = array("y", y), array("indices", indices)
-    if index.shape != value.shape or not jnp.issubdtype(index.dtype, jnp.integer):
-        fail(
-            "indices",
-            Described(f"array of shape {index.shape} and dtype {index.dtype}"),
-            f"it must have one whole number per element of y, which has shape {value.shape}",
-            "pass the indices that max_pool returns with return_indices=True",
-        )
-    axes = axes_of("y", value, layout, kernel_size, stride, padding, output_size)
-    kernels = each("kernel_size", kernel_size, axes.rank, 1)
-    strides = kernels if stride is None else each("stride", stride, axes.rank, 1)
-    pads = each("padding", padding, axes.rank, 0)
+    value, index = reading.array("y", y), reading.array("indices", indices, jnp.integer)
+    if index.shape != value.shape:
+        rule = f"it must have one index per element of y, which has shape {value.shape}"
+        remedy = "pass the indices that max_pool returns with return_indices=True"
+        fail("indices", array_of(index.shape), rule, remedy)
+    axes = reading.axes_of("y", value, layout, kernel_size, stride, padding, output_size)
+    kernels = reading.each("kernel_size", kernel_size, axes.rank, 1)
+    strides = kernels if stride is None else reading.each("stride", stride, axes.rank, 1)
+    pads = reading.each("padding", padding, axes.rank, 0)
     steps = zip(axes.sizes(value.shape), kernels, strides, pads, strict=True)
     sizes = tuple((n - 1) * s + k - 2 * p for n, k, s, p in steps)
     if output_size is not None:
-        wanted = each("output_size", output_size, axes.rank, 1)
+        wanted = reading.each("output_size", output_size, axes.rank, 1)
         for default, size, s in zip(sizes, wanted, strides, strict=True):
             if abs(size - default) >= s:
-                fail(
-                    "output_size",
-                    output_size,
-                    f"it must differ by less than the stride {s} from {default}",
-                    f"give {max(default - s + 1, 1)} to {default + s - 1}",
-                )
+                rule = f"it must differ by less than the stride {s} from {default}"
+                remedy = f"give {max(default - s + 1, 1)} to {default + s - 1}"
+                fail("output_size", output_size, rule, remedy)
         sizes = wanted
     elif min(sizes) < 1:
         fail("padding", padding, f"it leaves the sizes {sizes}", "give the padding of the pooling")
@@ -338,8 +266,7 @@ def avg_pool(
     y[i] = sum over t of x[stride * i + t - padding] / divisor
 
     Args:
-        x: (N, C, *n), or as layout says; the batch axis may be missing, and there may be several.
-            Integers become floats.
+        x: (*batch, C, *n), or as layout says. Integers become floats.
         kernel_size: elements of a window, an int or one per axis.
         stride: elements from one window to the next; None for the kernel's size.
         padding: zeros around x, at most half a kernel.
@@ -360,9 +287,10 @@ def avg_pool(
 
     Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its relatives.
     """
-    value = as_floats(array("x", x))
-    axes = axes_of("x", value, layout, kernel_size, stride, padding)
-    windows = _pooling_windows(axes.sizes(value.shape), kernel_size, stride, padding, 1, ceil_mode)
+    value = reading.as_floats(reading.array("x", x))
+    axes = reading.axes_of("x", value, layout, kernel_size, stride, padding)
+    ceil = flag("ceil_mode", ceil_mode)
+    windows = reading.windows_of(axes.sizes(value.shape), kernel_size, stride, padding, 1, ceil)
     return _mean(axes, windows, count_include_pad, divisor_override)(value)
 
 
@@ -373,7 +301,7 @@ def _mean(
     counts = flag("count_include_pad", count_include_pad)
     divisor = divisor_override
     if divisor is not None:
-        (divisor,) = each("divisor_override", divisor, 1, -MOST)
+        (divisor,) = reading.each("divisor_override", divisor, 1, -reading.MOST)
         if not divisor:
             fail("divisor_override", 0, "nothing can be divided by 0", "give another number")
     return functools.partial(_means, axes=axes, windows=windows, divisor=divisor, counts=counts)
@@ -385,7 +313,7 @@ def _means(
 ) -> jax.Array:
     taps = np.ones([w.kernel_size for w in windows])
     steps, ends = [w.stride for w in windows], [(w.low, w.high) for w in windows]
-    total = convolve_channels(conv, x, taps, axes, steps, ends)
+    total = reading.convolve_channels(conv, x, taps, axes, steps, ends)
     if divisor is not None:
         return total / divisor
     for window, position in zip(windows, axes.spatial, strict=True):
@@ -393,7 +321,7 @@ def _means(
         end = np.minimum(start + window.kernel_size, window.in_size + window.low)
         if not counts:  # the elements of x alone
             start, end = np.maximum(start, 0), np.minimum(end, window.in_size)
-        total = total / broadcastable(end - start, total, position)
+        total = total / reading.broadcastable(end - start, total, position)
     return total
 
 
@@ -432,18 +360,16 @@ def avg_unpool(
         >>> avg_unpool(jnp.array([[[3.0, 4.0]]]), 2, output_size=4).tolist()
         [[[1.5, 1.5, 2.0, 2.0]]]
     """
-    value = as_floats(array("y", y))
-    axes = axes_of("y", value, layout, kernel_size, stride, padding, output_size)
-    sizes = each("output_size", output_size, axes.rank, 1)
-    windows = _pooling_windows(sizes, kernel_size, stride, padding, 1, ceil_mode)
+    value = reading.as_floats(reading.array("y", y))
+    axes = reading.axes_of("y", value, layout, kernel_size, stride, padding, output_size)
+    sizes = reading.each("output_size", output_size, axes.rank, 1)
+    windows = reading.windows_of(
+        sizes, kernel_size, stride, padding, 1, flag("ceil_mode", ceil_mode)
+    )
     shape = axes.resized(value.shape, [window.out_size for window in windows])
     if shape != value.shape:
-        fail(
-            "y",
-            array_of(value.shape),
-            f"pooling the sizes {sizes} gives {shape}",
-            "give another output_size",
-        )
+        rule = f"pooling the sizes {sizes} gives {shape}"
+        fail("y", array_of(value.shape), rule, "give another output_size")
     mean = _mean(axes, windows, count_include_pad, divisor_override)
     like = jax.ShapeDtypeStruct(axes.resized(value.shape, sizes), value.dtype)
     (x,) = jax.linear_transpose(mean, like)(value)

@@ -15,18 +15,8 @@ from tconvjax.algorithms import splitting
 from tconvjax.arguments import Ints, choice
 from tconvjax.errors import array_of, fail
 from tconvjax.geometry import Axis
-from tconvjax.upsampling.arguments import (
-    MOST_TERMS,
-    Axes,
-    array,
-    axes_of,
-    check_elements,
-    divisors,
-    each,
-    how_many,
-    layout_spec,
-    windows_of,
-)
+from tconvjax.upsampling import arguments as reading
+from tconvjax.upsampling.arguments import Axes
 
 Order = Literal["CRD", "DCR"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -42,15 +32,14 @@ def pixel_shuffle(
     z[c, f * i + p] = x[c * f + p, i] in order "CRD", x[p * C + c, i] in order "DCR"
 
     Args:
-        x: (N, C * prod(factor), *n), or as layout says; the batch axis may be missing, and there
-            may be several.
+        x: (*batch, C * prod(factor), *n), or as layout says.
         factor: phases along each axis, an int or one per axis.
         order: whether the phases ("CRD") or the channels ("DCR") change faster along x's channels.
             "CRD" is ``torch.pixel_shuffle``, "DCR" is ONNX's DepthToSpace without a mode.
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
     Returns:
-        (N, C, *(factor * n)).
+        (*batch, C, *(factor * n)).
 
     Raises:
         GeometryError: if the factor does not divide the channels.
@@ -62,17 +51,13 @@ def pixel_shuffle(
     W. Shi et al., arXiv:1609.05158.
     """
     choice("order", order, ORDERS)
-    value = array("x", x)
-    axes = axes_of("x", value, layout, factor)
-    factors, channels = each("factor", factor, axes.rank, 1), value.shape[axes.channel]
+    value = reading.array("x", x)
+    axes = reading.axes_of("x", value, layout, factor)
+    factors, channels = reading.each("factor", factor, axes.rank, 1), value.shape[axes.channel]
     phases = math.prod(factors)
     if channels % phases:
-        fail(
-            "factor",
-            factor,
-            f"its {phases} phases must divide the {channels} channels of x",
-            "give a divisor, or another layout",
-        )
+        rule = f"its {phases} phases must divide the {channels} channels of x"
+        fail("factor", factor, rule, "give a divisor, or another layout")
     return _shuffled(value, axes, factors, order)
 
 
@@ -101,13 +86,13 @@ def pixel_unshuffle(
     """Turn pixels into channels: space to depth, the inverse of `pixel_shuffle`.
 
     Args:
-        x: (N, C, *n), or as layout says; sizes divisible by the factor.
+        x: (*batch, C, *n), or as layout says, with sizes divisible by the factor.
         factor: as in `pixel_shuffle`.
         order: as in `pixel_shuffle`; ONNX's SpaceToDepth is "DCR".
         layout: as in `pixel_shuffle`.
 
     Returns:
-        (N, C * prod(factor), *(n / factor)).
+        (*batch, C * prod(factor), *(n / factor)).
 
     Raises:
         GeometryError: if the factor does not divide the sizes.
@@ -117,9 +102,9 @@ def pixel_unshuffle(
         [0, 1, 2, 3]
     """
     choice("order", order, ORDERS)
-    value = array("x", x)
-    axes = axes_of("x", value, layout, factor)
-    return _unshuffled(value, axes, divisors(factor, axes.sizes(value.shape)), order)
+    value = reading.array("x", x)
+    axes = reading.axes_of("x", value, layout, factor)
+    return _unshuffled(value, axes, reading.divisors(factor, axes.sizes(value.shape)), order)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
@@ -151,8 +136,7 @@ def unfold(
     order
 
     Args:
-        x: (N, C, *n), or as layout says; the batch axis may be missing, and there may be several.
-            Any dtype.
+        x: (*batch, C, *n), or as layout says. Any dtype.
         kernel_size: elements of a window, an int or one per axis.
         dilation: elements from one element of a window to the next.
         padding: zeros around x.
@@ -172,13 +156,13 @@ def unfold(
 
     Arguments and results are those of ``torch.nn.functional.unfold``.
     """
-    value = array("x", x)
-    axes = axes_of("x", value, layout, kernel_size, dilation, padding, stride)
-    windows = windows_of(axes.sizes(value.shape), kernel_size, stride, padding, dilation)
+    value = reading.array("x", x)
+    axes = reading.axes_of("x", value, layout, kernel_size, dilation, padding, stride)
+    windows = reading.windows_of(axes.sizes(value.shape), kernel_size, stride, padding, dilation)
     padded = axes.resized(value.shape, [w.in_size + w.low + w.high for w in windows])
-    check_elements("padding", padding, padded)
+    reading.check_elements("padding", padding, padded)
     columns = axes.resized(value.shape, [w.kernel_size * w.out_size for w in windows])
-    check_elements("kernel_size", kernel_size, columns)
+    reading.check_elements("kernel_size", kernel_size, columns)
     return _columns(value, axes, windows)
 
 
@@ -188,8 +172,8 @@ def _columns(x: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
     *lead, channels = x.shape[: -2 * axes.rank]
     at = len(lead) + 1
     x = x.transpose(*range(at), *range(at + 1, x.ndim, 2), *range(at, x.ndim, 2))
-    taps, outs = _taps_and_windows(windows)
-    return x.reshape(*lead, channels * taps, outs)
+    taps, outs = x.shape[at : at + axes.rank], x.shape[at + axes.rank :]
+    return x.reshape(*lead, channels * math.prod(taps), math.prod(outs))
 
 
 def fold(
@@ -228,24 +212,20 @@ def fold(
 
     Arguments and results are those of ``torch.nn.functional.fold``.
     """
-    value = array("columns", columns)
+    value = reading.array("columns", columns)
     arguments = (output_size, kernel_size, dilation, padding, stride)
-    rank = max(map(how_many, arguments)) or 2
+    rank = max(map(reading.how_many, arguments)) or 2
     if layout is not None:
-        rank = len(layout_spec(layout)) - 2
-    sizes = each("output_size", output_size, rank, 1)
-    windows = windows_of(sizes, kernel_size, stride, padding, dilation)
-    taps, outs = _taps_and_windows(windows)
+        rank = len(reading.layout_spec(layout)) - 2
+    sizes = reading.each("output_size", output_size, rank, 1)
+    windows = reading.windows_of(sizes, kernel_size, stride, padding, dilation)
+    taps, outs = (math.prod(w.kernel_size for w in windows), math.prod(w.out_size for w in windows))
     if value.ndim < 2 or value.shape[-2] % taps or value.shape[-1] != outs:
-        fail(
-            "columns",
-            array_of(value.shape),
-            f"it must have a multiple of {taps} rows, one per tap and channel, and {outs} columns, "
-            f"one per window of an array of sizes {sizes}",
-            "give the result of unfold with the same arguments",
-        )
+        rule = f"it must have a multiple of {taps} rows, and {outs} columns for the sizes {sizes}"
+        remedy = "give the result of unfold with the same arguments"
+        fail("columns", array_of(value.shape), rule, remedy)
     like = jax.ShapeDtypeStruct((*value.shape[:-2], 1, *sizes), value.dtype)
-    return _added(value, axes_of("columns", like, layout, sizes), windows)
+    return _added(value, reading.axes_of("columns", like, layout, sizes), windows)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -256,8 +236,7 @@ def _added(v: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
     at = len(batch) + 1
     woven = zip(range(at + axes.rank, v.ndim), range(at, at + axes.rank), strict=True)
     v = v.transpose(*range(at), *chain(*woven))  # (..., out1, k1, out2, k2)
-    if _few(windows):
-        splits = tuple(map(splitting.Split, windows))
+    if splits := _splits(windows):
         x = splitting.from_phases(splitting.fold_windows(v, splits, at), splits, at)
     else:
         like = jax.ShapeDtypeStruct((*v.shape[:at], *(w.in_size for w in windows)), v.dtype)
@@ -265,21 +244,17 @@ def _added(v: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
     return axes.moved_back(x)
 
 
-def _taps_and_windows(windows: tuple[Axis, ...]) -> tuple[int, int]:
-    """The elements of a window, and the number of windows."""
-    return math.prod(w.kernel_size for w in windows), math.prod(w.out_size for w in windows)
-
-
-def _few(windows: tuple[Axis, ...]) -> bool:
-    """Whether a program may slice every shift of the taps."""
-    return math.prod(splitting.Split(w).shifts for w in windows) <= MOST_TERMS
+def _splits(windows: tuple[Axis, ...]) -> tuple[splitting.Split, ...]:
+    """How to slice every shift of the taps; empty if these are too many for a program."""
+    splits = tuple(map(splitting.Split, windows))
+    few = math.prod(split.shifts for split in splits) <= reading.MOST_TERMS
+    return splits if few else ()
 
 
 def _gathered(x: jax.Array, windows: tuple[Axis, ...]) -> jax.Array:
     """(..., *in) to (..., out1, k1, out2, k2), by slices or, if they are many, by index."""
     at = x.ndim - len(windows)
-    if _few(windows):
-        splits = tuple(map(splitting.Split, windows))
+    if splits := _splits(windows):
         return splitting.windows(splitting.to_phases(x, splits, at), splits, at)
     x = splitting.padded(x, [w.low for w in windows], [w.high for w in windows], at)
     for n, w in enumerate(windows):
