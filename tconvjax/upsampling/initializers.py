@@ -220,32 +220,32 @@ def transposed_scaling(
 
 
 def lecun_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_in", "truncated_normal"): keeps the variance of the input."""
+    """`transposed_scaling` (1, "fan_in", "truncated_normal"): keeps the variance of y."""
     return transposed_scaling(1.0, "fan_in", "truncated_normal", stride=stride, groups=groups)
 
 
 def lecun_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_in", "uniform"): keeps the variance of the input."""
+    """`transposed_scaling` (1, "fan_in", "uniform"): keeps the variance of y."""
     return transposed_scaling(1.0, "fan_in", "uniform", stride=stride, groups=groups)
 
 
 def he_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (2, "fan_in", "truncated_normal"): keeps it behind a ReLU."""
+    """`transposed_scaling` (2, "fan_in", "truncated_normal"): keeps it after a ReLU."""
     return transposed_scaling(2.0, "fan_in", "truncated_normal", stride=stride, groups=groups)
 
 
 def he_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (2, "fan_in", "uniform"): keeps it behind a ReLU."""
+    """`transposed_scaling` (2, "fan_in", "uniform"): keeps it after a ReLU."""
     return transposed_scaling(2.0, "fan_in", "uniform", stride=stride, groups=groups)
 
 
 def glorot_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_avg", "truncated_normal"): between input and gradient."""
+    """`transposed_scaling` (1, "fan_avg", "truncated_normal"): a compromise with gradients."""
     return transposed_scaling(1.0, "fan_avg", "truncated_normal", stride=stride, groups=groups)
 
 
 def glorot_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_avg", "uniform"): between input and gradient."""
+    """`transposed_scaling` (1, "fan_avg", "uniform"): a compromise with gradients."""
     return transposed_scaling(1.0, "fan_avg", "uniform", stride=stride, groups=groups)
 
 
@@ -274,9 +274,7 @@ def random_key(key: Any) -> Any:
     dtype: Any = getattr(key, "dtype", bool)
     axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
     if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
-        fail(
-            "key", kind_of(key), "it must be one random key", "give jax.random.key(0), for example"
-        )
+        fail("key", kind_of(key), "it must be one random key", "give jax.random.key(0)")
     return key
 
 
