@@ -86,8 +86,8 @@ def test_a_checkerboard_is_shaded_and_explained(capsys: Captured) -> None:
 def test_a_checkerboard_is_drawn(tmp_path: Path) -> None:
     picture = tmp_path / "board.svg"
     assert run("checkerboard --kernel 3 --stride 2 -o", picture) == 0
-    there = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2)
-    counts = upsampling.overlap(there).ravel().tolist()
+    layer = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2)
+    counts = upsampling.overlap(layer).ravel().tolist()
     root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
     texts = [t.text or "" for t in root.iter("{http://www.w3.org/2000/svg}text")]
     assert texts[: 1 + len(counts)] == ["stamps", *map(str, counts)]
