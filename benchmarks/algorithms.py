@@ -2,7 +2,7 @@
 
     python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json] [--fit]
 
-`select_algorithm` rests on this table: a star marks what it chooses. ``--fit`` fits the constants
+`tconvjax.plan` rests on this table: a star marks what it chooses. ``--fit`` fits the constants
 of its model to the table and writes them to ``tconvjax/algorithms/costs.json``. Channels last and
 first count alike, since the choice does not know the layout; float32.
 """
@@ -10,6 +10,7 @@ first count alike, since the choice does not know the layout; float32.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -26,10 +27,10 @@ from scipy.optimize import nnls
 
 import tconvjax as tc
 from tconvjax.algorithms import costs
-from tconvjax.algorithms.selection import unfit
-from tconvjax.forward import ROLES, Partial, layout
+from tconvjax.algorithms.plan import unfit
+from tconvjax.algorithms.run import run
 from tconvjax.geometry import Geometry
-from tconvjax.partials import run
+from tconvjax.layouts import ROLES, Partial, Recipe, layout
 
 SLOW = 0.5  # seconds; a contestant that takes longer is timed once
 FILL, FEWEST = 0.01, 3  # seconds and calls of a turn
@@ -85,13 +86,8 @@ def programs(case: Case, last: bool) -> dict[tuple[Partial, str], Callable[[], j
         for name in tc.ALGORITHMS:
             if name != "direct" and unfit(name, partial, geometry):
                 continue
-
-            def of(a: jax.Array, b: jax.Array, partial: Partial = partial,
-                   name: str = name) -> jax.Array:  # fmt: skip
-                return run(partial, a, b, geometry=geometry, specs=specs, precision=None,
-                           dtype=a.dtype, algorithm=name, platform="cpu")  # fmt: skip
-
-            compiled = jax.jit(of).lower(a, b).compile()
+            recipe = Recipe(partial, geometry, specs, None, a.dtype, name, "cpu")
+            compiled = jax.jit(functools.partial(run, recipe=recipe)).lower(a, b).compile()
             calls[partial, name] = lambda compiled=compiled, a=a, b=b: compiled(a, b)
     return calls
 
@@ -148,7 +144,7 @@ def main() -> None:
             table[case.name][order] = {f"{p} {name}": 1e3 * s for (p, name), s in result.items()}
             measured += [(case.geometry, batch, p, name, s) for (p, name), s in result.items()]
             for partial in ROLES:
-                best = tc.select_algorithm(case.geometry, partial, batch=batch)
+                best = tc.plan(case.geometry, partial, batch=batch).algorithm
                 cells = (
                     f"{name} {1e3 * seconds:9.2f}{'*' if name == best else ' '}"
                     for (p, name), seconds in result.items() if p == partial

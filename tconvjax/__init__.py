@@ -1,11 +1,30 @@
-"""Transposed convolution for JAX: the exact transpose of a convolution, and why it is one."""
+"""Transposed convolution for JAX: the exact transpose of a convolution, and why it is one.
+
+The submodules load when they are first used: ``import tconvjax as tc; tc.symbolic.conv_matrix``.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
 
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
-from tconvjax.algorithms import ALGORITHMS, Candidate, Plan, plan, select_algorithm
+from tconvjax.algorithms import ALGORITHMS
+from tconvjax.algorithms.plan import Candidate, Plan, plan
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Axis, Geometry, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
+
+if TYPE_CHECKING:
+    from tconvjax import (  # noqa: F401 - attributes of this module for type checkers
+        acceleration,
+        conventions,
+        explaining,
+        layers,
+        matrices,
+        rendering,
+        symbolic,
+        upsampling,
+    )
 
 __version__ = "0.1.0"
 
@@ -25,5 +44,27 @@ __all__ = [
     "links",
     "out_size",
     "plan",
-    "select_algorithm",
 ]
+
+_SUBMODULES = frozenset(
+    {
+        "acceleration",
+        "conventions",
+        "explaining",
+        "layers",
+        "matrices",
+        "rendering",
+        "symbolic",
+        "upsampling",
+    }
+)
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"tconvjax.{name}")
+    raise AttributeError(f"module 'tconvjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_SUBMODULES]

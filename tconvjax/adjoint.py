@@ -1,4 +1,4 @@
-"""The law that makes a transposed convolution transposed, for users to hold their own code to."""
+"""`assert_adjoint`: the dot-product test for a pair of linear functions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tconvjax import operands
+from tconvjax.arguments import function
 from tconvjax.errors import Described, fail
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
@@ -50,9 +51,8 @@ def assert_adjoint(
 
     The test is known as the dot test; PyLops offers it for its operators.
     """
-    for name, function in (("f", f), ("f_t", f_t)):
-        if not callable(function):
-            fail(name, function, "it must be a function of one array", "give a function")
+    function("f", f)
+    function("f_t", f_t)
     operands.arrays(x=x, y=y)
     if rtol is not None and not (isinstance(rtol, int | float) and rtol >= 0):
         fail("rtol", rtol, "it must be a number of at least 0", "give one such as 1e-6, or None")
@@ -75,13 +75,13 @@ def assert_adjoint(
 
 
 def _one(argument: str, result: Any) -> Any:
-    """What a function gives, which must be one array."""
+    """Check that a result is one array."""
     if not hasattr(result, "shape") or not hasattr(result, "dtype"):
         fail(
             argument,
-            Described(f"function whose result is a {type(result).__name__}"),
-            "its result must be one array",
-            "return one",
+            Described(f"function that returns a {type(result).__name__}"),
+            "it must return one array",
+            "return an array",
         )
     return result
 

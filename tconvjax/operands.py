@@ -1,10 +1,9 @@
-"""Reading operands: arrays and their dtypes, layouts, batch axes, precision."""
+"""Readers of arrays, dtypes and precisions, and the sizes that XLA can take."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +11,7 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-from tconvjax.arguments import frozen, ints
-from tconvjax.errors import Described, array_of, fail, kind_of
-from tconvjax.forward import Specs, layout, spec_of
+from tconvjax.errors import Described, fail, kind_of
 from tconvjax.geometry import Geometry
 
 AnyArray: TypeAlias = jax.Array | NDArray[Any]
@@ -24,17 +21,17 @@ COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 NO_DTYPES = (bytes, jax.Array, np.ndarray)
-"""What NumPy would take for a dtype: b"a" is a letter to it, and an array has one."""
+"""Types that NumPy would read as a dtype: b"a" is a letter to it, and an array has a dtype."""
 
 MOST = 2**31 - 1
-"""Steps, and elements along an axis; XLA counts both in 32 bits at places."""
+"""Largest stride, dilation or axis length; XLA uses 32-bit integers for them in places."""
 
 MOST_ELEMENTS = 2**40
-"""Elements of one image, terabytes."""
+"""Largest number of elements of one image: terabytes."""
 
 
 def arrays(**values: Any) -> list[Any]:
-    """The arguments as JAX arrays (or NumPy's, which jit takes over), of a dtype that adds up."""
+    """Read arrays of numbers, as JAX's or as NumPy's, which jit converts."""
     return [
         None if value is None and name == "bias" else _array(name, value)
         for name, value in values.items()
@@ -42,7 +39,7 @@ def arrays(**values: Any) -> list[Any]:
 
 
 def as_array(name: str, value: Any) -> jax.Array:
-    """What JAX takes for an array, as one of its own."""
+    """Convert what JAX accepts to a JAX array."""
     try:
         return jnp.asarray(None if isinstance(value, str | bytes) else value)
     except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
@@ -72,105 +69,8 @@ def _array(name: str, value: Any) -> Any:
     return value
 
 
-def hashable(dimension_numbers: Any) -> Any:
-    """Layouts as a tuple, which a cache can keep."""
-    if isinstance(dimension_numbers, list):
-        dimension_numbers = tuple(dimension_numbers)
-    try:
-        hash(dimension_numbers)
-    except TypeError:
-        _no_layouts(dimension_numbers)
-    return dimension_numbers
-
-
-def layout_of(dimension_numbers: Any, w: AnyArray) -> Specs:
-    """Where the axes stand, for the number of spatial axes that a kernel has."""
-    if w.ndim < 3:
-        fail(
-            "w",
-            array_of(w.shape),
-            "a kernel has two channel axes and at least one spatial axis",
-            "reshape it to (out_channels, in_channels / groups, *kernel_size)",
-        )
-    return layout(hashable(dimension_numbers), w.ndim - 2)
-
-
-def kernel_sizes(value: Any, dimension_numbers: Any, x: AnyArray) -> tuple[int, tuple[int, ...]]:
-    """(rank, kernel sizes): the layout tells the rank, else a tuple's length, else x's."""
-    value = frozen("kernel_size", value)
-    rank = len(value) if isinstance(value, tuple) else x.ndim - 2
-    if dimension_numbers is not None:
-        rank = len(layout_letters(dimension_numbers)) - 2
-    if rank < 1:
-        fail(
-            "kernel_size",
-            value,
-            f"x of shape {x.shape} leaves no spatial axis to it",
-            "give one int per axis",
-        )
-    return rank, ints("kernel_size", value, rank, 1)
-
-
-def layout_letters(dimension_numbers: Any) -> Any:
-    """The layout of x, as letters or as positions."""
-    try:
-        return tuple(dimension_numbers[0])
-    except (TypeError, IndexError, KeyError):
-        _no_layouts(dimension_numbers)
-
-
-def _no_layouts(dimension_numbers: Any) -> NoReturn:
-    fail(
-        "dimension_numbers",
-        dimension_numbers,
-        "it must give the layouts of x, w and y",
-        "write them as ('NHWC', 'HWIO', 'NHWC')",
-    )
-
-
-def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
-    """The entries of a shape in the order of a layout."""
-    return tuple(shape[position] for position in spec)
-
-
-def batch_sizes(value: AnyArray, spec: Sequence[int]) -> tuple[Any, ...]:
-    """The sizes of the batch axes of x or y: none, one wherever it stands, or several that lead."""
-    extra = value.ndim - len(spec)
-    return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
-
-
-def sizes(role: str, value: AnyArray, spec: Sequence[int]) -> tuple[int, ...]:
-    """(channels, *spatial sizes) of x or y, whatever its batch axes."""
-    extra = value.ndim - len(spec)
-    if extra == 0:
-        return permuted(value.shape, spec[1:])
-    if extra == -1:
-        return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
-    if extra < -1 or spec[0] != 0:
-        rank = len(spec) - 2
-        fail(
-            role,
-            array_of(value.shape),
-            f"a kernel with {rank} spatial {'axis' if rank == 1 else 'axes'} goes with "
-            f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
-            "reshape it, or the kernel",
-        )
-    return tuple(value.shape[p + extra] for p in spec[1:])
-
-
-def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
-    """Give x or y exactly one batch axis, and leave w as it is."""
-    spec = spec_of(role, specs)
-    if value.ndim == len(spec):
-        return value
-    batch = batch_sizes(value, spec)
-    if batch == ():
-        return jnp.expand_dims(value, spec[0])
-    return value.reshape(math.prod(batch), *value.shape[len(batch) :])
-
-
 def check_sizes(geometry: Geometry) -> None:
-    """Refuse numbers beyond XLA's own, and arrays that no memory holds: XLA ends the process."""
+    """Reject sizes that XLA cannot represent or allocate; it would abort the process."""
     for name in ("stride", "dilation"):
         numbers = getattr(geometry, name)
         if max(numbers) > MOST:
@@ -198,14 +98,19 @@ def check_sizes(geometry: Geometry) -> None:
                 fail(name, size, f"along an axis it is at most {MOST}", "take a smaller one")
 
 
+def dtype_of(name: str, value: Any) -> Any:
+    """Read a dtype, however it is spelled."""
+    try:
+        return jnp.dtype(value)
+    except Exception:  # noqa: BLE001 - NumPy refuses by several
+        return fail(name, value, "it must be a dtype", "give jnp.float32, say")
+
+
 def checked_dtype(preferred: Any) -> Any:
-    """A preferred dtype as NumPy's, hashable; None stays."""
+    """Read a preferred dtype; None stays."""
     if preferred is None:
         return None
-    try:
-        asked = jnp.dtype(preferred)
-    except Exception:  # noqa: BLE001 - NumPy refuses by several
-        fail("preferred_element_type", preferred, "it must be a dtype", "give jnp.float32, say")
+    asked = dtype_of("preferred_element_type", preferred)
     if jax.dtypes.canonicalize_dtype(asked) != asked:
         fail(
             "preferred_element_type",
@@ -217,7 +122,7 @@ def checked_dtype(preferred: Any) -> Any:
 
 
 def result_dtype(given: Any, preferred: Any) -> Any:
-    """The dtype of the result: that of the operands, or a preferred one that holds all of it."""
+    """The dtype of the result: that of the operands, or a preferred one that is as wide."""
     given = jnp.dtype(given)
     if preferred is None:
         return given
@@ -236,7 +141,7 @@ def result_dtype(given: Any, preferred: Any) -> Any:
 
 
 def checked_precision(value: Any) -> Any:
-    """A precision that ``lax.conv_general_dilated`` takes, hashable."""
+    """Read a precision that ``lax.conv_general_dilated`` takes, in a hashable form."""
     if value is None:
         return None
     pair = tuple(value) if isinstance(value, tuple | list) else (value,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,21 +17,25 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from tconvjax import operands
-from tconvjax.algorithms import ALGORITHMS, check_choice
-from tconvjax.arguments import Ints, frozen, ints
-from tconvjax.errors import GeometryError, array_of, fail
-from tconvjax.forward import (
-    ROLES,
+from tconvjax.algorithms import ALGORITHMS
+from tconvjax.arguments import Ints, choice, frozen, ints
+from tconvjax.borders import fill_borders, fold_borders
+from tconvjax.errors import array_of, fail
+from tconvjax.geometry import Geometry, Padding, PaddingMode
+from tconvjax.layouts import (
     DimensionNumbers,
     Partial,
     Precision,
+    Recipe,
     Specs,
-    fill_borders,
-    fold_borders,
+    batch_sizes,
     layout,
-    spec_of,
+    layout_of,
+    permuted,
+    rank_of,
+    sizes,
+    with_one_batch,
 )
-from tconvjax.geometry import Geometry, Padding, PaddingMode, conv_pads, group_count, pads
 from tconvjax.sharding import explicitly_sharded
 from tconvjax.trilinear import trilinear
 
@@ -63,10 +68,10 @@ def conv(
             float16, bfloat16, float32, float64, complex64, complex128, or integers.
         w: kernel (O, C / groups, *kernel_size).
         bias: (O,), added to every output element of its channel.
-        stride: input elements between neighbouring outputs, at least 1; one int or one an axis.
+        stride: input elements between neighbouring outputs, at least 1; one int, or one per axis.
         padding: elements added around x: an int, one int per axis, (low, high) pairs (negative
             crops), or "VALID", "SAME", "SAME_LOWER", "CAUSAL".
-        dilation: input elements between neighbouring taps, at least 1; one int or one an axis.
+        dilation: input elements between neighbouring taps, at least 1; one int, or one per axis.
         groups: blocks of channels that do not see one another; divides C and O.
         padding_mode: what padding elements hold: "zeros", or copies of x: "circular", "reflect",
             "replicate".
@@ -92,10 +97,10 @@ def conv(
     The sum is relation (1) of Dumoulin and Visin, arXiv:1603.07285, with every size an argument.
     """
     data, kernel, shift = operands.arrays(x=x, w=w, bias=bias)
-    specs = operands.layout_of(dimension_numbers, kernel)
+    specs = layout_of(dimension_numbers, kernel)
     geometry = Geometry.of_conv(
-        operands.sizes("x", data, specs.lhs_spec),
-        operands.permuted(kernel.shape, specs.rhs_spec),
+        sizes("x", data, specs.lhs_spec),
+        permuted(kernel.shape, specs.rhs_spec),
         stride=stride,
         padding=padding,
         dilation=dilation,
@@ -138,14 +143,14 @@ def conv_transpose(
         w: the forward convolution's kernel (O, C / groups, *kernel_size), which is PyTorch's and
             ONNX's layout of a transposed convolution's weight.
         bias: (C,), added to every element of its channel of the result.
-        stride: result elements between neighbouring stamps, at least 1; one int or one an axis.
+        stride: result elements between neighbouring stamps, at least 1; one int, or one per axis.
         padding: the forward convolution's padding, as in `conv`: here it is cut off.
             "SAME" and "SAME_LOWER" give out_size * stride elements. "CAUSAL" gives as many, all cut
             from the end, so that element j depends on the y[i] with stride * i <= j only.
         output_padding: elements more at the end, to choose among the sizes that share an output
             size; smaller than the stride or than the dilation.
         output_size: the result's spatial size, in place of output_padding.
-        dilation: result elements between neighbouring taps, at least 1; one int or one an axis.
+        dilation: result elements between neighbouring taps, at least 1; one int, or one per axis.
         groups: blocks of channels that do not see one another; divides C and O.
         padding_mode: the forward convolution's; what it copied, this adds up.
         dimension_numbers: layouts of the forward convolution's x (so of the result), w and y, such
@@ -169,10 +174,10 @@ def conv_transpose(
     Sizes follow relation 14 of Dumoulin and Visin, arXiv:1603.07285.
     """
     data, kernel, shift = operands.arrays(y=y, w=w, bias=bias)
-    specs = operands.layout_of(dimension_numbers, kernel)
+    specs = layout_of(dimension_numbers, kernel)
     geometry = Geometry.of_conv_transpose(
-        operands.sizes("y", data, specs.out_spec),
-        operands.permuted(kernel.shape, specs.rhs_spec),
+        sizes("y", data, specs.out_spec),
+        permuted(kernel.shape, specs.rhs_spec),
         stride=stride,
         padding=padding,
         output_padding=output_padding,
@@ -217,8 +222,8 @@ def kernel_gradient(
         x: the convolution's input (N, C, *in_size), or the transposed one's cotangent.
         y: the convolution's cotangent (N, O, *out_size), or the transposed one's input; x's batch
             axes.
-        kernel_size: taps of the kernel: one int per axis, or one int, which counts an axis for each
-            of x's but two; so give one an axis where x is unbatched or has several batch axes.
+        kernel_size: taps of the kernel: one int per axis. A single int stands for all axes of x but
+            two, so give a tuple if x has no batch axis or several.
         stride: as in `conv`.
         padding: as in `conv`; "CAUSAL" too is read for the convolution.
         dilation: as in `conv`.
@@ -241,40 +246,34 @@ def kernel_gradient(
         [[[6.0, 9.0, 6.0]]]
     """
     xs, ys, _ = operands.arrays(x=x, y=y, bias=None)
-    rank, kernel = operands.kernel_sizes(kernel_size, dimension_numbers, xs)
-    specs = layout(operands.hashable(dimension_numbers), rank)
-    x_sizes, y_sizes = (
-        operands.sizes("x", xs, specs.lhs_spec),
-        operands.sizes("y", ys, specs.out_spec),
-    )
-    groups = group_count(groups)
-    if x_sizes[0] % groups:
-        fail("groups", groups, f"it must divide x's {x_sizes[0]} channels", "give a divisor")
-    # The sizes of x and y are both given. A padding's name is read for the forward convolution.
-    strides = ints("stride", stride, rank, 1)
-    dilations = ints("dilation", dilation, rank, 1)
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    ends = pads(frozen("padding", padding), rank)
-    numbers = tuple(map(conv_pads, ends, x_sizes[1:], spans, strides))
-    shapes = (y_sizes, (y_sizes[0], x_sizes[0] // groups, *kernel))
-    steps: Any = {"stride": strides, "padding": numbers, "dilation": dilations, "groups": groups}
-    steps["padding_mode"] = padding_mode
-    try:
-        geometry = Geometry.of_conv_transpose(*shapes, output_size=x_sizes[1:], **steps)
-    except GeometryError:
-        there = Geometry.of_conv(x_sizes, shapes[1], **steps)  # it may know what is wrong itself
+    taps = frozen("kernel_size", kernel_size)
+    rank = len(taps) if isinstance(taps, tuple) else xs.ndim - 2
+    if dimension_numbers is not None:
+        rank = rank_of(dimension_numbers)
+    if rank < 1:
         fail(
-            "y",
-            array_of(ys.shape),
-            f"x of shape {xs.shape} has a convolution of size {there.out_size}",
-            "give the y that this x gave",
+            "kernel_size",
+            kernel_size,
+            f"x of shape {xs.shape} leaves no spatial axis to it",
+            "give one int per axis",
         )
-    if operands.batch_sizes(xs, specs.lhs_spec) != operands.batch_sizes(ys, specs.out_spec):
+    specs = layout(dimension_numbers, rank)
+    geometry = Geometry.of_kernel_gradient(
+        sizes("x", xs, specs.lhs_spec),
+        sizes("y", ys, specs.out_spec),
+        ints("kernel_size", taps, rank, 1),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode=padding_mode,
+    )
+    if batch_sizes(xs, specs.lhs_spec) != batch_sizes(ys, specs.out_spec):
         fail(
             "y",
             array_of(ys.shape),
             f"x has shape {xs.shape}, and the two must have the same batch axes",
-            "give the y that this x gave",
+            "pass the output of the convolution of this x",
         )
     return _apply(
         "kernel_gradient",
@@ -303,8 +302,8 @@ def _apply(
     preferred_element_type: Any,
     algorithm: str,
 ) -> jax.Array:
-    """Check what is left to check and call the jitted body."""
-    check_choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+    """Check the remaining arguments and call the jitted body."""
+    choice("algorithm", algorithm, ("auto", *ALGORITHMS))
     operands.check_sizes(geometry)
     channels = geometry.out_channels if partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
@@ -314,69 +313,37 @@ def _apply(
             f"it has one element for each of the result's {channels} channels",
             f"reshape it to ({channels},)",
         )
-    body = functools.partial(
-        _jitted,
-        partial=partial,
-        geometry=geometry,
-        specs=specs,
-        precision=operands.checked_precision(precision),
-        preferred_element_type=operands.checked_dtype(preferred_element_type),
-        algorithm=algorithm,
-    )
-    return explicitly_sharded(body, partial, a, b, bias, specs, geometry)
-
-
-@functools.partial(
-    jax.jit,
-    inline=True,
-    static_argnames=(
-        "partial",
-        "geometry",
-        "specs",
-        "precision",
-        "preferred_element_type",
-        "algorithm",
-    ),
-)
-def _jitted(
-    a: jax.Array,
-    b: jax.Array,
-    bias: jax.Array | None,
-    *,
-    partial: Partial,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision,
-    preferred_element_type: Any,
-    algorithm: str,
-) -> jax.Array:
-    given = jnp.result_type(a, b) if bias is None else jnp.result_type(a, b, bias)
-    dtype = operands.result_dtype(given, preferred_element_type)
-    first, second, result = ROLES[partial]
-    batch = operands.batch_sizes(a, spec_of(first, specs))
-    values = [
-        operands.with_one_batch(value.astype(given), role, specs)
-        for value, role in ((a, first), (b, second))
-    ]
-    if first == "x" and geometry.bordered:
-        values[0] = fill_borders(values[0], geometry, specs.lhs_spec)
-    folds = result == "x" and geometry.bordered
-    # Folding a border adds up too, so narrow floats stay in float32 until it is done.
-    narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
-    out = trilinear(
+    recipe = Recipe(
         partial,
-        *values,
-        geometry=geometry.filled(),
-        specs=specs,
-        precision=precision,
-        dtype=jnp.dtype("float32") if narrow else dtype,
-        algorithm=algorithm,
+        geometry,
+        specs,
+        operands.checked_precision(precision),
+        operands.checked_dtype(preferred_element_type),
+        algorithm,
     )
+    return explicitly_sharded(functools.partial(_jitted, recipe=recipe), a, b, bias, recipe)
+
+
+@functools.partial(jax.jit, inline=True, static_argnames="recipe")
+def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recipe) -> jax.Array:
+    operand_dtype = jnp.result_type(a, b) if bias is None else jnp.result_type(a, b, bias)
+    dtype = operands.result_dtype(operand_dtype, recipe.dtype)
+    geometry, (first, second, result) = recipe.geometry, recipe.roles
+    batch = batch_sizes(a, recipe.spec(first))
+    a = with_one_batch(a.astype(operand_dtype), first, recipe.specs)
+    b = with_one_batch(b.astype(operand_dtype), second, recipe.specs)
+    if first == "x" and geometry.bordered:
+        a = fill_borders(a, geometry, recipe.spec("x"))
+    folds = result == "x" and geometry.bordered
+    # Folding a border adds up too, so narrow floats stay in float32 until then.
+    narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
+    sums = jnp.dtype("float32") if narrow else dtype
+    out = trilinear(a, b, replace(recipe, geometry=geometry.filled(), dtype=sums))
     if result == "w":
         return out
     if folds:
-        out = fold_borders(out, geometry, specs.lhs_spec).astype(dtype)
-    spec = spec_of(result, specs)
+        out = fold_borders(out, geometry, recipe.spec("x")).astype(dtype)
+    spec = recipe.spec(result)
     if bias is not None:
         shape = [1] * out.ndim
         shape[spec[1]] = -1

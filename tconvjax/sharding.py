@@ -1,4 +1,4 @@
-"""Where a result lies on an explicitly sharded mesh."""
+"""The sharding of a result on a mesh with explicit axes."""
 
 from __future__ import annotations
 
@@ -9,34 +9,29 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
 from tconvjax.errors import Described, fail
-from tconvjax.forward import ROLES, Partial, Specs, shape_of, spec_of
-from tconvjax.geometry import Geometry
+from tconvjax.layouts import Recipe, shape_of
 from tconvjax.operands import AnyArray
 
 
 def explicitly_sharded(
     body: Callable[..., jax.Array],
-    partial: Partial,
     a: AnyArray,
     b: AnyArray,
     bias: AnyArray | None,
-    specs: Specs,
-    geometry: Geometry,
+    recipe: Recipe,
 ) -> jax.Array:
-    """Run ``body(a, b, bias)``, giving its result a sharding where the operands' are part of types.
+    """Run ``body(a, b, bias)`` and give its result a sharding if the operands have explicit ones.
 
-    Along batch, space and ungrouped channels the result lies as the operand that has the axis; a
-    mesh axis that the operation sums over is reduced and leaves no trace; the first axis of the
-    result wins a mesh axis that several ask for. XLA partitions the computation itself.
+    Each result axis inherits the sharding of the operand axis it comes from. Mesh axes that are
+    summed over are dropped. If several result axes claim one mesh axis, the first gets it. XLA
+    partitions the computation itself.
 
     Args:
         body: the operation.
-        partial: which partial of the trilinear form it computes.
         a: first operand.
         b: second operand.
         bias: added along the result's channels.
-        specs: where the axes stand.
-        geometry: the sizes.
+        recipe: what the operation computes.
 
     Returns:
         The body's result.
@@ -48,14 +43,14 @@ def explicitly_sharded(
     if not meshes:
         return body(a, b, bias)
     if meshes[0] != meshes[-1]:
-        first, second, _ = ROLES[partial]
+        first, second, _ = recipe.roles
         fail(
             second,
             Described(f"array of shape {b.shape} on the mesh {meshes[1]}"),
             f"{first} lies on {meshes[0]}, and one operation has one mesh",
             "lay both out on the same mesh with jax.device_put",
         )
-    spec = _result_spec(partial, a, b, specs, geometry)
+    spec = _result_spec(a, b, recipe)
     return auto_axes(body, out_sharding=NamedSharding(meshes[0], spec))(a, b, bias)
 
 
@@ -67,9 +62,9 @@ def _explicit_mesh(value: Any) -> Any:
     return sharding.mesh if sharding.mesh.explicit_axes else None
 
 
-def _named(role: str, ndim: int, specs: Specs, groups: int) -> list[str]:
+def _named(role: str, ndim: int, recipe: Recipe) -> list[str]:
     """A name for each axis of an array; arrays share an axis where they share its name."""
-    spec = spec_of(role, specs)
+    spec, groups = recipe.spec(role), recipe.geometry.groups
     letters = [""] * len(spec)
     for position, letter in zip(spec, {"x": "nc", "w": "oc", "y": "no"}[role], strict=False):
         letters[position] = letter
@@ -84,21 +79,19 @@ def _named(role: str, ndim: int, specs: Specs, groups: int) -> list[str]:
     return [*(f"n {i}" for i in range(extra)), *letters]
 
 
-def _result_spec(
-    partial: Partial, a: AnyArray, b: AnyArray, specs: Specs, geometry: Geometry
-) -> PartitionSpec:
-    first, second, result = ROLES[partial]
-    lies: dict[str, Any] = {}
+def _result_spec(a: AnyArray, b: AnyArray, recipe: Recipe) -> PartitionSpec:
+    first, second, result = recipe.roles
+    shardings: dict[str, Any] = {}
     for value, role in ((b, second), (a, first)):
-        names = _named(role, value.ndim, specs, geometry.groups)
         if isinstance(value, jax.Array):
-            lies.update(zip(names, jax.typeof(value).sharding.spec, strict=False))
-    names = _named(result, a.ndim, specs, geometry.groups)
-    sizes = shape_of(result, 1, geometry, specs)
+            names = _named(role, value.ndim, recipe)
+            shardings.update(zip(names, jax.typeof(value).sharding.spec, strict=False))
+    names = _named(result, a.ndim, recipe)
+    sizes = shape_of(result, 1, recipe.geometry, recipe.specs)
     entries: list[Any] = []
     taken: set[str] = set()
     for n, name in enumerate(names):
-        entry = lies.get(name)
+        entry = shardings.get(name)
         axes = entry if isinstance(entry, tuple) else (entry,) if entry else ()
         size = sizes[n - len(names) + len(sizes)] if not name.startswith("n") else 0
         if taken.intersection(axes) or size % _parts(a, b, axes):

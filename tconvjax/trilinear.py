@@ -1,13 +1,13 @@
-"""The three partials of one trilinear form, as one operation that is closed under derivatives.
+"""The three partials of one trilinear form, as one primitive that is closed under derivatives.
 
     T(x, w, y) = sum over n, o, c, i, t of  y[n, o, i] * w[o, c, t] * x[n, c, s*i + d*t - p]
 
 is linear in each of its arguments. Its derivative in y is the convolution of x and w; in x, the
 transposed convolution of y and w; in w, the kernel gradient of x and y. Transposing any of the
-three in either operand gives one of the other two, so one JAX primitive with a parameter that says
-which partial it is needs no other derivative rule, to any order. The same symmetry gives the
-batching rule: a new axis of two of the three arrays joins the axis that those two share (n, o or
-c), and a new axis of all three joins the groups.
+three in either operand gives one of the other two. So one JAX primitive, whose `Recipe` says which
+partial it is, needs no other derivative rule, to any order. The same symmetry gives the batching
+rule: a new axis of two of the three arrays joins the axis that those two share (n, o or c), and a
+new axis of all three joins the groups.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import ad, batching, mlir
 
-from tconvjax.forward import ROLES, Partial, Specs, aval_like, result_shape, spec_of
-from tconvjax.geometry import Geometry
-from tconvjax.partials import run
+from tconvjax.algorithms.run import run
+from tconvjax.layouts import ROLES, Partial, Recipe, aval_like
 
 PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.items()}
 
-# Which entry of its layout (batch, channel, ...) or (out, in, ...) an array shares under a letter.
+# The entry of an array's layout (batch, channel, ...) or (out, in, ...) that a letter names.
 _SHARED = {"x": {"n": 0, "c": 1}, "w": {"o": 0, "c": 1}, "y": {"n": 0, "o": 1}}
 _GROUPED = {"x": 1, "w": 0, "y": 1}
 
@@ -35,20 +34,19 @@ _GROUPED = {"x": 1, "w": 0, "y": 1}
 trilinear_p = type(jax.lax.add_p)("trilinear")
 
 
-def trilinear(partial: Partial, a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
-    """Bind the primitive; ``params`` are those of `tconvjax.partials.run`, less platform.
+def trilinear(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Bind the primitive.
 
     Args:
-        partial: which partial derivative of T.
-        a: first operand, one batch axis; ``ROLES[partial]`` says which of x, w, y it is.
+        a: first operand, one batch axis; ``recipe.roles`` says which of x, w and y it is.
         b: second operand, of a's dtype.
-        **params: geometry, specs, precision, dtype and algorithm, all static.
+        recipe: complete but for the platform, which is known when the program is lowered.
 
     Returns:
-        The result, of ``params["dtype"]``.
+        The result, of ``recipe.dtype``.
     """
     a, b = _varying_together(a, b)
-    result: jax.Array = trilinear_p.bind(a, b, partial=partial, **params)
+    result: jax.Array = trilinear_p.bind(a, b, recipe=recipe)
     return result
 
 
@@ -66,55 +64,47 @@ def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]
     return a, b
 
 
-def _impl(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
-    # Reached under jax.disable_jit, where a jit of ours would come back here for ever.
-    return run(a=a, b=b, platform=jax.default_backend(), **params)
+def _impl(a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
+    # Reached under jax.disable_jit, where a jit of ours would call this again for ever.
+    return run(a, b, replace(recipe, platform=jax.default_backend()))
 
 
-def _abstract_eval(
-    a: Any, b: Any, *, partial: Partial, geometry: Geometry, specs: Specs, dtype: Any, **_: Any
-) -> Any:
-    return aval_like(a, result_shape(partial, a, geometry, specs), dtype)
+def _abstract_eval(a: Any, b: Any, *, recipe: Recipe) -> Any:
+    del b
+    return aval_like(a, recipe.result_shape(a), recipe.dtype)
 
 
-def _transpose(
-    operand: int, cotangent: Any, a: Any, b: Any, *, partial: Partial, dtype: Any, **params: Any
-) -> jax.Array:
-    """The partial whose result is the operand that is being solved for."""
-    first, second, result = ROLES[partial]
-    wanted, kept_role, kept = (first, second, b) if operand == 0 else (second, first, a)
-    values = {result: cotangent, kept_role: kept.astype(dtype)}
+def _transpose(operand: int, cotangent: Any, a: Any, b: Any, *, recipe: Recipe) -> jax.Array:
+    """Compute the partial whose result is the operand that is being solved for."""
+    first, second, result = recipe.roles
+    wanted, other_role, other = (first, second, b) if operand == 0 else (second, first, a)
+    values = {result: cotangent, other_role: other.astype(recipe.dtype)}
     transposed = PARTIAL_WITH_RESULT[wanted]
     a_role, b_role, _ = ROLES[transposed]
-    solved = trilinear(transposed, values[a_role], values[b_role], dtype=dtype, **params)
+    solved = trilinear(values[a_role], values[b_role], replace(recipe, partial=transposed))
     return solved.astype((a, b)[operand].aval.dtype)
 
 
 def _batch(
-    operands: Sequence[Any],
-    dims: Sequence[int | None],
-    *,
-    partial: Partial,
-    geometry: Geometry,
-    specs: Specs,
-    **params: Any,
+    operands: Sequence[Any], dims: Sequence[int | None], *, recipe: Recipe
 ) -> tuple[jax.Array, int]:
     """Fold the new axis into the one that the arrays which have it share; unfold it after."""
-    *roles, result = ROLES[partial]
+    geometry = recipe.geometry
+    *roles, result = recipe.roles
     having = [role for role, dim in zip(roles, dims, strict=True) if dim is not None]
     size = next(v.shape[d] for v, d in zip(operands, dims, strict=True) if d is not None)
     letter = "g"
     if len(having) == 1:
         (letter,) = _SHARED[having[0]].keys() & _SHARED[result].keys()
     if not isinstance(size, int) and letter != "n":  # a geometry's channels and groups are numbers
-        given = {**params, "algorithm": "patches", "platform": jax.default_backend()}
-        one = functools.partial(run, partial, geometry=geometry, specs=specs, **given)
-        return jax.vmap(one, in_axes=tuple(dims))(*operands), 0
+        one = replace(recipe, algorithm="patches", platform=jax.default_backend())
+        mapped = jax.vmap(functools.partial(run, recipe=one), in_axes=tuple(dims))
+        return mapped(*operands), 0
     if isinstance(size, int) and size == 0:  # no number of groups says "none"
-        shape = result_shape(partial, _without(operands[0], dims[0]), geometry, specs)
-        return jnp.zeros((0, *shape), params["dtype"]), 0
+        shape = recipe.result_shape(_without(operands[0], dims[0]))
+        return jnp.zeros((0, *shape), recipe.dtype), 0
     folded = [
-        value if dim is None else _fold(value, dim, *_place(role, letter, specs, geometry.groups))
+        value if dim is None else _fold(value, dim, *_place(role, letter, recipe))
         for value, dim, role in zip(operands, dims, roles, strict=True)
     ]
     wider = replace(
@@ -123,8 +113,8 @@ def _batch(
         out_channels=geometry.out_channels * (size if letter in "og" else 1),
         groups=geometry.groups * (size if letter == "g" else 1),
     )
-    value = trilinear(partial, *folded, geometry=wider, specs=specs, **params)
-    return _unfold(value, size, *_place(result, letter, specs, geometry.groups)), 0
+    value = trilinear(folded[0], folded[1], replace(recipe, geometry=wider))
+    return _unfold(value, size, *_place(result, letter, recipe)), 0
 
 
 def _without(value: Any, dim: int | None) -> Any:
@@ -135,15 +125,15 @@ def _without(value: Any, dim: int | None) -> Any:
     return jax.ShapeDtypeStruct(tuple(shape), value.dtype)
 
 
-def _place(role: str, letter: str, specs: Specs, groups: int) -> tuple[int, int]:
+def _place(role: str, letter: str, recipe: Recipe) -> tuple[int, int]:
     """(position, blocks): where a folded axis goes, and how many blocks of that axis it repeats in.
 
     Channels are blocks of groups, except along the kernel's second axis, which counts one group's.
     """
-    spec = spec_of(role, specs)
+    spec = recipe.spec(role)
     if letter == "g":
         return spec[_GROUPED[role]], 1
-    blocks = groups if letter in "oc" and (role, letter) != ("w", "c") else 1
+    blocks = recipe.geometry.groups if letter in "oc" and (role, letter) != ("w", "c") else 1
     return spec[_SHARED[role][letter]], blocks
 
 
@@ -165,8 +155,8 @@ def _unfold(value: jax.Array, size: Any, position: int, blocks: int) -> jax.Arra
 
 
 def _lowered_for(platform: str) -> Callable[..., jax.Array]:
-    def lowered(a: jax.Array, b: jax.Array, **params: Any) -> jax.Array:
-        return run(a=a, b=b, platform=platform, **params)
+    def lowered(a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
+        return run(a, b, replace(recipe, platform=platform))
 
     return lowered
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from tconvjax import partials
+from tconvjax.algorithms.run import run
+from tconvjax.layouts import Recipe
 
 
 def read(f: Callable[..., Any], *operands: Any) -> Any:
@@ -59,22 +61,20 @@ def _inner(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
 def _trilinear(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
     """The package's own primitive, as it is lowered."""
     shapes = tuple((v.shape, v.dtype) for v in values)
-    closed = _lowered(shapes, tuple(sorted(params.items())))
+    closed = _lowered(shapes, params["recipe"])
     return _run(closed.jaxpr, closed.consts, values)
 
 
 def lowered(equation: Any) -> Any:
     """The jaxpr that an equation of the package's own primitive stands for on a CPU."""
     shapes = tuple((v.aval.shape, v.aval.dtype) for v in equation.invars)
-    return _lowered(shapes, tuple(sorted(equation.params.items())))
+    return _lowered(shapes, equation.params["recipe"])
 
 
 @functools.lru_cache(maxsize=64)
-def _lowered(shapes: Any, params: Any) -> Any:
-    operands = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
-    return jax.make_jaxpr(lambda a, b: partials.run(a=a, b=b, platform="cpu", **dict(params)))(
-        *operands
-    )
+def _lowered(shapes: Any, recipe: Recipe) -> Any:
+    a, b = (jax.ShapeDtypeStruct(*shape) for shape in shapes)
+    return jax.make_jaxpr(functools.partial(run, recipe=replace(recipe, platform="cpu")))(a, b)
 
 
 def _scan(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:

@@ -277,7 +277,7 @@ def test_a_change_in_place_is_refused_and_not_lost() -> None:
 
     cases: list[tuple[Any, Any]] = [(counted, Counter(Y)), (emptied, {"y": Y, "w": W})]
     for f, argument in cases:
-        with pytest.raises(tc.GeometryError, match="; return what is new instead"):
+        with pytest.raises(tc.GeometryError, match="; return the new value instead"):
             accelerate(f)(argument)
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 import tconvjax as tc
-from tconvjax.forward import convolve, convolve_transposed, layout
+from tconvjax.layouts import layout
+from tconvjax.reference import convolve, convolve_transposed
 from tests import oracles
 from tests.reading import read
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments

@@ -52,7 +52,7 @@ def test_the_kernel_gradient_spreads_no_input(y_shape: Any, w_shape: Any, option
     gradient = jax.grad(lambda w: tc.conv_transpose(y, w, **options).sum())
     found = list(equations(jax.make_jaxpr(gradient)(w)))
     assert all(set(e.params.get("lhs_dilation", (1,))) == {1} for e in found)
-    partials = [e.params["partial"] for e in found if "partial" in e.params]
+    partials = [e.params["recipe"].partial for e in found if "recipe" in e.params]
     assert partials == ["conv_transpose", "kernel_gradient"]
     x = jax.eval_shape(lambda y, w: tc.conv_transpose(y, w, **options), y, w)
     alone = lambda x, y: tc.kernel_gradient(x, y, kernel_size=w_shape[2:], **options)  # noqa: E731
@@ -164,10 +164,10 @@ def test_every_algorithm_exports_to_three_platforms_with_a_symbolic_batch(algori
 
 
 @pytest.mark.parametrize("partial", ["conv", "conv_transpose", "kernel_gradient"])
-def test_select_algorithm_is_what_auto_does(partial: Any) -> None:
+def test_a_plan_names_an_algorithm_on_every_platform(partial: Any) -> None:
     g = tc.Geometry.of_conv((4, 9, 9), (6, 2, 4, 4), stride=2, groups=2)
     for platform in ("cpu", "cuda", "rocm", "tpu"):
-        name = tc.select_algorithm(g, partial, jnp.float32, platform)
+        name = tc.plan(g, partial, jnp.float32, platform).algorithm
         assert name in tc.ALGORITHMS
         assert (name == "direct") or platform != "tpu"
-    assert tc.select_algorithm(g, partial) == tc.select_algorithm(g, partial, "float32", "cpu")
+    assert tc.plan(g, partial) == tc.plan(g, partial, "float32", "cpu")

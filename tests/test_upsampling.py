@@ -627,7 +627,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: symbolic.overlap(4, 0), "kernel_size=0"),
     (lambda: symbolic.overlap(4, 3, stride=sympy.Symbol("s", integer=True, positive=True), dilation=2), "stride=s: with a dilation"),
     (lambda: up_any.fold(jnp.ones((1, 4, 25)), 6, 2, layout=3), "layout=3: it must have one letter per axis"),
-    (lambda: up.bilinear_init(None, (1, 1, 4), "flo"), "dtype='flo': it must be a dtype of floats"),
+    (lambda: up.bilinear_init(None, (1, 1, 4), int), "dtype=<class 'int'>: it must be a dtype of floats"),
     (lambda: up.he_normal()(3, (3, 3, 3)), "key=int: it must be one random key"),
     (lambda: up.checkerboard(LINE, np.ones((1, 1, 2), complex)), "kernel=ndarray: its weights must be real numbers"),
     (lambda: up.deconvolve(X, TAPS, tolerance=float("nan")), "tolerance=nan: it must be a finite number of at least 0"),

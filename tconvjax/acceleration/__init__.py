@@ -1,4 +1,4 @@
-"""A function transformation that runs the convolutions of any JAX code by this package."""
+"""`accelerate`: a function transformation that lets this package run JAX's convolutions."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Result = TypeVar("Result")
 
 
 def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The same function, its convolutions run by this package where that is expected to be faster.
+    """Return the same function, with this package running its convolutions where that is faster.
 
     accelerate(fn)(x) = fn(x), to rounding
 
-    Each ``conv_general_dilated`` that fn traces to, whichever library wrote it, is one of `conv`,
-    `conv_transpose` and `kernel_gradient` of some geometry. It becomes that, if the cost model of
-    `plan` expects that it or its derivatives gain by it, and else stays what it is. So do those
-    inside jit, scan, while, cond, checkpoint, custom_jvp, custom_vjp and shard_map.
+    Each ``conv_general_dilated`` that fn traces to, whichever library wrote it, is a `conv`,
+    `conv_transpose` or `kernel_gradient` of some geometry. It is replaced by that if the cost model
+    of `plan` expects the operation or its derivatives to be faster; otherwise it stays as it is.
+    This includes convolutions inside jit, scan, while, cond, checkpoint, custom_jvp, custom_vjp and
+    shard_map.
 
-    It composes with JAX's transformations in either order. Inside of ``jax.grad`` it saves more
-    than outside, since derivatives are then those of this package:
+    You can combine it with JAX's transformations in either order, for example
     ``jax.jit(jax.value_and_grad(accelerate(loss)))``.
 
     Each call traces fn, as the first call of a jitted function does, so put ``jax.jit`` around the
     result. JAX arrays among the arguments are traced, so Python's control flow cannot depend on
-    their values. Numbers, NumPy arrays and all else fn sees as it is. The choice is made for
-    ``jax.default_backend()``.
+    their values. Numbers, NumPy arrays and everything else reach fn unchanged. The choice is made
+    for ``jax.default_backend()``.
 
     A Flax NNX module among the arguments may change its variables, as under ``nnx.jit``. Any other
-    change in place would be lost, and is refused.
+    change in place would be lost, so it is refused.
 
     Args:
         fn: a function of pytrees that JAX can trace, as for ``jax.jit``; or an NNX module.
@@ -45,8 +45,8 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         A function with fn's arguments, result, name and docstring.
 
     Raises:
-        GeometryError: if fn cannot be called; when it is called, if it changes what it was given,
-            or a module that it was not given.
+        GeometryError: if fn cannot be called; or, at the call, if fn changes its arguments in
+            place, or a module that is not among its arguments.
 
     Examples:
         >>> import jax

@@ -1,13 +1,13 @@
-"""Every way to write one ``conv_general_dilated`` as a partial of the trilinear form.
+"""Write a ``conv_general_dilated`` as a partial of the trilinear form, in every way.
 
-Along one axis a convolution joins lhs element u, rhs element t and output element m where
+Along one axis a convolution joins lhs element u, rhs element t and output element m if
 
     stride * m + rhs_dilation * t - low = lhs_dilation * u
 
-and an `tconvjax.Axis` joins j of x, i of y, t of w where ``j = stride * i + dilation * t - low``.
-In both, one array has the coefficient 1 and each two arrays share one axis of channels or batch, so
-each of lhs, rhs and out can play x, wherever its coefficient is 1 along every axis; the other two
-then play w and y in either order. Where a coefficient is negative, an array is read backwards.
+and a `tconvjax.Axis` joins j of x, i of y and t of w if ``j = stride * i + dilation * t - low``. In
+both, one array has the coefficient 1, and each two arrays share one axis of channels or batch. So
+each of lhs, rhs and out can play x if its coefficient is 1 along every axis; the other two then
+play w and y in either order. A negative coefficient means that an array is read backwards.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.forward import ROLES, Partial, Specs
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.layouts import ROLES, Partial, Recipe, Specs
 from tconvjax.trilinear import PARTIAL_WITH_RESULT, trilinear
 
 Array: TypeAlias = Literal["lhs", "rhs", "out"]
@@ -31,7 +31,7 @@ Array: TypeAlias = Literal["lhs", "rhs", "out"]
 _LETTERS: Mapping[Array, tuple[str, str]] = MappingProxyType(
     {"lhs": ("batch", "in"), "rhs": ("out", "in"), "out": ("batch", "out")}
 )
-"""What the first two entries of an array's layout stand for; two arrays share one of them."""
+"""The meaning of the first two entries of an array's layout; two arrays share one of them."""
 
 _ROLE_LETTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"x": ("n", "c"), "w": ("o", "c"), "y": ("n", "o")}
@@ -73,7 +73,7 @@ class Convolution:
 
     @property
     def groups(self) -> int:
-        """Blocks of channels, whichever way they are told."""
+        """Blocks of channels, given as feature groups or as batch groups."""
         return self.feature_groups * self.batch_groups
 
     def shape(self, array: Array) -> tuple[int, ...]:
@@ -118,14 +118,14 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Who plays whom, and what has to be done to the arrays first and last.
+    """Which array plays which role, and how the arrays are rearranged before and after.
 
     Args:
-        partial: what computes out.
+        partial: the partial that computes out.
         roles: which arrays play x, w and y.
         geometry: of the trilinear form.
         specs: the layouts of x, w and y.
-        backwards: the array that is read or written backwards in space; None for none of them.
+        backwards: the array that is read or written backwards in space, or None.
         regrouped: arrays whose groups move from one axis to another.
     """
 
@@ -150,13 +150,13 @@ class Assignment:
 
 
 def assignments(c: Convolution) -> Iterator[Assignment]:
-    """All ways to write a convolution as a partial, the two that lax's own names suggest first.
+    """All ways to write a convolution as a partial, those that lax's own names suggest first.
 
     Args:
         c: any convolution whose arrays have elements.
 
     Yields:
-        Up to six; none where the steps of all three arrays are above 1 somewhere.
+        Up to six; none if each of the three arrays has a step above 1 along some axis.
     """
     steps = c.steps()
     if all(n == 1 for _, _, n in steps):
@@ -235,7 +235,7 @@ def elements_rearranged(a: Assignment, c: Convolution) -> int:
 def computed(
     lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment, algorithm: str = "auto"
 ) -> jax.Array:
-    """The convolution, by the operation of this package.
+    """Compute the convolution with this package.
 
     out[n, o, m] = sum over c, u, t with stride * m + rhs_dilation * t - low = lhs_dilation * u
     of lhs[n, c, u] * rhs[o, c, t]
@@ -243,25 +243,18 @@ def computed(
     Args:
         lhs: as in ``lax.conv_general_dilated``.
         rhs: as in ``lax.conv_general_dilated``.
-        c: what is convolved.
-        a: how.
+        c: the convolution.
+        a: how to compute it.
         algorithm: of the partial and of its derivatives.
 
     Returns:
-        What ``lax.conv_general_dilated`` returns, to rounding.
+        The result of ``lax.conv_general_dilated``, to rounding.
     """
     given: dict[Array, jax.Array] = {"lhs": lhs, "rhs": rhs}
     first, second = (_arranged(given[array], array, c, a) for array in a.operands)
-    out = trilinear(
-        a.partial,
-        first,
-        second,
-        geometry=a.geometry,
-        specs=a.specs,
-        precision=c.precision,
-        dtype=jnp.dtype(c.out_dtype),
-        algorithm=algorithm,
-    )
+    dtype = jnp.dtype(c.out_dtype)
+    recipe = Recipe(a.partial, a.geometry, a.specs, c.precision, dtype, algorithm)
+    out = trilinear(first, second, recipe)
     if "out" in a.regrouped:
         held = _other_letter("out", c.grouped("out"))
         out = _move_groups(out, "out", c, held, c.grouped("out"))
@@ -269,7 +262,7 @@ def computed(
 
 
 def _arranged(value: jax.Array, array: Array, c: Convolution, a: Assignment) -> jax.Array:
-    """An operand as its role wants it."""
+    """An operand in the arrangement of its role."""
     if a.backwards == array:
         value = lax.rev(value, c.spec(array)[2:])
     if array in a.regrouped:

@@ -1,4 +1,4 @@
-"""Whether a convolution is run by this package, and how: the least estimate of the cost model."""
+"""Decide whether this package runs a convolution, and how, by the estimates of the cost model."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tconvjax.acceleration.algebra import (
     assignments,
     elements_rearranged,
 )
-from tconvjax.algorithms import plan
 from tconvjax.algorithms.costs import estimate, line
-from tconvjax.algorithms.selection import MARGIN, unfit
-from tconvjax.forward import ROLES, Partial, one_sided
+from tconvjax.algorithms.plan import MARGIN, plan, unfit
+from tconvjax.layouts import ROLES, Partial
+from tconvjax.reference import one_sided
 
 SECONDS_AN_ELEMENT = 1.5e-9
-"""To reverse an array or to move its groups: what a copy takes per element."""
+"""Seconds per element to reverse an array or move its groups."""
 
 SECONDS_A_TAP = 2.6e-9
-"""Of each output, in the plain loops of XLA on a CPU, beside the products: between 2.6e-9 and 4e-8
-for kernels of 2 to 3 taps along three axes and 1 to 32 channels. The table of costs knows only
-products, which are few where the channels are."""
+"""Overhead in seconds per output and tap of XLA's plain CPU loop: between 2.6e-9 and 4e-8 for
+kernels of 2 to 3 taps along three axes and 1 to 32 channels. The cost table models multiplications
+only, which underestimates layers with few channels."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of one convolution.
+    """The decision about one convolution.
 
     Args:
-        convolution: what it is; None where it cannot be read.
-        assignment: how it is computed instead; None where it is left alone.
-        algorithm: of that; "" where it is left alone.
-        before: seconds it is expected to take as it is, on a CPU; None without an estimate.
-        after: seconds it is expected to take then.
-        reason: why, in words.
-        bound: the algorithm that the operation and its derivatives are asked for.
+        convolution: what was read; None if it cannot be read.
+        assignment: how it is computed instead; None if it is left alone.
+        algorithm: of the assignment; "" if it is left alone.
+        before: estimated seconds on a CPU as it is; None without an estimate.
+        after: estimated seconds on a CPU by the assignment.
+        reason: why.
+        bound: the ``algorithm`` argument of the operation and its derivatives.
     """
 
     convolution: Convolution | None
@@ -54,14 +54,7 @@ class Decision:
 
 
 def decide(equation: Any) -> Decision:
-    """What becomes of the equation of a ``conv_general_dilated``.
-
-    Args:
-        equation: of a program.
-
-    Returns:
-        The decision for the default backend.
-    """
+    """Decide about the equation of a ``conv_general_dilated``, for the default backend."""
     objection = _objection(equation)
     if objection:
         return Decision(None, None, "", None, None, objection)
@@ -79,7 +72,7 @@ def decide(equation: Any) -> Decision:
 
 
 def _objection(equation: Any) -> str:
-    """Why the operation of this package does not take a convolution; nothing if it does."""
+    """Why this package cannot run a convolution; "" if it can."""
     (lhs, rhs), (out,) = ([v.aval for v in vs] for vs in (equation.invars, equation.outvars))
     sizes = (*lhs.shape, *rhs.shape, *out.shape)
     kinds = (operands.FLOATS, operands.COMPLEXES, operands.SIGNED, operands.UNSIGNED)
@@ -103,7 +96,7 @@ def _objection(equation: Any) -> str:
 
 
 def read(equation: Any) -> Convolution:
-    """The convolution of an equation that there is no objection to."""
+    """Read the convolution of an equation."""
     params = equation.params
     lhs, rhs = (v.aval for v in equation.invars)
     out = equation.outvars[0].aval
@@ -126,7 +119,7 @@ def read(equation: Any) -> Convolution:
 
 
 def natural(c: Convolution, ways: list[Assignment]) -> Assignment:
-    """What a convolution is for: the way in which its kernel is the smallest array in space.
+    """Choose the assignment whose kernel has the fewest spatial elements.
 
     Autodiff writes the gradient of a kernel as a convolution whose rhs is as large as the output
     of the layer, and whose result is the kernel.
@@ -151,17 +144,17 @@ def _on_a_cpu(c: Convolution, ways: list[Assignment]) -> Decision:
         return decided
     all_before = sum(_direct(c, way, partial) for partial in ROLES)
     all_after = sum(seconds for _, seconds in chosen.values())
-    # Of a spread lhs the kernel gradient is what costs most, and its own estimate errs most.
+    # If the lhs is spread, the kernel gradient costs most, and its estimate is least accurate.
     if (_spread(c) or after < before / MARGIN) and all_after < MARGIN * all_before:
         return replace(decided, reason="its derivatives are expected to be faster")
     return Decision(c, None, "", before, after, "it is not expected to be faster")
 
 
 def _in_fast_form(c: Convolution) -> bool:
-    """Whether XLA has a convolution for it that is no plain loop, and is given no zeros.
+    """Whether XLA runs it with a fast convolution, without zeros to multiply.
 
-    "patches" is up to four times faster there alone, where channels are few, but no faster in a
-    model: a step of a HiFi-GAN took as long or longer (``benchmarks/acceleration.py``).
+    With few channels, "patches" alone is up to four times faster there, but not within a model: a
+    step of a HiFi-GAN took as long or longer (``benchmarks/acceleration.py``).
     """
     return len(c.stride) <= 2 and c.dtype == jnp.float32 and c.groups == 1 and not _spread(c)
 
@@ -172,7 +165,7 @@ def _spread(c: Convolution) -> bool:
 
 
 def _bound(c: Convolution, way: Assignment) -> str:
-    """The algorithm to ask for: "auto", but "patches" where that would mean a plain loop of XLA."""
+    """The algorithm to ask for: "auto", or "patches" if "auto" would mean a plain loop of XLA."""
     given = (c.dtype, "cpu", _batch(c, way))
     loops = any(
         plan(way.geometry, partial, *given).algorithm == "direct"
@@ -184,7 +177,7 @@ def _bound(c: Convolution, way: Assignment) -> str:
 
 
 def _chosen(c: Convolution, way: Assignment, partial: Partial, bound: str) -> tuple[str, float]:
-    """(algorithm, seconds) of a partial of a way, with what has to be done to the arrays."""
+    """(algorithm, seconds) of a partial, with the time to rearrange the arrays."""
     geometry, batch = way.geometry, _batch(c, way)
     found = plan(geometry, partial, c.dtype, "cpu", batch)
     name = found.algorithm if bound == "auto" else bound
@@ -210,10 +203,10 @@ def _batch(c: Convolution, way: Assignment) -> int:
 
 
 def _on_an_accelerator(c: Convolution, ways: list[Assignment]) -> Decision:
-    """What `plan` prefers; and no convolution whose lhs is spread, since autodiff spreads it again.
+    """Follow `plan`, and replace every convolution whose lhs is spread.
 
-    XLA hands a spread lhs to the library of a GPU, but not the gradient in the kernel that autodiff
-    makes of it.
+    XLA hands a spread lhs to the library of a GPU, but not the kernel gradient that autodiff
+    derives from it.
     """
     way = natural(c, ways)
     batch, platform = _batch(c, way), jax.default_backend()

@@ -1,10 +1,10 @@
-"""Programs rewritten: each convolution decided on, wherever in a program it stands.
+"""Rewrite traced programs: replace the convolutions that this package should run.
 
-A program keeps its inputs, outputs, effects and names; only the equations of convolutions that are
-to run by this package become calls of a jitted `computed`. Inner programs are rewritten where they
-stand, as parameters of the equation that holds them, so that nothing has to be known of what scan
-or cond mean. The derivative rules of ``custom_jvp`` and ``custom_vjp`` are functions; they are
-wrapped, so that what they give back is rewritten when it is asked for.
+A program keeps its inputs, outputs, effects and names. Only the equations of some convolutions
+become calls of a jitted `computed`. Inner programs are rewritten in place, as parameters of the
+equation that holds them, so we need not know what scan or cond mean. The derivative rules of
+``custom_jvp`` and ``custom_vjp`` are functions; we wrap them, so that their results are rewritten
+when JAX asks for them.
 """
 
 from __future__ import annotations
@@ -37,21 +37,14 @@ HOLDERS = frozenset(
         "custom_linear_solve",
     }
 )
-"""Primitives whose inner programs mean what they say. Those of a kernel language are none."""
+"""Primitives whose sub-jaxprs may be rewritten. Pallas kernels are excluded."""
 
 _REWRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-"""By program and platform; a program rewritten twice would be compiled twice."""
+"""Rewritten programs by program and platform; rewriting one twice would compile it twice."""
 
 
 def rewritten(program: Any) -> Any:
-    """A program with its convolutions run by this package.
-
-    Args:
-        program: a ``ClosedJaxpr`` or ``Jaxpr``.
-
-    Returns:
-        One of the same kind; the very same one where there is nothing to change.
-    """
+    """Rewrite a ``ClosedJaxpr`` or ``Jaxpr``; return the same object if nothing changes."""
     platform = jax.default_backend()
     known = _REWRITTEN.setdefault(program, {})
     if platform not in known:
@@ -60,7 +53,7 @@ def rewritten(program: Any) -> Any:
 
 
 def _rewritten(program: Any) -> Any:
-    """None where there is nothing to change, since a weak key must not be held by its value."""
+    """Rewrite, or return None if nothing changes: a value must not hold its own weak key."""
     inner = getattr(program, "jaxpr", program)
     if inner is not program:  # a ClosedJaxpr of jax before 0.12, around a Jaxpr
         changed = rewritten(inner)
@@ -87,7 +80,7 @@ def _equation(equation: Any) -> Any:
 
 
 def _parameter(name: str, value: Any) -> Any:
-    """A parameter, with the programs rewritten that it is or gives."""
+    """A parameter with its programs rewritten."""
     if is_program(value):
         return rewritten(value)
     if isinstance(value, tuple) and value and all(map(is_program, value)):
@@ -109,7 +102,7 @@ def is_program(value: Any) -> bool:
 
 
 def _replaced(equation: Any, c: Convolution, a: Assignment, algorithm: str) -> Any:
-    """The equation as a call of `_call`, which keeps its place, its name and its context."""
+    """Replace the equation by a call of `_call`, keeping its name and context."""
     with equation.ctx.manager, jax.disable_jit(False):  # a call even where calls are inlined
         program = jax.make_jaxpr(_call(c, a, algorithm))(*(v.aval for v in equation.invars))
     (call,) = program.eqns
@@ -123,7 +116,7 @@ def _replaced(equation: Any, c: Convolution, a: Assignment, algorithm: str) -> A
 def _call(
     c: Convolution, a: Assignment, algorithm: str
 ) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """A jitted function of two arrays; the same one for the same convolution."""
+    """A jitted function of two arrays, the same object for the same convolution."""
     name = f"tconvjax_{a.partial}"
 
     def called(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
@@ -137,7 +130,7 @@ def _call(
 
 
 def _wrapped(transformation: Callable[..., Any], rule: Any) -> Any:
-    """A rule that JAX holds as a function with transformations: one more of them."""
+    """Add a transformation to a rule that JAX holds as a function with transformations."""
     import jax.extend.linear_util as lu  # it loads Pallas, which an import of ours must not
 
     return lu.transformation2(transformation)(rule)
@@ -170,16 +163,16 @@ def traced(
     keywords: dict[str, Any],
     abstract: tuple[type, ...] = (),
 ) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
-    """The program of a call.
+    """Trace a call.
 
     Args:
         fn: any function of pytrees.
-        args: its arguments; their JAX arrays become inputs, the rest fn sees as it is.
-        keywords: the same, by name.
-        abstract: types that stand for arrays beside ``jax.Array``.
+        args: its arguments; JAX arrays become inputs, everything else reaches fn unchanged.
+        keywords: its keyword arguments.
+        abstract: types beside ``jax.Array`` that stand for arrays.
 
     Returns:
-        (program, inputs, rebuild): rebuild makes fn's result of the program's outputs.
+        (program, inputs, rebuild): rebuild turns the program's outputs into fn's result.
     """
     leaves, tree = jax.tree.flatten((args, keywords))
     places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, (jax.Array, *abstract))]
@@ -209,7 +202,7 @@ def traced(
 
 
 def run(fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Call a function with its convolutions run by this package."""
+    """Call a function and let this package run its convolutions."""
     return with_variables(_run, fn, args, keywords)
 
 
@@ -219,11 +212,11 @@ def _run(fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]
     return rebuild(jax.core.eval_jaxpr(changed.jaxpr, changed.consts, *inputs))
 
 
-# -- what there is ---------------------------------------------------------------------------------
+# -- finding convolutions --------------------------------------------------------------------------
 
 
 def found(program: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every convolution of a program: (the primitives that it stands in, its equation)."""
+    """Every convolution of a program: (the primitives around it, its equation)."""
     for equation in getattr(program, "jaxpr", program).eqns:
         name = equation.primitive.name
         if name == "conv_general_dilated":

@@ -1,7 +1,8 @@
-"""What `accelerate` finds in a function, and what it makes of it, as values and as a table."""
+"""`report`: what `accelerate` finds in a function and does with it, as values and as a table."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import jax
 from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.programs import HOLDERS, found, traced
 from tconvjax.arguments import function
-from tconvjax.forward import Partial
+from tconvjax.layouts import Partial
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,12 @@ class Found:
     """One convolution of a program.
 
     Args:
-        where: the primitives that it stands in, outermost first, such as "scan > cond"; "" at top
-            level.
+        where: the primitives around it, outermost first, such as "scan > cond"; "" at top level.
         shapes: of lhs, rhs and out.
-        partial: what it becomes; None where it is left alone.
-        algorithm: how that is computed; "" where it is left alone.
-        before: seconds that it is expected to take as it is, once; None without an estimate.
-        after: seconds that it is expected to take by this package.
+        partial: what it becomes; None if it is left alone.
+        algorithm: how that is computed; "" if it is left alone.
+        before: estimated seconds of one run as it is; None without an estimate.
+        after: estimated seconds of one run by this package.
         reason: why it is replaced or left alone.
     """
 
@@ -43,14 +43,14 @@ class Report:
     """All convolutions of a program, in its order.
 
     Args:
-        convolutions: what was found; those of the rules of ``custom_jvp`` and ``custom_vjp`` are
-            no part of a program before it is differentiated.
+        convolutions: what was found. The derivative rules of ``custom_jvp`` and ``custom_vjp``
+            belong to a program only after it is differentiated.
     """
 
     convolutions: tuple[Found, ...]
 
     def __str__(self) -> str:
-        """A table, a line for each convolution."""
+        """A table with a line for each convolution."""
         if not self.convolutions:
             return "no convolutions"
         head = ("where", "lhs", "rhs", "out", "becomes", "before", "after", "because")
@@ -61,19 +61,23 @@ class Report:
         )
         return "\n".join(line.rstrip() for line in lines)
 
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
 
 def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
-    """What `accelerate` would do with the convolutions of ``fn(*args, **keywords)``.
+    """Say what `accelerate` would do with the convolutions of ``fn(*args, **keywords)``.
 
-    Traces fn and runs nothing.
+    It traces fn and runs nothing.
 
     Args:
         fn: any function that JAX can trace.
-        *args: its arguments; ``jax.ShapeDtypeStruct`` stands for an array.
-        **keywords: the same, by name.
+        *args: its arguments; a ``jax.ShapeDtypeStruct`` may stand for an array.
+        **keywords: its keyword arguments.
 
     Returns:
-        A report that prints as a table; its estimates are those of one machine, good to compare.
+        A report that prints as a table. Its estimates are those of one machine; compare them with
+        one another only.
 
     Raises:
         GeometryError: if fn cannot be called.
@@ -95,7 +99,7 @@ def _described(where: tuple[str, ...], equation: Any) -> Found:
     way, reason = decision.assignment, decision.reason
     closed = [name for name in where if name not in HOLDERS]
     if closed:
-        way, reason = None, f"it stands in {closed[0]}"
+        way, reason = None, f"it is inside {closed[0]}"
     lhs, rhs, out = (v.aval.shape for v in (*equation.invars, *equation.outvars))
     return Found(
         where=" > ".join(where),

@@ -1,4 +1,4 @@
-"""What a function changes in place: the variables of Flax NNX modules, and what is refused."""
+"""Changes in place: write the variables of Flax NNX modules back, and refuse all others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tconvjax.errors import Described, fail
 def with_variables(
     run: Callable[..., Any], fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]
 ) -> Any:
-    """``run(fn, args, keywords)``, which also changes the NNX variables that fn changes.
+    """Call ``run(fn, args, keywords)`` and keep the changes that fn makes to NNX variables.
 
     Args:
-        run: calls a function of pytrees with arrays of its own in place of those it is given.
+        run: calls a function of pytrees with copies of its arrays.
         fn: any function; an NNX module and its methods have variables too.
-        args: of fn.
-        keywords: of fn.
+        args: the arguments of fn.
+        keywords: the keyword arguments of fn.
 
     Returns:
-        What fn returns.
+        The result of fn.
 
     Raises:
         GeometryError: if fn changes variables of a module that is no argument of it.
@@ -43,7 +43,7 @@ def with_variables(
 
     if not any(map(kept, jax.tree.leaves((args, keywords), is_leaf=kept))):
         return _of_its_arguments(run, fn, args, keywords)
-    # As nnx.jit does it: modules are arrays without, and modules again within.
+    # As in nnx.jit: modules become arrays outside and modules again inside.
     tag = "tconvjax.accelerate"
 
     def of_arrays(given: Any) -> Any:
@@ -59,28 +59,28 @@ def with_variables(
 
 
 def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any) -> Any:
-    """Run a function; NNX says that it changes variables which are none of its arguments."""
+    """Run a function; translate the error of NNX about modules that are not among the arguments."""
     try:
         return run(fn, args, keywords)
     except sys.modules["flax.errors"].TraceContextError as error:
         fail(
             "fn",
             Described(getattr(fn, "__name__", type(fn).__name__)),
-            f"it changes variables of a module that is no argument of it ({error})",
-            "give it the module as an argument",
+            f"it changes variables of a module that is not among its arguments ({error})",
+            "pass the module as an argument",
         )
 
 
 def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
-    """Refuse a function that changed what it was given, which was a copy.
+    """Refuse a function that changed its arguments, which were copies.
 
     Args:
-        before: the leaves that it was given.
+        before: the leaves of the arguments before the call.
         tree: their structure.
-        after: the same pytree, when the function has returned.
+        after: the same pytree after the call.
 
     Raises:
-        GeometryError: if a leaf or the structure is another one.
+        GeometryError: if a leaf or the structure has changed.
     """
     leaves, now = jax.tree.flatten(after)
     same = now == tree and all(a is b for a, b in zip(before, leaves, strict=True))
@@ -89,5 +89,5 @@ def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
             "fn",
             Described("a function that changes its arguments in place"),
             "it is traced with copies of them, so the change would be lost",
-            "return what is new instead",
+            "return the new value instead",
         )

@@ -1,4 +1,8 @@
-"""Equal ways to compute the partials of a convolution, and the choice among them."""
+"""Equal ways to compute the partials of a convolution, and the choice among them.
+
+An algorithm is a function of two operands and a `Recipe`. To add one, write it in a file of its
+name, list it here, and let `plan` and `costs` say when it pays.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +12,18 @@ from typing import TypeAlias
 
 import jax
 
-from tconvjax.algorithms.convolutions import direct, polyphase
-from tconvjax.algorithms.elementwise import taps
-from tconvjax.algorithms.product import patches
-from tconvjax.algorithms.selection import Candidate, Plan, check_choice, plan, select_algorithm
-from tconvjax.forward import Partial, Precision, Specs
-from tconvjax.geometry import Geometry
+from tconvjax.algorithms.direct import direct
+from tconvjax.algorithms.patches import patches
+from tconvjax.algorithms.polyphase import polyphase
+from tconvjax.algorithms.taps import taps
+from tconvjax.arguments import choice as check_choice
+from tconvjax.layouts import Recipe
 
-Algorithm: TypeAlias = Callable[
-    [Partial, jax.Array, jax.Array, Geometry, Specs, Precision], jax.Array
-]
+Algorithm: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {"direct": direct, "patches": patches, "polyphase": polyphase, "taps": taps}
 )
 """The algorithms by name."""
 
-__all__ = [
-    "ALGORITHMS",
-    "Algorithm",
-    "Candidate",
-    "Plan",
-    "check_choice",
-    "plan",
-    "select_algorithm",
-]
+__all__ = ["ALGORITHMS", "check_choice"]

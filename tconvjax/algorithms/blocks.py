@@ -1,7 +1,7 @@
-"""A partial computed block by block, so that what an algorithm copies stays small.
+"""Compute a partial block by block, so that the copies of an algorithm stay small.
 
-A block is some images, or some rows of the first spatial axis; either is a smaller convolution,
-with a geometry of its own.
+A block is some images, or some rows of the first spatial axis. Either is a smaller convolution with
+a recipe of its own.
 """
 
 from __future__ import annotations
@@ -16,68 +16,66 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.algorithms.apart import on_a_cpu
-from tconvjax.algorithms.splitting import padded
-from tconvjax.forward import ROLES, Partial, Specs, result_shape, spec_of
-from tconvjax.geometry import Geometry
+from tconvjax.algorithms.phases import padded
+from tconvjax.layouts import Recipe
 
-Whole: TypeAlias = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
-"""A partial of two operands and a geometry."""
+Whole: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
+"""A partial of two operands."""
 
 WHOLE = 2**21
-"""Elements of an array that is made at once: 8 MiB of float32. A loop copies its results."""
+"""Largest array that is built in one piece, in elements (8 MiB of float32); a loop would copy its
+result."""
 
 MOST = 2**20
-"""Elements of the largest array of a block, where there are blocks: they stay in cache. And where
-all of a program's temporaries pass 32 MiB, glibc maps them anew for each call."""
-
+"""Largest array of a block, in elements, so that a block stays in cache. It also keeps a program's
+temporaries below 32 MiB; above that, glibc maps fresh pages on every call."""
 
 LARGER = 2**7
-"""How many times as large both may be on an accelerator, which starts a kernel for each step."""
+"""Factor of both limits on accelerators, where each loop iteration launches a kernel."""
 
 
-def bounds() -> tuple[int, int]:
-    """(WHOLE, MOST), for the platform that is traced for."""
-    return (WHOLE, MOST) if on_a_cpu() else (LARGER * WHOLE, LARGER * MOST)
+def bounds(recipe: Recipe) -> tuple[int, int]:
+    """(WHOLE, MOST) for the platform of the recipe."""
+    return (WHOLE, MOST) if recipe.on_cpu else (LARGER * WHOLE, LARGER * MOST)
 
 
-def by_images(
-    whole: Whole,
-    partial: Partial,
-    a: jax.Array,
-    b: jax.Array,
-    geometry: Geometry,
-    specs: Specs,
-    size: int,
-) -> jax.Array:
-    """A partial, as many images at a time as fit in a block, each image of ``size`` elements.
+def by_images(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, size: int) -> jax.Array:
+    """Compute a partial for as many images at a time as fit in a block.
 
-    Where XLA spreads a batch over devices by itself, it is not cut: a block's start is no number
-    that XLA knows, so it would gather the batch first.
+    Where XLA spreads a batch over devices by itself, the batch is not cut: XLA does not know the
+    number at which a block starts, so it would gather the batch first.
+
+    Args:
+        whole: computes the partial in one piece.
+        a: first operand.
+        b: second operand.
+        recipe: what to compute.
+        size: elements of the largest array that an image takes.
+
+    Returns:
+        The result.
     """
-    first, second, result = ROLES[partial]
-    batch = spec_of(first, specs)[0]
-    images, (most_at_once, most) = a.shape[batch], bounds()
+    first, second, result = recipe.roles
+    images, (most_at_once, most) = recipe.batch(a), bounds(recipe)
     at_once = not isinstance(images, int) or images == 1 or size * images <= most_at_once
     if at_once or automatic_devices(a, b) > 1:
-        return whole(a, b, geometry)
+        return whole(a, b, recipe)
 
     def block(start: Any, size: int) -> jax.Array:
-        part, other = _cut(a, start, size, batch), b
-        if partial == "kernel_gradient":
-            other = _cut(b, start, size, spec_of(second, specs)[0])
-        return whole(part, other, geometry)
+        part, other = _cut(a, start, size, recipe.spec(first)[0]), b
+        if recipe.partial == "kernel_gradient":
+            other = _cut(b, start, size, recipe.spec(second)[0])
+        return whole(part, other, recipe)
 
     count = even_share(images, -(-images // max(1, most // size)))
-    position = None if result == "w" else spec_of(result, specs)[0]
-    out = _zeros(result_shape(partial, a, geometry, specs), a, b)
-    return _in_blocks(block, out, position, images, count)
+    position = None if result == "w" else recipe.spec(result)[0]
+    return _in_blocks(block, _zeros(recipe.result_shape(a), a, b), position, images, count)
 
 
 def automatic_axes(*operands: jax.Array) -> tuple[Any, list[str]]:
-    """The mesh that operands lie on, and its axes along which XLA may split them as it sees fit.
+    """The mesh of the operands, and its axes along which XLA may split them as it sees fit.
 
-    An operand that was given as a NumPy array lies on none, until XLA lays it on that of the other.
+    A NumPy array has no mesh; XLA puts it on that of the other operand.
     """
     meshes = [jax.typeof(v).sharding.mesh for v in operands]
     mesh = next((m for m in meshes if m.axis_names), meshes[0])
@@ -85,37 +83,30 @@ def automatic_axes(*operands: jax.Array) -> tuple[Any, list[str]]:
 
 
 def automatic_devices(*operands: jax.Array) -> int:
-    """Devices among which XLA may split operands as it sees fit; 1 outside of a mesh."""
+    """Number of devices among which XLA may split operands as it sees fit; 1 without a mesh."""
     mesh, axes = automatic_axes(*operands)
     return math.prod(mesh.shape[axis] for axis in axes)
 
 
 def even_share(total: int, blocks: int) -> int:
-    """What each of so many blocks holds; the last may hold less."""
+    """The size of each of ``blocks`` blocks; the last may be smaller."""
     return -(-total // blocks)
 
 
-def by_rows(
-    whole: Whole,
-    partial: Partial,
-    a: jax.Array,
-    b: jax.Array,
-    geometry: Geometry,
-    specs: Specs,
-    count: int,
-) -> jax.Array:
-    """A partial, ``count`` rows of the first spatial axis at a time.
+def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int) -> jax.Array:
+    """Compute a partial for ``count`` rows of the first spatial axis at a time.
 
     A row is an output of the convolution, or as many elements of its input as the stride.
     """
+    partial, geometry = recipe.partial, recipe.geometry
     axis = geometry.axes[0]
     stride, span = axis.stride, axis.span
-    x_at, y_at = specs.lhs_spec[2], specs.out_spec[2]
-    out = _zeros(result_shape(partial, a, geometry, specs), a, b)
+    x_at, y_at = recipe.spec("x")[2], recipe.spec("y")[2]
+    out = _zeros(recipe.result_shape(a), a, b)
 
-    def of_rows(in_size: int, out_size: int, low: int) -> Geometry:
+    def of_rows(in_size: int, out_size: int, low: int) -> Recipe:
         smaller = replace(axis, in_size=in_size, out_size=out_size, low=low)
-        return replace(geometry, axes=(smaller, *geometry.axes[1:]))
+        return replace(recipe, geometry=replace(geometry, axes=(smaller, *geometry.axes[1:])))
 
     if partial == "conv_transpose":
         # The first and the last output that writes some element of x.
@@ -125,7 +116,7 @@ def by_rows(
 
         def block_of_x(start: Any, size: int) -> jax.Array:
             outputs = (size - 1 + axis.low) // stride + 1 - first
-            if outputs < 1:  # all that the block holds fell between the outputs
+            if outputs < 1:  # every element of the block falls between the outputs
                 shape = list(out.shape)
                 shape[x_at] = size
                 return _zeros(shape, a, b)
@@ -146,7 +137,7 @@ def by_rows(
     return _in_blocks(block_of_y, out, position, axis.out_size, count)
 
 
-# Starts are never negative; to allow that they were takes three more kernels in each loop.
+# Starts are never negative; allowing for it would take three more kernels in each loop.
 _cut = functools.partial(lax.dynamic_slice_in_dim, allow_negative_indices=False)
 _put = functools.partial(lax.dynamic_update_slice_in_dim, allow_negative_indices=False)
 
@@ -173,7 +164,7 @@ def _in_blocks(
 
 
 def _zeros(shape: Sequence[Any], *operands: jax.Array) -> jax.Array:
-    """Zeros that vary over the same mesh axes as the operands, as a loop asks of its result."""
+    """Zeros that vary over the same mesh axes as the operands, as a loop needs for its result."""
     out = jnp.zeros(shape, operands[0].dtype)
     axes = frozenset[str]().union(*(jax.typeof(v).mat.varying for v in operands))
     return lax.pcast(out, tuple(sorted(axes)), to="varying") if axes else out

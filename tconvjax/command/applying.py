@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax import operations
-from tconvjax.algorithms import select_algorithm
+from tconvjax.algorithms.plan import plan
 from tconvjax.command import files
 from tconvjax.command.arguments import CommandError, for_axes
 from tconvjax.command.files import Numbers
-from tconvjax.forward import layout
 from tconvjax.geometry import Geometry
+from tconvjax.layouts import layout
 
 
 def run_apply(arguments: argparse.Namespace) -> int:
@@ -179,10 +179,10 @@ def _chosen(
     kernel = [w.shape[position] for position in specs.rhs_spec]
     if arguments.forward:
         there = Geometry.of_conv(_logical(x.shape, specs.lhs_spec), kernel, **kept)
-        return select_algorithm(there.filled(), "conv", dtype)
+        return plan(there.filled(), "conv", dtype).algorithm
     kept |= {name: options[name] for name in ("output_padding", "output_size")}
     back = Geometry.of_conv_transpose(_logical(x.shape, specs.out_spec), kernel, **kept)
-    return select_algorithm(back.filled(), "conv_transpose", dtype)
+    return plan(back.filled(), "conv_transpose", dtype).algorithm
 
 
 def _logical(shape: tuple[int, ...], spec: Sequence[int]) -> list[int]:

@@ -6,11 +6,11 @@ import argparse
 
 import jax.numpy as jnp
 
-from tconvjax.algorithms import Plan, plan
+from tconvjax.algorithms.plan import plan
 from tconvjax.arguments import ints
 from tconvjax.command.arguments import CommandError, for_axes
-from tconvjax.forward import ROLES
 from tconvjax.geometry import Geometry
+from tconvjax.layouts import ROLES
 
 
 def run_plan(arguments: argparse.Namespace) -> int:
@@ -38,11 +38,8 @@ def run_plan(arguments: argparse.Namespace) -> int:
         "y": (batch, *geometry.out_shape),
     }
     print("  ".join(f"{name} {shape}" for name, shape in shapes.items()))
-    platform = arguments.platform
     for partial in ROLES:
-        found = plan(geometry, partial, dtype, platform, batch)
-        print(f"\n{partial} on {platform or 'this machine'}: {found.algorithm}\n  {found.reason}")
-        print(*_rows(found), sep="\n")
+        print(f"\n{plan(geometry, partial, dtype, arguments.platform, batch)}")
     print("\nms: estimates for the 2-core machine of the measurement, to compare with one another")
     return 0
 
@@ -72,12 +69,3 @@ def _layer(arguments: argparse.Namespace) -> tuple[int, Geometry]:
         output_padding=arguments.output_padding,
         **steps,
     )
-
-
-def _rows(found: Plan) -> list[str]:
-    """A line for each candidate."""
-    return [
-        f"  {'*' if c.algorithm == found.algorithm else ' '} {c.algorithm:10}"
-        f"{'' if c.seconds is None else f'{1e3 * c.seconds:.3g} ms':>10}  {c.note}"
-        for c in found.candidates
-    ]

@@ -15,8 +15,8 @@ from tconvjax.conventions.cropping import circular
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Framework, Layer, Reader, unsaid, without_groups
 from tconvjax.errors import array_of, fail
-from tconvjax.forward import Precision
 from tconvjax.geometry import PADDING_MODES
+from tconvjax.layouts import Precision
 from tconvjax.operands import NO_DTYPES, arrays
 
 

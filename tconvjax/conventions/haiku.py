@@ -21,7 +21,7 @@ from tconvjax.conventions.layer import (
     without_groups,
 )
 from tconvjax.errors import array_of, fail
-from tconvjax.forward import Precision
+from tconvjax.layouts import Precision
 from tconvjax.operands import arrays
 
 DATA_FORMATS = {"channels_last": True, "N...C": True, "channels_first": False, "NC...": False}

@@ -20,8 +20,7 @@ from tconvjax.conventions.layer import (
     without_groups,
 )
 from tconvjax.errors import Described, fail
-from tconvjax.forward import DimensionNumbers, Precision, layout
-from tconvjax.operands import hashable
+from tconvjax.layouts import DimensionNumbers, Precision, layout
 
 
 def named(axis: Crop, name: str) -> tuple[int, int]:
@@ -199,7 +198,7 @@ def _call(lhs: ArrayLike, rhs: ArrayLike, dimension_numbers: Any, transpose_kern
                 "name the layouts",
             )
         dimension_numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
-    specs = layout(hashable(dimension_numbers), rank)
+    specs = layout(dimension_numbers, rank)
     if arrays["lhs"].ndim != rank + 2:
         fail(
             "lhs",

@@ -46,7 +46,7 @@ class Axis:
 
     @property
     def span(self) -> int:
-        """Input elements from the first tap to the last, both counted."""
+        """Input elements from the first tap to the last, both included."""
         return self.dilation * (self.kernel_size - 1) + 1
 
     @property
@@ -57,16 +57,16 @@ class Axis:
         return self.stride * (self.out_size - 1) + self.span - self.in_size - self.low
 
     def source(self, position: int) -> int | None:
-        """The input element that stands at a position of the padded line, None for a zero.
+        """The input element at a position of the padded line, or None for a zero.
 
         Args:
-            position: 0 is the first input element; negative positions lie in the low padding.
+            position: 0 is the first input element; negative positions are in the low padding.
 
         Returns:
             An index below ``in_size``, or None.
 
         Raises:
-            GeometryError: if the position is no whole number.
+            GeometryError: if the position is not a whole number.
         """
         return self._source(whole("position", position))
 
@@ -99,7 +99,7 @@ class Axis:
             source: j, below ``in_size``.
 
         Returns:
-            None or one of them; more where the border copies the element.
+            The taps: at most one, or several if the border copies the element.
 
         Raises:
             GeometryError: if there is no such output or input.
@@ -128,8 +128,8 @@ class Axis:
     def border_runs(self) -> tuple[tuple[int, int, int], ...]:
         """The padded line as runs of the input: (first element, count, step).
 
-        The step is 1, -1 or 0 (the same element again), so that a reader of arrays needs only
-        slices. Raises GeometryError where there is nothing to copy.
+        The step is 1, -1 or 0 (the same element again), so that arrays need only slices. Raises
+        GeometryError if there is nothing to copy.
         """
         runs: list[tuple[int, int, int]] = []
         for position in range(-self.low, self.in_size + self.high):

@@ -6,10 +6,10 @@ import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 from tconvjax.arguments import Ints, choice, frozen, index, ints
-from tconvjax.errors import Described, fail
+from tconvjax.errors import Described, GeometryError, fail
 from tconvjax.geometry import padding as reading
 from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
 from tconvjax.geometry.notebook import Shown
@@ -129,7 +129,7 @@ class Geometry(Shown):
         return any(axis.bordered for axis in self.axes)
 
     def filled(self) -> Geometry:
-        """The same sums over an input whose borders have been filled in already."""
+        """The same sums over an input whose borders are filled in already."""
         return replace(self, axes=tuple(a.filled() if a.bordered else a for a in self.axes))
 
     @classmethod
@@ -149,7 +149,7 @@ class Geometry(Shown):
         out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
 
         Args:
-            x_shape: (..., C, *in_size); leading batch sizes are not looked at.
+            x_shape: (..., C, *in_size); leading batch sizes are ignored.
             w_shape: (O, C / groups, *kernel_size); its length tells the number of axes.
             stride: input elements between neighbouring outputs, at least 1.
             padding: an int, one int per axis, (low, high) pairs (negative crops), or "VALID",
@@ -200,7 +200,7 @@ class Geometry(Shown):
         in = stride * (out - 1) + dilation * (kernel - 1) + 1 - low - high + output_padding
 
         Args:
-            y_shape: (..., O, *out_size); leading batch sizes are not looked at.
+            y_shape: (..., O, *out_size); leading batch sizes are ignored.
             w_shape: (O, C / groups, *kernel_size), the forward convolution's kernel.
             stride: result elements between neighbouring stamps, at least 1.
             padding: the forward convolution's padding, which the transposed one cuts off. As in
@@ -209,7 +209,7 @@ class Geometry(Shown):
                 element j depends on the y[i] with stride * i <= j.
             output_padding: elements added after the end, to choose among the sizes that share an
                 output size; smaller than the stride or than the dilation.
-            output_size: the wanted in_size, in place of output_padding.
+            output_size: the wanted in_size, instead of output_padding.
             dilation: result elements between neighbouring taps, at least 1.
             groups: blocks of channels; divides C and O.
             padding_mode: the forward convolution's padding mode.
@@ -237,6 +237,69 @@ class Geometry(Shown):
             reading.group_count(groups),
             choice("padding_mode", padding_mode, PADDING_MODES),
         )
+
+    @classmethod
+    def of_kernel_gradient(
+        cls,
+        x_shape: Sequence[int],
+        y_shape: Sequence[int],
+        kernel_size: Ints,
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        padding_mode: PaddingMode = "zeros",
+    ) -> Geometry:
+        """The geometry of ``kernel_gradient(x, y)``: of the convolution of x whose output is y.
+
+        Args:
+            x_shape: (..., C, *in_size); leading batch sizes are ignored.
+            y_shape: (..., O, *out_size).
+            kernel_size: taps, one int per axis; a tuple tells the number of axes.
+            stride: as in `of_conv`.
+            padding: as in `of_conv`.
+            dilation: as in `of_conv`.
+            groups: blocks of channels; divides C and O.
+            padding_mode: as in `of_conv`.
+
+        Returns:
+            A frozen, hashable geometry.
+
+        Raises:
+            GeometryError: if no such convolution of x has an output of y's size.
+
+        Examples:
+            >>> Geometry.of_kernel_gradient((1, 8), (1, 4), 3, stride=2, padding=1).in_size
+            (8,)
+        """
+        kernel = frozen("kernel_size", kernel_size)
+        kernel = ints("kernel_size", kernel, len(kernel) if isinstance(kernel, tuple) else 1, 1)
+        channels, x_size = reading.channels_and_sizes("x", x_shape, len(kernel))
+        filters, y_size = reading.channels_and_sizes("y", y_shape, len(kernel))
+        groups = reading.group_count(groups)
+        if channels % groups:
+            fail("groups", groups, f"it must divide x's {channels} channels", "give a divisor")
+        rank = len(kernel)
+        strides = ints("stride", stride, rank, 1)
+        dilations = ints("dilation", dilation, rank, 1)
+        # The sizes of x and y are both given; a name of a padding belongs to the convolution of x.
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+        ends = reading.pads(frozen("padding", padding), rank)
+        numbers = tuple(map(reading.conv_pads, ends, x_size, spans, strides))
+        w_shape = (filters, channels // groups, *kernel)
+        steps: Any = {"stride": strides, "padding": numbers, "dilation": dilations}
+        steps |= {"groups": groups, "padding_mode": padding_mode}
+        try:
+            return cls.of_conv_transpose((filters, *y_size), w_shape, output_size=x_size, **steps)
+        except GeometryError:
+            forward = cls.of_conv((channels, *x_size), w_shape, **steps)  # it may fail by itself
+            fail(
+                "y",
+                Described(f"array of size {y_size}"),
+                f"the convolution of x of size {x_size} has size {forward.out_size}",
+                "pass the output of the convolution of this x",
+            )
 
 
 def check_geometry(geometry: Any) -> Geometry:
@@ -376,90 +439,3 @@ def _of_conv_transpose(
         for step, choice in zip(steps, choices, strict=True)
     )
     return Geometry(axes, w_shape[1] * groups, channels, groups)
-
-
-# -- sizes and their inverses ----------------------------------------------------------------------
-
-
-@overload
-def out_size(
-    in_size: int, kernel_size: int, stride: int = ..., padding: Padding = ..., dilation: int = ...
-) -> int: ...
-@overload
-def out_size(
-    in_size: Sequence[int],
-    kernel_size: Ints,
-    stride: Ints = ...,
-    padding: Padding = ...,
-    dilation: Ints = ...,
-) -> tuple[int, ...]: ...
-def out_size(
-    in_size: Ints, kernel_size: Ints, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1
-) -> int | tuple[int, ...]:
-    """The output size of a convolution.
-
-    out = floor((in + low + high - dilation * (kernel - 1) - 1) / stride) + 1
-
-    Args:
-        in_size: input elements: an int for one axis, or one int per axis.
-        kernel_size: taps; like the rest, one int or one int per axis.
-        stride: input elements between neighbouring outputs.
-        padding: as in `Geometry.of_conv`.
-        dilation: input elements between neighbouring taps.
-
-    Returns:
-        An int if in_size is one, else a tuple.
-
-    Raises:
-        GeometryError: if the kernel does not fit, or an argument is no legal one.
-
-    Examples:
-        >>> out_size(7, 3, stride=2, padding=1), out_size(8, 3, stride=2, padding=1)
-        (4, 4)
-    """
-    sizes = frozen("in_size", in_size)
-    many = isinstance(sizes, tuple)
-    sizes = ints("in_size", sizes, len(sizes) if many else 1, 0)
-    kernel = ints("kernel_size", kernel_size, len(sizes), 1)
-    geometry = Geometry.of_conv(
-        (1, *sizes), (1, 1, *kernel), stride=stride, padding=padding, dilation=dilation
-    )
-    return geometry.out_size if many else geometry.out_size[0]
-
-
-def in_sizes(
-    out_size: int, kernel_size: int, stride: int = 1, padding: Padding = 0, dilation: int = 1
-) -> tuple[int, ...]:
-    """All input sizes whose convolution has this output size: the shape inverse is not unique.
-
-    Args:
-        out_size: output elements along one axis, at least 1.
-        kernel_size: taps.
-        stride: input elements between neighbouring outputs.
-        padding: as in `Geometry.of_conv`, for one axis.
-        dilation: input elements between neighbouring taps.
-
-    Returns:
-        The sizes in rising order, ``stride`` of them unless some would be negative.
-
-    Raises:
-        GeometryError: if an argument is no legal one, or the stride is above 2**20.
-
-    Examples:
-        >>> in_sizes(4, 3, stride=2, padding=1)
-        (7, 8)
-    """
-    named = (
-        ("out_size", out_size),
-        ("kernel_size", kernel_size),
-        ("stride", stride),
-        ("dilation", dilation),
-    )
-    (out,), (kernel,), (step,), (gap,) = (ints(name, value, 1, 1) for name, value in named)
-    reading.check_listed(step)
-    (ends,) = reading.pads(frozen("padding", padding), 1)
-    if isinstance(ends, str) and ends != "VALID":
-        return tuple(reading.same_sizes(out, step))
-    low, high = reading.conv_pads(ends, 0, 0, step)
-    least = step * (out - 1) + gap * (kernel - 1) + 1 - low - high
-    return tuple(size for size in range(least, least + step) if size >= 0)

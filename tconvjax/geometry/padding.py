@@ -184,8 +184,8 @@ def conv_transpose_axis(
         return Axis(in_size, size, kernel, stride, dilation, low, mode)
     low, high = conv_pads(given, 0, span, stride)
     least = stride * (size - 1) + span - low - high
-    # PyTorch's rule. The padding (low, high - extra) is one of a forward convolution whatever the
-    # extra is, so the transposed convolution exists even where extra >= stride.
+    # PyTorch's rule. The padding (low, high - extra) belongs to a forward convolution for every
+    # extra, so the transposed convolution exists even if extra >= stride.
     room = max(stride, dilation)
     if extra >= room:
         fail(

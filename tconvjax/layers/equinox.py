@@ -17,7 +17,7 @@ from tconvjax.conventions.kernels import axis_count
 from tconvjax.errors import fail
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels
-from tconvjax.upsampling.initializers import dtype_of, random_key, uniform
+from tconvjax.upsampling.initializers import inexact_dtype, random_key, uniform
 
 
 class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
@@ -71,7 +71,7 @@ class Conv(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equino
         self.padding_mode = choice(
             "padding_mode", text("padding_mode", padding_mode).lower(), PADDING_MODES
         )
-        dtype = jnp.result_type(float) if dtype is None else dtype_of("dtype", dtype)
+        dtype = jnp.result_type(float) if dtype is None else inexact_dtype("dtype", dtype)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.use_bias = flag("use_bias", use_bias)
         keys, limit = jax.random.split(random_key(key)), 1 / math.sqrt(math.prod(shape[1:]))

@@ -19,7 +19,7 @@ from tconvjax.errors import fail
 from tconvjax.geometry import Padding
 from tconvjax.layers import checking
 from tconvjax.operands import as_array
-from tconvjax.upsampling.initializers import dtype_of
+from tconvjax.upsampling.initializers import inexact_dtype
 
 
 class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
@@ -66,8 +66,8 @@ class Conv(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
         self.strides = 1 if strides is None else frozen("strides", strides)
         apart = 1 if kernel_dilation is None else frozen("kernel_dilation", kernel_dilation)
         self.kernel_dilation, self.feature_group_count, self.mask = apart, groups, mask
-        self.dtype = None if dtype is None else dtype_of("dtype", dtype)
-        self.param_dtype, self.precision = dtype_of("param_dtype", param_dtype), precision
+        self.dtype = None if dtype is None else inexact_dtype("dtype", dtype)
+        self.param_dtype, self.precision = inexact_dtype("param_dtype", param_dtype), precision
         self.promote_dtype, self.preferred_element_type = promote_dtype, preferred_element_type
         draw, self.use_bias = checking.keys_of(rngs), flag("use_bias", use_bias)
         kernel = self._initial(kernel_init, draw())

@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from tconvjax import operands
 from tconvjax.arguments import Ints, ints
 from tconvjax.errors import Described, array_of, fail
-from tconvjax.forward import Specs
 from tconvjax.geometry import Axis
-
-MOST = 2**31 - 1
-"""Largest number that an argument may be: an index of 32 bits."""
+from tconvjax.layouts import Specs, positions
 
 MOST_TERMS = 128
 """Maximum number of slices or summands in one program; more take long to compile."""
@@ -42,8 +39,8 @@ def as_floats(x: jax.Array) -> jax.Array:
 def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     """Read one int per axis, at least ``least`` and at most 2**31 - 1."""
     numbers = ints(name, value, rank, least)
-    if max(numbers) > MOST:
-        fail(name, value, f"it must be at most {MOST}", "give smaller numbers")
+    if max(numbers) > operands.MOST:
+        fail(name, value, f"it must be at most {operands.MOST}", "give smaller numbers")
     return numbers
 
 
@@ -72,9 +69,9 @@ def check_elements(
     name: str, value: Any, shape: Sequence[int], most: int = operands.MOST_ELEMENTS
 ) -> None:
     """Reject an array too large for memory; XLA would abort the process."""
-    if math.prod(shape) > most or max(shape, default=0) > MOST:
+    if math.prod(shape) > most or max(shape, default=0) > operands.MOST:
         rule = f"it asks for an array of shape {tuple(shape)}, and the limit is {most} elements"
-        fail(name, value, f"{rule}, {MOST} along an axis", "give smaller numbers")
+        fail(name, value, f"{rule}, {operands.MOST} along an axis", "give smaller numbers")
 
 
 # -- where the axes are ----------------------------------------------------------------------------
@@ -151,9 +148,8 @@ def axes_of(name: str, x: Any, layout: str | None, *arguments: Any) -> Axes:
     extra = x.ndim - len(spec)
     if len(spec) < 3 or len(lengths) > 1 or extra < -1 or (extra > 0 and spec[0] > 0):
         fail(name, array_of(x.shape), rule, "give one value per axis, or the layout of this array")
-    positions = [p - (p > spec[0]) if extra < 0 else p + extra for p in spec[1:]]
-    kernel = tuple(range(len(spec)))
-    return Axes(positions[0], tuple(positions[1:]), Specs(spec, kernel, spec))
+    channel, *spatial = positions(x.ndim, spec)
+    return Axes(channel, tuple(spatial), Specs(spec, tuple(range(len(spec))), spec))
 
 
 def how_many(value: Any) -> int:

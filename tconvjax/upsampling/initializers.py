@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tconvjax.arguments import Ints, choice, flag, frozen, function
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import group_count
-from tconvjax.operands import NO_DTYPES
+from tconvjax.operands import NO_DTYPES, dtype_of
 from tconvjax.upsampling.arguments import check_elements, each, how_many, real
 from tconvjax.upsampling.shuffle import ORDERS, Order
 
@@ -63,7 +63,7 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
         fail("rank", count, "a kernel has at most 32 axes", "enlarge one axis at a time")
     sizes = [2 * f - f % 2 for f in each("factor", factor, count, 1)]
     check_elements("factor", factor, sizes, MOST_WRITTEN)
-    return jnp.asarray(_outer(map(_tent, sizes)), dtype_of("dtype", dtype))
+    return jnp.asarray(_outer(map(_tent, sizes)), inexact_dtype("dtype", dtype))
 
 
 def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -93,7 +93,7 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
         rule = "it must be (C, C, *k), or (C, 1, *k) with one group per channel"
         fail("shape", shape, rule, "use another initialiser, because this one mixes no channels")
     channels = np.ones((shape[0], 1)) if shape[1] == 1 else np.eye(shape[0])
-    return jnp.asarray(_outer([channels, *map(_tent, shape[2:])]), dtype_of("dtype", dtype))
+    return jnp.asarray(_outer([channels, *map(_tent, shape[2:])]), inexact_dtype("dtype", dtype))
 
 
 def _tent(k: int) -> NDArray[np.float64]:
@@ -148,7 +148,7 @@ def icnr_init(
             rule = f"{repeats} must divide it, or the phases cannot be equal"
             fail("shape", shape, rule, "give another kernel or factor")
         small = tuple(n // f for n, f in zip(shape, repeats, strict=True))
-        w = init(random_key(key), small, dtype_of("dtype", dtype))
+        w = init(random_key(key), small, inexact_dtype("dtype", dtype))
         if not across and order == "DCR":
             return jnp.concatenate([w] * phases)
         for axis, f in enumerate(repeats):
@@ -206,7 +206,7 @@ def transposed_scaling(
             rule = f"it must divide the {shape[0]} input channels of {shape}"
             fail("groups", groups, rule, "give the groups of the layer")
         if 0 in shape:  # no weights, and no fans to divide by
-            return jnp.zeros(shape, dtype_of("dtype", dtype))
+            return jnp.zeros(shape, inexact_dtype("dtype", dtype))
         taps = math.prod(shape[2:])
         fan_in, fan_out = shape[0] / blocks * taps / math.prod(steps), shape[1] * taps
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
@@ -214,7 +214,7 @@ def transposed_scaling(
         own = jax.nn.initializers.variance_scaling(
             scale * taps / fan, "fan_in", distribution, in_axis=(), out_axis=(0, 1)
         )
-        return own(random_key(key), shape, dtype_of("dtype", dtype))
+        return own(random_key(key), shape, inexact_dtype("dtype", dtype))
 
     return drawn
 
@@ -258,12 +258,9 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return each("shape", read, len(read), 0)
 
 
-def dtype_of(name: str, value: Any) -> Any:
+def inexact_dtype(name: str, value: Any) -> Any:
     """Read a dtype of floats or complex numbers; 64 bits become 32 where they are switched off."""
-    try:
-        dtype = jnp.dtype(bool if isinstance(value, NO_DTYPES) else value)
-    except (TypeError, ValueError):
-        dtype = jnp.dtype(bool)
+    dtype = dtype_of(name, bool if isinstance(value, NO_DTYPES) else value)
     if not jnp.issubdtype(dtype, jnp.inexact):
         fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
     return jax.dtypes.canonicalize_dtype(dtype)

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from tconvjax import operands
 from tconvjax.arguments import Ints, flag
 from tconvjax.errors import Described, array_of, fail
 from tconvjax.geometry import Axis
@@ -28,7 +29,7 @@ Found: TypeAlias = tuple[jax.Array, ...]
 
 
 def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
-    if math.prod(sizes) > reading.MOST:
+    if math.prod(sizes) > operands.MOST:
         rule = "an index of the spatial axes does not fit into 32 bits"
         fail(argument, Described(f"spatial sizes {sizes}"), rule, "pool or unpool in parts")
 
@@ -301,7 +302,7 @@ def _mean(
     counts = flag("count_include_pad", count_include_pad)
     divisor = divisor_override
     if divisor is not None:
-        (divisor,) = reading.each("divisor_override", divisor, 1, -reading.MOST)
+        (divisor,) = reading.each("divisor_override", divisor, 1, -operands.MOST)
         if not divisor:
             fail("divisor_override", 0, "nothing can be divided by 0", "give another number")
     return functools.partial(_means, axes=axes, windows=windows, divisor=divisor, counts=counts)

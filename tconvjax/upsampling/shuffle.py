@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from tconvjax.algorithms import splitting
+from tconvjax.algorithms import phases
 from tconvjax.arguments import Ints, choice
 from tconvjax.errors import array_of, fail
 from tconvjax.geometry import Axis
@@ -54,9 +54,9 @@ def pixel_shuffle(
     value = reading.array("x", x)
     axes = reading.axes_of("x", value, layout, factor)
     factors, channels = reading.each("factor", factor, axes.rank, 1), value.shape[axes.channel]
-    phases = math.prod(factors)
-    if channels % phases:
-        rule = f"its {phases} phases must divide the {channels} channels of x"
+    count = math.prod(factors)
+    if channels % count:
+        rule = f"its {count} phases must divide the {channels} channels of x"
         fail("factor", factor, rule, "give a divisor, or another layout")
     return _shuffled(value, axes, factors, order)
 
@@ -75,9 +75,10 @@ def _shuffled(x: jax.Array, axes: Axes, factors: tuple[int, ...], order: Order) 
 def _woven(batch: int, rank: int, order: Order) -> list[int]:
     """The permutation from (*batch, channels and phases, *n) to (*batch, c, n1, f1, n2, f2...)."""
     channel = batch + rank * (order == "DCR")
-    phases = range(batch + (order == "CRD"), batch + (order == "CRD") + rank)
+    first = batch + (order == "CRD")
     sizes = range(batch + 1 + rank, batch + 1 + 2 * rank)
-    return [*range(batch), channel, *chain(*zip(sizes, phases, strict=True))]
+    woven = zip(sizes, range(first, first + rank), strict=True)
+    return [*range(batch), channel, *chain(*woven)]
 
 
 def pixel_unshuffle(
@@ -237,16 +238,16 @@ def _added(v: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
     woven = zip(range(at + axes.rank, v.ndim), range(at, at + axes.rank), strict=True)
     v = v.transpose(*range(at), *chain(*woven))  # (..., out1, k1, out2, k2)
     if splits := _splits(windows):
-        x = splitting.from_phases(splitting.fold_windows(v, splits, at), splits, at)
+        x = phases.from_phases(phases.fold_windows(v, splits, at), splits, at)
     else:
         like = jax.ShapeDtypeStruct((*v.shape[:at], *(w.in_size for w in windows)), v.dtype)
         (x,) = jax.linear_transpose(functools.partial(_gathered, windows=windows), like)(v)
     return axes.moved_back(x)
 
 
-def _splits(windows: tuple[Axis, ...]) -> tuple[splitting.Split, ...]:
+def _splits(windows: tuple[Axis, ...]) -> tuple[phases.Split, ...]:
     """How to slice every shift of the taps; empty if these are too many for a program."""
-    splits = tuple(map(splitting.Split, windows))
+    splits = tuple(map(phases.Split, windows))
     few = math.prod(split.shifts for split in splits) <= reading.MOST_TERMS
     return splits if few else ()
 
@@ -255,8 +256,8 @@ def _gathered(x: jax.Array, windows: tuple[Axis, ...]) -> jax.Array:
     """(..., *in) to (..., out1, k1, out2, k2), by slices or, if they are many, by index."""
     at = x.ndim - len(windows)
     if splits := _splits(windows):
-        return splitting.windows(splitting.to_phases(x, splits, at), splits, at)
-    x = splitting.padded(x, [w.low for w in windows], [w.high for w in windows], at)
+        return phases.windows(phases.to_phases(x, splits, at), splits, at)
+    x = phases.padded(x, [w.low for w in windows], [w.high for w in windows], at)
     for n, w in enumerate(windows):
         starts = w.stride * jnp.arange(w.out_size)[:, None]
         taps = w.dilation * jnp.arange(w.kernel_size)[None]

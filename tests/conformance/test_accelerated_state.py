@@ -94,7 +94,7 @@ def test_what_a_module_keeps_is_what_the_plain_run_keeps(use: str) -> None:
 
 def test_a_module_that_is_no_argument_is_refused_where_it_changes() -> None:
     model = Net()
-    with pytest.raises(GeometryError, match="give it the module as an argument"):
+    with pytest.raises(GeometryError, match="pass the module as an argument"):
         accelerate(lambda x: loss(model, x))(X)
     model.eval()  # nothing changes now
     np.testing.assert_allclose(accelerate(lambda x: loss(model, x))(X), loss(model, X), rtol=1e-5)

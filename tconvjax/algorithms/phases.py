@@ -1,4 +1,4 @@
-"""How the taps of a strided axis split into shifts and phases, as integers and as moves of arrays.
+"""Split the taps of a strided axis into shifts and phases: the integers, and the moves of arrays.
 
 With period P = stride / gcd(stride, dilation) and step e = dilation / gcd(stride, dilation), tap
 t = P * shift + phase of output u reads element
@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.geometry import Axis
+from tconvjax.geometry import Axis, Geometry
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Split:
 
     @property
     def period(self) -> int:
-        """Taps this many apart read elements of one phase."""
+        """Distance between taps that read elements of the same phase."""
         return self.axis.stride // math.gcd(self.axis.stride, self.axis.dilation)
 
     @property
@@ -55,12 +55,12 @@ class Split:
 
     @property
     def slots(self) -> int:
-        """Phases that a row of x holds; without dilation, those that no tap reads too."""
+        """Phases in a row of x, which without dilation include those that no tap reads."""
         return self.axis.stride if self.axis.dilation == 1 else self.phases
 
     @property
     def shifts(self) -> int:
-        """Taps of the phase that has most."""
+        """Largest number of taps in a phase."""
         return -(-self.axis.kernel_size // self.period)
 
     @property
@@ -77,7 +77,7 @@ class Split:
 
     @property
     def rows(self) -> int:
-        """Rows of the matrices that meet."""
+        """Rows of the two matrices."""
         return self.all_rows if self.on_y else self.axis.out_size
 
     @property
@@ -92,19 +92,25 @@ class Split:
 
     @property
     def even(self) -> bool:
-        """Whether every phase has as many taps; only then can y be laid out for the shifts."""
+        """Whether all phases have equally many taps; only then can y be laid out for the shifts."""
         return self.axis.kernel_size % self.period == 0 or self.shifts == 1
 
     def taps(self, shift: int) -> tuple[int, int]:
-        """The taps of a shift, from and up to."""
+        """The taps of a shift, as (start, stop)."""
         return shift * self.period, min(self.axis.kernel_size, (shift + 1) * self.period)
+
+
+@functools.lru_cache(maxsize=4096)
+def splits_of(geometry: Geometry) -> tuple[Split, ...]:
+    """Split the taps of each axis, with all shifts laid out on x."""
+    return tuple(map(Split, geometry.axes))
 
 
 # -- x as rows and phases --------------------------------------------------------------------------
 
 
 def to_phases(x: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
-    """(N, *in, g, c) to (N, R1, slots1, ..., g, c), where the spatial axes stand from ``at`` on."""
+    """(N, *in, g, c) to (N, R1, slots1, ..., g, c), with the spatial axes from ``at`` on."""
     lows = [split.axis.low for split in splits]
     highs = [s.padded_size - s.axis.low - s.axis.in_size for s in splits]
     x = padded(x, lows, highs, at)
@@ -146,7 +152,7 @@ def windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
     """Gather the shifts of x: (N, R1, slots1, ...) to (N, rows1, x_taps1, ...)."""
 
     def gathered(v: jax.Array, n: int) -> jax.Array:
-        # All slices first and the concatenations around them: XLA then fills the copy in one pass.
+        # Slice first and concatenate around the slices, so that XLA fills the copy in one pass.
         if n == len(splits):
             return v
         split, taps = splits[n], at + 1 + 2 * n
@@ -159,7 +165,7 @@ def windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
 
 
 def shift_of(v: jax.Array, split: Split, n: int, shift: int, at: int = 1) -> jax.Array:
-    """What the taps of one shift read."""
+    """The elements that the taps of one shift read."""
     start, stop = split.taps(shift)
     first = split.step * shift
     v = lax.slice_in_dim(v, first, first + split.axis.out_size, axis=at + 2 * n)
@@ -196,7 +202,7 @@ def on_x(splits: Sequence[Split]) -> Iterator[tuple[int, ...]]:
 
 def shifted(y: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
     """Gather the shifts of y: (N, *out, g, o) to (N, rows1, y_taps1, ..., g, o)."""
-    # One pad for all shifts: with a pad in each, LLVM takes twice as long over the copy.
+    # Pad once for all shifts; with a pad in each shift, LLVM takes twice as long to compile.
     most = [split.step * (split.y_taps - 1) for split in splits]
     y = padded(y, most, most, at)
 

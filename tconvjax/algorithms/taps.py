@@ -1,6 +1,6 @@
-"""A sum over taps of products element by element: for groups of very few channels.
+"""Taps: a sum of elementwise products over the taps, for groups of very few channels.
 
-A matrix product of one channel with one channel does nothing but copy. XLA fuses these sums into
+A matrix product of one channel with one channel only copies. XLA fuses these sums into
 one pass over memory, with the channels of all groups side by side.
 """
 
@@ -16,73 +16,59 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.algorithms.apart import apart, channels_last_apart
 from tconvjax.algorithms.blocks import by_images
-from tconvjax.algorithms.splitting import (
+from tconvjax.algorithms.fusion import channels_last_unfused, unfused
+from tconvjax.algorithms.phases import (
     Split,
     from_phases,
     on_x,
     padded,
     shift_of,
+    splits_of,
     to_phases,
     unshift,
 )
-from tconvjax.forward import Partial, Precision, Specs, channels_last, placed, placed_from_last
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.layouts import Partial, Recipe, Specs, channels_last, placed, placed_from_last
 
 MOST_TAPS = 64
-"""Taps that a transposed depthwise convolution of channels first writes out, in a second or so."""
+"""Largest number of taps to unroll for a channels-first depthwise transpose; more would compile for
+over a second."""
 
 CHUNKS = 8
-"""Products added up before a chunk of the kernel gradient is written: more cost compile time."""
+"""Products that are added up before a chunk of the kernel gradient is written; more would take
+longer to compile."""
 
 
-def taps(
-    partial: Partial,
-    a: jax.Array,
-    b: jax.Array,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision,
-) -> jax.Array:
-    """Any partial, as sums of products element by element; precision does not concern it."""
-    del precision
-    splits = tuple(map(Split, geometry.axes))
-    groups = geometry.groups
-    if partial == "kernel_gradient":
-        return by_images(
-            lambda a, b, geometry: _placed_gradient(a, b, geometry, specs),
-            partial,
-            a,
-            b,
-            geometry,
-            specs,
-            math.prod(geometry.in_shape),
-        )
+def taps(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute any partial as sums of elementwise products; the precision does not matter."""
+    geometry, specs = recipe.geometry, recipe.specs
+    if recipe.partial == "kernel_gradient":
+        return by_images(_placed_gradient, a, b, recipe, math.prod(geometry.in_shape))
+    splits, groups = splits_of(geometry), geometry.groups
     out, channel, *spatial = specs.rhs_spec
     w = lax.transpose(b, (*spatial, channel, out))
     w = w.reshape(*w.shape[:-1], groups, -1)  # (*k, c, g, o)
     single = w.shape[-1] == w.shape[-3] == 1
-    if partial == "conv" and single and specs.lhs_spec == specs.out_spec:
-        return _depthwise(a, w[..., 0, :, 0], splits, specs.lhs_spec)
-    if partial == "conv":
-        return placed_from_last(
-            _conv(channels_last(a, specs.lhs_spec, groups), w, splits), specs.out_spec
-        )
-    if single and specs.lhs_spec == specs.out_spec and _in_phases(geometry, specs):
+    alike = specs.lhs_spec == specs.out_spec
+    if recipe.partial == "conv":
+        if single and alike:
+            return _depthwise(a, w[..., 0, :, 0], splits, specs.lhs_spec)
+        y = _conv(channels_last(a, specs.lhs_spec, groups), w, splits)
+        return placed_from_last(y, specs.out_spec)
+    if single and alike and _in_phases(geometry, specs):
         return _depthwise_transpose(a, w[..., 0, :, 0], splits, specs.lhs_spec)
     x = _conv_transpose(channels_last(a, specs.out_spec, groups), w, splits)
     return placed_from_last(x, specs.lhs_spec)
 
 
 def terms(partial: Partial, geometry: Geometry) -> int:
-    """Terms of the sums that one program writes out."""
-    splits = tuple(map(Split, geometry.axes))
-    shifts = math.prod(split.shifts for split in splits)
+    """Number of summands in one program."""
+    shifts = math.prod(split.shifts for split in splits_of(geometry))
     c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     if partial == "conv":
         return math.prod(geometry.kernel_size) * c
-    # Each term of a kernel gradient holds every pair of channels, and is written out.
+    # Each summand of a kernel gradient holds every pair of channels, and is unrolled.
     return shifts * (o if partial == "conv_transpose" else CHUNKS * c * o)
 
 
@@ -98,7 +84,7 @@ def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
 def _depthwise(
     x: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
 ) -> jax.Array:
-    """The convolution with w (*k, g) where x lies, which spares a transpose of channels first."""
+    """The convolution with w (*k, g) in the layout of x, without a transpose of channels first."""
     channels = [1] * x.ndim
     channels[spec[1]] = -1
     products = [seen * w[tap].reshape(channels) for tap, seen in _seen(x, splits, spec[2:])]
@@ -106,7 +92,7 @@ def _depthwise(
 
 
 def _in_phases(geometry: Geometry, specs: Specs) -> bool:
-    """Whether `_depthwise_transpose` pays: it spares a transpose, but writes out every tap."""
+    """Whether `_depthwise_transpose` pays: it needs no transpose, but unrolls every tap."""
     first = specs.lhs_spec[1] < max(specs.lhs_spec[2:])
     return first and set(geometry.dilation) == {1} and math.prod(geometry.kernel_size) <= MOST_TAPS
 
@@ -114,7 +100,7 @@ def _in_phases(geometry: Geometry, specs: Specs) -> bool:
 def _depthwise_transpose(
     y: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
 ) -> jax.Array:
-    """The transposed convolution with w (*k, g) where y lies, the phases of x side by side.
+    """The transposed convolution with w (*k, g) in the layout of y, with the phases interleaved.
 
     Element stride * q + phase of x is written through tap stride * shift + slot by output
     q + ahead - shift, where (ahead, slot) = divmod(phase + low, stride).
@@ -173,7 +159,7 @@ def _side_by_side(
 def _seen(
     x: jax.Array, splits: Sequence[Split], positions: Sequence[int]
 ) -> Iterator[tuple[tuple[int, ...], jax.Array]]:
-    """Each tap, and what it reads of x, whose spatial axes stand at these positions."""
+    """Each tap, and the elements of x that it reads; ``positions`` are the spatial axes of x."""
     axes = [split.axis for split in splits]
     ends = [(0, 0, 0)] * x.ndim
     for axis, position in zip(axes, positions, strict=True):
@@ -200,44 +186,45 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
         for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
             kernel = lax.slice_in_dim(kernel, *split.taps(shift), axis=2 + 2 * n)
         for o in range(y.shape[-1]):
-            # The product is padded, not y: no zero is multiplied into the result.
+            # Pad the product and not y, so that no zero is multiplied.
             term = y[..., o : o + 1] * kernel[..., o]
             products.append(unshift(term, splits, shifts))
     return from_phases(functools.reduce(operator.add, products), splits)
 
 
-def _placed_gradient(x: jax.Array, y: jax.Array, geometry: Geometry, specs: Specs) -> jax.Array:
-    groups, rank = geometry.groups, geometry.rank
-    x = channels_last_apart(x, specs.lhs_spec, groups)
-    y = channels_last_apart(y, specs.out_spec, groups)
-    w = _kernel_gradient(x, y, tuple(map(Split, geometry.axes)))
+def _placed_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
+    rank, specs = recipe.geometry.rank, recipe.specs
+    x = channels_last_unfused(recipe, x, specs.lhs_spec)
+    y = channels_last_unfused(recipe, y, specs.out_spec)
+    w = _kernel_gradient(x, y, recipe)
     w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))  # (*k, c, g * o)
     return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
 
 
-def _kernel_gradient(x: jax.Array, y: jax.Array, splits: Sequence[Split]) -> jax.Array:
+def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
     """(*k, c, g, o) from x (N, *in, g, c) and y (N, *out, g, o)."""
+    splits = splits_of(recipe.geometry)
     rank = len(splits)
     x = to_phases(x, splits)
     y = jnp.expand_dims(y, tuple(range(2, 2 + 2 * rank, 2)))
 
     def summed(x: jax.Array, n: int) -> jax.Array:
         if n == rank:
-            return _summed(x[..., None], y[..., None, :], rank)
+            return _summed(x[..., None], y[..., None, :], recipe)
         parts = [summed(shift_of(x, splits[n], n, s), n + 1) for s in range(splits[n].shifts)]
         return lax.concatenate(parts, n)
 
     return jnp.moveaxis(summed(x, 0), -3, -2)
 
 
-def _summed(x: jax.Array, y: jax.Array, rank: int) -> jax.Array:
+def _summed(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
     """The sum of x * y over batch and places: (phases1, ..., g, c, o).
 
     The rows of the first axis are cut into chunks whose products are added up before they are
     written. The rest is a product with ones: XLA's own sum over leading axes is some six times
     slower on a CPU.
     """
-    size = -(-x.shape[1] // CHUNKS)
+    rank, size = recipe.geometry.rank, -(-x.shape[1] // CHUNKS)
     parts = []
     for first in range(0, x.shape[1], size):
         last = min(first + size, x.shape[1])
@@ -249,6 +236,7 @@ def _summed(x: jax.Array, y: jax.Array, rank: int) -> jax.Array:
     places, kept = [0, *range(1, 2 * rank, 2)], range(2, 2 * rank + 1, 2)
     product = lax.transpose(product, (*places, *kept, *range(2 * rank + 1, product.ndim)))
     shape = product.shape[len(places) :]
-    rows = apart(lax.reshape, product, (math.prod(product.shape[: len(places)]), math.prod(shape)))
+    places_of_all = math.prod(product.shape[: len(places)])
+    rows = unfused(recipe, lax.reshape, product, (places_of_all, math.prod(shape)))
     ones = jnp.ones((1, rows.shape[0]), rows.dtype)
     return lax.dot_general(ones, rows, (((1,), (0,)), ((), ())), precision="highest").reshape(shape)

@@ -1,15 +1,16 @@
-"""One matrix product: x, y and the kernel laid out so that the trilinear form is a trace.
+"""Patches: one matrix product of x, y and the kernel, in which the trilinear form is a trace.
 
     T(x, w, y) = sum over m, a, b of  X[m, a] * W[a, b] * Y[m, b]
 
-A row m is one place of the output and a batch element. For each axis either X holds all that a
-place reads (the patches of x, known as im2col), or Y holds all that a place is written by. Each
-partial is then one product, and the transpose of how its result is laid out: for patches of x, the
-transposed convolution adds up overlapping patches (col2im).
+A row m is one output place of one batch element. For each axis, either X holds everything that the
+place reads (the patches of x, known as im2col), or Y holds everything that is written to the place.
+Each partial is then one product, followed by the transpose of the layout of its result: for patches
+of x, the transposed convolution adds up overlapping patches (col2im).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -19,56 +20,48 @@ import jax
 from jax import lax
 
 from tconvjax.algorithms import blocks
-from tconvjax.algorithms.apart import apart, channels_last_apart, placed_apart
-from tconvjax.algorithms.splitting import (
+from tconvjax.algorithms.fusion import channels_last_unfused, placed_unfused, unfused
+from tconvjax.algorithms.phases import (
     Split,
     fold_shifted,
     fold_windows,
     from_phases,
     shifted,
+    splits_of,
     to_phases,
     windows,
 )
-from tconvjax.forward import Partial, Precision, Specs, placed
 from tconvjax.geometry import Geometry
+from tconvjax.layouts import Precision, Recipe, placed
 
 REPEATED = 0.2
-"""Blocks of rows that overlap do again what lies on their rims, and lay out the kernel anew; a
-larger share of the largest matrix than this is not worth the memory saved."""
+"""Largest share of the largest matrix that blocks of rows may compute twice. Neighbouring blocks
+repeat their rims and lay out the kernel anew; more than this is not worth the memory saved."""
 
 
-def patches(
-    partial: Partial,
-    a: jax.Array,
-    b: jax.Array,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision,
-) -> jax.Array:
-    """Any partial, as one matrix product for each block of images or rows."""
+def patches(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute any partial as one matrix product for each block of images or rows."""
+    rows = rows_of_a_block(recipe)
 
-    def whole(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-        return _as_product(partial, a, b, geometry, specs, precision)
+    def in_rows(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+        return blocks.by_rows(_as_product, a, b, recipe, rows)
 
-    def in_rows(a: jax.Array, b: jax.Array, geometry: Geometry) -> jax.Array:
-        return blocks.by_rows(whole, partial, a, b, geometry, specs, rows)
-
-    rows = rows_of_a_block(geometry)
-    one = in_rows if rows < geometry.axes[0].out_size else whole
-    return blocks.by_images(one, partial, a, b, geometry, specs, largest(geometry))
+    whole = in_rows if rows < recipe.geometry.axes[0].out_size else _as_product
+    return blocks.by_images(whole, a, b, recipe, largest(recipe.geometry))
 
 
 def largest(geometry: Geometry) -> int:
     """Elements of the larger of X and Y, for one image."""
-    splits = splits_of(geometry)
+    splits = sides_of(geometry)
     rows = math.prod(s.rows for s in splits)
     x = rows * math.prod(s.x_taps for s in splits) * geometry.in_channels
     return max(x, rows * math.prod(s.y_taps for s in splits) * geometry.out_channels)
 
 
-def rows_of_a_block(geometry: Geometry) -> int:
+def rows_of_a_block(recipe: Recipe) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
-    size, splits, (at_once, most) = largest(geometry), splits_of(geometry), blocks.bounds()
+    geometry, (at_once, most) = recipe.geometry, blocks.bounds(recipe)
+    size, splits = largest(geometry), sides_of(geometry)
     out = splits[0].axis.out_size
     if size <= at_once:
         return out
@@ -82,24 +75,15 @@ def rows_of_a_block(geometry: Geometry) -> int:
     return rows if rims + kernels <= REPEATED * size else out
 
 
-def _as_product(
-    partial: Partial,
-    a: jax.Array,
-    b: jax.Array,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision,
-) -> jax.Array:
-    """Any partial, as one matrix product."""
-    frame = frame_of(geometry, specs)
-    if partial == "conv":
+def _as_product(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute any partial as one matrix product."""
+    frame, precision, batch = frame_of(recipe), recipe.precision, recipe.batch(a)
+    if recipe.partial == "conv":
         w = w_matrix(b, frame, x_first=not frame.first)
-        y = y_product(x_matrix(a, frame), w, frame, precision)
-        return y_of_matrix(y, a.shape[specs.lhs_spec[0]], frame)
-    if partial == "conv_transpose":
+        return y_of_matrix(y_product(x_matrix(a, frame), w, frame, precision), batch, frame)
+    if recipe.partial == "conv_transpose":
         w = w_matrix(b, frame, x_first=True)
-        x = x_product(y_matrix(a, frame), w, frame, precision)
-        return x_of_matrix(x, a.shape[specs.out_spec[0]], frame)
+        return x_of_matrix(x_product(y_matrix(a, frame), w, frame, precision), batch, frame)
     x, y = x_matrix(a, frame), y_matrix(b, frame)
     # With channels first, XLA's product is faster where its first factor is the larger.
     x_first = not frame.first or x.shape[1] > y.shape[1]
@@ -111,25 +95,28 @@ def _as_product(
 
 @dataclass(frozen=True)
 class Frame:
-    """How the arrays of a convolution are laid out around a product.
+    """The layout of the arrays of a convolution around a product.
 
     Args:
+        recipe: what to compute.
         splits: each axis with the side on which its shifts are laid out.
-        groups: of the geometry.
-        specs: where the axes of x, w and y stand.
         first: whether channels stay before images and places, as (g, c, N, a1, b1, ...) and
             matrices (g, columns, rows), rather than after them, as (N, a1, b1, ..., g, c) and
             (g, rows, columns).
     """
 
+    recipe: Recipe
     splits: tuple[Split, ...]
-    groups: int
-    specs: Specs
     first: bool
 
     @property
+    def groups(self) -> int:
+        """Blocks of channels."""
+        return self.recipe.geometry.groups
+
+    @property
     def at(self) -> int:
-        """Where the first spatial axis stands."""
+        """The position of the first spatial axis."""
         return 3 if self.first else 1
 
     @property
@@ -144,25 +131,26 @@ class Frame:
         return strided and any(split.shifts > 1 and not split.on_y for split in self.splits)
 
 
-def frame_of(geometry: Geometry, specs: Specs) -> Frame:
-    """The frame of a geometry: channels stay first where both x and y have them there."""
+def frame_of(recipe: Recipe) -> Frame:
+    """The frame of a recipe: channels stay first where both x and y have them there."""
+    specs = recipe.specs
     first = all(spec[1] < min(spec[2:]) for spec in (specs.lhs_spec, specs.out_spec))
-    return Frame(splits_of(geometry), geometry.groups, specs, first)
+    return Frame(recipe, sides_of(recipe.geometry), first)
 
 
-def splits_of(geometry: Geometry) -> tuple[Split, ...]:
-    """Each axis with the side on which its shifts are laid out: where it makes smaller copies."""
-    even = [
-        n for n, axis in enumerate(geometry.axes) if Split(axis).even and Split(axis).shifts > 1
-    ]
-    choices = [
-        tuple(Split(axis, on_y=n in even[:count]) for n, axis in enumerate(geometry.axes))
-        for count in range(len(even) + 1)
+@functools.lru_cache(maxsize=4096)
+def sides_of(geometry: Geometry) -> tuple[Split, ...]:
+    """Split the taps of each axis, with the shifts laid out on the side that copies less."""
+    splits = splits_of(geometry)
+    even = [n for n, split in enumerate(splits) if split.even and split.shifts > 1]
+    choices = [splits] + [
+        tuple(Split(split.axis, on_y=n in even[:count]) for n, split in enumerate(splits))
+        for count in range(1, len(even) + 1)
     ]
     kernel = math.prod(geometry.kernel_shape)
 
     def cost(splits: Sequence[Split]) -> int:
-        # Where y is gathered, the kernel is laid out anew.
+        # If y is gathered, the kernel is copied too.
         return copied(geometry, splits) + (kernel if any(s.on_y for s in splits) else 0)
 
     return min(choices, key=cost)
@@ -180,7 +168,7 @@ def copied(geometry: Geometry, splits: Sequence[Split]) -> int:
 
 def x_matrix(x: jax.Array, frame: Frame) -> jax.Array:
     """X (g, rows, x_taps * c), or (g, c * x_taps, rows)."""
-    v = to_phases(_taken(x, frame.specs.lhs_spec, frame), frame.splits, frame.at)
+    v = to_phases(_taken(x, frame.recipe.specs.lhs_spec, frame), frame.splits, frame.at)
     return _matrix(windows(v, frame.splits, frame.at), frame)
 
 
@@ -189,27 +177,27 @@ def x_of_matrix(m: jax.Array, batch: int, frame: Frame) -> jax.Array:
     v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in frame.splits], frame)
     v = fold_windows(v, frame.splits, frame.at)
     if frame.first and frame.adds:
-        # The sum in runs of rows, as they lie; XLA's transpose weaves the phases in faster.
+        # Add up along rows, in memory order; XLA's transpose then interleaves the phases faster.
         order = _order(len(frame.splits), frame)
-        v = apart(lax.transpose, lax.transpose(v, order), inverse(order))
-    return _given_back(from_phases(v, frame.splits, frame.at), frame.specs.lhs_spec, frame)
+        v = unfused(frame.recipe, lax.transpose, lax.transpose(v, order), inverse(order))
+    return _given_back(from_phases(v, frame.splits, frame.at), frame.recipe.specs.lhs_spec, frame)
 
 
 def y_matrix(y: jax.Array, frame: Frame) -> jax.Array:
     """Y (g, rows, y_taps * o), or (g, o * y_taps, rows)."""
-    v = _taken(y, frame.specs.out_spec, frame)
+    v = _taken(y, frame.recipe.specs.out_spec, frame)
     return _matrix(shifted(v, frame.splits, frame.at), frame)
 
 
 def y_of_matrix(m: jax.Array, batch: int, frame: Frame) -> jax.Array:
     """The transpose of `y_matrix`."""
     v = _of_matrix(m, batch, [(s.rows, s.y_taps) for s in frame.splits], frame)
-    return _given_back(fold_shifted(v, frame.splits, frame.at), frame.specs.out_spec, frame)
+    return _given_back(fold_shifted(v, frame.splits, frame.at), frame.recipe.specs.out_spec, frame)
 
 
 def w_matrix(w: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
-    """W (g, x_taps * c, y_taps * o), or its transpose; c and o lead where channels come first."""
-    out, channel, *taps = frame.specs.rhs_spec
+    """W (g, x_taps * c, y_taps * o), or its transpose; c and o come first if channels do."""
+    out, channel, *taps = frame.recipe.specs.rhs_spec
     w = lax.transpose(w, (*taps, channel, out))  # (*k, c, g * o)
     parts = [(s.y_taps, s.x_taps) for s in frame.splits]
     w = w.reshape(*itertools.chain(*parts), w.shape[-2], frame.groups, -1)
@@ -217,7 +205,9 @@ def w_matrix(w: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
     w = lax.transpose(w, order)
     cut = 1 + len(order) // 2
     shape = w.shape[0], math.prod(w.shape[1:cut]), math.prod(w.shape[cut:])
-    return w.reshape(shape) if _as_it_lies(w.shape, order) else apart(lax.reshape, w, shape)
+    if _as_it_lies(w.shape, order):
+        return w.reshape(shape)
+    return unfused(frame.recipe, lax.reshape, w, shape)
 
 
 def w_of_matrix(m: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
@@ -229,7 +219,7 @@ def w_of_matrix(m: jax.Array, frame: Frame, x_first: bool) -> jax.Array:
     sizes = [*itertools.chain(*zip(y_taps, x_taps, strict=True)), c, m.shape[0], o]
     w = lax.transpose(m.reshape([sizes[n] for n in order]), inverse(order))
     w = w.reshape(*(s.axis.kernel_size for s in frame.splits), c, -1)
-    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), frame.specs.rhs_spec))
+    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), frame.recipe.specs.rhs_spec))
 
 
 def _w_order(frame: Frame, x_first: bool) -> list[int]:
@@ -264,12 +254,12 @@ def w_product(
     """X^T Y, or X Y^T with channels first, or the transpose of that."""
     if frame.first:
         return times(x, y, 2, 2, precision) if x_first else times(y, x, 2, 2, precision)
-    # XLA's fast product wants the rows of its first factor last. Y first is the less to turn, but
-    # turns the product too; that is little, unless the rows are few.
+    # XLA's fast product needs the rows of its first factor last. If Y comes first, less is
+    # transposed before, but the product is transposed after; that pays unless the rows are few.
     rows, more, less = *x.shape[1:], y.shape[2]
     if more > less and (not isinstance(rows, int) or rows * (more - less) > more * less):
-        return _turned(times(_turned(y), x, 2, 1, precision))
-    return times(_turned(x), y, 2, 1, precision)
+        return _turned(frame, times(_turned(frame, y), x, 2, 1, precision))
+    return times(_turned(frame, x), y, 2, 1, precision)
 
 
 def times(a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Precision) -> jax.Array:
@@ -280,9 +270,9 @@ def times(a: jax.Array, b: jax.Array, over_a: int, over_b: int, precision: Preci
     return lax.dot_general(a, b, (((over_a,), (over_b,)), ((0,), (0,))), precision=precision)
 
 
-def _turned(m: jax.Array) -> jax.Array:
-    """(g, columns, rows), in a pass of its own: XLA would have its slow product turn it."""
-    return apart(lax.transpose, m, (0, 2, 1))
+def _turned(frame: Frame, m: jax.Array) -> jax.Array:
+    """(g, columns, rows), in a pass of its own; XLA would transpose it within a slow product."""
+    return unfused(frame.recipe, lax.transpose, m, (0, 2, 1))
 
 
 # -- what they share -------------------------------------------------------------------------------
@@ -291,15 +281,15 @@ def _turned(m: jax.Array) -> jax.Array:
 def _taken(v: jax.Array, spec: Sequence[int], frame: Frame) -> jax.Array:
     """An array of the caller's layout as (N, *spatial, g, c) or (g, c, N, *spatial)."""
     if not frame.first:
-        return channels_last_apart(v, spec, frame.groups)
+        return channels_last_unfused(frame.recipe, v, spec)
     v = lax.transpose(v, (spec[1], spec[0], *spec[2:]))
     return v.reshape(frame.groups, v.shape[0] // frame.groups, *v.shape[1:])
 
 
 def _given_back(v: jax.Array, spec: Sequence[int], frame: Frame) -> jax.Array:
-    """The way back of `_taken`."""
+    """The transpose of `_taken`."""
     if not frame.first:
-        return placed_apart(v, spec)
+        return placed_unfused(frame.recipe, v, spec)
     v = v.reshape(v.shape[0] * v.shape[1], *v.shape[2:])
     return lax.transpose(v, placed((1, 0, *range(2, v.ndim)), spec))
 
@@ -308,21 +298,23 @@ def _matrix(v: jax.Array, frame: Frame) -> jax.Array:
     """(N, a1, b1, a2, b2, ..., g, c) to (g, N * a1 * a2 * ..., b1 * b2 * ... * c), or
     (g, c, N, a1, b1, a2, b2, ...) to (g, c * b1 * b2 * ..., N * a1 * a2 * ...).
 
-    XLA ends a fused loop with the reshape that follows it. As this one merges the last axes, such
-    a loop would divide the index of every element again, and take three to eight times as long.
+    XLA fuses the reshape that follows into the loop. Since this one merges the last axes, the loop
+    would divide the index of every element again and take three to eight times as long.
     """
     order = _order(len(frame.splits), frame)
     v = lax.transpose(v, order)
     cut = 1 + len(order) // 2
     shape = v.shape[0], math.prod(v.shape[1:cut]), math.prod(v.shape[cut:])
     merged = v.shape[cut:] if frame.first else v.shape[cut:-1]
-    return apart(lax.reshape, v, shape) if math.prod(merged) > 1 else v.reshape(shape)
+    if math.prod(merged) > 1:
+        return unfused(frame.recipe, lax.reshape, v, shape)
+    return v.reshape(shape)
 
 
 def _of_matrix(
     m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]], frame: Frame
 ) -> jax.Array:
-    """The way back of `_matrix`."""
+    """The transpose of `_matrix`."""
     rows, taps = [a for a, _ in sizes], [b for _, b in sizes]
     channels = m.shape[frame.columns] // math.prod(taps)
     if frame.first:
@@ -343,11 +335,11 @@ def _order(rank: int, frame: Frame) -> list[int]:
 
 
 def inverse(order: Sequence[int]) -> tuple[int, ...]:
-    """The way back of a transpose."""
+    """The inverse of a permutation of axes."""
     return tuple(order.index(n) for n in range(len(order)))
 
 
 def _as_it_lies(shape: Sequence[int], order: Sequence[int]) -> bool:
-    """Whether a transpose to this shape moves nothing: it keeps all axes longer than 1 in order."""
+    """Whether a transpose moves nothing because all axes longer than 1 keep their order."""
     kept = [n for n, size in zip(order, shape, strict=True) if size != 1]
     return kept == sorted(kept)

@@ -1,0 +1,99 @@
+"""The definition itself, with the transposes that JAX derives from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.geometry import Axis, Geometry
+from tconvjax.layouts import Recipe, aval_like, placed
+from tconvjax.reference import convolve
+
+Forward: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
+"""A forward convolution of x and w."""
+
+
+def direct(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute any partial by one ``lax.conv_general_dilated``, or its vjp."""
+    return derived(_convolve, a, b, recipe)
+
+
+def _convolve(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
+    return convolve(x, w, recipe.geometry, recipe.specs, recipe.precision)
+
+
+def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute any partial of a forward convolution."""
+    if recipe.partial == "conv":
+        return forward(a, b, recipe)
+    exact = not jnp.issubdtype(a.dtype, jnp.inexact)  # JAX transposes no integers
+    if exact or _mixes_groups(a, recipe):
+        return _as_forward(forward, a, b, recipe)
+    # The unknown must vary over the same mesh axes as what it meets. Inside a shard_map the
+    # transpose would otherwise end with a sum over devices that nobody asked for.
+    unknown = aval_like(jax.typeof(a), recipe.result_shape(a), a.dtype)
+
+    def of_unknown(u: jax.Array) -> jax.Array:
+        x, w = (u, b) if recipe.partial == "conv_transpose" else (a, u)
+        return forward(x, w, recipe)
+
+    cotangent = a if recipe.partial == "conv_transpose" else b
+    (result,) = jax.linear_transpose(of_unknown, unknown)(cotangent)
+    return result
+
+
+def _mixes_groups(x: jax.Array, recipe: Recipe) -> bool:
+    """Whether XLA's own kernel gradient multiplies groups with one another.
+
+    On a CPU it computes all pairs of groups and multiplies those that do not belong together by
+    zero. One NaN in a group is then one in every group, and most of the work is wasted.
+    """
+    geometry = recipe.geometry
+    depthwise = geometry.in_channels == geometry.out_channels == geometry.groups
+    known = all(isinstance(size, int) for size in x.shape)  # images become channels
+    grouped = geometry.groups > 1 and not depthwise
+    return recipe.partial == "kernel_gradient" and grouped and known and recipe.on_cpu
+
+
+def _as_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute either transpose as a forward convolution of data in another layout.
+
+    j = s*i + d*t - p keeps its form when output and tap change places (the kernel gradient: y is
+    the kernel), and when it is solved for s*i, which takes y with s - 1 zeros between its elements
+    and the taps of the kernel in reverse.
+    """
+    geometry, specs = recipe.geometry, recipe.specs
+    g, rank = geometry.groups, geometry.rank
+    first = tuple(range(rank + 2))
+    plain = lax.ConvDimensionNumbers(first, first, first)
+    if recipe.partial == "conv_transpose":
+        y, w = lax.transpose(a, specs.out_spec), lax.transpose(b, specs.rhs_spec)
+        y = lax.pad(
+            y, jnp.zeros((), y.dtype), [(0, 0, 0)] * 2 + [(0, 0, s - 1) for s in geometry.stride]
+        )
+        w = lax.rev(w, range(2, rank + 2))  # (g * o, c, *k) to (g * c, o, *k)
+        w = jnp.swapaxes(w.reshape(g, -1, *w.shape[1:]), 1, 2)
+        w = w.reshape(geometry.in_channels, -1, *geometry.kernel_size)
+        axes = tuple(
+            Axis(y.shape[2 + n], a.in_size, a.kernel_size, 1, a.dilation, a.span - 1 - a.low)
+            for n, a in enumerate(geometry.axes)
+        )
+        flipped = Geometry(axes, geometry.out_channels, geometry.in_channels, g)
+        x = forward(y, w, replace(recipe, partial="conv", geometry=flipped, specs=plain))
+        return lax.transpose(x, placed(first, specs.lhs_spec))
+    x, y = lax.transpose(a, specs.lhs_spec), lax.transpose(b, specs.out_spec)
+    x = x.reshape(x.shape[0], g, -1, *x.shape[2:])  # (N, g, c, *in) to (c, g * N, *in)
+    x = jnp.swapaxes(x, 0, 2).reshape(x.shape[2], -1, *x.shape[3:])
+    axes = tuple(
+        Axis(a.in_size, a.kernel_size, a.out_size, a.dilation, a.stride, a.low)
+        for a in geometry.axes
+    )
+    swapped = Geometry(axes, x.shape[1], geometry.out_channels, g)
+    turned = replace(recipe, partial="conv", geometry=swapped, specs=plain)
+    w = forward(x, jnp.swapaxes(y, 0, 1), turned)  # (c, O, *k)
+    return lax.transpose(jnp.swapaxes(w, 0, 1), placed(first, specs.rhs_spec))

@@ -1,0 +1,64 @@
+"""Circular, reflected and replicated borders: fill them in, and the exact transpose of that."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.geometry import Axis, Geometry
+
+
+def fill_borders(x: jax.Array, geometry: Geometry, spec: Sequence[int]) -> jax.Array:
+    """Write out the circular, reflected or replicated padding of x."""
+    return _for_bordered_axes(_fill, x, geometry, spec)
+
+
+def fold_borders(x: jax.Array, geometry: Geometry, spec: Sequence[int]) -> jax.Array:
+    """Add each copy to its original: the exact transpose of `fill_borders`."""
+    return _for_bordered_axes(_fold, x, geometry, spec)
+
+
+def _for_bordered_axes(
+    step: Callable[[jax.Array, Axis, int], jax.Array],
+    x: jax.Array,
+    geometry: Geometry,
+    spec: Sequence[int],
+) -> jax.Array:
+    for axis, position in zip(geometry.axes, spec[2:], strict=True):
+        if axis.bordered:
+            x = step(x, axis, position)
+    return x
+
+
+def _fill(x: jax.Array, axis: Axis, position: int) -> jax.Array:
+    pieces = []
+    for first, count, step in axis.border_runs():
+        if step == 0:
+            one = lax.slice_in_dim(x, first, first + 1, axis=position)
+            pieces.append(jnp.repeat(one, count, axis=position))
+        else:
+            start = first if step == 1 else first - count + 1
+            piece = lax.slice_in_dim(x, start, start + count, axis=position)
+            pieces.append(piece if step == 1 else lax.rev(piece, (position,)))
+    return lax.concatenate(pieces, position)
+
+
+def _fold(x: jax.Array, axis: Axis, position: int) -> jax.Array:
+    pieces, offset = [], 0
+    for first, count, step in axis.border_runs():
+        piece = lax.slice_in_dim(x, offset, offset + count, axis=position)
+        offset += count
+        if step == 0:
+            piece = jnp.sum(piece, axis=position, keepdims=True, dtype=x.dtype)
+        elif step == -1:
+            first, piece = first - count + 1, lax.rev(piece, (position,))
+        after = axis.in_size - first - piece.shape[position]
+        ends = [(0, 0, 0)] * x.ndim
+        ends[position] = (first, after, 0)
+        pieces.append(lax.pad(piece, jnp.zeros((), x.dtype), ends))
+    return functools.reduce(operator.add, pieces)

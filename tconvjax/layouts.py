@@ -1,0 +1,252 @@
+"""Roles, layouts and batch axes of the three arrays of a convolution, and the recipe of a partial.
+
+The three arrays are x (input), w (kernel) and y (output) of the forward convolution. A partial of
+the trilinear form T(x, w, y) reads two of them and gives the third.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NoReturn, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import PartitionSpec
+
+from tconvjax.arguments import counted
+from tconvjax.errors import array_of, fail
+from tconvjax.geometry import Geometry
+
+DimensionNumbers: TypeAlias = Sequence[str] | lax.ConvDimensionNumbers | None
+Specs: TypeAlias = lax.ConvDimensionNumbers
+"""Positions of the axes of x, w and y: (batch, channel, *spatial) and (out, in, *spatial)."""
+Precision: TypeAlias = Any
+"""What ``lax.conv_general_dilated`` takes: None, a name, a ``lax.Precision``, or a pair."""
+Partial: TypeAlias = Literal["conv", "conv_transpose", "kernel_gradient"]
+
+ROLES: Mapping[Partial, tuple[str, str, str]] = MappingProxyType(
+    {
+        "conv": ("x", "w", "y"),
+        "conv_transpose": ("y", "w", "x"),
+        "kernel_gradient": ("x", "y", "w"),
+    }
+)
+"""The roles of the two operands and of the result of each partial."""
+
+
+def spec_of(role: str, specs: Specs) -> Sequence[int]:
+    """The layout of x, w or y."""
+    return {"x": specs.lhs_spec, "w": specs.rhs_spec, "y": specs.out_spec}[role]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about one partial but its arrays: the static argument of the jitted functions.
+
+    Args:
+        partial: which partial of the trilinear form.
+        geometry: the forward convolution.
+        specs: the layouts of x, w and y.
+        precision: of the products.
+        dtype: of the result; None where the operands still decide it.
+        algorithm: "auto" or a key of `tconvjax.ALGORITHMS`.
+        platform: what the program is lowered for; "" before that is known.
+    """
+
+    partial: Partial
+    geometry: Geometry
+    specs: Specs
+    precision: Precision = None
+    dtype: Any = None
+    algorithm: str = "auto"
+    platform: str = ""
+
+    @property
+    def roles(self) -> tuple[str, str, str]:
+        """The roles of the two operands and of the result."""
+        return ROLES[self.partial]
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the program is lowered for a CPU."""
+        return self.platform == "cpu"
+
+    def spec(self, role: str) -> Sequence[int]:
+        """The layout of x, w or y."""
+        return spec_of(role, self.specs)
+
+    def batch(self, first: Any) -> Any:
+        """The batch size; the first operand always has it."""
+        return first.shape[self.spec(self.roles[0])[0]]
+
+    def result_shape(self, first: Any) -> tuple[Any, ...]:
+        """The shape of the result."""
+        return shape_of(self.roles[2], self.batch(first), self.geometry, self.specs)
+
+
+def shape_of(role: str, batch: Any, geometry: Geometry, specs: Specs) -> tuple[Any, ...]:
+    """The shape of x, w or y with one batch axis."""
+    sizes = {
+        "x": (batch, *geometry.in_shape),
+        "w": geometry.kernel_shape,
+        "y": (batch, *geometry.out_shape),
+    }[role]
+    return placed(sizes, spec_of(role, specs))
+
+
+# -- reading a layout ------------------------------------------------------------------------------
+
+
+def layout(dimension_numbers: Any, rank: int) -> Specs:
+    """Find the positions of the axes of x, w and y.
+
+    Args:
+        dimension_numbers: as ``lax.conv_general_dilated`` takes them, for the forward convolution:
+            the layouts of x, w and y, such as ("NHWC", "HWIO", "NHWC"). None: channels first.
+        rank: the number of spatial axes.
+
+    Returns:
+        Positions (batch, channel, *spatial) in x and y, (out, in, *spatial) in w.
+
+    Raises:
+        GeometryError: if the layouts do not name each axis once.
+
+    Examples:
+        >>> layout(("NHWC", "HWIO", "NHWC"), 2).rhs_spec
+        (3, 2, 0, 1)
+    """
+    if isinstance(dimension_numbers, list):
+        dimension_numbers = tuple(dimension_numbers)
+    try:
+        return _layout(dimension_numbers, rank)
+    except TypeError:  # it cannot be hashed
+        _no_layouts(dimension_numbers)
+
+
+@functools.lru_cache(maxsize=256)
+def _layout(dimension_numbers: Any, rank: int) -> Specs:
+    shape = (1,) * (rank + 2)
+    try:
+        return lax.conv_dimension_numbers(shape, shape, dimension_numbers)
+    except (TypeError, ValueError, KeyError) as error:
+        fail(
+            "dimension_numbers",
+            dimension_numbers,
+            f"it must give the layouts of x, w and y, "
+            f"{rank + 2} letters each ({str(error).rstrip('.')})",
+            "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels first",
+        )
+
+
+def layout_of(dimension_numbers: Any, w: Any) -> Specs:
+    """Find the positions of the axes for the number of spatial axes that a kernel has."""
+    if w.ndim < 3:
+        fail(
+            "w",
+            array_of(w.shape),
+            "a kernel has two channel axes and at least one spatial axis",
+            "reshape it to (out_channels, in_channels / groups, *kernel_size)",
+        )
+    return layout(dimension_numbers, w.ndim - 2)
+
+
+def rank_of(dimension_numbers: Any) -> int:
+    """The number of spatial axes that layouts name."""
+    try:
+        return len(tuple(dimension_numbers[0])) - 2
+    except (TypeError, IndexError, KeyError):
+        _no_layouts(dimension_numbers)
+
+
+def _no_layouts(dimension_numbers: Any) -> NoReturn:
+    fail(
+        "dimension_numbers",
+        dimension_numbers,
+        "it must give the layouts of x, w and y",
+        "write them as ('NHWC', 'HWIO', 'NHWC')",
+    )
+
+
+# -- sizes and batch axes --------------------------------------------------------------------------
+
+
+def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
+    """The entries of a shape in the order of a layout."""
+    return tuple(shape[position] for position in spec)
+
+
+def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
+    """Put sizes in the order (batch, channel, *spatial) to the positions of a layout."""
+    shape: list[Any] = [None] * len(spec)
+    for size, position in zip(sizes, spec, strict=True):
+        shape[position] = size
+    return tuple(shape)
+
+
+def batch_sizes(value: Any, spec: Sequence[int]) -> tuple[Any, ...]:
+    """The batch sizes of x or y: none, one at any position, or several that lead."""
+    extra = value.ndim - len(spec)
+    return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
+
+
+def positions(ndim: int, spec: Sequence[int]) -> tuple[int, ...]:
+    """Positions of the channel and spatial axes in an array of so many axes, batch axes or not."""
+    extra = ndim - len(spec)
+    return tuple(p - (p > spec[0]) if extra < 0 else p + extra for p in spec[1:])
+
+
+def sizes(role: str, value: Any, spec: Sequence[int]) -> tuple[int, ...]:
+    """(channels, *spatial sizes) of x or y, whatever its batch axes."""
+    extra = value.ndim - len(spec)
+    if extra < -1 or (extra > 0 and spec[0] != 0):
+        rank = len(spec) - 2
+        fail(
+            role,
+            array_of(value.shape),
+            f"a kernel with {counted(rank, 'spatial axis', 'spatial axes')} goes with "
+            f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
+            "reshape it, or the kernel",
+        )
+    return permuted(value.shape, positions(value.ndim, spec))
+
+
+def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
+    """Give x or y exactly one batch axis, and leave w as it is."""
+    spec = spec_of(role, specs)
+    if value.ndim == len(spec):
+        return value
+    batch = batch_sizes(value, spec)
+    if batch == ():
+        return jnp.expand_dims(value, spec[0])
+    return value.reshape(math.prod(batch), *value.shape[len(batch) :])
+
+
+# -- moving arrays ---------------------------------------------------------------------------------
+
+
+def channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
+    """Transpose an array of some layout to (N, *spatial, groups, channels / groups)."""
+    x = lax.transpose(x, (spec[0], *spec[2:], spec[1]))
+    return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+
+
+def placed_from_last(v: jax.Array, spec: Sequence[int]) -> jax.Array:
+    """The transpose of `channels_last`."""
+    v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
+    rank = v.ndim - 2
+    return lax.transpose(v, placed((0, rank + 1, *range(1, rank + 1)), spec))
+
+
+def aval_like(aval: Any, shape: tuple[Any, ...], dtype: Any) -> Any:
+    """An abstract array of another shape and dtype that varies over the same mesh axes."""
+    return aval.update(
+        shape=shape,
+        dtype=jnp.dtype(dtype),
+        weak_type=False,
+        sharding=aval.sharding.update(spec=PartitionSpec(*(None,) * len(shape))),
+    )

@@ -1,0 +1,149 @@
+"""Reference implementation: a convolution is one jitted ``lax.conv_general_dilated``.
+
+The transposed convolution is literally the vjp of the jitted convolution. The tests compare every
+algorithm with these two.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tconvjax.borders import fill_borders
+from tconvjax.geometry import Geometry
+from tconvjax.layouts import Precision, Specs, placed
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
+    from jaxtyping import Array, Inexact, Num
+
+
+@functools.partial(
+    jax.jit, static_argnames=("geometry", "specs", "precision", "preferred_element_type")
+)
+def convolve(
+    x: Num[Array, "..."],
+    w: Num[Array, "..."],
+    geometry: Geometry,
+    specs: Specs,
+    precision: Precision = None,
+    preferred_element_type: Any = None,
+) -> Num[Array, "..."]:
+    """The convolution, by definition.
+
+    y[n, o, i] = sum over c, t of w[o, c, t] * x[n, c, stride * i + dilation * t - low]
+
+    Args:
+        x: input, one batch axis, laid out as ``specs.lhs_spec`` says.
+        w: kernel (O, C / groups, *k), laid out as ``specs.rhs_spec`` says.
+        geometry: which elements meet.
+        specs: where the axes stand.
+        precision: as in ``lax.conv_general_dilated``.
+        preferred_element_type: the dtype to add up in and to return; None for that of x.
+
+    Returns:
+        y, laid out as ``specs.out_spec`` says.
+    """
+    x = fill_borders(x, geometry, specs.lhs_spec)
+    geometry, of_x, of_y = one_sided(geometry.filled())
+    y = lax.conv_general_dilated(
+        _cropped(x, of_x, specs.lhs_spec),
+        w,
+        window_strides=geometry.stride,
+        padding=geometry.padding,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=specs,
+        feature_group_count=geometry.groups,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
+    )
+    return _after_zeros(y, of_y, specs.out_spec)
+
+
+def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
+    """A geometry that crops no axis at its low end while it pads the other end.
+
+    XLA on a CPU gives a convolution of floats to Eigen, which then reads past the end of the row,
+    by up to the number of cropped elements (openxla/xla#48713: with jaxlib 0.10.2, not with
+    0.12.0). The transpose is affected too: its padding is negative if that of the convolution is
+    wider than the kernel reaches.
+
+    Args:
+        geometry: whose borders hold zeros.
+
+    Returns:
+        The geometry, and for each axis the number of elements of x to crop before the call, and
+        the number of zeros to put before its result, which are outputs that read only padding.
+    """
+    axes, of_x, of_y = [], [], []
+    for axis in geometry.axes:
+        first = axis.low - axis.span + 1  # of the padding, past the reach of the first output
+        more = axis.in_size - 1 + axis.low - axis.stride * (axis.out_size - 1)
+        crop = min(-axis.low, axis.in_size) if axis.low < 0 < axis.high else 0
+        blank = min(-(-first // axis.stride), axis.out_size) if first > 0 and more > 0 else 0
+        of_x.append(crop)
+        of_y.append(blank)
+        axes.append(
+            replace(
+                axis,
+                in_size=axis.in_size - crop,
+                out_size=axis.out_size - blank,
+                low=axis.low + crop - axis.stride * blank,
+            )
+        )
+    return replace(geometry, axes=tuple(axes)), of_x, of_y
+
+
+def _cropped(x: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
+    """Remove elements at the beginning of each spatial axis.
+
+    We slice, because XLA merges a negative pad into the padding of the convolution
+    (openxla/xla#48715).
+    """
+    for count, position in zip(counts, spec[2:], strict=True):
+        if count:
+            x = lax.slice_in_dim(x, count, None, axis=position)
+    return x
+
+
+def _after_zeros(y: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
+    """Put zeros before each spatial axis; the transpose consists of slices."""
+    for count, position in zip(counts, spec[2:], strict=True):
+        if count:
+            shape = list(y.shape)
+            shape[position] = count
+            y = lax.concatenate([jnp.zeros(shape, y.dtype), y], position)
+    return y
+
+
+def convolve_transposed(
+    y: Inexact[Array, "..."],
+    w: Inexact[Array, "..."],
+    geometry: Geometry,
+    specs: Specs,
+    precision: Precision = None,
+) -> Inexact[Array, "..."]:
+    """The transposed convolution, by definition: the vjp of the jitted convolution in its input.
+
+    Args:
+        y: cotangent of the convolution's output, one batch axis.
+        w: kernel (O, C / groups, *k).
+        geometry: which elements meet.
+        specs: where the axes stand.
+        precision: as in ``lax.conv_general_dilated``.
+
+    Returns:
+        The cotangent of x, laid out as ``specs.lhs_spec`` says.
+    """
+    batch = y.shape[specs.out_spec[0]]
+    x = jnp.zeros(placed((batch, *geometry.in_shape), specs.lhs_spec), y.dtype)
+    _, vjp = jax.vjp(lambda x: convolve(x, w, geometry, specs, precision), x)
+    (result,) = vjp(y)
+    return result
