@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,15 @@ from tconvjax.arguments import Ints, ints
 from tconvjax.errors import Described, array_of, fail
 from tconvjax.geometry import Axis
 from tconvjax.layouts import Specs, positions
+
+Sizes: TypeAlias = tuple[int, ...]
+"""One whole number per axis."""
+
+Windows: TypeAlias = tuple[Axis, ...]
+"""The sliding windows along each spatial axis, as the axes of a convolution."""
+
+MOST_COUNTED = 2**26
+"""Maximum number of elements that NumPy counts or writes out."""
 
 MOST_TERMS = 128
 """Maximum number of slices or summands in one program; more take long to compile."""
@@ -36,7 +45,7 @@ def as_floats(x: jax.Array) -> jax.Array:
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
 
 
-def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
+def each(name: str, value: Any, rank: int, least: int) -> Sizes:
     """Read one int per axis, at least ``least`` and at most 2**31 - 1."""
     numbers = ints(name, value, rank, least)
     if max(numbers) > operands.MOST:
@@ -44,7 +53,7 @@ def each(name: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
     return numbers
 
 
-def divisors(factor: Any, sizes: tuple[int, ...]) -> tuple[int, ...]:
+def divisors(factor: Any, sizes: Sizes) -> Sizes:
     """Read one factor per axis that divides the size of this axis."""
     factors = each("factor", factor, len(sizes), 1)
     if any(n % f for n, f in zip(sizes, factors, strict=True)):
@@ -88,7 +97,7 @@ class Axes:
     """
 
     channel: int
-    spatial: tuple[int, ...]
+    spatial: Sizes
     specs: Specs
 
     @property
@@ -96,11 +105,11 @@ class Axes:
         """The number of spatial axes."""
         return len(self.spatial)
 
-    def sizes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def sizes(self, shape: Sizes) -> Sizes:
         """The spatial sizes of an array of that shape."""
         return tuple(shape[position] for position in self.spatial)
 
-    def resized(self, shape: tuple[int, ...], sizes: Sequence[int]) -> tuple[int, ...]:
+    def resized(self, shape: Sizes, sizes: Sequence[int]) -> Sizes:
         """The shape with other spatial sizes."""
         new = dict(zip(self.spatial, sizes, strict=True))
         return tuple(new.get(position, size) for position, size in enumerate(shape))
@@ -116,7 +125,7 @@ class Axes:
         return jnp.moveaxis(x, last, (self.channel, *self.spatial))
 
 
-def layout_spec(layout: Any) -> tuple[int, ...]:
+def layout_spec(layout: Any) -> Sizes:
     """Read the letters of a layout as positions (batch, channel, *spatial).
 
     A layout without the letter N is read as if N led.
@@ -174,7 +183,7 @@ def windows_of(
     padding: Ints,
     dilation: Ints,
     ceil_mode: bool | None = None,
-) -> tuple[Axis, ...]:
+) -> Windows:
     """Read the arguments of sliding windows as PyTorch does, as one `Axis` per spatial axis.
 
     Only pooling has a ``ceil_mode``: whether a last window that reaches past the padding counts, if

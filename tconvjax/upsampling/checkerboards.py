@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
-from tconvjax.upsampling.arguments import check_elements
-
-MOST_COUNTED = 2**26
-"""Maximum number of elements or phases to count."""
+from tconvjax.upsampling.arguments import MOST_COUNTED, check_elements
 
 
 def overlap(geometry: Geometry) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -20,11 +20,8 @@ from tconvjax.arguments import Ints, choice, flag, frozen, function
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import group_count
 from tconvjax.operands import NO_DTYPES, dtype_of
-from tconvjax.upsampling.arguments import check_elements, each, how_many, real
+from tconvjax.upsampling.arguments import MOST_COUNTED, check_elements, each, how_many, real
 from tconvjax.upsampling.shuffle import ORDERS, Order
-
-MOST_WRITTEN = 2**26
-"""Maximum number of elements of a kernel that NumPy writes out."""
 
 Initializer: TypeAlias = Callable[..., jax.Array]
 """A function of (key, shape, dtype)."""
@@ -62,8 +59,9 @@ def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.floa
     if count > 32:  # which are all that older versions of NumPy know
         fail("rank", count, "a kernel has at most 32 axes", "enlarge one axis at a time")
     sizes = [2 * f - f % 2 for f in each("factor", factor, count, 1)]
-    check_elements("factor", factor, sizes, MOST_WRITTEN)
-    return jnp.asarray(_outer(map(_tent, sizes)), inexact_dtype("dtype", dtype))
+    check_elements("factor", factor, sizes, MOST_COUNTED)
+    kernel = functools.reduce(np.multiply.outer, map(_tent, sizes))
+    return jnp.asarray(kernel, inexact_dtype("dtype", dtype))
 
 
 def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -93,15 +91,12 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
         rule = "it must be (C, C, *k), or (C, 1, *k) with one group per channel"
         fail("shape", shape, rule, "use another initialiser, because this one mixes no channels")
     channels = np.ones((shape[0], 1)) if shape[1] == 1 else np.eye(shape[0])
-    return jnp.asarray(_outer([channels, *map(_tent, shape[2:])]), inexact_dtype("dtype", dtype))
+    kernel = functools.reduce(np.multiply.outer, map(_tent, shape[2:]), channels)
+    return jnp.asarray(kernel, inexact_dtype("dtype", dtype))
 
 
 def _tent(k: int) -> NDArray[np.float64]:
     return 1 - abs(np.arange(k) - (k - 1) / 2) / -(-k // 2)
-
-
-def _outer(arrays: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return functools.reduce(np.multiply.outer, arrays)
 
 
 def icnr_init(

@@ -24,7 +24,7 @@ from tconvjax.arguments import Ints, choice, flag
 from tconvjax.errors import array_of, fail
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling import arguments as reading
-from tconvjax.upsampling.arguments import Axes
+from tconvjax.upsampling.arguments import Axes, Sizes
 
 MOST_TAPS = 64
 """Maximum taps of a stamp that spreads along all axes at once; larger ones go axis by axis."""
@@ -148,9 +148,7 @@ def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _resized(
-    x: jax.Array, axes: Axes, sizes: tuple[int, ...], method: str, align_corners: bool
-) -> jax.Array:
+def _resized(x: jax.Array, axes: Axes, sizes: Sizes, method: str, align_corners: bool) -> jax.Array:
     x = x if method == "nearest" else reading.as_floats(x)
     dtype, old = x.dtype, axes.sizes(x.shape)
     if dtype in (jnp.float16, jnp.bfloat16):
@@ -181,7 +179,7 @@ def _stamp(how: Interpolation, factor: int, margin: int) -> Stamp:
     return weights[first : last + 1], factor, (before + margin * factor, after + margin * factor)
 
 
-def _stamped(x: jax.Array, axes: Axes, factors: tuple[int, ...], how: Interpolation) -> jax.Array:
+def _stamped(x: jax.Array, axes: Axes, factors: Sizes, how: Interpolation) -> jax.Array:
     """Interpolate by a transposed convolution of each channel, and correct the border."""
     old, margin = axes.sizes(x.shape), how.reach if how.border == "repeated" else 0
     if margin:
@@ -269,7 +267,7 @@ def downsample(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _averaged(x: jax.Array, axes: Axes, factors: tuple[int, ...], method: str) -> jax.Array:
+def _averaged(x: jax.Array, axes: Axes, factors: Sizes, method: str) -> jax.Array:
     old = axes.sizes(x.shape)
     small = axes.resized(x.shape, [n // f for n, f in zip(old, factors, strict=True)])
     like = jax.ShapeDtypeStruct(small, x.dtype)

@@ -19,7 +19,7 @@ from tconvjax.errors import Described, array_of, fail
 from tconvjax.geometry import Axis
 from tconvjax.operations import conv
 from tconvjax.upsampling import arguments as reading
-from tconvjax.upsampling.arguments import Axes
+from tconvjax.upsampling.arguments import Axes, Sizes, Windows
 
 MOST_TAPS = 16
 """Maximum elements of a window to compare one by one; larger windows are compared by halves."""
@@ -28,7 +28,7 @@ Found: TypeAlias = tuple[jax.Array, ...]
 """Elements, and their indices among those of the spatial axes; -1 is padding."""
 
 
-def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
+def _check_indices(argument: str, sizes: Sizes) -> None:
     if math.prod(sizes) > operands.MOST:
         rule = "an index of the spatial axes does not fit into 32 bits"
         fail(argument, Described(f"spatial sizes {sizes}"), rule, "pool or unpool in parts")
@@ -89,7 +89,7 @@ def max_pool(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _largest(x: jax.Array, windows: tuple[Axis, ...], spatial: tuple[int, ...]) -> Found:
+def _largest(x: jax.Array, windows: Windows, spatial: Sizes) -> Found:
     """The largest element of each window, and its index."""
     sizes = [x.shape[position] for position in spatial]
     index = jnp.arange(math.prod(sizes), dtype=jnp.int32).reshape(sizes)
@@ -200,12 +200,7 @@ def max_unpool(
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
 def _put_back(
-    value: jax.Array,
-    index: jax.Array,
-    axes: Axes,
-    sizes: tuple[int, ...],
-    kernels: tuple[int, ...],
-    apart: bool,
+    value: jax.Array, index: jax.Array, axes: Axes, sizes: Sizes, kernels: Sizes, apart: bool
 ) -> jax.Array:
     """Scatter the elements, or compare indices if every element lies in its own window.
 
@@ -296,7 +291,7 @@ def avg_pool(
 
 
 def _mean(
-    axes: Axes, windows: tuple[Axis, ...], count_include_pad: Any, divisor_override: Any
+    axes: Axes, windows: Windows, count_include_pad: Any, divisor_override: Any
 ) -> Callable[[Any], jax.Array]:
     """The linear map from x to the means of its windows."""
     counts = flag("count_include_pad", count_include_pad)
@@ -310,7 +305,7 @@ def _mean(
 
 @functools.partial(jax.jit, static_argnames=("axes", "windows", "divisor", "counts"))
 def _means(
-    x: jax.Array, axes: Axes, windows: tuple[Axis, ...], divisor: int | None, counts: bool
+    x: jax.Array, axes: Axes, windows: Windows, divisor: int | None, counts: bool
 ) -> jax.Array:
     taps = np.ones([w.kernel_size for w in windows])
     steps, ends = [w.stride for w in windows], [(w.low, w.high) for w in windows]

@@ -14,9 +14,8 @@ from jax.typing import ArrayLike
 from tconvjax.algorithms import phases
 from tconvjax.arguments import Ints, choice
 from tconvjax.errors import array_of, fail
-from tconvjax.geometry import Axis
 from tconvjax.upsampling import arguments as reading
-from tconvjax.upsampling.arguments import Axes
+from tconvjax.upsampling.arguments import Axes, Sizes, Windows
 
 Order = Literal["CRD", "DCR"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -62,7 +61,7 @@ def pixel_shuffle(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _shuffled(x: jax.Array, axes: Axes, factors: tuple[int, ...], order: Order) -> jax.Array:
+def _shuffled(x: jax.Array, axes: Axes, factors: Sizes, order: Order) -> jax.Array:
     x = axes.channels_first(x)
     *batch, channels = x.shape[: -axes.rank]
     sizes, c = x.shape[-axes.rank :], channels // math.prod(factors)
@@ -109,7 +108,7 @@ def pixel_unshuffle(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _unshuffled(x: jax.Array, axes: Axes, factors: tuple[int, ...], order: Order) -> jax.Array:
+def _unshuffled(x: jax.Array, axes: Axes, factors: Sizes, order: Order) -> jax.Array:
     x = axes.channels_first(x)
     *batch, c = x.shape[: -axes.rank]
     sizes = [n // f for n, f in zip(x.shape[-axes.rank :], factors, strict=True)]
@@ -168,7 +167,7 @@ def unfold(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _columns(x: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
+def _columns(x: jax.Array, axes: Axes, windows: Windows) -> jax.Array:
     x = _gathered(axes.channels_first(x), windows)
     *lead, channels = x.shape[: -2 * axes.rank]
     at = len(lead) + 1
@@ -230,7 +229,7 @@ def fold(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _added(v: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
+def _added(v: jax.Array, axes: Axes, windows: Windows) -> jax.Array:
     taps, outs = [w.kernel_size for w in windows], [w.out_size for w in windows]
     *batch, rows, _ = v.shape
     v = v.reshape(*batch, rows // math.prod(taps), *taps, *outs)
@@ -245,14 +244,14 @@ def _added(v: jax.Array, axes: Axes, windows: tuple[Axis, ...]) -> jax.Array:
     return axes.moved_back(x)
 
 
-def _splits(windows: tuple[Axis, ...]) -> tuple[phases.Split, ...]:
+def _splits(windows: Windows) -> tuple[phases.Split, ...]:
     """How to slice every shift of the taps; empty if these are too many for a program."""
     splits = tuple(map(phases.Split, windows))
     few = math.prod(split.shifts for split in splits) <= reading.MOST_TERMS
     return splits if few else ()
 
 
-def _gathered(x: jax.Array, windows: tuple[Axis, ...]) -> jax.Array:
+def _gathered(x: jax.Array, windows: Windows) -> jax.Array:
     """(..., *in) to (..., out1, k1, out2, k2), by slices or, if they are many, by index."""
     at = x.ndim - len(windows)
     if splits := _splits(windows):
