@@ -53,8 +53,8 @@ def _overlap(axis: Axis) -> NDArray[np.int64]:
     line = line.reshape(-1, step).cumsum(0).ravel()[:size]
     sources = np.arange(size) - axis.low
     if axis.bordered and axis.in_size:
-        runs = (first + step * np.arange(count) for first, count, step in axis.border_runs())
-        sources = np.concatenate(list(runs))
+        runs = [start + sign * np.arange(count) for start, count, sign in axis.border_runs()]
+        sources = np.concatenate(runs)
     counts = np.zeros(axis.in_size, np.int64)
     inside = (sources >= 0) & (sources < axis.in_size)
     np.add.at(counts, sources[inside], line[inside])

@@ -81,11 +81,11 @@ def max_pool(
     value = reading.array("x", x, jnp.integer, jnp.floating)
     axes = reading.axes_of("x", value, layout, kernel_size, stride, padding, dilation)
     sizes = axes.sizes(value.shape)
-    ceil = flag("ceil_mode", ceil_mode)
+    ceil, both = flag("ceil_mode", ceil_mode), flag("return_indices", return_indices)
     windows = reading.windows_of(sizes, kernel_size, stride, padding, dilation, ceil)
     _check_indices("x", sizes)
     found = _largest(value, windows, axes.spatial)
-    return found if flag("return_indices", return_indices) else found[0]
+    return found if both else found[0]
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
