@@ -194,14 +194,16 @@ def batch_sizes(value: Any, spec: Sequence[int]) -> tuple[Any, ...]:
     return (value.shape[spec[0]],) if extra == 0 else tuple(value.shape[: extra + 1])
 
 
+def positions(ndim: int, spec: Sequence[int]) -> tuple[int, ...]:
+    """Positions of the channel and spatial axes in an array of so many axes, batch axes or not."""
+    extra = ndim - len(spec)
+    return tuple(p - (p > spec[0]) if extra < 0 else p + extra for p in spec[1:])
+
+
 def sizes(role: str, value: Any, spec: Sequence[int]) -> tuple[int, ...]:
     """(channels, *spatial sizes) of x or y, whatever its batch axes."""
     extra = value.ndim - len(spec)
-    if extra == 0:
-        return permuted(value.shape, spec[1:])
-    if extra == -1:
-        return tuple(value.shape[p - (p > spec[0])] for p in spec[1:])
-    if extra < -1 or spec[0] != 0:
+    if extra < -1 or (extra > 0 and spec[0] != 0):
         rank = len(spec) - 2
         fail(
             role,
@@ -210,7 +212,7 @@ def sizes(role: str, value: Any, spec: Sequence[int]) -> tuple[int, ...]:
             f"{rank + 1} axes, {rank + 2} with a batch axis, or more where the batch axes lead",
             "reshape it, or the kernel",
         )
-    return tuple(value.shape[p + extra] for p in spec[1:])
+    return permuted(value.shape, positions(value.ndim, spec))
 
 
 def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:

@@ -54,10 +54,10 @@ def test_no_number_is_narrowed_and_sizes_name_their_axes(
     ("upsample x.npy -o y.npy --factor 100000", "more than this machine's memory; give"),
     ("upsample x.npy -o y.npy --factor 2x2x2", "2x2x2 names 3 axes, and the input has 2"),
     ("upsample x.npy -o y.npy --size 9 --method unpool", "whole multiples of 4x4, not 9x9"),
-    ("upsample x.npy -o y.npy --size 9 --method transposed", "no whole multiples of (4, 4)"),
+    ("upsample x.npy -o y.npy --size 9 --method transposed", "not whole multiples of (4, 4)"),
     ("upsample x.npy -o y.npy --factor 2 --method lanczos", "invalid choice: 'lanczos'"),
-    ("upsample x.npy -o y.npy --factor 2 --method nearest --align-corners", "nothing to align"),
-    ("checkerboard --kernel 5 --stride 1000000", "elements are counted at most"),
+    ("upsample x.npy -o y.npy --factor 2 --method nearest --align-corners", "not align corners"),
+    ("checkerboard --kernel 5 --stride 1000000", "the limit is 67108864 elements"),
     ("checkerboard --kernel 3x3 --stride 2x2x2", "the convolution has 2 spatial axes"),
     ("checkerboard --stride 2", "the following arguments are required: --kernel"),
     ("checkerboard --kernel 3x3x3 -o no.svg", "a picture has 2 axes, and these are 3"),
@@ -86,8 +86,8 @@ def test_a_checkerboard_is_shaded_and_explained(capsys: Captured) -> None:
 def test_a_checkerboard_is_drawn(tmp_path: Path) -> None:
     picture = tmp_path / "board.svg"
     assert run("checkerboard --kernel 3 --stride 2 -o", picture) == 0
-    there = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2)
-    counts = upsampling.overlap(there).ravel().tolist()
+    layer = Geometry.of_conv_transpose((1, 8, 8), (1, 1, 3, 3), stride=2)
+    counts = upsampling.overlap(layer).ravel().tolist()
     root = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
     texts = [t.text or "" for t in root.iter("{http://www.w3.org/2000/svg}text")]
     assert texts[: 1 + len(counts)] == ["stamps", *map(str, counts)]

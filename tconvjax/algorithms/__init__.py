@@ -16,7 +16,6 @@ from tconvjax.algorithms.direct import direct
 from tconvjax.algorithms.patches import patches
 from tconvjax.algorithms.polyphase import polyphase
 from tconvjax.algorithms.taps import taps
-from tconvjax.arguments import choice as check_choice
 from tconvjax.layouts import Recipe
 
 Algorithm: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
@@ -26,4 +25,4 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
 )
 """The algorithms by name."""
 
-__all__ = ["ALGORITHMS", "check_choice"]
+__all__ = ["ALGORITHMS"]

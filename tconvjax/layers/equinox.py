@@ -17,8 +17,7 @@ from tconvjax.errors import Described, fail
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed
 from tconvjax.operands import arrays
-from tconvjax.upsampling.images import dtype_of
-from tconvjax.upsampling.initializers import random_key, uniform
+from tconvjax.upsampling.initializers import inexact_dtype, random_key, uniform
 
 
 class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
@@ -66,7 +65,7 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         if self.padding_mode not in PADDING_MODES:
             modes = ", ".join(PADDING_MODES).upper()
             fail("padding_mode", padding_mode, f"the modes are {modes}", "use one of them")
-        dtype = jnp.result_type(float) if dtype is None else dtype_of("dtype", dtype)
+        dtype = jnp.result_type(float) if dtype is None else inexact_dtype("dtype", dtype)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.use_bias = flag("use_bias", use_bias)
         keys, limit = jax.random.split(random_key(key)), 1 / math.sqrt(math.prod(shape[1:]))

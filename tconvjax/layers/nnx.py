@@ -21,7 +21,7 @@ from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed
 from tconvjax.operands import as_array
-from tconvjax.upsampling.images import dtype_of
+from tconvjax.upsampling.initializers import inexact_dtype
 
 
 class _Layer(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
@@ -70,8 +70,8 @@ class _Layer(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
         if not self.original:
             pads(self._arguments()["padding"], rank)
         self.mask = mask
-        self.dtype = None if dtype is None else dtype_of("dtype", dtype)
-        self.param_dtype = dtype_of("param_dtype", param_dtype)
+        self.dtype = None if dtype is None else inexact_dtype("dtype", dtype)
+        self.param_dtype = inexact_dtype("param_dtype", param_dtype)
         self.promote_dtype = function("promote_dtype", promote_dtype)
         self.use_bias = flag("use_bias", use_bias)
         draw: Any = getattr(rngs, "params", None)

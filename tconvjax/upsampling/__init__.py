@@ -1,10 +1,10 @@
-"""Upsampling: what transposed convolution is for, and what goes wrong with it."""
+"""Upsampling: what transposed convolution is used for, and what goes wrong with it."""
 
-from tconvjax.upsampling.checkering import Checkerboard, checkerboard, overlap
-from tconvjax.upsampling.deconvolving import Deconvolution, deconvolve
-from tconvjax.upsampling.functions import METHODS
+from tconvjax.upsampling.checkerboards import checkerboard, overlap
+from tconvjax.upsampling.deconvolution import deconvolve
 from tconvjax.upsampling.initializers import (
     bilinear_init,
+    bilinear_kernel,
     glorot_normal,
     glorot_uniform,
     he_normal,
@@ -14,19 +14,11 @@ from tconvjax.upsampling.initializers import (
     lecun_uniform,
     transposed_scaling,
 )
-from tconvjax.upsampling.interpolating import (
-    bilinear_kernel,
-    downsample,
-    resize_conv,
-    upsample,
-)
+from tconvjax.upsampling.interpolation import downsample, resize_conv, upsample
 from tconvjax.upsampling.pooling import avg_pool, avg_unpool, max_pool, max_unpool
-from tconvjax.upsampling.rearranging import fold, pixel_shuffle, pixel_unshuffle, unfold
+from tconvjax.upsampling.shuffle import fold, pixel_shuffle, pixel_unshuffle, unfold
 
 __all__ = [
-    "METHODS",
-    "Checkerboard",
-    "Deconvolution",
     "avg_pool",
     "avg_unpool",
     "bilinear_init",

@@ -1,34 +1,71 @@
-"""Initialisers for kernels of upsampling layers, in JAX's convention ``(key, shape, dtype)``.
+"""Initialisers for the kernels of upsampling layers, in JAX's convention ``(key, shape, dtype)``.
 
-Kernels are those of this package: (O, C / groups, *k) of a transposed convolution from O channels
-to C, and (O, C, *k) of a convolution.
+The kernels are those of this package: (O, C / groups, *k) for a transposed convolution from O
+channels to C, and (O, C, *k) for a convolution.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from tconvjax.algorithms import check_choice
-from tconvjax.arguments import Ints, flag, frozen
-from tconvjax.errors import Described, fail
+from tconvjax.arguments import Ints, choice, flag, frozen, function
+from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import group_count
-from tconvjax.upsampling.images import dtype_of, each
-from tconvjax.upsampling.rearranging import ORDERS, Order
+from tconvjax.operands import NO_DTYPES, dtype_of
+from tconvjax.upsampling.arguments import MOST_COUNTED, check_elements, each, how_many, real
+from tconvjax.upsampling.shuffle import ORDERS, Order
 
 Initializer: TypeAlias = Callable[..., jax.Array]
 """A function of (key, shape, dtype)."""
 
 
+def bilinear_kernel(factor: Ints, rank: int | None = None, dtype: Any = jnp.float32) -> jax.Array:
+    """Make the kernel of linear interpolation by a whole factor: a tent along each axis.
+
+    w[t] = 1 - |t - (k - 1) / 2| / factor
+
+    There are k = 2 * factor taps for an even factor and 2 * factor - 1 for an odd one. A transposed
+    convolution with stride ``factor`` and padding (k - factor) / 2 then gives factor * n elements
+    from n.
+
+    Args:
+        factor: an int for all axes, or one per axis, at least 1.
+        rank: the number of axes if factor is a single int; None for 1.
+        dtype: of the result, floats or complex numbers.
+
+    Returns:
+        (*k): linear for one axis, bilinear for two, trilinear for three.
+
+    Raises:
+        GeometryError: if a factor is below 1, or the dtype holds no fractions.
+
+    Examples:
+        >>> bilinear_kernel(2).tolist()
+        [0.25, 0.75, 0.75, 0.25]
+        >>> bilinear_kernel((3, 1)).shape
+        (5, 1)
+
+    J. Long et al., arXiv:1411.4038, use it for each channel separately.
+    """
+    (count,) = each("rank", how_many(factor) or 1 if rank is None else rank, 1, 1)
+    if count > 32:  # which are all that older versions of NumPy know
+        fail("rank", count, "a kernel has at most 32 axes", "enlarge one axis at a time")
+    sizes = [2 * f - f % 2 for f in each("factor", factor, count, 1)]
+    check_elements("factor", factor, sizes, MOST_COUNTED)
+    kernel = functools.reduce(np.multiply.outer, map(_tent, sizes))
+    return jnp.asarray(kernel, inexact_dtype("dtype", dtype))
+
+
 def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
-    """Linear interpolation as the start of a transposed convolution with stride k // 2 or its like.
+    """Start a transposed convolution with stride ceil(k / 2) as linear interpolation.
 
     w[c, c, t] = product over axes of 1 - |t - (k - 1) / 2| / ceil(k / 2), and 0 between channels
 
@@ -38,8 +75,8 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
         dtype: of the result.
 
     Returns:
-        The kernel. With stride f = ceil(k / 2) the layer starts as linear interpolation; for k of
-        2 * f - f % 2 taps between the places of `upsample`, else half an element beside them.
+        The kernel. With stride f and k = 2 * f - f % 2 taps the layer interpolates at the places of
+        `upsample`; otherwise half an element beside them.
 
     Raises:
         GeometryError: if the shape joins different numbers of channels.
@@ -51,34 +88,32 @@ def bilinear_init(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) ->
     del key
     shape = _shape(shape)
     if shape[1] not in (1, shape[0]):
-        fail(
-            "shape",
-            Described(shape),
-            "it is (C, C, *k), or (C, 1, *k) with a group for each channel",
-            "interpolation keeps the channels apart; use another initialiser",
-        )
+        rule = "it must be (C, C, *k), or (C, 1, *k) with one group per channel"
+        fail("shape", shape, rule, "use another initialiser, because this one mixes no channels")
     channels = np.ones((shape[0], 1)) if shape[1] == 1 else np.eye(shape[0])
-    tents = [1 - abs(np.arange(k) - (k - 1) / 2) / -(-k // 2) for k in shape[2:]]
-    return jnp.asarray(
-        functools.reduce(np.multiply.outer, [channels, *tents]), dtype_of("dtype", dtype)
-    )
+    kernel = functools.reduce(np.multiply.outer, map(_tent, shape[2:]), channels)
+    return jnp.asarray(kernel, inexact_dtype("dtype", dtype))
+
+
+def _tent(k: int) -> NDArray[np.float64]:
+    return 1 - abs(np.arange(k) - (k - 1) / 2) / -(-k // 2)
 
 
 def icnr_init(
     init: Initializer, factor: Ints, *, transposed: bool = False, order: Order = "CRD"
 ) -> Initializer:
-    """Start an upsampling layer without a checkerboard: all phases equal.
+    """Start an upsampling layer without a checkerboard: with all phases equal.
 
-    Sub-pixel: the kernels of the channels that `pixel_shuffle` weaves into one are the same.
-    Transposed: w[o, c, t] = v[o, c, t // factor]. Either layer then starts as a convolution of
-    ``init``'s kernel, followed or preceded by nearest interpolation.
+    Sub-pixel convolution: the channels that `pixel_shuffle` weaves into one have the same kernel.
+    Transposed convolution: w[o, c, t] = v[o, c, t // factor]. Either layer then starts as a
+    convolution with the kernel of ``init``, combined with nearest interpolation.
 
     Args:
         init: draws the smaller kernel, a function of (key, shape, dtype).
-        factor: of the upsampling: an int or one an axis.
-        transposed: whether the kernel (O, C, *k) is that of a transposed convolution with stride
-            ``factor``, so that k is a multiple of it; else it is the kernel (C * prod(factor), I,
-            *k) of the convolution before a `pixel_shuffle`.
+        factor: of the upsampling, an int or one per axis.
+        transposed: True for the kernel (O, C, *k) of a transposed convolution with stride
+            ``factor``, where k is a multiple of the factor; False for the kernel
+            (C * prod(factor), I, *k) of the convolution before a `pixel_shuffle`.
         order: of that `pixel_shuffle`.
 
     Returns:
@@ -93,84 +128,29 @@ def icnr_init(
         >>> bool((w[0] == w[3]).all())
         True
 
-    A. Aitken et al., arXiv:1707.02937; for transposed convolutions as well, as users of Lasagne and
-    PyTorch asked.
+    A. Aitken et al., arXiv:1707.02937, and the same for transposed convolutions.
     """
-    check_choice("order", order, ORDERS)
-    by = frozen("factor", factor)
-    across = flag("transposed", transposed)
-    if not callable(init):
-        fail("init", init, "it draws a kernel", "give jax.nn.initializers.normal(), say")
+    choice("order", order, ORDERS)
+    function("init", init)
+    by, across = frozen("factor", factor), flag("transposed", transposed)
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         shape = _shape(shape)
         factors = each("factor", by, len(shape) - 2, 1)
-        if across:
-            _check_divides(factors, shape[2:], shape)
-            taps = [k // f for k, f in zip(shape[2:], factors, strict=True)]
-            w = init(random_key(key), (*shape[:2], *taps), dtype_of("dtype", dtype))
-            for axis, f in enumerate(factors):
-                w = jnp.repeat(w, f, axis + 2)
-            return w
         phases = math.prod(factors)
-        _check_divides((phases,), shape[:1], shape)
-        w = init(random_key(key), (shape[0] // phases, *shape[1:]), dtype_of("dtype", dtype))
-        return jnp.repeat(w, phases, 0) if order == "CRD" else jnp.concatenate([w] * phases)
+        repeats = (1, 1, *factors) if across else (phases, *(1 for _ in shape[1:]))
+        if any(n % f for n, f in zip(shape, repeats, strict=True)):
+            rule = f"{repeats} must divide it, or the phases cannot be equal"
+            fail("shape", shape, rule, "give another kernel or factor")
+        small = tuple(n // f for n, f in zip(shape, repeats, strict=True))
+        w = init(random_key(key), small, inexact_dtype("dtype", dtype))
+        if not across and order == "DCR":
+            return jnp.concatenate([w] * phases)
+        for axis, f in enumerate(repeats):
+            w = jnp.repeat(w, f, axis)
+        return w
 
     return drawn
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    """The shape of a kernel, checked."""
-    read = frozen("shape", shape)
-    if not isinstance(read, tuple) or len(read) < 3:
-        fail(
-            "shape",
-            Described(shape),
-            "a kernel has two channel axes and at least one spatial axis",
-            "give (O, C / groups, *k)",
-        )
-    return each("shape", read, len(read), 0)
-
-
-def uniform(key: Any, shape: tuple[int, ...], dtype: Any, limit: float) -> jax.Array:
-    """Numbers between -limit and limit; of complex ones either part."""
-    if not jnp.issubdtype(dtype, jnp.complexfloating):
-        return jax.random.uniform(key, shape, dtype, -limit, limit)
-    real, imaginary = jax.random.split(key)
-    part = jnp.finfo(dtype).dtype
-    return jax.lax.complex(
-        uniform(real, shape, part, limit), uniform(imaginary, shape, part, limit)
-    )
-
-
-def random_key(key: Any) -> Any:
-    """A random key, of jax.random.key or of the older jax.random.PRNGKey."""
-    dtype: Any = getattr(key, "dtype", bool)
-    axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
-    if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
-        fail(
-            "key",
-            Described(f"{type(key).__name__} object"),
-            "it must be one random key",
-            "give jax.random.key(0), say",
-        )
-    return key
-
-
-def _check_divides(
-    factors: tuple[int, ...], sizes: tuple[int, ...], shape: tuple[int, ...]
-) -> None:
-    if any(n % f for n, f in zip(sizes, factors, strict=True)):
-        fail(
-            "shape",
-            Described(shape),
-            f"{factors} must divide {sizes} of it, or the phases cannot be equal",
-            "give another kernel or factor",
-        )
-
-
-# -- the right fans --------------------------------------------------------------------------------
 
 
 def transposed_scaling(
@@ -181,19 +161,19 @@ def transposed_scaling(
     stride: Ints = 1,
     groups: int = 1,
 ) -> Initializer:
-    """Scale a transposed convolution's kernel by how many terms its sums have.
+    """Scale the kernel of a transposed convolution by the number of terms in its sums.
 
     fan_in = O / groups * prod(k) / prod(stride),  fan_out = C / groups * prod(k)
 
-    An element of the result is a sum over the channels of its group and over those taps of each
-    axis that fall on it, one in ``stride``. Frameworks that read the fans of a convolution off the
-    kernel's shape take the channels of the other side.
+    An element of the result is a sum over the channels of its group and over the taps that reach
+    it, which are one in ``stride`` along each axis. Frameworks that read the fans of a convolution
+    off the kernel's shape use the channels of the other side.
 
     Args:
         scale: the variance is scale / fan.
         mode: which fan.
         distribution: as in ``jax.nn.initializers.variance_scaling``.
-        stride: of the layer: an int or one an axis.
+        stride: of the layer, an int or one per axis.
         groups: of the layer.
 
     Returns:
@@ -209,109 +189,90 @@ def transposed_scaling(
         >>> bool(abs(w.var() * 64 * 16 / 4 - 1) < 0.1)
         True
     """
-    check_choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
-    check_choice("distribution", distribution, ("truncated_normal", "normal", "uniform"))
+    choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
+    choice("distribution", distribution, ("truncated_normal", "normal", "uniform"))
+    scale = real("scale", scale)
     blocks, strides = group_count(groups), frozen("stride", stride)
-    if isinstance(scale, bool) or not isinstance(scale, numbers.Real) or not 0 <= scale < math.inf:
-        fail("scale", scale, "it is a finite number, at least 0", "give 1.0 or 2.0, say")
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         shape = _shape(shape)
         steps = each("stride", strides, len(shape) - 2, 1)
         if shape[0] % blocks:
-            fail(
-                "groups",
-                groups,
-                f"it must divide the {shape[0]} input channels of {shape}",
-                "give the layer's groups",
-            )
+            rule = f"it must divide the {shape[0]} input channels of {shape}"
+            fail("groups", groups, rule, "give the groups of the layer")
         if 0 in shape:  # no weights, and no fans to divide by
-            return jnp.zeros(shape, dtype_of("dtype", dtype))
+            return jnp.zeros(shape, inexact_dtype("dtype", dtype))
         taps = math.prod(shape[2:])
         fan_in, fan_out = shape[0] / blocks * taps / math.prod(steps), shape[1] * taps
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-        # JAX's own reads the fans off a shape, so its scale makes up for the difference.
+        # JAX's initialiser divides by the taps, its own fan here, so the scale makes up for that.
         own = jax.nn.initializers.variance_scaling(
             scale * taps / fan, "fan_in", distribution, in_axis=(), out_axis=(0, 1)
         )
-        return own(random_key(key), shape, dtype_of("dtype", dtype))
+        return own(random_key(key), shape, inexact_dtype("dtype", dtype))
 
     return drawn
 
 
 def lecun_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_in", "truncated_normal"): results of the input's variance.
-
-    Args:
-        stride: of the layer: an int or one an axis.
-        groups: of the layer.
-
-    Returns:
-        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
-    """
+    """`transposed_scaling` (1, "fan_in", "truncated_normal"): keeps the variance of y."""
     return transposed_scaling(1.0, "fan_in", "truncated_normal", stride=stride, groups=groups)
 
 
 def lecun_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_in", "uniform").
-
-    Args:
-        stride: of the layer: an int or one an axis.
-        groups: of the layer.
-
-    Returns:
-        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
-    """
+    """`transposed_scaling` (1, "fan_in", "uniform"): keeps the variance of y."""
     return transposed_scaling(1.0, "fan_in", "uniform", stride=stride, groups=groups)
 
 
 def he_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (2, "fan_in", "truncated_normal"): the same behind a ReLU.
-
-    Args:
-        stride: of the layer: an int or one an axis.
-        groups: of the layer.
-
-    Returns:
-        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
-    """
+    """`transposed_scaling` (2, "fan_in", "truncated_normal"): keeps it after a ReLU."""
     return transposed_scaling(2.0, "fan_in", "truncated_normal", stride=stride, groups=groups)
 
 
 def he_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (2, "fan_in", "uniform").
-
-    Args:
-        stride: of the layer: an int or one an axis.
-        groups: of the layer.
-
-    Returns:
-        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
-    """
+    """`transposed_scaling` (2, "fan_in", "uniform"): keeps it after a ReLU."""
     return transposed_scaling(2.0, "fan_in", "uniform", stride=stride, groups=groups)
 
 
 def glorot_normal(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_avg", "truncated_normal").
-
-    Args:
-        stride: of the layer: an int or one an axis.
-        groups: of the layer.
-
-    Returns:
-        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
-    """
+    """`transposed_scaling` (1, "fan_avg", "truncated_normal"): a compromise with gradients."""
     return transposed_scaling(1.0, "fan_avg", "truncated_normal", stride=stride, groups=groups)
 
 
 def glorot_uniform(*, stride: Ints = 1, groups: int = 1) -> Initializer:
-    """`transposed_scaling` (1, "fan_avg", "uniform").
-
-    Args:
-        stride: of the layer: an int or one an axis.
-        groups: of the layer.
-
-    Returns:
-        A function of (key, shape, dtype) for shapes (O, C / groups, *k).
-    """
+    """`transposed_scaling` (1, "fan_avg", "uniform"): a compromise with gradients."""
     return transposed_scaling(1.0, "fan_avg", "uniform", stride=stride, groups=groups)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    """Read the shape of a kernel."""
+    read = frozen("shape", shape)
+    if not isinstance(read, tuple) or len(read) < 3:
+        rule = "a kernel has two channel axes and at least one spatial axis"
+        fail("shape", shape, rule, "give (O, C / groups, *k)")
+    return each("shape", read, len(read), 0)
+
+
+def inexact_dtype(name: str, value: Any) -> Any:
+    """Read a dtype of floats or complex numbers; 64 bits become 32 where they are switched off."""
+    dtype = dtype_of(name, bool if isinstance(value, NO_DTYPES) else value)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def random_key(key: Any) -> Any:
+    """Read a random key of jax.random.key, or of the older jax.random.PRNGKey."""
+    dtype: Any = getattr(key, "dtype", bool)
+    axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
+    if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
+        fail("key", kind_of(key), "it must be one random key", "give jax.random.key(0)")
+    return key
+
+
+def uniform(key: Any, shape: tuple[int, ...], dtype: Any, limit: float) -> jax.Array:
+    """Draw numbers between -limit and limit; both parts of complex numbers."""
+    if not jnp.issubdtype(dtype, jnp.complexfloating):
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+    parts = (uniform(k, shape, jnp.finfo(dtype).dtype, limit) for k in jax.random.split(key))
+    return jax.lax.complex(*parts)

@@ -4,57 +4,39 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any, Literal, overload
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
-from numpy.typing import NDArray
 
+from tconvjax import operands
 from tconvjax.arguments import Ints, flag
 from tconvjax.errors import Described, array_of, fail
+from tconvjax.geometry import Axis
 from tconvjax.operations import conv
-from tconvjax.upsampling.images import (
-    MOST,
-    Places,
-    algorithm,
-    array,
-    conv_numbers,
-    each,
-    places,
-)
-from tconvjax.upsampling.windows import Window, largest, windows_of
+from tconvjax.upsampling import arguments as reading
+from tconvjax.upsampling.arguments import Axes, Sizes, Windows
+
+MOST_TAPS = 16
+"""Maximum elements of a window to compare one by one; larger windows are compared by halves."""
+
+Found: TypeAlias = tuple[jax.Array, ...]
+"""Elements, and their indices among those of the spatial axes; -1 is padding."""
+
+
+def _check_indices(argument: str, sizes: Sizes) -> None:
+    if math.prod(sizes) > operands.MOST:
+        rule = "an index of the spatial axes does not fit into 32 bits"
+        fail(argument, Described(f"spatial sizes {sizes}"), rule, "pool or unpool in parts")
+
 
 # -- the largest of each window --------------------------------------------------------------------
 
 
-@overload
-def max_pool(
-    x: ArrayLike,
-    kernel_size: Ints,
-    stride: Ints | None = ...,
-    padding: Ints = ...,
-    dilation: Ints = ...,
-    *,
-    ceil_mode: bool = ...,
-    return_indices: Literal[False] = ...,
-    layout: str | None = ...,
-) -> jax.Array: ...
-@overload
-def max_pool(
-    x: ArrayLike,
-    kernel_size: Ints,
-    stride: Ints | None = ...,
-    padding: Ints = ...,
-    dilation: Ints = ...,
-    *,
-    ceil_mode: bool = ...,
-    return_indices: Literal[True],
-    layout: str | None = ...,
-) -> tuple[jax.Array, jax.Array]: ...
 def max_pool(
     x: ArrayLike,
     kernel_size: Ints,
@@ -65,25 +47,26 @@ def max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
     layout: str | None = None,
-) -> jax.Array | tuple[jax.Array, jax.Array]:
-    """The largest element of each window, and where it was.
+) -> Any:
+    """Take the largest element of each window, and optionally where it was.
 
     y[i] = max over t of x[stride * i + dilation * t - padding]
 
     Args:
-        x: (N, C, *n), or as layout says; also without a batch axis or with several. Real numbers.
-        kernel_size: elements of a window: an int or one an axis.
-        stride: elements from one window to the next; the kernel's size without.
+        x: (*batch, C, *n), or as layout says. Real numbers.
+        kernel_size: elements of a window, an int or one per axis.
+        stride: elements from one window to the next; None for the kernel's size.
         padding: elements around x that are never the largest, at most half a kernel.
-        dilation: elements from one of a window to the next.
-        ceil_mode: whether a last window that x fills in part counts, as in PyTorch.
-        return_indices: whether to return where the maxima were too.
+        dilation: elements from one element of a window to the next.
+        ceil_mode: whether a last window that x fills only in part counts, as in PyTorch.
+        return_indices: whether to return the places of the maxima too.
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
     Returns:
-        y, and with ``return_indices`` the indices: int32, each that of an element of the input's
-        spatial axes, counted through in order. Of equal elements it is the first; NaN is largest.
-        A dilated window that meets padding only has the dtype's least value, and the index -1.
+        y, or with ``return_indices`` the tuple of y and an int32 array of the same shape: the
+        index of each maximum among the elements of the spatial axes, in row-major order. Of equal
+        elements the first is the maximum; NaN is larger than any number. A dilated window that
+        covers nothing but padding gives the dtype's least value and the index -1.
 
     Raises:
         GeometryError: if the arguments do not fit together.
@@ -93,34 +76,64 @@ def max_pool(
         >>> y.tolist(), indices.tolist()
         ([[[5, 7]]], [[[1, 3]]])
 
-    Arguments and results are those of ``torch.nn.functional.max_pool2d`` and its like.
+    Arguments and results are those of ``torch.nn.functional.max_pool2d`` and its relatives.
     """
-    value = array("x", x)
-    if jnp.issubdtype(value.dtype, jnp.complexfloating):
-        fail(
-            "x",
-            Described(f"array of dtype {value.dtype}"),
-            "complex numbers have no largest one",
-            "pool its real part, or its size",
-        )
-    both = flag("return_indices", return_indices)
-    there = places("x", value, layout, kernel_size, stride, padding, dilation)
-    sizes = there.sizes(value.shape)
-    windows = windows_of(sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    value = reading.array("x", x, jnp.integer, jnp.floating)
+    axes = reading.axes_of("x", value, layout, kernel_size, stride, padding, dilation)
+    sizes = axes.sizes(value.shape)
+    ceil, both = flag("ceil_mode", ceil_mode), flag("return_indices", return_indices)
+    windows = reading.windows_of(sizes, kernel_size, stride, padding, dilation, ceil)
     _check_indices("x", sizes)
-    value, index = largest(value, tuple(windows), there.spatial)
-    return (value, index) if both else value
+    found = _largest(value, windows, axes.spatial)
+    return found if both else found[0]
 
 
-def _check_indices(argument: str, sizes: tuple[int, ...]) -> None:
-    """An element's place among those of the spatial axes must fit an index."""
-    if math.prod(sizes) > MOST:
-        fail(
-            argument,
-            Described(f"spatial sizes {sizes}"),
-            "an index of its spatial axes does not fit 32 bits",
-            "pool or unpool it in parts",
-        )
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _largest(x: jax.Array, windows: Windows, spatial: Sizes) -> Found:
+    """The largest element of each window, and its index."""
+    sizes = [x.shape[position] for position in spatial]
+    index = jnp.arange(math.prod(sizes), dtype=jnp.int32).reshape(sizes)
+    found: Found = x, lax.broadcast_in_dim(index, x.shape, spatial)
+    for window, position in reversed(list(zip(windows, spatial, strict=True))):
+        found = _pooled(found, window, position)
+    value, index = found
+    inexact = jnp.issubdtype(value.dtype, jnp.inexact)
+    least = -jnp.inf if inexact else jnp.iinfo(value.dtype).min
+    return jnp.where(index < 0, jnp.array(least, value.dtype), value), index
+
+
+def _pooled(found: Found, window: Axis, position: int) -> Found:
+    """Pool one axis."""
+
+    def part(found: Found, start: int, stop: int, step: int = 1) -> Found:
+        return tuple(lax.slice_in_dim(v, start, stop, step, position) for v in found)
+
+    def of_each_window(tap: int) -> Found:
+        first = window.dilation * tap
+        return part(found, first, first + window.stride * (window.out_size - 1) + 1, window.stride)
+
+    ends = [(0, 0, 0)] * found[0].ndim
+    ends[position] = (window.low, window.high, 0)
+    found = tuple(
+        lax.pad(v, jnp.array(fill, v.dtype), ends) for v, fill in zip(found, (0, -1), strict=True)
+    )
+    reach = 1
+    if window.kernel_size > MOST_TAPS:
+        # The maximum of two halves, which may overlap, is that of the window. This takes only 10
+        # comparisons for a window of 1000 elements.
+        while 2 * reach <= window.kernel_size:
+            size, step = found[0].shape[position], window.dilation * reach
+            found = _larger(part(found, 0, size - step), part(found, step, size))
+            reach *= 2
+    taps = range(window.kernel_size) if reach == 1 else (0, window.kernel_size - reach)
+    return functools.reduce(_larger, map(of_each_window, taps))
+
+
+def _larger(first: Found, second: Found) -> Found:
+    """Compare element by element like PyTorch: the first of equals wins, and NaN always wins."""
+    (best, where), (other, place) = first, second
+    larger = (place >= 0) & ((where < 0) | (other > best) | (other != other))
+    return jnp.where(larger, other, best), jnp.where(larger, place, where)
 
 
 def max_unpool(
@@ -138,14 +151,14 @@ def max_unpool(
     x[indices[i]] = y[i]
 
     Args:
-        y: (N, C, *m), or as layout says; also without a batch axis or with several.
-        indices: of y's shape, whole numbers, as `max_pool` gives them. An index outside of the
-            result's spatial axes puts nothing; where one is there twice, either may win.
-        kernel_size: of the pooling: an int or one an axis.
-        stride: of the pooling; the kernel's size without.
+        y: (*batch, C, *m), or as layout says.
+        indices: whole numbers of y's shape, as `max_pool` returns them. An index outside the
+            result's spatial axes is ignored; if an index occurs twice, either element may win.
+        kernel_size: of the pooling, an int or one per axis.
+        stride: of the pooling; None for the kernel's size.
         padding: of the pooling.
-        output_size: the wanted spatial sizes, fewer than a stride from
-            (m - 1) * stride + kernel_size - 2 * padding, which is meant without.
+        output_size: the spatial sizes of the result. They may differ by less than a stride from
+            the default, (m - 1) * stride + kernel_size - 2 * padding.
         layout: letters of y's axes such as "NHWC"; None for channels first.
 
     Returns:
@@ -158,116 +171,76 @@ def max_unpool(
         >>> max_unpool(jnp.array([[[5, 7]]]), jnp.array([[[1, 3]]]), 2).tolist()
         [[[0, 5, 0, 7]]]
 
-    Arguments and results are those of ``torch.nn.functional.max_unpool2d`` and its like.
+    Arguments and results are those of ``torch.nn.functional.max_unpool2d`` and its relatives.
     """
-    value, index = array("y", y), array("indices", indices)
-    if index.shape != value.shape or not jnp.issubdtype(index.dtype, jnp.integer):
-        fail(
-            "indices",
-            Described(f"array of shape {index.shape} and dtype {index.dtype}"),
-            f"it has a whole number for each element of y, of shape {value.shape}",
-            "give max_pool's, with return_indices=True",
-        )
-    there = places("y", value, layout, kernel_size, stride, padding, output_size)
-    kernels = each("kernel_size", kernel_size, there.rank, 1)
-    strides = kernels if stride is None else each("stride", stride, there.rank, 1)
-    old = there.sizes(value.shape)
-    sizes = _unpooled_sizes(old, kernels, strides, padding, output_size)
+    value, index = reading.array("y", y), reading.array("indices", indices, jnp.integer)
+    if index.shape != value.shape:
+        rule = f"it must have one index per element of y, which has shape {value.shape}"
+        remedy = "pass the indices that max_pool returns with return_indices=True"
+        fail("indices", array_of(index.shape), rule, remedy)
+    axes = reading.axes_of("y", value, layout, kernel_size, stride, padding, output_size)
+    kernels = reading.each("kernel_size", kernel_size, axes.rank, 1)
+    strides = kernels if stride is None else reading.each("stride", stride, axes.rank, 1)
+    pads = reading.each("padding", padding, axes.rank, 0)
+    steps = zip(axes.sizes(value.shape), kernels, strides, pads, strict=True)
+    sizes = tuple((n - 1) * s + k - 2 * p for n, k, s, p in steps)
+    if output_size is not None:
+        wanted = reading.each("output_size", output_size, axes.rank, 1)
+        for default, size, s in zip(sizes, wanted, strides, strict=True):
+            if abs(size - default) >= s:
+                rule = f"it must differ by less than the stride {s} from {default}"
+                remedy = f"give {max(default - s + 1, 1)} to {default + s - 1}"
+                fail("output_size", output_size, rule, remedy)
+        sizes = wanted
+    elif min(sizes) < 1:
+        fail("padding", padding, f"it leaves the sizes {sizes}", "give the padding of the pooling")
     _check_indices("kernel_size" if output_size is None else "output_size", sizes)
-    return _put_back(value, index, there, sizes, kernels, strides)
+    return _put_back(value, index, axes, sizes, kernels, kernels == strides)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
 def _put_back(
-    value: jax.Array,
-    index: jax.Array,
-    there: Places,
-    sizes: tuple[int, ...],
-    kernels: tuple[int, ...],
-    strides: tuple[int, ...],
+    value: jax.Array, index: jax.Array, axes: Axes, sizes: Sizes, kernels: Sizes, apart: bool
 ) -> jax.Array:
-    old = there.sizes(value.shape)
+    """Scatter the elements, or compare indices if every element lies in its own window.
+
+    A scatter takes several times as long on a CPU.
+    """
+    value, index = axes.channels_first(value), axes.channels_first(index)
     if index.dtype.itemsize < 4:
         index = index.astype(jnp.int32)
-    spatial = tuple(range(value.ndim - there.rank, value.ndim))
-    value, index = (jnp.moveaxis(v, there.spatial, spatial) for v in (value, index))
-    tiles = tuple(n * k for n, k in zip(old, kernels, strict=True))
-    if sizes == tiles and strides == kernels and value.size:
-        # Where windows do not overlap and all indices lie in their own, no scatter is needed; it
-        # takes several times as long on a CPU.
-        result = lax.cond(
-            _in_own_windows(index, kernels),
-            functools.partial(_by_window, kernels=kernels),
-            functools.partial(_scattered, sizes=sizes),
-            value,
-            index,
-        )
+    spatial, small = tuple(range(value.ndim - axes.rank, value.ndim)), value.shape[-axes.rank :]
+
+    def own(v: jax.Array) -> jax.Array:
+        """Repeat each element over its window."""
+        for position, k in zip(spatial, kernels, strict=True):
+            v = jnp.repeat(v, k, position)
+        return v
+
+    def in_place(index: jax.Array) -> jax.Array:
+        """Whether the index of the window is that of the element itself."""
+        index = own(index)
+        places = jnp.arange(math.prod(sizes), dtype=index.dtype).reshape(sizes)
+        return index == lax.broadcast_in_dim(places, index.shape, spatial)
+
+    def compared(value: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.where(in_place(index), own(value), jnp.zeros((), value.dtype))
+
+    def scattered(value: jax.Array, index: jax.Array) -> jax.Array:
+        lead, many = math.prod(value.shape[: spatial[0]]), math.prod(sizes)
+        index = jnp.where(index < 0, many, index)  # JAX counts negative indices from the end
+        flat, at = (v.reshape(lead, math.prod(small)) for v in (value, index))
+        empty = jnp.zeros((lead, many), value.dtype)
+        x = empty.at[jnp.arange(lead)[:, None], at].set(flat, mode="drop")
+        return x.reshape(*value.shape[: spatial[0]], *sizes)
+
+    tiles = tuple(n * k for n, k in zip(small, kernels, strict=True))
+    if apart and sizes == tiles and value.size:
+        hits = jnp.sum(in_place(index), spatial, jnp.int32)
+        x = lax.cond(jnp.all(hits == math.prod(small)), compared, scattered, value, index)
     else:
-        result = _scattered(value, index, sizes)
-    return jnp.moveaxis(result, spatial, there.spatial)
-
-
-def _scattered(value: jax.Array, index: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
-    lead = value.shape[: value.ndim - len(sizes)]
-    rows, many = jnp.arange(math.prod(lead))[:, None], math.prod(value.shape[len(lead) :])
-    flat, at = value.reshape(rows.size, many), index.reshape(rows.size, many)
-    at = jnp.where(at < 0, math.prod(sizes), at)  # JAX counts negative indices from the end
-    empty = jnp.zeros((rows.size, math.prod(sizes)), value.dtype)
-    return empty.at[rows, at].set(flat, mode="drop").reshape(*lead, *sizes)
-
-
-def _in_own_windows(index: jax.Array, kernels: tuple[int, ...]) -> jax.Array:
-    """Whether each index is that of an element of its own window."""
-    inside, rest = index >= 0, index
-    for n in reversed(range(len(kernels))):
-        position = index.ndim - len(kernels) + n
-        own = lax.broadcasted_iota(index.dtype, index.shape, position)
-        size = index.shape[position] * kernels[n]
-        # What is left of the first axis must be inside too, so it is not reduced.
-        inside &= (rest % size if n else rest) // kernels[n] == own
-        rest = rest // size
-    return jnp.all(inside)
-
-
-def _by_window(value: jax.Array, index: jax.Array, kernels: tuple[int, ...]) -> jax.Array:
-    """Every element of a window compares its own place with its window's index."""
-    start, shape = value.ndim - len(kernels), value.shape
-    spread = [n for pair in zip(shape[start:], kernels, strict=True) for n in pair]
-    axes = (*range(start), *(start + 2 * n for n in range(len(kernels))))
-    tiles = tuple(n * k for n, k in zip(shape[start:], kernels, strict=True))
-    values, places = (
-        lax.broadcast_in_dim(v, (*shape[:start], *spread), axes).reshape(*shape[:start], *tiles)
-        for v in (value, index)
-    )
-    own = jnp.arange(math.prod(tiles), dtype=index.dtype).reshape((1,) * start + tiles)
-    return jnp.where(places == own, values, jnp.zeros((), value.dtype))
-
-
-def _unpooled_sizes(
-    given: Sequence[int],
-    kernels: Sequence[int],
-    strides: Sequence[int],
-    padding: Ints,
-    output_size: Ints | None,
-) -> tuple[int, ...]:
-    rank = len(given)
-    pads = each("padding", padding, rank, 0)
-    steps = list(zip(given, kernels, strides, pads, strict=True))
-    sizes = tuple((n - 1) * s + k - 2 * p for n, k, s, p in steps)
-    if output_size is not None:
-        wanted = each("output_size", output_size, rank, 1)
-        for size, asked, s in zip(sizes, wanted, strides, strict=True):
-            if abs(asked - size) >= s:
-                fail(
-                    "output_size",
-                    output_size,
-                    f"an axis has {size} elements, and fewer than {s} more or less",
-                    f"give {max(size - s + 1, 1)} to {size + s - 1}",
-                )
-        return wanted
-    if min(sizes) < 1:
-        fail("padding", padding, f"it leaves sizes {sizes}", "give the pooling's padding")
-    return sizes
+        x = scattered(value, index)
+    return axes.moved_back(x)
 
 
 # -- the mean of each window -----------------------------------------------------------------------
@@ -284,19 +257,18 @@ def avg_pool(
     divisor_override: int | None = None,
     layout: str | None = None,
 ) -> jax.Array:
-    """The mean of each window: a convolution with equal weights, channel by channel.
+    """Take the mean of each window: a convolution of each channel with equal weights.
 
     y[i] = sum over t of x[stride * i + t - padding] / divisor
 
     Args:
-        x: (N, C, *n), or as layout says; also without a batch axis or with several. Integers
-            become floats.
-        kernel_size: elements of a window: an int or one an axis.
-        stride: elements from one window to the next; the kernel's size without.
+        x: (*batch, C, *n), or as layout says. Integers become floats.
+        kernel_size: elements of a window, an int or one per axis.
+        stride: elements from one window to the next; None for the kernel's size.
         padding: zeros around x, at most half a kernel.
-        ceil_mode: whether a last window that x fills in part counts, as in PyTorch.
+        ceil_mode: whether a last window that x fills only in part counts, as in PyTorch.
         count_include_pad: whether the divisor counts the zeros of the padding.
-        divisor_override: the divisor, in place of a count; not 0.
+        divisor_override: the divisor instead of a count; not 0.
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
     Returns:
@@ -309,65 +281,44 @@ def avg_pool(
         >>> avg_pool(jnp.array([[[1.0, 5.0, 2.0, 6.0]]]), 2).tolist()
         [[[3.0, 4.0]]]
 
-    Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its like.
+    Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its relatives.
     """
-    value = array("x", x)
-    there = places("x", value, layout, kernel_size, stride, padding)
-    windows = windows_of(there.sizes(value.shape), kernel_size, stride, padding, 1, ceil_mode)
-    divisor = _divisor(divisor_override)
-    with_padding = flag("count_include_pad", count_include_pad)
-    return _means(value, there, tuple(windows), divisor, with_padding, layout)
+    value = reading.as_floats(reading.array("x", x))
+    axes = reading.axes_of("x", value, layout, kernel_size, stride, padding)
+    ceil = flag("ceil_mode", ceil_mode)
+    windows = reading.windows_of(axes.sizes(value.shape), kernel_size, stride, padding, 1, ceil)
+    return _mean(axes, windows, count_include_pad, divisor_override)(value)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
+def _mean(
+    axes: Axes, windows: Windows, count_include_pad: Any, divisor_override: Any
+) -> Callable[[Any], jax.Array]:
+    """The linear map from x to the means of its windows."""
+    counts = flag("count_include_pad", count_include_pad)
+    divisor = divisor_override
+    if divisor is not None:
+        (divisor,) = reading.each("divisor_override", divisor, 1, -operands.MOST)
+        if not divisor:
+            fail("divisor_override", 0, "nothing can be divided by 0", "give another number")
+    return functools.partial(_means, axes=axes, windows=windows, divisor=divisor, counts=counts)
+
+
+@functools.partial(jax.jit, static_argnames=("axes", "windows", "divisor", "counts"))
 def _means(
-    value: jax.Array,
-    there: Places,
-    windows: tuple[Window, ...],
-    divisor: int | None,
-    with_padding: bool,
-    layout: str | None,
+    x: jax.Array, axes: Axes, windows: Windows, divisor: int | None, counts: bool
 ) -> jax.Array:
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
-        value = value.astype(jnp.result_type(float))
-    channels = value.shape[there.channel]
-    taps = [w.kernel for w in windows]
-    total = conv(
-        value,
-        jnp.ones((channels, min(channels, 1), *taps), value.dtype),
-        stride=[w.stride if w.count > 1 else 1 for w in windows],
-        padding=[(w.padding, w.high) for w in windows],
-        groups=max(channels, 1),
-        algorithm=algorithm(math.prod(taps)),
-        dimension_numbers=conv_numbers(layout),
-    )
+    taps = np.ones([w.kernel_size for w in windows])
+    steps, ends = [w.stride for w in windows], [(w.low, w.high) for w in windows]
+    total = reading.convolve_channels(conv, x, taps, axes, steps, ends)
     if divisor is not None:
         return total / divisor
-    for window, position in zip(windows, there.spatial, strict=True):
-        shape = [1] * total.ndim
-        shape[position] = window.count
-        counts = jnp.asarray(_divisors(window, with_padding), total.dtype)
-        total = total / counts.reshape(shape)
+    for window, position in zip(windows, axes.spatial, strict=True):
+        start = window.stride * np.arange(window.out_size) - window.low
+        end = np.minimum(start + window.kernel_size, window.in_size + window.low)
+        if not counts:  # the elements of x alone
+            start, end = np.maximum(start, 0), np.minimum(end, window.in_size)
+        total = total / reading.broadcastable(end - start, total, position)
     return total
-
-
-def _divisor(given: Any) -> int | None:
-    """One whole number other than 0, or None."""
-    if given is None:
-        return None
-    (divisor,) = each("divisor_override", given, 1, -MOST)
-    if not divisor:
-        fail("divisor_override", 0, "nothing is divided by 0", "give another number")
-    return divisor
-
-
-def _divisors(window: Window, with_padding: bool) -> NDArray[np.int64]:
-    """The elements of each window, those beyond the padding never among them."""
-    start = window.stride * np.arange(window.count) - window.padding
-    end = np.minimum(start + window.kernel, window.size + window.padding)
-    if with_padding:
-        return end - start
-    return np.minimum(end, window.size) - np.maximum(start, 0)
 
 
 def avg_unpool(
@@ -382,14 +333,14 @@ def avg_unpool(
     divisor_override: int | None = None,
     layout: str | None = None,
 ) -> jax.Array:
-    """The adjoint of `avg_pool`: each mean spread evenly over its window.
+    """Spread each mean evenly over its window: the adjoint of `avg_pool`.
 
     Args:
-        y: what the pooling of an array of spatial sizes ``output_size`` gives.
-        kernel_size: of the pooling, as all the rest.
+        y: the result of the pooling of an array of spatial sizes ``output_size``.
+        kernel_size: of the pooling, like all other arguments.
         stride: of the pooling.
         padding: of the pooling.
-        output_size: an int or one an axis.
+        output_size: an int or one per axis.
         ceil_mode: of the pooling.
         count_include_pad: of the pooling.
         divisor_override: of the pooling.
@@ -405,33 +356,17 @@ def avg_unpool(
         >>> avg_unpool(jnp.array([[[3.0, 4.0]]]), 2, output_size=4).tolist()
         [[[1.5, 1.5, 2.0, 2.0]]]
     """
-    value = array("y", y)
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
-        value = value.astype(jnp.result_type(float))
-    there = places("y", value, layout, kernel_size, stride, padding, output_size)
-    sizes = each("output_size", output_size, there.rank, 1)
-    like = jax.ShapeDtypeStruct(there.resized(value.shape, sizes), value.dtype)
-
-    def pooled(x: Any) -> jax.Array:
-        return avg_pool(
-            x,
-            kernel_size,
-            stride,
-            padding,
-            ceil_mode=ceil_mode,
-            count_include_pad=count_include_pad,
-            divisor_override=divisor_override,
-            layout=layout,
-        )
-
-    windows = windows_of(sizes, kernel_size, stride, padding, 1, ceil_mode)
-    shape = there.resized(value.shape, tuple(window.count for window in windows))
+    value = reading.as_floats(reading.array("y", y))
+    axes = reading.axes_of("y", value, layout, kernel_size, stride, padding, output_size)
+    sizes = reading.each("output_size", output_size, axes.rank, 1)
+    windows = reading.windows_of(
+        sizes, kernel_size, stride, padding, 1, flag("ceil_mode", ceil_mode)
+    )
+    shape = axes.resized(value.shape, [window.out_size for window in windows])
     if shape != value.shape:
-        fail(
-            "y",
-            array_of(value.shape),
-            f"the pooling of {sizes} gives {shape}",
-            "give another output_size",
-        )
-    (x,) = jax.linear_transpose(pooled, like)(value)
+        rule = f"pooling the sizes {sizes} gives {shape}"
+        fail("y", array_of(value.shape), rule, "give another output_size")
+    mean = _mean(axes, windows, count_include_pad, divisor_override)
+    like = jax.ShapeDtypeStruct(axes.resized(value.shape, sizes), value.dtype)
+    (x,) = jax.linear_transpose(mean, like)(value)
     return x
