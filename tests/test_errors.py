@@ -141,9 +141,9 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (geometry, {"axes": (AXIS, 5)}, "a convolution has one Axis or more"),
     (geometry, {"axes": (5, AXIS)}, "a convolution has one Axis or more"),
     (geometry, {"in_channels": 3, "out_channels": 2, "groups": 2}, "^groups=2: it must divide in_channels=3; give a divisor of both$"),
-    (geometry, {"groups": 0}, "^groups=0: it must divide in_channels=1"),
-    (geometry, {"in_channels": -1}, "it must divide in_channels=-1"),
-    (geometry, {"out_channels": -1}, "it must divide out_channels=-1"),
+    (geometry, {"groups": 0}, "^groups=0: it must be a whole number of at least 1"),
+    (geometry, {"in_channels": -1}, "in_channels=-1: it must be a whole number of at least 0"),
+    (geometry, {"out_channels": -1}, "out_channels=-1: it must be a whole number of at least 0"),
     # places
     *((ask, {name: place}, f"^{name}={told}: there are {size} places, counted from 0; give")
       for name, size, wrong in (("output", 3, (-1, 3)), ("source", 5, (-1, 5)))

@@ -14,7 +14,7 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 
 from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
 from tconvjax.geometry.geometry import Geometry, Link, check_geometry, links
-from tconvjax.geometry.padding import PADDING_NAMES, Padding, conv_pads, group_count, pads
+from tconvjax.geometry.padding import PADDING_NAMES, Padding, conv_pads, pads
 from tconvjax.geometry.sizes import in_sizes, out_size
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "PaddingMode",
     "check_geometry",
     "conv_pads",
-    "group_count",
     "in_sizes",
     "links",
     "out_size",

@@ -6,9 +6,9 @@ import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-from tconvjax.arguments import Ints, choice, frozen, index, ints
+from tconvjax.arguments import Ints, check_fields, choice, frozen, index, ints, some, whole
 from tconvjax.errors import Described, GeometryError, fail
 from tconvjax.geometry import padding as reading
 from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
@@ -42,7 +42,15 @@ class Geometry(Shown):
 
     def __post_init__(self) -> None:
         """Validate the fields."""
-        reading.check_parts(self.axes, self.in_channels, self.out_channels, self.groups)
+        axes = self.axes
+        if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Axis) for a in axes):
+            fail("axes", axes, "a convolution has one Axis or more", "give a tuple of Axis")
+        check_fields(self, {"in_channels": 0, "out_channels": 0, "groups": 1})
+        for name in ("in_channels", "out_channels"):
+            channels = getattr(self, name)
+            if channels % self.groups:
+                rule = f"it must divide {name}={channels}"
+                fail("groups", self.groups, rule, "give a divisor of both")
 
     @property
     def rank(self) -> int:
@@ -171,15 +179,7 @@ class Geometry(Shown):
         """
         kernel = frozen("w's shape", w_shape)
         x = reading.channels_and_sizes("x", x_shape, len(reading.kernel_sizes(kernel)))
-        return _of_conv(
-            *x,
-            kernel,
-            frozen("stride", stride),
-            frozen("padding", padding),
-            frozen("dilation", dilation),
-            reading.group_count(groups),
-            choice("padding_mode", padding_mode, PADDING_MODES),
-        )
+        return _of_conv(*x, kernel, _steps(stride, padding, dilation, groups, padding_mode))
 
     @classmethod
     def of_conv_transpose(
@@ -229,13 +229,9 @@ class Geometry(Shown):
         return _of_conv_transpose(
             *y,
             kernel,
-            frozen("stride", stride),
-            frozen("padding", padding),
+            _steps(stride, padding, dilation, groups, padding_mode),
             frozen("output_padding", output_padding),
             frozen("output_size", output_size),
-            frozen("dilation", dilation),
-            reading.group_count(groups),
-            choice("padding_mode", padding_mode, PADDING_MODES),
         )
 
     @classmethod
@@ -277,7 +273,7 @@ class Geometry(Shown):
         kernel = ints("kernel_size", kernel, len(kernel) if isinstance(kernel, tuple) else 1, 1)
         channels, x_size = reading.channels_and_sizes("x", x_shape, len(kernel))
         filters, y_size = reading.channels_and_sizes("y", y_shape, len(kernel))
-        groups = reading.group_count(groups)
+        groups = whole("groups", groups, 1)
         if channels % groups:
             fail("groups", groups, f"it must divide x's {channels} channels", "give a divisor")
         rank = len(kernel)
@@ -360,36 +356,49 @@ def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
 # -- from arguments to a geometry ------------------------------------------------------------------
 
 
+class _Steps(NamedTuple):
+    """The arguments of both operations, frozen."""
+
+    stride: Any
+    padding: Any
+    dilation: Any
+    groups: int
+    mode: PaddingMode
+
+    def per_axis(self, rank: int) -> tuple[Any, Any, Any]:
+        """Stride, dilation and padding of each axis."""
+        return (
+            ints("stride", self.stride, rank, 1),
+            ints("dilation", self.dilation, rank, 1),
+            reading.pads(self.padding, rank),
+        )
+
+
+def _steps(stride: Any, padding: Any, dilation: Any, groups: Any, mode: Any) -> _Steps:
+    return _Steps(
+        frozen("stride", stride),
+        frozen("padding", padding),
+        frozen("dilation", dilation),
+        whole("groups", groups, 1),
+        choice("padding_mode", mode, PADDING_MODES),  # type: ignore[arg-type]
+    )
+
+
 @functools.lru_cache(maxsize=4096)
 def _of_conv(
-    channels: int,
-    in_size: tuple[int, ...],
-    w_shape: tuple[int, ...],
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
-    mode: Any,
+    channels: int, in_size: tuple[int, ...], w_shape: tuple[int, ...], steps: _Steps
 ) -> Geometry:
-    kernel = reading.kernel_sizes(w_shape)
-    rank, (out_channels, per_group) = len(kernel), w_shape[:2]
-    reading.check_groups(groups, out_channels)
-    if channels != per_group * groups:
-        fail(
-            "w",
-            reading.kernel_words(w_shape),
-            f"x has {channels} channels and groups={groups}, so "
-            f"the kernel's second axis must have {channels} / {groups} entries, and has "
-            f"{per_group}",
-            "lay the kernel out as (out_channels, in_channels / groups, *kernel_size), or name "
-            "the layouts of x, w and y with dimension_numbers",
+    kernel = _kernel_size(w_shape, steps.groups)
+    if channels != w_shape[1] * steps.groups:
+        _misfit(
+            w_shape,
+            f"x has {channels} channels and groups={steps.groups}, so the kernel's second axis "
+            f"must have {channels} / {steps.groups} entries, and has {w_shape[1]}",
+            "(out_channels, in_channels / groups, *kernel_size)",
         )
-    strides = ints("stride", stride, rank, 1)
-    dilations = ints("dilation", dilation, rank, 1)
-    ends = reading.pads(padding, rank)
-    columns = zip(in_size, kernel, strides, dilations, ends, strict=True)
-    axes = tuple(reading.conv_axis(*column, mode) for column in columns)
-    return Geometry(axes, channels, out_channels, groups)
+    columns = zip(in_size, kernel, *steps.per_axis(len(kernel)), strict=True)
+    axes = tuple(reading.conv_axis(*column, steps.mode) for column in columns)
+    return Geometry(axes, channels, w_shape[0], steps.groups)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -397,45 +406,45 @@ def _of_conv_transpose(
     channels: int,
     out_size: tuple[int, ...],
     w_shape: tuple[int, ...],
-    stride: Any,
-    padding: Any,
+    steps: _Steps,
     output_padding: Any,
     output_size: Any,
-    dilation: Any,
-    groups: int,
-    mode: Any,
 ) -> Geometry:
-    kernel = reading.kernel_sizes(w_shape)
-    rank = len(kernel)
-    reading.check_groups(groups, w_shape[0])
+    kernel = _kernel_size(w_shape, steps.groups)
     if channels != w_shape[0]:
-        fail(
-            "w",
-            reading.kernel_words(w_shape),
-            f"y has {channels} channels, so the kernel's first "
-            f"axis, the forward convolution's output channels, must have {channels} entries",
-            "lay the kernel out as (y's channels, result's channels / groups, *kernel_size), "
-            "which is PyTorch's, or name the layouts of x, w and y with "
-            "dimension_numbers",
+        _misfit(
+            w_shape,
+            f"y has {channels} channels, so the kernel's first axis, the forward convolution's "
+            f"output channels, must have {channels} entries",
+            "(y's channels, result's channels / groups, *kernel_size), which is PyTorch's",
         )
+    rank = len(kernel)
     extra = ints("output_padding", output_padding, rank, 0)
-    wanted: tuple[int | None, ...] = (None,) * rank
+    sizes: tuple[int | None, ...] = (None,) * rank
     if output_size is not None:
-        wanted = ints("output_size", output_size, rank, 0)
+        sizes = ints("output_size", output_size, rank, 0)
         if any(extra):
-            fail(
-                "output_padding",
-                output_padding,
-                "output_size fixes the size already",
-                "give one of the two",
-            )
-    strides = ints("stride", stride, rank, 1)
-    dilations = ints("dilation", dilation, rank, 1)
-    ends = reading.pads(padding, rank)
-    steps = zip(out_size, kernel, strides, dilations, ends, strict=True)
-    choices = zip(extra, wanted, strict=True)
-    axes = tuple(
-        reading.conv_transpose_axis(*step, *choice, mode)
-        for step, choice in zip(steps, choices, strict=True)
+            rule = "output_size fixes the size already"
+            fail("output_padding", output_padding, rule, "give one of the two")
+    columns: Any = zip(out_size, kernel, *steps.per_axis(rank), extra, sizes, strict=True)
+    axes = tuple(reading.conv_transpose_axis(*column, steps.mode) for column in columns)
+    return Geometry(axes, w_shape[1] * steps.groups, channels, steps.groups)
+
+
+def _kernel_size(w_shape: tuple[int, ...], groups: int) -> tuple[int, ...]:
+    """The taps along each axis; the groups must divide the kernel's first axis."""
+    kernel, channels = reading.kernel_sizes(w_shape), w_shape[0]
+    if channels % groups:
+        divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+        rule = f"it must divide the kernel's {channels} output channels"
+        fail("groups", groups, rule, f"groups that do: {some(divisors)}")
+    return kernel
+
+
+def _misfit(w_shape: tuple[int, ...], rule: str, order: str) -> NoReturn:
+    fail(
+        "w",
+        Described(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)"),
+        rule,
+        f"lay the kernel out as {order}, or name the layouts of x, w and y with dimension_numbers",
     )
-    return Geometry(axes, w_shape[1] * groups, channels, groups)

@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from tconvjax.arguments import counted, frozen, ints, some, whole
+from tconvjax.arguments import counted, frozen, ints, some
 from tconvjax.errors import Described, array_of, fail
 from tconvjax.geometry.axis import Axis, PaddingMode
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
-MOST_LISTED = 2**20
-"""Largest number of sizes that `in_sizes` lists."""
 
 Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
 """A name, one integer, one integer per axis, or one (low, high) pair per axis."""
@@ -47,54 +45,6 @@ def pads(value: Any, rank: int) -> tuple[AxisPads, ...]:
             f"{counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}",
         )
     return pairs
-
-
-def group_count(value: Any) -> int:
-    """A number of groups, at least 1."""
-    return whole("groups", value, 1)
-
-
-def check_parts(axes: Any, in_channels: Any, out_channels: Any, groups: Any) -> None:
-    """Validate the fields of a geometry."""
-    if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Axis) for a in axes):
-        fail("axes", axes, "a convolution has one Axis or more", "give a tuple of Axis")
-    counts = {"groups": groups, "in_channels": in_channels, "out_channels": out_channels}
-    for name, count in counts.items():
-        if not isinstance(count, int):
-            fail(name, count, "it must be a whole number", "give an int")
-    for name in ("in_channels", "out_channels"):
-        if groups < 1 or counts[name] < 0 or counts[name] % groups:
-            fail(
-                "groups", groups, f"it must divide {name}={counts[name]}", "give a divisor of both"
-            )
-
-
-def check_listed(stride: int) -> None:
-    """Reject a stride that allows more sizes than anyone reads."""
-    if stride > MOST_LISTED:
-        fail(
-            "stride",
-            stride,
-            f"there are as many sizes as the stride, and {MOST_LISTED} is the limit",
-            "take a smaller stride, or try a size with out_size",
-        )
-
-
-def kernel_words(w_shape: tuple[int, ...]) -> Described:
-    """A kernel's shape for a message, in the order in which it is read."""
-    return Described(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
-
-
-def check_groups(groups: int, channels: int) -> None:
-    """Groups must divide the kernel's first axis."""
-    if channels % groups:
-        divisors = [n for n in range(1, channels + 1) if channels % n == 0]
-        fail(
-            "groups",
-            groups,
-            f"it must divide the kernel's {channels} output channels",
-            f"groups that do: {some(divisors)}",
-        )
 
 
 def kernel_sizes(w_shape: Any) -> tuple[int, ...]:

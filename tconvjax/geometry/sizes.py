@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import overload
 
 from tconvjax.arguments import Ints, frozen, ints
+from tconvjax.errors import fail
 from tconvjax.geometry.geometry import Geometry
-from tconvjax.geometry.padding import Padding, check_listed, conv_pads, pads, same_sizes
+from tconvjax.geometry.padding import Padding, conv_pads, pads, same_sizes
+
+MOST_LISTED = 2**20
+"""Largest number of sizes that `in_sizes` lists."""
 
 
 @overload
@@ -104,7 +108,13 @@ def in_sizes(
         ints("dilation", dilation, rank, 1),
         strict=True,
     )
-    check_listed(max(steps))
+    if max(steps) > MOST_LISTED:
+        fail(
+            "stride",
+            stride,
+            f"there are as many sizes as the stride, and {MOST_LISTED} is the limit",
+            "take a smaller stride, or try a size with out_size",
+        )
     found = []
     for out, kernel, step, ends, gap in columns:
         if isinstance(ends, str) and ends != "VALID":

@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from tconvjax.arguments import Ints, choice, flag, frozen, function
+from tconvjax.arguments import Ints, choice, flag, frozen, function, whole
 from tconvjax.errors import fail, kind_of
-from tconvjax.geometry import group_count
 from tconvjax.operands import NO_DTYPES, dtype_of
 from tconvjax.upsampling.arguments import MOST_COUNTED, check_elements, each, how_many, real
 from tconvjax.upsampling.shuffle import ORDERS, Order
@@ -192,7 +191,7 @@ def transposed_scaling(
     choice("mode", mode, ("fan_in", "fan_out", "fan_avg"))
     choice("distribution", distribution, ("truncated_normal", "normal", "uniform"))
     scale = real("scale", scale)
-    blocks, strides = group_count(groups), frozen("stride", stride)
+    blocks, strides = whole("groups", groups, 1), frozen("stride", stride)
 
     def drawn(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         shape = _shape(shape)
