@@ -1,5 +1,6 @@
 """Transposed convolution for JAX: the exact transpose of a convolution, and why it is one."""
 
+import tconvjax.shown as _shown
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
 from tconvjax.algorithms import ALGORITHMS, Candidate, Plan, plan, select_algorithm
@@ -27,3 +28,13 @@ __all__ = [
     "plan",
     "select_algorithm",
 ]
+
+
+def _load_printers() -> object:
+    """The printers, for a notebook that shows an object; they need SymPy."""
+    from tconvjax.rendering import notebook
+
+    return notebook
+
+
+_shown.show_with(_load_printers)

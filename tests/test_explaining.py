@@ -14,7 +14,7 @@ from hypothesis import given
 from tconvjax import Geometry, GeometryError
 from tconvjax.command import tutorial
 from tconvjax.explaining import MOST_PRODUCTS, VIEWS, explain
-from tconvjax.rendering import Beside, Table
+from tconvjax.rendering import Row, Table
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -112,7 +112,7 @@ def test_the_worked_examples_of_the_tutorial_come_out() -> None:
 def test_padding_cuts_the_rim_off() -> None:
     g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2), padding=1)
     last = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0].steps[-1]
-    assert isinstance(last.document, Beside)
+    assert isinstance(last.document, Row)
     faint = [[cell.faint for cell in row] for row in tables(last.document, "so far")[-1].cells]
     assert faint == [[True] * 3, [True, False, True], [True] * 3]
     assert numbers(last.document, "z") == [[28]]

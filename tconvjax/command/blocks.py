@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tconvjax.rendering import matrix_text
+from tconvjax.rendering import to_text
 
 Block: TypeAlias = str | list[str]
 
@@ -26,8 +26,8 @@ def beside(*blocks: Block) -> list[str]:
 
 def block(array: ArrayLike, height: int = 40) -> list[str]:
     """A table of numbers or words as lines, with its zeros written as 0."""
-    # Words, since matrix_text writes the number 0 as a dot.
-    return matrix_text(words(array), height=height).splitlines()
+    # Words, since to_text writes the number 0 as a dot.
+    return to_text(words(array), height=height).splitlines()
 
 
 def column(array: ArrayLike, height: int = 40) -> list[str]:

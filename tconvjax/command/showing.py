@@ -18,15 +18,15 @@ import numpy as np
 import sympy
 
 from tconvjax import rendering, symbolic
-from tconvjax.arguments import ints
+from tconvjax.arguments import counted, ints
 from tconvjax.command.arguments import CommandError, by, for_axes
 from tconvjax.command.files import check_target, write_npz, write_text
 from tconvjax.explaining import VIEWS, explain
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import notebook
-from tconvjax.rendering.csv import MOST_ENTRIES as MOST_CSV
-from tconvjax.rendering.csv import MOST_SYMBOLS
-from tconvjax.rendering.tables import MOST_DOTS
+from tconvjax.rendering.pictures import MOST_DOTS
+from tconvjax.rendering.text import MOST_ENTRIES as MOST_CSV
+from tconvjax.rendering.text import MOST_SYMBOLS
+from tconvjax.rendering.values import MOST_SIDE, entry_rule
 
 MOST_READ = 64
 """Rows or columns of a matrix that is drawn entry by entry."""
@@ -191,7 +191,7 @@ def _table(arguments: argparse.Namespace, there: Geometry, kernel: Any) -> rende
     if arguments.format in ("svg", "html"):
         large = max(math.prod(there.out_shape), math.prod(there.in_shape)) > MOST_READ
         products = math.prod(there.out_shape) * math.prod(there.kernel_shape[1:])
-        wide = max(math.prod(there.out_shape), math.prod(there.in_shape)) > notebook.MOST_SIDE
+        wide = max(math.prod(there.out_shape), math.prod(there.in_shape)) > MOST_SIDE
         if large and not wide and products <= MOST_DOTS:
             return rendering.sparsity(there, transpose=arguments.transpose)
     shown = {"text": 200, "svg": MOST_READ, "html": MOST_READ}.get(arguments.format, 32)
@@ -217,15 +217,15 @@ def _rule(arguments: argparse.Namespace) -> rendering.Document:
         groups=arguments.groups,
         padding_mode=arguments.padding_mode,
     )
-    return notebook.rule(matrix, arguments.transpose)
+    return entry_rule(matrix, arguments.transpose)
 
 
 def _show(arguments: argparse.Namespace, document: rendering.Document, title: str) -> int:
     width = max(shutil.get_terminal_size().columns, 20)
     kind = arguments.format
     if kind == "text":
-        sizes = _sizes(document)
-        return _give(arguments, f"{title}{sizes}\n{rendering.to_text(document, width=width)}\n")
+        text = rendering.to_text(rendering.stack([document]), width=width)
+        return _give(arguments, f"{title}{_sizes(document)}\n{text}\n")
     if kind == "latex":
         return _give(arguments, rendering.to_latex(document) + "\n")
     if kind == "mathml":
@@ -237,7 +237,9 @@ def _show(arguments: argparse.Namespace, document: rendering.Document, title: st
 
 def _sizes(document: rendering.Document) -> str:
     words = re.search(r"the (\d+) x (\d+) matrix", getattr(document, "alt", ""))
-    return f": {words[1]} rows, {words[2]} columns" if words else ""
+    if not words:
+        return ""
+    return f": {counted(int(words[1]), 'row')}, {counted(int(words[2]), 'column')}"
 
 
 def _page(title: str, body: str) -> str:

@@ -31,7 +31,7 @@ from tconvjax.command.tutorial import (
 )
 from tconvjax.geometry import Geometry, links
 from tconvjax.operations import conv, conv_transpose
-from tconvjax.rendering import matrix_text
+from tconvjax.rendering import to_text
 from tconvjax.symbolic import conv_matrix
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
@@ -218,7 +218,7 @@ def _why_transposed(report: Report) -> None:
         "A convolution is linear, so it is a matrix. Write a 4x4 input x as a column of",
         "16 and the 2x2 output y as a column of 4. With a 3x3 kernel, C is 4x16:",
     )
-    report.show(matrix_text(symbols, width=WIDTH - 2).splitlines())
+    report.show(to_text(symbols, width=WIDTH - 2).splitlines())
     report.say(
         "Row by row it says which elements of x each element of y is made of. For",
     )
@@ -230,7 +230,7 @@ def _why_transposed(report: Report) -> None:
         "the shape of x. That product is conv_transpose(y, w), hence the name:",
     )
     report.show(
-        matrix_text(symbols.T).splitlines(),
+        to_text(symbols.T).splitlines(),
         "with this w: C.T * vec(y) =",
         column(y),
         "->",
@@ -262,7 +262,7 @@ def _bilinear(report: Report) -> list[tuple[str, Any, Any]]:
         "border keeps its brightness. Along one axis, from two pixels a and b:",
     )
     names = [[["a"], ["a"], ["b"], ["b"]]]
-    report.show("C.T * vec(y) =", matrix_text(along.T).splitlines(), "*", column(names))
+    report.show("C.T * vec(y) =", to_text(along.T).splitlines(), "*", column(names))
     # The second channel is the first one turned, so that a mix-up of channels would show.
     pixels = np.array([PIXELS, np.transpose(PIXELS)])[None]
     y = np.pad(pixels, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
@@ -355,7 +355,7 @@ def _numeric(report: Report, example: Example, *more: tuple[str, Any, Any]) -> N
     )
     matrix = conv_matrix(geometry, w)
     report.say("", f"C.T * vec(y) for {example.name} (C.T is {matrix.cols}x{matrix.rows}):")
-    report.show(matrix_text(matrix.T, height=13).splitlines(), "*", column(y), "=", column(z, 13))
+    report.show(to_text(matrix.T, height=13).splitlines(), "*", column(y), "=", column(z, 13))
     report.check(
         ("equals the tutorial's result", z, example.result),
         ("C.T * vec(y) equals conv_transpose(y, w)", numeric(matrix).T @ y.ravel(), z.ravel()),

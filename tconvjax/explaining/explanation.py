@@ -21,6 +21,7 @@ from tconvjax.rendering import (
     to_svg,
     to_text,
 )
+from tconvjax.shown import Written
 from tconvjax.symbolic.names import places
 from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
@@ -62,8 +63,8 @@ class Seen:
         return stack(parts)
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Written):
     """A transposed convolution, explained.
 
     Args:
@@ -145,9 +146,6 @@ class Explanation:
             "the moving picture shows the stamps",
             "explain with views=('stamps',)",
         )
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -29,7 +29,7 @@ from tconvjax.explaining.arrays import (
 )
 from tconvjax.explaining.explanation import Seen, Step
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.rendering import Beside, Cell, Equation, Table, Words, conv_table
+from tconvjax.rendering import Cell, Row, Table, Words, conv_table
 from tconvjax.symbolic import Phase, conv_matrix, kernel_symbols, polyphase
 from tconvjax.symbolic.names import places
 
@@ -49,7 +49,7 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
             stamp[c, *at] = colours[tap]
         if n in shown:
             words = f"{named('y', y, o, i)} stamps the kernel, times itself, at {corner(axes, i)}."
-            before = Beside(
+            before = Row(
                 (grid(y, "y", {(o, *i): 0}, 1), "→", grid(total, "so far", stamp, len(colours)))
             )
             steps.append(Step(words, before))
@@ -57,9 +57,7 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
             steps.append(Step(f"And so on, for {len(elements) - len(shown)} more.", Words("⋮")))
     result = cropped(geometry, total)
     if result.shape != total.shape or geometry.bordered:
-        steps.append(
-            Step(ending(geometry), Beside((framed(geometry, total), "→", grid(result, "z"))))
-        )
+        steps.append(Step(ending(geometry), Row((framed(geometry, total), "→", grid(result, "z")))))
     return Seen("stamps", "One element to many", tuple(steps), result)
 
 
@@ -88,19 +86,19 @@ def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     steps, name = [], "y"
     if spread.shape != y.shape:
         words = "Zeros go between the elements, one less than the stride."
-        steps.append(Step(words, Beside((grid(y, "y"), "→", grid(spread, name := "spread")))))
+        steps.append(Step(words, Row((grid(y, "y"), "→", grid(spread, name := "spread")))))
     words = "A border of as many zeros as the kernel reaches over the rim, less the padding."
-    steps.append(Step(words, Beside((grid(spread, name), "→", grid(padded, "padded")))))
+    steps.append(Step(words, Row((grid(spread, name), "→", grid(padded, "padded")))))
     words = "The kernel is turned around"
     words += ", with zeros between its taps." if max(there.dilation) > 1 else "."
-    steps.append(Step(words, Beside((_kernel(there, w), "→", _flipped(there, w)))))
+    steps.append(Step(words, Row((_kernel(there, w), "→", _flipped(there, w)))))
     total, middle, seen = _slid(there, padded, w)
     result = folded(geometry, there, total)
     if total.size:
         words = f"It slides one element at a time. Here it stands at {told(middle)} of the result."
         done = grid(total, "so far" if geometry.bordered else "z", {(0, *middle): 0}, 1)
         window = grid(padded, "padded", seen, w.size)
-        steps.append(Step(words, Beside((window, "→", done))))
+        steps.append(Step(words, Row((window, "→", done))))
     if geometry.bordered:
         steps.append(Step(ending(geometry), grid(result, "z")))
     return Seen("zeros", "Zeros between, and a convolution", tuple(steps), result)
@@ -178,7 +176,7 @@ def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
         Step("C holds the taps of each output in a row.", conv_table(geometry, w)),
         Step(
             "C.T times the column of y has the shape of x.",
-            Equation(
+            Row(
                 (
                     conv_table(geometry, w, transpose=True),
                     column_of(y, "vec(y)"),
@@ -210,7 +208,7 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
             shown = dict.fromkeys(places(part.shape), n) if count > 1 else {}
             done = grid(part, f"phase {told(phase.residue)}", shown, count)
             parts = (_used(kernel, _taps_of(there, phase)), "∗", grid(y, "y"), "→", done)
-            steps.append(Step(_phase_words(there, phase), Beside(parts)))
+            steps.append(Step(_phase_words(there, phase), Row(parts)))
     result = folded(geometry, there, total)
     words = "The phases are woven into one another: the pixel shuffle."
     steps.append(Step(words, grid(total, "so far" if geometry.bordered else "z", colours, count)))

@@ -15,8 +15,8 @@ from tconvjax.fences.places import place
 from tconvjax.fences.reading import Asked, read
 from tconvjax.fences.sheet import FIGURE, Sheet
 from tconvjax.fences.views import explanation, shown
-from tconvjax.rendering.checks import clean
 from tconvjax.rendering.html import most_taps
+from tconvjax.rendering.text import clean
 
 
 def validator(

@@ -12,8 +12,8 @@ from tconvjax.arguments import Ints, choice, frozen, index, ints
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import padding as reading
 from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
-from tconvjax.geometry.notebook import Shown
 from tconvjax.geometry.padding import Padding
+from tconvjax.shown import Shown
 
 
 class Link(NamedTuple):

@@ -11,6 +11,7 @@ import sympy
 
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry, links
+from tconvjax.shown import Written
 from tconvjax.symbolic.explicit import check_pairs, check_size, conv_matrix
 from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
 
@@ -75,8 +76,8 @@ def _beside(left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
         yield here.get(place, sympy.S.Zero), there.get(place, sympy.S.Zero)
 
 
-@dataclass(frozen=True)
-class Derivation:
+@dataclass(frozen=True, repr=False)
+class Derivation(Written):
     """The chain of steps for one geometry.
 
     Args:

@@ -14,7 +14,7 @@ from sympy.core.symbol import Str, uniquely_named_symbol
 from tconvjax.arguments import choice, whole
 from tconvjax.errors import fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
-from tconvjax.geometry.notebook import Shown
+from tconvjax.shown import Shown
 from tconvjax.symbolic import sizes as sizing
 from tconvjax.symbolic.explicit import check_size, conv_matrix
 from tconvjax.symbolic.names import index, places

@@ -14,6 +14,7 @@ import sympy
 
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.explicit import check_size, of_taps
 from tconvjax.symbolic.names import Taps, places, symbol, taps_of
 
@@ -24,8 +25,8 @@ MOST_WORK, LEAST_WORK = 1_400_000, 100
 """Steps that all blocks take together, and what one takes beyond its rows and columns."""
 
 
-@dataclass(frozen=True)
-class Blocks:
+@dataclass(frozen=True, repr=False)
+class Blocks(Written):
     """A matrix cut into equal blocks, of which few are different.
 
     Args:

@@ -12,6 +12,7 @@ import sympy
 
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.explicit import check_size
 from tconvjax.symbolic.names import Taps, places, taps_of
 
@@ -36,8 +37,8 @@ class Phase:
     matrix: sympy.SparseMatrix
 
 
-@dataclass(frozen=True)
-class Polyphase:
+@dataclass(frozen=True, repr=False)
+class Polyphase(Written):
     """P C.T: the transposed convolution with its result sorted by phase.
 
     Args:

@@ -13,6 +13,7 @@ import sympy
 from tconvjax.arguments import frozen
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.explicit import check_size
 from tconvjax.symbolic.names import MOST_SYMBOLS, taps_of
 
@@ -35,8 +36,8 @@ class KroneckerTerm:
     factors: tuple[sympy.SparseMatrix, ...]
 
 
-@dataclass(frozen=True)
-class KroneckerForm:
+@dataclass(frozen=True, repr=False)
+class KroneckerForm(Written):
     """C = sum over the kernel's entries of w[o, c, t] * (E_oc x S_t1 x S_t2 x ...).
 
     Args:

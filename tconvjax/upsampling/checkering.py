@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.shown import Shown
 
 MOST_COUNTED = 2**26
 """Elements of a result, or phases, that are counted."""
@@ -88,7 +90,7 @@ def _check_size(argument: str, sizes: Sequence[int]) -> None:
 
 
 @dataclass(frozen=True)
-class Checkerboard:
+class Checkerboard(Shown):
     """How unevenly a transposed convolution treats the elements of its result.
 
     Args:
@@ -106,6 +108,10 @@ class Checkerboard:
     def __str__(self) -> str:
         """The number and the advice."""
         return f"unevenness {self.unevenness:.3g}: {self.advice}"
+
+    def _parts_(self) -> tuple[Any, ...]:
+        """What a notebook shows: the sentence, and the phases as shades."""
+        return (f"{self}", self.phases) if self.phases.ndim <= 2 else (f"{self}",)
 
 
 def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checkerboard:
