@@ -13,7 +13,8 @@ from hypothesis import given
 
 from tconvjax import Geometry, GeometryError
 from tconvjax.command import tutorial
-from tconvjax.explaining import MOST_PRODUCTS, VIEWS, explain
+from tconvjax.explaining import VIEWS, explain
+
 from tconvjax.rendering import Row, Table
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
@@ -131,7 +132,7 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
     told = explain(g)
     assert told.agree
     assert told.note.startswith(
-        "Of 512 channels of 512 x 512 to 256 channels of 4096 x 4096 a part"
+        "This is a part of the layer, "
     )
     for text in (told.to_text(), told.to_animation()):
         assert len(text) < 3_000_000
@@ -143,7 +144,6 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
 def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
     g = Geometry.of_conv_transpose((1, 400), (1, 1, 3), stride=2)
     told = explain(g, np.arange(400), [1, 10, 100])
-    assert MOST_PRODUCTS < 400 * 3
     assert told.note
     assert told.views[0].result.tolist() == [[0, 0, 1, 10, 102, 20, 200]]
     with pytest.raises(GeometryError, match=r"y=array of shape \(3,\): the geometry asks for"):
@@ -175,10 +175,10 @@ def test_arrays_without_elements_are_explained() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"views": ["stamp"]}, "views='stamp': the views are stamps, zeros, matrix, polyphase; use"),
+    ({"views": ["stamp"]}, "views='stamp': the choices are stamps, zeros, matrix, polyphase; use"),
     ({"views": "stamps"}, "views='stamps': it must be a sequence of names; write a tuple"),
-    ({"y": [1, np.nan, 2]}, "y=nan: some views multiply zeros in, .*; give finite numbers"),
-    ({"w": [np.inf, 2]}, "w=oo: some views multiply zeros in"),
+    ({"y": [1, np.nan, 2]}, "y=nan: some views multiply by zero, .*; give finite numbers"),
+    ({"w": [np.inf, 2]}, "w=oo: some views multiply by zero"),
     ({"w": [True, False]}, "w=True: its entries must be numbers .*; write 1 for True"),
     ({"y": [1, 2]}, r"y=array of shape \(2,\): the geometry asks for \(1, 3\); reshape it"),
     ({"w": [["a", "b"]]}, r"w=array of shape \(1, 2\): the geometry asks for \(1, 1, 2\)"),

@@ -20,6 +20,7 @@ from tconvjax.rendering.values import as_document
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 _LINE = "2px solid #888"
 _BRACKETS = "border-left:2px solid;border-right:2px solid;border-radius:.4em"
+_BRACE = "border-left:2px solid;border-radius:.4em"
 """Brackets that grow with their matrix, which those of many fonts do not."""
 
 
@@ -156,10 +157,9 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no
         return row
 
     def _print_Piecewise(self, entry: Any) -> Any:
-        """A line for each case, behind a brace."""
-        row, table = self.dom.createElement("mrow"), self.dom.createElement("mtable")
-        row.appendChild(self._text("mo", "{"))
-        row.appendChild(table)
+        """A line for each case, behind one brace."""
+        table = self.dom.createElement("mtable")
+        table.setAttribute("style", _BRACE)
         for value, condition in entry.args:
             line = table.appendChild(self.dom.createElement("mtr"))
             parts = [self._print(value), self._text("mtext", "otherwise")]
@@ -167,7 +167,7 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no
                 parts[1:] = [self._text("mtext", "if"), self._print(condition)]
             for part in parts:
                 line.appendChild(self.dom.createElement("mtd")).appendChild(part)
-        return row
+        return table
 
     def _text(self, kind: str, text: str) -> Any:
         element = self.dom.createElement(kind)

@@ -205,15 +205,17 @@ def _draw(document: Any) -> _Drawn:
             return _down([_draw(part) for part in parts])
     if isinstance(document, sympy.Basic) and document.has(sympy.Piecewise):
         lines = str(sympy.pretty(document, use_unicode=True, num_columns=LINE)).splitlines()
-        return _words([line.replace(" ", "\u00a0") for line in lines])
+        return _words(lines, style="white-space:pre")
     entry = shorten(label(document), LINE)
     width = LETTER * len(entry)
     return _Drawn(width, HEIGHT, (_text(entry, width // 2, HEIGHT // 2),))
 
 
-def _words(lines: Sequence[str], kind: str = "") -> _Drawn:
-    shapes = tuple(_text(line, 0, 11 + 20 * n, kind, "start") for n, line in enumerate(lines))
-    return _Drawn(LETTER * max(map(len, lines)), 20 * len(lines) + 2, shapes)
+def _words(lines: Sequence[str], kind: str = "", style: str = "") -> _Drawn:
+    shapes = [_text(line, 0, 11 + 20 * n, kind, "start") for n, line in enumerate(lines)]
+    for shape in shapes if style else ():
+        shape.set("style", style)
+    return _Drawn(LETTER * max(map(len, lines)), 20 * len(lines) + 2, tuple(shapes))
 
 
 def _across(parts: Sequence[_Drawn]) -> _Drawn:

@@ -23,7 +23,7 @@ from tconvjax.rendering.document import (
     Table,
     kept,
 )
-from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, index, taps_of
+from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, taps_of
 
 MOST_SHOWN = 32
 """Default for the rows and columns of a table; of a larger matrix the middle is left out."""
@@ -81,7 +81,7 @@ def conv_table(
     columns = kept(counts[1], most, sorted(full))
 
     def cell(row: int, column: int) -> Cell:
-        output, source = index(row, shapes[0]), index(column, shapes[1])
+        output, source = _index(row, shapes[0]), _index(column, shapes[1])
         taps = geometry.taps_between(output, source)
         if not taps:
             return Cell(sympy.Integer(0))
@@ -134,7 +134,7 @@ def matrix_table(
     rows, columns, held = read_matrix("matrix", matrix)
     _check_cells(None, (min(rows, most), min(columns, most)))
     if taps is None:
-        taps = _symbols(held)
+        taps = symbols_of(held)
     elif isinstance(taps, str) or not isinstance(taps, Sequence):
         fail("taps", kind_of(taps), "it must be a sequence of expressions", "give a tuple of them")
     try:
@@ -326,7 +326,7 @@ def _check_cells(geometry: Geometry | None, sides: Sequence[int]) -> None:
 
 def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
     """The first and the last columns of C that are not zero in a row."""
-    o, *outputs = index(row, geometry.out_shape)
+    o, *outputs = _index(row, geometry.out_shape)
     width = geometry.kernel_shape[1]
     first = o // (geometry.out_channels // geometry.groups) * width
     sides: list[Sequence[int]] = [_ends(range(first, first + width), most)]
@@ -344,11 +344,11 @@ def _ends(numbers: range, most: int) -> Sequence[int]:
     return numbers if few else [*numbers[:most], *numbers[-most:]]
 
 
-def _symbols(matrix: Any) -> list[Any]:
-    """The symbols that are entries, or terms of entries, of a matrix; a column has no colours."""
-    if not isinstance(matrix, sympy.MatrixBase) or matrix.cols == 1:
-        return []
-    found = {term for entry in matrix.todok().values() for term in sympy.Add.make_args(entry)}
+def symbols_of(*matrices: Any) -> list[Any]:
+    """The symbols that are entries, or terms of entries, of matrices; a column has no colours."""
+    several = [m for m in matrices if isinstance(m, sympy.MatrixBase) and m.cols > 1]
+    values = itertools.chain(*(matrix.todok().values() for matrix in several))
+    found = {term for entry in values for term in sympy.Add.make_args(entry)}
     return sorted(
         (one for one in found if isinstance(one, sympy.Symbol | sympy.Indexed)), key=natural
     )
@@ -419,6 +419,15 @@ def place(at: Sequence[int], shape: Sequence[int]) -> int:
     for n, size in zip(at, shape, strict=True):
         place = place * size + n
     return place
+
+
+def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The index of an element from its place."""
+    found: list[int] = []
+    for size in reversed(shape):
+        place, n = divmod(place, size)
+        found.append(n)
+    return tuple(reversed(found))
 
 
 def coordinates(at: Sequence[int]) -> str:

@@ -31,6 +31,7 @@ from tconvjax.rendering.tables import (
     heat_table,
     matrix_table,
     most_products,
+    symbols_of,
 )
 from tconvjax.symbolic import (
     Blocks,
@@ -183,8 +184,10 @@ def _blocks(blocks: Blocks) -> Iterator[Document]:
     yield Words(f"C, {blocks.kind}: {down} x {across} blocks of {height} x {width}.")
     if 0 < down * across <= MOST_BLOCKS:
         yield Row(("C", "=", matrix_table(blocks.names)))
-    for at, part in itertools.islice(blocks.parts.items(), MOST_PARTS):
-        yield Row((symbol("W", at), "=", matrix_table(part, most=16)))
+    parts = dict(itertools.islice(blocks.parts.items(), MOST_PARTS))
+    taps = symbols_of(*parts.values())
+    for at, part in parts.items():
+        yield Row((symbol("W", at), "=", matrix_table(part, taps=taps, most=16)))
     yield from _more(len(blocks.parts), "block")
 
 
@@ -202,10 +205,11 @@ def _kronecker(form: KroneckerForm) -> Iterator[Document]:
 def _polyphase(form: Polyphase) -> Iterator[Document]:
     count = counted(len(form.phases), "phase")
     yield Words(f"C.T with its rows sorted by phase: {count}, one convolution each.")
+    taps = symbols_of(*(phase.matrix for phase in form.phases[:MOST_PARTS]))
     for phase in form.phases[:MOST_PARTS]:
-        taps = counted(len(phase.taps), "tap")
-        yield Words(f"Phase {coordinates(phase.residue)}, written by {taps}:")
-        yield matrix_table(phase.matrix, most=16)
+        count = counted(len(phase.taps), "tap")
+        yield Words(f"Phase {coordinates(phase.residue)}, written by {count}:")
+        yield matrix_table(phase.matrix, taps=taps, most=16)
     yield from _more(len(form.phases), "phase")
 
 
