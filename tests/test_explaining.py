@@ -14,7 +14,6 @@ from hypothesis import given
 from tconvjax import Geometry, GeometryError
 from tconvjax.command import tutorial
 from tconvjax.explaining import VIEWS, explain
-
 from tconvjax.rendering import Row, Table
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
@@ -131,9 +130,7 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
     g = Geometry.of_conv_transpose((512, 512, 512), (512, 256, 16, 16), stride=8, padding=4)
     told = explain(g)
     assert told.agree
-    assert told.note.startswith(
-        "This is a part of the layer, "
-    )
+    assert told.note.startswith("This is a part of the layer, ")
     for text in (told.to_text(), told.to_animation()):
         assert len(text) < 3_000_000
     small = explain(Geometry.of_conv((1, 40), (1, 1, 4)), list(range(37)), [1, 2, 3, 4])

@@ -7,10 +7,7 @@ printer for each format, which prints every document and whatever `as_document` 
 from tconvjax.rendering.document import (
     Cell,
     Document,
-    Link,
-    Linked,
     Row,
-    Sparsity,
     Stack,
     Table,
     Words,
@@ -28,10 +25,7 @@ from tconvjax.rendering.values import as_document, derivation_document
 __all__ = [
     "Cell",
     "Document",
-    "Link",
-    "Linked",
     "Row",
-    "Sparsity",
     "Stack",
     "Table",
     "Words",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from tconvjax.arguments import counted, text, whole
+from tconvjax.arguments import text, whole
 from tconvjax.errors import Described, fail, kind_of
 from tconvjax.shown import Written
 
@@ -122,24 +122,9 @@ class Sparsity(Written):
     taps: int = 0
     alt: str = ""
 
-    def __post_init__(self) -> None:
-        """Validate the places."""
-        rows, columns = self.shape
-        for place in self.places:
-            if not (0 <= place[0] < rows and 0 <= place[1] < columns):
-                sides = f"{counted(rows, 'row')} and {counted(columns, 'column')}"
-                fail("places", place, f"the matrix has {sides}", "count them from 0")
 
-
-@dataclass(frozen=True)
-class Link:
-    """A line from a cell of the first table of a `Linked` to a cell of the last.
-
-    Args:
-        start: (row, column) in the first table.
-        end: (row, column) in the last table.
-        tap: the number of its colour.
-    """
+class Link(NamedTuple):
+    """A line from a (row, column) of the first table of a `Linked` to one of the last."""
 
     start: tuple[int, int]
     end: tuple[int, int]
@@ -148,32 +133,11 @@ class Link:
 
 @dataclass(frozen=True, repr=False)
 class Linked(Written):
-    """Tables, with lines from the cells of the first to those of the last.
-
-    Args:
-        tables: from left to right.
-        links: the lines.
-        alt: what it shows, in words.
-    """
+    """Tables from left to right, with lines from the cells of the first to those of the last."""
 
     tables: tuple[Table, ...]
     links: tuple[Link, ...]
     alt: str = ""
-
-    def __post_init__(self) -> None:
-        """Validate the ends of the links."""
-        if len(self.tables) < 2:
-            fail(
-                "tables",
-                Described(counted(len(self.tables), "table")),
-                "links tie the first to the last",
-                "give two or more",
-            )
-        for link in self.links:
-            for end, table in ((link.start, self.tables[0]), (link.end, self.tables[-1])):
-                if not all(0 <= n < size for n, size in zip(end, table.shape, strict=True)):
-                    rule = "a link ends at (row, column) of the first and of the last table"
-                    fail("links", end, rule, "count from 0")
 
 
 @dataclass(frozen=True, repr=False)

@@ -39,18 +39,8 @@ _SIGNS = {
     "⊗": r"\otimes",
     "∂y/∂x": r"\partial y/\partial x",
 }
-_ESCAPED = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\^{}",
-    "~": r"\~{}",
-}
+_ESCAPED = {letter: f"\\{letter}" for letter in "{}$&#%_"}
+_ESCAPED |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}"}
 
 
 def to_latex(document: Any, *, colours: bool = True) -> str:

@@ -81,9 +81,9 @@ def links_picture(geometry: Geometry) -> Linked:
         rule = "links are drawn between arrays of one channel and of one or two axes"
         fail("geometry", shown, rule, "draw one channel alone, or take conv_table")
     # Counting them exactly would visit every product, those with zeros of the padding included.
-    many = most_products(geometry) > MOST_LINKED**2
-    found = [] if many else list(itertools.islice(links(geometry), MOST_LINKS + 1))
-    if many or len(found) > MOST_LINKS:
+    few = most_products(geometry) <= MOST_LINKED**2
+    found = list(itertools.islice(links(geometry), MOST_LINKS + 1)) if few else []
+    if not few or len(found) > MOST_LINKS:
         rule = f"it has more than {MOST_LINKS} products, too many to draw"
         fail("geometry", shown, rule, "take a smaller input")
     sizes = (geometry.in_size, geometry.kernel_size, geometry.out_size)

@@ -267,30 +267,19 @@ class _Frame:
 def _frame(table: Table) -> _Frame:
     room = (MOST_WIDE // max(table.shape[1], 1) - 10) // LETTER
     letters = max(min(room, MOST_LETTERS), 1)
-    longest = max(
-        (len(short(cell.entry, letters)) for row in table.cells for cell in row), default=1
-    )
-    return _Frame(
-        max(HEIGHT, LETTER * longest + 10),
-        6 if table.brackets else 0,
-        20 if table.name else 0,
-        letters,
-    )
+    sizes = (len(short(cell.entry, letters)) for row in table.cells for cell in row)
+    cell = max(HEIGHT, LETTER * max(sizes, default=1) + 10)
+    return _Frame(cell, 6 if table.brackets else 0, 20 if table.name else 0, letters)
 
 
 def _table(table: Table) -> _Drawn:
     frame, (rows, columns) = _frame(table), table.shape
     width = frame.cell * columns + 2 * frame.left
     height = frame.top + HEIGHT * rows
-    shapes = []
-    if table.name:
-        shapes.append(_text(table.name, width // 2, 8))
+    shapes = [_text(table.name, width // 2, 8)] if table.name else []
     for n, row in enumerate(table.cells):
-        for m, cell in enumerate(row):
-            shapes.append(_cell(cell, table, frame, n, m))
-    shapes += _cuts(table, frame)
-    if table.brackets:
-        shapes += _brackets(frame.top, width, HEIGHT * rows)
+        shapes += [_cell(cell, table, frame, n, m) for m, cell in enumerate(row)]
+    shapes += _lines(table, frame, width, height)
     return _Drawn(width, height, tuple(shapes))
 
 
@@ -317,26 +306,14 @@ def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> ET.
     return group
 
 
-def _cuts(table: Table, frame: _Frame) -> list[ET.Element]:
-    rows, columns = table.shape
-    lines = []
-    for row in table.row_cuts:
-        (x1, y), (x2, _) = frame.corner(row, 0), frame.corner(row, columns)
-        lines.append(_line(x1, y, x2, y))
-    for column in table.column_cuts:
-        (x, y1), (_, y2) = frame.corner(0, column), frame.corner(rows, column)
-        lines.append(_line(x, y1, x, y2))
-    return lines
-
-
-def _line(x1: int, y1: int, x2: int, y2: int) -> ET.Element:
-    return _element("line", x1=x1, y1=y1, x2=x2, y2=y2, **{"class": "b"})
-
-
-def _brackets(top: int, width: int, height: int) -> list[ET.Element]:
-    left = f"M6 {top}H1V{top + height}H6"
-    right = f"M{width - 6} {top}H{width - 1}V{top + height}H{width - 6}"
-    return [_element("path", d=path, **{"class": "b"}) for path in (left, right)]
+def _lines(table: Table, frame: _Frame, width: int, height: int) -> list[ET.Element]:
+    """The lines between blocks, and the brackets of a matrix."""
+    left, top, right = frame.left, frame.top, width - frame.left
+    paths = [f"M{left} {top + HEIGHT * row}H{right}" for row in table.row_cuts]
+    paths += [f"M{left + frame.cell * n} {top}V{height}" for n in table.column_cuts]
+    if table.brackets:
+        paths += [f"M6 {top}H1V{height}H6", f"M{right} {top}H{width - 1}V{height}H{right}"]
+    return [_element("path", d=path, **{"class": "b"}) for path in paths]
 
 
 # -- links and dots --------------------------------------------------------------------------------
@@ -371,19 +348,12 @@ def _curve(
     (x1, y1), (x2, y2) = ends
     middle = (x1 + x2) // 2
     stroke = "currentColor" if link.tap is None else colour(link.tap, taps)
-    line = _element(
-        "path",
-        d=f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}",
-        fill="none",
-        stroke=stroke,
-        stroke_width="1.5",
-        stroke_opacity=".7",
-        data_tap="" if link.tap is None else link.tap,
-    )
-    dots = _element(
-        "path", d=f"M{x1} {y1}h0M{x2} {y2}h0", stroke=stroke, stroke_width=6, stroke_linecap="round"
-    )
-    return [line, dots]
+    curve = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+    thin = {"fill": "none", "stroke_width": 1.5, "stroke_opacity": ".7"}
+    thick = {"stroke_width": 6, "stroke_linecap": "round"}
+    tap = "" if link.tap is None else link.tap
+    line = _element("path", d=curve, stroke=stroke, data_tap=tap, **thin)
+    return [line, _element("path", d=f"M{x1} {y1}h0M{x2} {y2}h0", stroke=stroke, **thick)]
 
 
 def _sparsity(picture: Sparsity) -> _Drawn:
@@ -392,14 +362,12 @@ def _sparsity(picture: Sparsity) -> _Drawn:
     top = 20 if picture.name else 0
     shapes = [_text(picture.name, columns * size // 2, 8)] if picture.name else []
     # One path for each tap: a rectangle for each place would be ten times as long.
-    paths: dict[int, list[str]] = {}
+    paths: dict[int, str] = {}
     for row, column, tap in picture.places:
-        paths.setdefault(tap, []).append(
-            f"M{column * size} {top + row * size}h{size}v{size}h-{size}z"
-        )
-    for tap, parts in sorted(paths.items()):
-        fill = colour(tap, picture.taps)
-        shapes.append(_element("path", d="".join(parts), fill=fill, data_tap=tap))
+        square = f"M{column * size} {top + row * size}h{size}v{size}h-{size}z"
+        paths[tap] = paths.get(tap, "") + square
+    for tap, path in sorted(paths.items()):
+        shapes.append(_element("path", d=path, fill=colour(tap, picture.taps), data_tap=tap))
     box = {"x": 0, "y": top, "width": columns * size, "height": rows * size}
     frame = _element("rect", **box, **{"class": "c"})
     return _Drawn(columns * size, top + rows * size, (*shapes, frame))

@@ -7,7 +7,7 @@ import io
 import math
 import textwrap
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -381,58 +381,36 @@ def to_csv(matrix: Any) -> str:
         0,w0,w1
     """
     rows, columns, held = read_matrix("matrix", matrix)
-    if rows * columns > MOST_ENTRIES:
-        _refuse(rows, columns, f"{MOST_ENTRIES} entries")
+    symbolic = isinstance(held, sympy.MatrixBase | sympy.MatrixExpr)
+    most = MOST_ENTRIES if symbolic or isinstance(held, np.ndarray) else MOST_SYMBOLS
+    found: dict[tuple[int, int], Any] = {}
+    if symbolic and rows * columns <= most:
+        found = (held if isinstance(held, sympy.MatrixBase) else held.as_explicit()).todok()
+    if rows * columns > most or len(found) > MOST_SYMBOLS:
+        limit = f"{most} entries, or {MOST_SYMBOLS} expressions that are not zero, are the limit"
+        remedy = "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz"
+        fail("matrix", Described(f"{rows} x {columns}"), limit, remedy)
+    # A convolution has few different entries, many times each.
+    known = {entry: exactly(entry) for entry in set(found.values())} | {0: "0"}
+
+    def cells(row: int) -> list[str]:
+        if symbolic:
+            return [known[found.get((row, column), 0)] for column in range(columns)]
+        return [exactly(held[row, column]) for column in range(columns)]
+
     written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    line = _csv_lines(held, rows, columns)
-    for row in range(rows):
-        writer.writerow(line(row))
+    csv.writer(written, lineterminator="\n").writerows(map(cells, range(rows)))
     return written.getvalue()
-
-
-def _csv_lines(held: Any, rows: int, columns: int) -> Callable[[int], list[str]]:
-    """What gives the cells of a row."""
-    if isinstance(held, sympy.MatrixBase | sympy.MatrixExpr):
-        found: dict[int, dict[int, Any]] = {}
-        explicit = held if isinstance(held, sympy.MatrixBase) else held.as_explicit()
-        for (row, column), entry in explicit.todok().items():
-            found.setdefault(row, {})[column] = entry
-        if sum(map(len, found.values())) > MOST_SYMBOLS:
-            _refuse(rows, columns, f"{MOST_SYMBOLS} entries that are not zero")
-        known: dict[Any, str] = {}  # a convolution has few entries, many times
-
-        def sparse_row(row: int) -> list[str]:
-            cells = ["0"] * columns
-            for column, entry in found.get(row, {}).items():
-                cells[column] = known.get(entry) or known.setdefault(entry, exactly(entry))
-            return cells
-
-        return sparse_row
-    if isinstance(held, np.ndarray) and held.dtype.kind in "iuf":
-        return lambda row: ["0" if entry == 0 else str(entry) for entry in held[row]]
-    if rows * columns > MOST_SYMBOLS and not isinstance(held, np.ndarray):
-        _refuse(rows, columns, f"{MOST_SYMBOLS} entries that are read one by one")
-    return lambda row: [exactly(held[row, column]) for column in range(columns)]
-
-
-def _refuse(rows: int, columns: int, limit: str) -> None:
-    fail(
-        "matrix",
-        Described(f"{rows} x {columns}"),
-        f"{limit} are the limit",
-        "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz",
-    )
 
 
 def exactly(entry: Any) -> str:
     """An entry that reads as the same number, or as the same expression."""
     if isinstance(entry, str):
         return clean(entry)
-    if isinstance(entry, bool | np.bool_) or entry in (sympy.true, sympy.false):
-        return str(int(bool(entry)))
     if isinstance(entry, float | np.number):
         return "0" if entry == 0 else str(entry).strip("()")
+    if isinstance(entry, bool | np.bool_) or entry in (sympy.true, sympy.false):
+        return str(int(bool(entry)))
     if isinstance(entry, int | sympy.Integer) and int(entry).bit_length() <= MOST_BITS:
         return str(int(entry))
     entry = sympy.sympify(entry)
