@@ -2,6 +2,10 @@
 
 The printers of `tconvjax.rendering` stand on a higher floor and need SymPy. The root of the package
 therefore registers a loader here, which runs only when somebody looks at an object.
+
+The printers know the objects of the floors below them. An object that stands above them has a
+method ``_parts_``, which returns texts, lists of lists for tables, and arrays whose numbers become
+shades.
 """
 
 from __future__ import annotations

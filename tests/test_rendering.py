@@ -373,7 +373,7 @@ def test_whatever_a_notebook_is_given_shows_itself(name: str) -> None:
 
 def test_a_matrix_is_printed_with_the_colours_of_its_table() -> None:
     for geometry in (G, LINE, Geometry.of_conv((2, 5), (3, 2, 2))):
-        table = rendering.as_document(symbolic.conv_matrix(geometry))
+        table: Any = rendering.as_document(symbolic.conv_matrix(geometry))
         for shown, cells in zip(table.cells, rendering.conv_table(geometry).cells, strict=True):
             assert [cell.tap for cell in shown] == [cell.tap for cell in cells]
     for matrix in (np.eye(2), jnp.eye(2), scipy.sparse.eye_array(2).tocsr(), sympy.eye(2)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tconvjax.rendering.document import (
 from tconvjax.rendering.pictures import MOST_DOTS, sparsity
 from tconvjax.rendering.tables import (
     MOST_SHOWN,
+    array_table,
     conv_table,
     coordinates,
     heat_table,
@@ -92,8 +94,8 @@ def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Doc
             return stack(list(_kronecker(value)))
         case Polyphase():
             return stack(list(_polyphase(value)))
-    if hasattr(value, "_parts_"):  # of a higher floor: texts, and arrays of amounts
-        return stack([Words(p) if isinstance(p, str) else heat_table(p) for p in value._parts_()])
+    if hasattr(value, "_parts_"):
+        return stack([_from_above(part) for part in value._parts_()])
     if isinstance(getattr(value, "document", None), Document):
         return as_document(value.document, most=most, dots=dots)
     if hasattr(value, "shape"):
@@ -158,6 +160,13 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
     return stack(parts)
 
 
+def _from_above(part: Any) -> Document:
+    """A part of an object that stands above the printers (`tconvjax.shown`)."""
+    if isinstance(part, str):
+        return Words(part)
+    return array_table(part) if isinstance(part, list) else heat_table(part)
+
+
 def _part(part: Any, most: int, dots: bool) -> Any:
     """A part of a row: signs, numbers and expressions stay."""
     scalar = isinstance(part, sympy.Basic) and not isinstance(part, sympy.MatrixBase)
@@ -170,12 +179,11 @@ def _matrix_of(geometry: Geometry, kernel: Any, transpose: bool, most: int, dots
     """The matrix if it can be read, where it is not zero if that can be seen, else its corners."""
     sides = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     seen = MOST_SHOWN < max(sides) <= MOST_SIDE and most_products(geometry) <= MOST_DOTS
-    table: Sparsity | Table
     if dots and seen:
-        table = sparsity(geometry, transpose=transpose)
-    else:
-        table = conv_table(geometry, kernel, transpose=transpose, most=most)
-    return stack([Words(f"{table.alt[0].upper()}{table.alt[1:]}."), table]) if dots else table
+        picture = sparsity(geometry, transpose=transpose)
+        return stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
+    table = conv_table(geometry, kernel, transpose=transpose, most=most)
+    return stack([Words(f"{table.alt}."), table]) if dots else table
 
 
 def _blocks(blocks: Blocks) -> Iterator[Document]:
