@@ -142,9 +142,9 @@ def shorten(text: str, most: int) -> str:
 
 
 def _fraction(number: sympy.Rational) -> str:
-    """A fraction, as the decimal number that somebody wrote if that is shorter."""
+    """A fraction; one of long numbers as the decimal number that somebody wrote, if it is one."""
     fraction, decimal = str(number), repr(float(number))
-    exact = number.q > 1 and sympy.Rational(decimal) == number
+    exact = number.q >= 1000 and "inf" not in decimal and sympy.Rational(decimal) == number
     return min(fraction, decimal, key=len) if exact else fraction
 
 

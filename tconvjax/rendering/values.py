@@ -149,14 +149,9 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
             parts += [Words(step.title, level=2), Words(step.words)]
         left, right = step.equation
         written = step.written or (left, "=" if step.claim == "equal" else "≠", right)
-        parts.append(
-            Row(
-                tuple(
-                    matrix_table(part, taps=taps) if isinstance(part, sympy.MatrixBase) else part
-                    for part in written
-                )
-            )
-        )
+        matrices = (isinstance(part, sympy.MatrixBase) for part in written)
+        pairs = zip(written, matrices, strict=True)
+        parts.append(Row(tuple(matrix_table(p, taps=taps) if m else p for p, m in pairs)))
     return stack(parts)
 
 
