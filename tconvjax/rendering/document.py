@@ -91,12 +91,9 @@ class Table(Written):
         text("alt", self.alt)
         for row in self.cells:
             if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
-                fail(
-                    "cells",
-                    Described(f"row of {len(row)}"),
-                    f"each row of a table has as many Cells as the first, {len(self.cells[0])}",
-                    "give a Cell for each place",
-                )
+                shown = Described(f"row of {len(row)}")
+                rule = f"each row of a table has as many Cells as the first, {len(self.cells[0])}"
+                fail("cells", shown, rule, "give a Cell for each place")
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -147,12 +147,9 @@ def check_entries(table: Table) -> None:
     """Refuse a table that no page shows."""
     rows, columns = table.shape
     if rows * columns > MOST_ENTRIES:
-        fail(
-            "matrix",
-            Described(f"{rows} x {columns}"),
-            f"a formula shows at most {MOST_ENTRIES} entries",
-            "take a smaller input, or conv_table or matrix_table, which abbreviate",
-        )
+        rule = f"a formula shows at most {MOST_ENTRIES} entries"
+        remedy = "take a smaller input, or conv_table or matrix_table, which abbreviate"
+        fail("matrix", Described(f"{rows} x {columns}"), rule, remedy)
 
 
 def _escaped(text: str) -> str:

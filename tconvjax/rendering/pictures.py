@@ -39,13 +39,9 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
     check_geometry(geometry)
     transpose, products = flag("transpose", transpose), most_products(geometry)
     if products > MOST_DOTS:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            f"its matrix has up to {products} entries that are not zero, and a picture shows "
-            f"{MOST_DOTS}",
-            "take a smaller input, or conv_table, which is abbreviated",
-        )
+        shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+        rule = f"its matrix has up to {products} non-zero entries, and a picture shows {MOST_DOTS}"
+        fail("geometry", shown, rule, "take a smaller input, or conv_table, which is abbreviated")
     found = {
         (place(output, geometry.out_shape), place(source, geometry.in_shape)): tap
         for output, source, tap in links(geometry)

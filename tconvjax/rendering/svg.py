@@ -128,20 +128,14 @@ def _check_size(argument: str, drawn: Sequence[_Drawn]) -> None:
     """Refuse what browsers are slow to show, or what no screen shows."""
     width, height = max(one.width for one in drawn), max(one.height for one in drawn)
     if width > MOST_WIDE or height > MOST_HIGH:
-        fail(
-            argument,
-            Described(f"{width} x {height} pixels"),
-            f"a picture has at most {MOST_WIDE} x {MOST_HIGH}",
-            "show less of it, or use to_text, which shortens it",
-        )
+        rule = f"a picture has at most {MOST_WIDE} x {MOST_HIGH}"
+        remedy = "show less of it, or use to_text, which shortens it"
+        fail(argument, Described(f"{width} x {height} pixels"), rule, remedy)
     shapes = sum(1 for one in drawn for shape in one.shapes for _ in shape.iter())
     if shapes > MOST_SHAPES:
-        fail(
-            argument,
-            Described(f"{counted(len(drawn), 'picture')} of {shapes} shapes"),
-            f"a picture has at most {MOST_SHAPES} shapes",
-            "show less of it: a smaller input, or an abbreviated table",
-        )
+        shown = Described(f"{counted(len(drawn), 'picture')} of {shapes} shapes")
+        rule = f"a picture has at most {MOST_SHAPES} shapes"
+        fail(argument, shown, rule, "show less: a smaller input, or an abbreviated table")
 
 
 def spoken(document: Any) -> str:

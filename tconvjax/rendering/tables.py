@@ -98,10 +98,8 @@ def conv_table(
     if transpose:
         name, sizes, what = "C.T", counts[::-1], "transposed convolution"
         cells, cuts = tuple(zip(*cells, strict=True)), cuts[::-1]
-    alt = (
-        f"{name}, the {by(sizes)} matrix of the {what} of {by(geometry.in_size)} to "
-        f"{by(geometry.out_size)}"
-    )
+    ends = f"{by(geometry.in_size)} to {by(geometry.out_size)}"
+    alt = f"{name}, the {by(sizes)} matrix of the {what} of {ends}"
     caption = f"{name}, {by(sizes)}" if max(counts) > most else name
     return Table(cells, caption, cuts[0], cuts[1], True, len(names), alt)
 
@@ -161,9 +159,8 @@ def array_table(
     values: Any,
     *,
     name: str = "",
-    shown: Mapping[tuple[int, ...], int] | None = None,
+    shown: Mapping[tuple[int, ...], int] | Callable[[Any], int | None] | None = None,
     taps: int = 0,
-    faint: frozenset[tuple[int, int]] = frozenset(),
     most: int = MOST_SHOWN,
 ) -> Table:
     """An array of one or two axes as squares.
@@ -171,9 +168,8 @@ def array_table(
     Args:
         values: nested lists, or an array, of numbers or expressions.
         name: a caption.
-        shown: the colours of some elements, by their index.
+        shown: the colours of some elements, by their index: a dict, or a function.
         taps: how many colours there are in all.
-        faint: (row, column) of elements that are only there for orientation.
         most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
@@ -187,13 +183,35 @@ def array_table(
         >>> array_table([1, 2, 3]).shape
         (1, 3)
     """
-    if not isinstance(shown, Mapping | None):
+    name, most = text("name", name), whole("most", most, 3)
+    colours = {} if shown is None else shown
+    if not isinstance(colours, Mapping) and not callable(colours):
         rule = "it must map an index to a colour"
         fail("shown", kind_of(shown), rule, "give a dict such as {(0, 1): 0}")
-    if not isinstance(faint, frozenset | set):
-        rule = "it must be a set of (row, column)"
-        fail("faint", kind_of(faint), rule, "give one such as frozenset({(0, 1)})")
-    return _squares(values, name, (shown or {}).get, taps, faint, most)
+    colour = colours.get if isinstance(colours, Mapping) else colours
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        values = as_objects("values", values)
+        if any(isinstance(value, list | tuple) for value in values.flat):
+            rule = "each row of an array has as many elements as the first"
+            fail("values", Described("nested lists of several lengths"), rule, "fill them up")
+    dimensions = len(getattr(values, "shape", ()))
+    if dimensions not in (1, 2):
+        rule = "it must be an array of one or two axes"
+        fail("values", kind_of(values), rule, "give nested lists or an array, or one slice of it")
+    one = dimensions == 1
+    height, width, held = read_matrix("values", np.asarray(values)[None] if one else values)
+    _check_cells(None, (min(height, most), min(width, most)))
+
+    def cell(row: int, column: int) -> Cell:
+        at, entry = (column,) if one else (row, column), held[row, column]
+        entry = entry.item() if isinstance(entry, np.generic) else entry
+        # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
+        entry = "0" if not isinstance(entry, str) and entry == 0 else entry
+        return Cell(entry, colour(at), f"{name} {coordinates(at)}".strip())
+
+    cells = grid(cell, kept(height, most), kept(width, most))
+    alt = f"{name or 'an array'}, {height} x {width}"
+    return Table(cells, name, brackets=False, taps=taps, alt=alt)
 
 
 def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
@@ -223,19 +241,15 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
         rule, remedy = "a shade needs real numbers", "give an array of numbers, or use array_table"
         fail("values", kind_of(values), rule, remedy)
     if not np.isfinite(numbers).all():
-        fail(
-            "values",
-            Described("array with inf or nan"),
-            "a shade needs finite numbers",
-            "replace the others",
-        )
+        rule = "a shade needs finite numbers"
+        fail("values", Described("array with inf or nan"), rule, "replace the others")
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
 
     def shade(at: tuple[int, ...]) -> int:
         return round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
 
-    table = _squares(values, name, shade, LEVELS, frozenset(), most)
+    table = array_table(values, name=name, shown=shade, taps=LEVELS, most=most)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
     return replace(table, alt=table.alt + ends)
 
@@ -252,25 +266,17 @@ def read_matrix(argument: str, matrix: Any) -> tuple[int, int, Any]:
     try:
         rows, columns = (int(side) for side in shape)
     except (TypeError, ValueError):
-        fail(
-            argument,
-            Described(f"matrix of shape {shape}"),
-            "its sizes must be numbers",
-            "substitute numbers for the symbols with .subs",
-        )
+        remedy = "substitute numbers for the symbols with .subs"
+        fail(argument, Described(f"matrix of shape {shape}"), "its sizes must be numbers", remedy)
     dense = getattr(matrix, "todense", None) or getattr(matrix, "__array__", None)
     if isinstance(matrix, sympy.MatrixBase | sympy.MatrixExpr | np.ndarray) or dense is None:
         return rows, columns, matrix
     if rows * columns <= MOST_HELD:
         return rows, columns, np.asarray(dense())
     if not hasattr(matrix, "tocsr"):
-        fail(
-            argument,
-            Described(f"{type(matrix).__name__} of {rows} x {columns}"),
-            f"of more than {MOST_HELD} entries, only matrices of SymPy and SciPy and NumPy "
-            "arrays are read",
-            "convert it",
-        )
+        shown = Described(f"{kind_of(matrix)} of {rows} x {columns}")
+        rule = f"beyond {MOST_HELD} entries it must be a SymPy, SciPy or NumPy matrix"
+        fail(argument, shown, rule, "convert it")
     return rows, columns, matrix.tocsr()
 
 
@@ -316,12 +322,9 @@ def _check_cells(geometry: Geometry | None, sides: Sequence[int]) -> None:
         fail("most", Described(f"table of {by(sides)}"), rule, remedy)
     copied = [axis.kernel_size for axis in geometry.axes if axis.bordered] if geometry else []
     if copied and math.prod(copied) * cells > MOST_COPIES:
-        fail(
-            "geometry",
-            Described(f"kernel of {by(copied)} taps"),
-            "its border brings too many taps to one element to show their sums",
-            "take a smaller kernel, or padding_mode='zeros'",
-        )
+        rule = "its border brings too many taps to one element to show their sums"
+        remedy = "take a smaller kernel, or padding_mode='zeros'"
+        fail("geometry", Described(f"kernel of {by(copied)} taps"), rule, remedy)
 
 
 def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
@@ -368,40 +371,6 @@ def grid(
         return Cell(DOTS_DOWN if column >= 0 else DOTS_ACROSS if row >= 0 else DOTS_DIAGONAL)
 
     return tuple(tuple(shown(row, column) for column in columns) for row in rows)
-
-
-def _squares(
-    values: Any,
-    name: str,
-    colour: Callable[[Any], int | None],
-    taps: int,
-    faint: frozenset[tuple[int, int]],
-    most: int,
-) -> Table:
-    name, most = text("name", name), whole("most", most, 3)
-    if isinstance(values, Sequence) and not isinstance(values, str):
-        values = as_objects("values", values)
-        if any(isinstance(value, list | tuple) for value in values.flat):
-            rule = "each row of an array has as many elements as the first"
-            fail("values", Described("nested lists of several lengths"), rule, "fill them up")
-    dimensions = len(getattr(values, "shape", ()))
-    if dimensions not in (1, 2):
-        rule = "it must be an array of one or two axes"
-        fail("values", kind_of(values), rule, "give nested lists or an array, or one slice of it")
-    one = dimensions == 1
-    height, width, held = read_matrix("values", np.asarray(values)[None] if one else values)
-    _check_cells(None, (min(height, most), min(width, most)))
-
-    def cell(row: int, column: int) -> Cell:
-        at, entry = (column,) if one else (row, column), held[row, column]
-        entry = entry.item() if isinstance(entry, np.generic) else entry
-        # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
-        entry = "0" if not isinstance(entry, str) and entry == 0 else entry
-        return Cell(entry, colour(at), f"{name} {coordinates(at)}".strip(), (row, column) in faint)
-
-    cells = grid(cell, kept(height, most), kept(width, most))
-    alt = f"{name or 'an array'}, {height} x {width}"
-    return Table(cells, name, brackets=False, taps=taps, alt=alt)
 
 
 def _cuts(shown: Sequence[int], block: int) -> tuple[int, ...]:
