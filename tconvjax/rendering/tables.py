@@ -304,7 +304,7 @@ def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[A
         names = KernelSymbols(geometry, letter)
         return names, names.__getitem__
     names, dtype = KernelSymbols(geometry), getattr(kernel, "dtype", None)
-    if getattr(dtype, "kind", "O") not in "iufc":
+    if getattr(dtype, "kind", "O") not in "iufcV":  # bfloat16 has the kind V
         return names, taps_of(kernel, geometry).__getitem__
     array = np.asarray(kernel)
     if array.shape != geometry.kernel_shape:
