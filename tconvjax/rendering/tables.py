@@ -159,7 +159,7 @@ def array_table(
     values: Any,
     *,
     name: str = "",
-    shown: Mapping[tuple[int, ...], int] | Callable[[Any], int | None] | None = None,
+    shown: Mapping[tuple[int, ...], int] | None = None,
     taps: int = 0,
     most: int = MOST_SHOWN,
 ) -> Table:
@@ -168,7 +168,7 @@ def array_table(
     Args:
         values: nested lists, or an array, of numbers or expressions.
         name: a caption.
-        shown: the colours of some elements, by their index: a dict, or a function.
+        shown: the colours of some elements, by their index.
         taps: how many colours there are in all.
         most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
@@ -184,11 +184,10 @@ def array_table(
         (1, 3)
     """
     name, most = text("name", name), whole("most", most, 3)
-    colours = {} if shown is None else shown
-    if not isinstance(colours, Mapping) and not callable(colours):
+    if not isinstance(shown, Mapping | None):
         rule = "it must map an index to a colour"
         fail("shown", kind_of(shown), rule, "give a dict such as {(0, 1): 0}")
-    colour = colours.get if isinstance(colours, Mapping) else colours
+    colours = shown or {}
     if isinstance(values, Sequence) and not isinstance(values, str):
         values = as_objects("values", values)
         if any(isinstance(value, list | tuple) for value in values.flat):
@@ -207,7 +206,7 @@ def array_table(
         entry = entry.item() if isinstance(entry, np.generic) else entry
         # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
         entry = "0" if not isinstance(entry, str) and entry == 0 else entry
-        return Cell(entry, colour(at), f"{name} {coordinates(at)}".strip())
+        return Cell(entry, colours.get(at), f"{name} {coordinates(at)}".strip())
 
     cells = grid(cell, kept(height, most), kept(width, most))
     alt = f"{name or 'an array'}, {height} x {width}"
@@ -245,11 +244,14 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
         fail("values", Described("array with inf or nan"), rule, "replace the others")
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
-
-    def shade(at: tuple[int, ...]) -> int:
-        return round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
-
-    table = array_table(values, name=name, shown=shade, taps=LEVELS, most=most)
+    sides = [kept(size, whole("most", most, 3)) for size in numbers.shape]
+    places = itertools.product(*sides) if numbers.ndim in (1, 2) else ()
+    shades = {
+        at: round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
+        for at in places
+        if -1 not in at
+    }
+    table = array_table(values, name=name, shown=shades, taps=LEVELS, most=most)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
     return replace(table, alt=table.alt + ends)
 
