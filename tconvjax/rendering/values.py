@@ -96,16 +96,13 @@ def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Doc
             return stack(list(_polyphase(value)))
     if hasattr(value, "_parts_"):
         return stack([_from_above(part) for part in value._parts_()])
-    if isinstance(getattr(value, "document", None), Document):
-        return as_document(value.document, most=most, dots=dots)
+    document = getattr(value, "document", None)
+    if isinstance(document, Document):
+        return as_document(document, most=most, dots=dots)
     if hasattr(value, "shape"):
         return matrix_table(value, most=most)
-    return fail(
-        "document",
-        kind_of(value),
-        "it must be a document, a matrix, a Geometry or another object of this package",
-        "make a document with array_table or matrix_table",
-    )
+    rule = "it must be a document, a matrix, a Geometry or another object of this package"
+    return fail("document", kind_of(value), rule, "make one with array_table or matrix_table")
 
 
 def entry_rule(matrix: ConvolutionMatrix, transpose: bool = False) -> Row:
