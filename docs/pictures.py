@@ -68,7 +68,7 @@ def indices_drawn() -> str:
         for name, array, shown in (("x", x, colours), ("maxima", y, small),
                                    ("indices", indices, small), ("unpooled", back, colours))
     ]  # fmt: skip
-    drawn = rendering.Beside((tables[0], "→", *tables[1:3], "→", tables[3]))
+    drawn = rendering.Row((tables[0], "→", *tables[1:3], "→", tables[3]))
     alt = ("An image of 4 x 4 numbers with its maxima marked, the 2 x 2 maxima, the 2 x 2 indices, "
            "and the maxima back in their places with zeros elsewhere")  # fmt: skip
     return rendering.to_svg(drawn, alt=alt)

@@ -6,6 +6,7 @@ The submodules load when they are first used: ``import tconvjax as tc; tc.symbol
 import importlib
 from typing import TYPE_CHECKING
 
+import tconvjax.shown as _shown
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
 from tconvjax.algorithms import ALGORITHMS
@@ -68,3 +69,13 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return [*__all__, *_SUBMODULES]
+
+
+def _load_printers() -> object:
+    """Load the printers for a notebook that shows an object; they need SymPy."""
+    from tconvjax.rendering import notebook
+
+    return notebook
+
+
+_shown.show_with(_load_printers)

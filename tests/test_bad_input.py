@@ -79,8 +79,8 @@ EXAMPLES: dict[str, Any] = {
     "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME", "partial": "conv",
     "parts": (TABLE,), "position": -1, "rank": 2, "rhs": np.ones((3, 4, 2)),
     "scale": 1.0, "shape": (4, 4, 3), "source": "torch", "state": {"up.weight": W}, "stride": 2,
-    "strides": (1,), "tap": 1, "target": "keras", "values": [[1, 2]], "w": W,
-    "w_shape": W.shape, "weight": W, "x": X, "x_shape": X.shape, "y": Y, "y_shape": Y.shape,
+    "strides": (1,), "tap": 1, "target": "keras", "value": TABLE, "values": [[1, 2]],
+    "w": W, "w_shape": W.shape, "weight": W, "x": X, "x_shape": X.shape, "y": Y, "y_shape": Y.shape,
 }  # fmt: skip
 """Of required parameters, by their names."""
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 
 import tconvjax as tc
 from tconvjax import Axis, Geometry, GeometryError, matrices, symbolic
-from tconvjax.rendering import notebook
+from tconvjax.rendering.values import entry_rule
 from tests.oracles import ways
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -241,7 +241,7 @@ def test_a_size_may_have_the_name_of_a_row_or_a_column(name: str) -> None:
         found = rule.rhs.subs(dict(zip(rule.lhs.indices, (row, column), strict=True)))
         assert found.subs({own: 1}) == numbers[row, column]
     assert symbolic.ConvolutionMatrix.of(own, 3).entry_rule().lhs.indices != (own, own)
-    i, j = notebook.rule(lazy, transpose=True).parts[0].indices
+    i, j = entry_rule(lazy, transpose=True).parts[0].indices
     assert not {i, j} & lazy.free_symbols
 
 

@@ -14,7 +14,7 @@ from jax import export
 
 import tconvjax as tc
 from tconvjax import Axis, Geometry, GeometryError, symbolic
-from tconvjax.rendering import matrix_latex
+from tconvjax.rendering import matrix_table, to_latex
 
 X, W, Y = jnp.ones((1, 2, 7)), jnp.ones((4, 2, 3)), jnp.ones((1, 4, 4))
 AXIS, WHERE = Axis(5, 3, 3), Geometry.of_conv((2, 5), (4, 2, 3))
@@ -126,7 +126,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (transposed, {"dilation": 2**35}, "it must be at most 2147483647; give smaller steps$"),
     (transposed, {"padding": -(2**41)}, "an image has at most 1099511627776 elements; give smaller sizes, steps or padding$"),
     (symbolic.conv_matrix, {"geometry": Geometry.of_conv((3, 512, 512), (8, 3, 5, 5))}, "1000000 is the limit; look at a smaller input"),
-    (matrix_latex, {"matrix": WIDE}, "^matrix=98 x 100: LaTeX of more than 4096 entries"),
+    (to_latex, {"document": matrix_table(WIDE, most=100)}, "^matrix=98 x 100: a formula shows at most 4096 entries"),
     (symbolic.conv_matrix, {**PAIR, "kernel": [1, 2]}, "^kernel=array of shape (2,): the geometry asks for (1, 1, 2); reshape it$"),
     (symbolic.conv_matrix, {**PAIR, "kernel": [[["exit", 1]]]}, "^kernel='exit': its entries must be numbers or SymPy expressions; convert text"),
     # a geometry and its axes, however they are made

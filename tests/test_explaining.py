@@ -13,8 +13,8 @@ from hypothesis import given
 
 from tconvjax import Geometry, GeometryError
 from tconvjax.command.tour import EXAMPLES
-from tconvjax.explaining import MOST_PRODUCTS, VIEWS, explain
-from tconvjax.rendering import Beside, Table
+from tconvjax.explaining import VIEWS, explain
+from tconvjax.rendering import Row, Table
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -112,7 +112,7 @@ def test_the_worked_examples_of_the_tutorial_come_out() -> None:
 def test_padding_cuts_the_rim_off() -> None:
     g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2), padding=1)
     last = explain(g, [[0, 1], [2, 3]], [[4, 7], [2, 2]], views=["stamps"]).views[0].steps[-1]
-    assert isinstance(last.document, Beside)
+    assert isinstance(last.document, Row)
     faint = [[cell.faint for cell in row] for row in tables(last.document, "so far")[-1].cells]
     assert faint == [[True] * 3, [True, False, True], [True] * 3]
     assert numbers(last.document, "z") == [[28]]
@@ -130,9 +130,7 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
     g = Geometry.of_conv_transpose((512, 512, 512), (512, 256, 16, 16), stride=8, padding=4)
     told = explain(g)
     assert told.agree
-    assert told.note.startswith(
-        "Of 512 channels of 512 x 512 to 256 channels of 4096 x 4096 a part"
-    )
+    assert told.note.startswith("This is a part of the layer, ")
     for text in (told.to_text(), told.to_animation()):
         assert len(text) < 3_000_000
     small = explain(Geometry.of_conv((1, 40), (1, 1, 4)), list(range(37)), [1, 2, 3, 4])
@@ -143,7 +141,6 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
 def test_numbers_of_a_large_layer_are_those_of_its_first_part() -> None:
     g = Geometry.of_conv_transpose((1, 400), (1, 1, 3), stride=2)
     told = explain(g, np.arange(400), [1, 10, 100])
-    assert MOST_PRODUCTS < 400 * 3
     assert told.note
     assert told.views[0].result.tolist() == [[0, 0, 1, 10, 102, 20, 200]]
     with pytest.raises(GeometryError, match=r"y=array of shape \(3,\): the geometry asks for"):
@@ -175,10 +172,10 @@ def test_arrays_without_elements_are_explained() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"views": ["stamp"]}, "views='stamp': the views are stamps, zeros, matrix, polyphase; use"),
+    ({"views": ["stamp"]}, "views='stamp': the choices are stamps, zeros, matrix, polyphase; use"),
     ({"views": "stamps"}, "views='stamps': it must be a sequence of names; write a tuple"),
-    ({"y": [1, np.nan, 2]}, "y=nan: some views multiply zeros in, .*; give finite numbers"),
-    ({"w": [np.inf, 2]}, "w=oo: some views multiply zeros in"),
+    ({"y": [1, np.nan, 2]}, "y=nan: some views multiply by zero, .*; give finite numbers"),
+    ({"w": [np.inf, 2]}, "w=oo: some views multiply by zero"),
     ({"w": [True, False]}, "w=True: its entries must be numbers .*; write 1 for True"),
     ({"y": [1, 2]}, r"y=array of shape \(2,\): the geometry asks for \(1, 3\); reshape it"),
     ({"w": [["a", "b"]]}, r"w=array of shape \(1, 2\): the geometry asks for \(1, 1, 2\)"),
@@ -208,7 +205,6 @@ def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
     """A symbol with a hostile name is escaped by every printer of markup."""
     told = explain(Geometry.of_conv((1, 2), (1, 1, 2)), [sympy.Symbol("<script>alert(1)</script>")])
     html, markdown = told._repr_html_(), told._repr_markdown_()
-    assert (html, markdown) == (told.to_html(), told.to_markdown())
     assert json.dumps(markdown)
     for step in (step for seen in told.views for step in seen.steps):
         assert step.words in html

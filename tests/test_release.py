@@ -209,14 +209,14 @@ import importlib, pkgutil, sys
 import jax, jax.numpy as jnp
 import tconvjax as tc
 from tconvjax import matrices, symbolic
-from tconvjax.rendering import matrix_text
+from tconvjax.rendering import to_text
 assert tc.__file__.startswith(sys.prefix), tc.__file__
 w = jnp.array([[[[4, 7], [2, 2]]]], jnp.float32)
 assert jax.grad(lambda w: tc.conv_transpose(w[0], w).sum())(w).shape == w.shape
 geometry = tc.Geometry.of_conv((1, 5), (1, 1, 3), stride=2)
 C = matrices.conv_matrix(geometry, jnp.ones((1, 1, 3), jnp.float32))
 assert C.shape == (2, 5)
-assert matrix_text(symbolic.conv_matrix(geometry)).count("w0") == 2
+assert to_text(symbolic.conv_matrix(geometry)).count("w0") == 2
 for module in pkgutil.walk_packages(tc.__path__, "tconvjax."):
     try:
         importlib.import_module(module.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,8 +16,11 @@ import scipy.sparse
 import sympy
 from hypothesis import given
 
-from tconvjax import Geometry, GeometryError, matrices, rendering, symbolic
+from tconvjax import Geometry, GeometryError, matrices, rendering, symbolic, upsampling
+from tconvjax.explaining import explain
 from tconvjax.rendering import palette
+from tconvjax.rendering.document import Sparsity
+from tconvjax.rendering.text import label
 from tests.strategies import ANY_MODE, Arguments, arguments
 
 PRINTERS: dict[str, Callable[..., str]] = {
@@ -31,10 +35,10 @@ DOCUMENTS: dict[str, Any] = {
     "matrix": TABLE,
     "heat": rendering.heat_table([[0, 1.5], [4, -2]], name="stamps"),
     "array": rendering.array_table([[0, 1.5], [sympy.Symbol("w_0_1"), -2]], name="y"),
-    "equation": rendering.Equation((sympy.Symbol("w_0") ** 2, "=", sympy.eye(2), "→", TABLE)),
+    "equation": rendering.Row((sympy.Symbol("w_0") ** 2, "=", sympy.eye(2), "→", TABLE)),
     "sparsity": rendering.sparsity(Geometry.of_conv((1, 9, 9), (1, 1, 3, 3), stride=2)),
     "linked": rendering.links_picture(LINE),
-    "beside": rendering.Beside((TABLE, "·", rendering.Words("and"))),
+    "beside": rendering.Row((TABLE, "·", rendering.Words("and"))),
     "stack": rendering.stack([rendering.Words("one"), rendering.Stack((TABLE,))]),
 }
 
@@ -48,8 +52,8 @@ def test_every_printer_prints_every_document_the_same_each_time_and_nothing_else
         assert text.strip()
         if name in ("mathml", "svg"):
             ET.fromstring(text)
-    for value in (None, 5, "words", G, symbolic.ConvolutionMatrix.of(5, 3), [TABLE]):
-        with pytest.raises(GeometryError, match="it must be a document of tconvjax"):
+    for value in (None, 5, "words", [TABLE]):
+        with pytest.raises(GeometryError, match="it must be a document, a matrix, a Geometry"):
             printer(value)
 
 
@@ -132,15 +136,15 @@ def test_what_is_large_is_abbreviated_and_only_what_is_shown_is_made() -> None:
     for printer in PRINTERS.values():
         assert "⋯" in printer(table) or "cdots" in printer(table)
     lines = rendering.to_text(table, width=60, height=9).splitlines()
-    assert len(lines) == 9
+    assert "".join(lines[9:]).startswith("(C, the 1073741824 x 1073741824 matrix of")
     assert max(map(len, lines)) <= 60
-    wide = Geometry.of_conv((512, 32, 32), (512, 512, 3, 3))
-    assert rendering.conv_table(wide).taps == 512 * 512 * 9
-    many = Geometry.of_conv((64, 9), (64, 64, 3))
-    assert rendering.conv_table(many, np.ones(many.kernel_shape)).cells[0][0].entry == 1.0
+    wide = Geometry.of_conv((4096, 32, 32), (4096, 4096, 9, 9))
+    assert rendering.conv_table(wide).taps == 4096 * 4096 * 81
+    ones = np.broadcast_to(np.float32(1), wide.kernel_shape)
+    assert rendering.conv_table(wide, ones).cells[0][0].entry == 1.0
     for make in (rendering.array_table, rendering.matrix_table):
         assert make(np.zeros((10**4, 10**4))).shape == (32, 32)
-    dots = rendering.Sparsity((10**9, 10**9), ((10**9 - 1, 0, 0),), alt="huge")
+    dots = Sparsity((10**9, 10**9), ((10**9 - 1, 0, 0),), alt="huge")
     lines = rendering.to_text(dots, width=10**9, height=10**9).splitlines()
     assert len(lines) <= 251
     assert max(map(len, lines)) <= 250
@@ -148,45 +152,37 @@ def test_what_is_large_is_abbreviated_and_only_what_is_shown_is_made() -> None:
 
 @pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
 def test_a_sum_of_many_terms_is_abbreviated(mode: Any) -> None:
-    """A border can bring a million taps to one input element."""
     g = Geometry.of_conv((1, 2), (1, 1, 70), padding=70, padding_mode=mode)
     shown = rendering.conv_table(g, most=100).cells
     for i, j in np.ndindex(g.out_size[0], 2):
         terms = [sympy.Symbol(f"w_{t}") for *_, t in g.taps_between((0, i), (0, j))]
         entry = shown[i][j].entry
-        if isinstance(entry, rendering.Abridged):
-            assert 1 < len(entry.first) < len(terms) - 1
-            first, last = (*terms[: len(entry.first)],), (terms[-1],)
-            assert entry == rendering.Abridged(first, last, len(terms))
-        else:
-            assert entry == sympy.Add(*terms)
-    far = Geometry.of_conv((1, 2), (1, 1, 10**6), padding=10**6, padding_mode=mode)
+        assert entry == sympy.Add(*terms)
+        if len(terms) > 32:
+            ends = [str(term).replace("_", "") for term in (*terms[:3], terms[-1])]
+            assert label(entry) == " + ".join([*ends[:3], "⋯", ends[3]])
     written = sympy.Matrix([[sympy.Add(*sympy.symbols("x:1000")), 1]])
-    assert rendering.to_text(rendering.conv_table(far)).count("+ ⋯ + w999999") >= 1
-    assert rendering.matrix_text(written).count(" + ") == 4
-    for printer in PRINTERS.values():
-        assert len(printer(rendering.conv_table(far))) < 100_000
-        assert len(printer(rendering.matrix_table(written))) < 3000
+    assert all(len(printer(written)) < 9000 for printer in PRINTERS.values())
 
 
 def test_no_line_is_wider_than_asked() -> None:
     x = sympy.Symbol("x")
-    beside = rendering.Beside((TABLE, "→", TABLE))
-    long = rendering.Equation((x ** sympy.Symbol("a" * 99), "=", x, "and a word"))
+    beside = rendering.Row((TABLE, "→", TABLE))
+    long = rendering.Row((x ** sympy.Symbol("a" * 99), "=", x, "and a word"))
     shown = [
         symbolic.conv_matrix(Geometry.of_conv((1, 30), (1, 1, 3))),
         sympy.Matrix(2, 3, lambda r, c: 10 ** (200 * r) + c),
         sympy.Matrix([[1, x + x**2 + 1, 3]]),
     ]
     for width in range(7, 40, 4):
-        texts = [rendering.matrix_text(matrix, width=width) for matrix in shown]
+        texts = [rendering.to_text(matrix, width=width) for matrix in shown]
         documents: list[Any] = [long, beside, *map(rendering.array_table, shown)]
         texts += [rendering.to_text(document, width=width) for document in documents]
         assert max(len(line) for text in texts for line in text.splitlines()) <= width
     # Parts that are too wide go one below the other; so they do in a picture.
     assert "→" in rendering.to_text(beside, width=100).splitlines()
     table = rendering.array_table(range(400), most=400)
-    picture = ET.fromstring(rendering.to_svg(rendering.Beside((table, "=", table))))
+    picture = ET.fromstring(rendering.to_svg(rendering.Row((table, "=", table))))
     assert int(picture.get("width") or 0) <= 20_020
 
 
@@ -195,17 +191,14 @@ def test_no_line_is_wider_than_asked() -> None:
 ONE = rendering.array_table([[1]])
 
 
-@pytest.mark.parametrize(
-    "reader",
-    [rendering.matrix_text, rendering.matrix_table, rendering.matrix_latex, rendering.to_csv],
-)
+@pytest.mark.parametrize("reader", [rendering.matrix_table, rendering.to_csv])
 def test_a_matrix_has_two_sizes_that_are_numbers(reader: Any) -> None:
     n = sympy.Symbol("n", integer=True, positive=True)
     for matrix in (sympy.MatrixSymbol("A", n, n), symbolic.ConvolutionMatrix.of(n, 3)):
-        with pytest.raises(GeometryError, match="its sizes must be numbers; put numbers in their"):
+        with pytest.raises(GeometryError, match="its sizes must be numbers; substitute numbers"):
             reader(matrix)
     for value in ([[1]], None, np.ones(3), np.ones((2, 2, 2)), jnp.ones(3)):
-        with pytest.raises(GeometryError, match="it must have a shape of two sizes; give a matrix"):
+        with pytest.raises(GeometryError, match="it must have a shape of two sizes; give a SymPy"):
             reader(value)
     assert reader(np.eye(2)) == reader(jnp.eye(2, dtype=np.float64))
 
@@ -218,45 +211,36 @@ def diagonal(size: int) -> rendering.Table:
 LONG, WIDE = Geometry.of_conv((1, 10**6), (1, 1, 3)), Geometry.of_conv((1, 99, 99), (1, 1, 3, 3))
 FEW = Geometry.of_conv((1, 10**5), (1, 1, 1), stride=10**4)
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    *((lambda v=v: rendering.conv_table(G, most=v), "at least 3; give an int")
+    *((lambda v=v: rendering.conv_table(G, most=v), "at least 3; give 3|whole number")
       for v in (None, 2, 3.0, True, "80")),
-    (lambda: rendering.to_text(TABLE, width=6), "width=6.*at least 7; give an int"),
-    (lambda: rendering.to_text(TABLE, height=0), "height=0.*at least 1; give an int"),
+    (lambda: rendering.to_text(TABLE, width=6), "width=6.*at least 7; give 7 or"),
+    (lambda: rendering.to_text(TABLE, height=0), "height=0.*at least 1; give 1 or"),
     *((lambda v=v: rendering.to_animation([ONE], seconds=v), "above 0; give one such as 1.2")
       for v in (None, 0, -2.5, float("nan"), True)),
     (lambda: rendering.to_animation(ONE), "one document or more; give a list of documents"),  # type: ignore[arg-type]
-    (lambda: rendering.array_table(5), "an array of one or two axes; give nested lists"),
-    (lambda: rendering.array_table([[1], [2, 3]]), "as many elements as the first; give them"),
-    (lambda: rendering.array_table(np.ones((2, 2, 2))), "or take one slice of it"),
-    (lambda: rendering.to_animation([]), "give a list of documents"),
-    (lambda: rendering.Linked((), ()), "links tie the first to the last; give two or more"),
-    (lambda: rendering.Linked((ONE, ONE), (rendering.Link((0, 0, 0), (5, 0, 0)),)), "count"),
-    (lambda: rendering.Linked((ONE, ONE), (rendering.Link((0, 0, 7), (1, 0, 0)),)), "count"),
-    (lambda: rendering.Sparsity((2, 2), ((5, 5, 0),)), "has 2 rows and 2 columns; count them"),
+    (lambda: rendering.array_table([[1], [2, 3]]), "as many elements as the first; fill them"),
+    (lambda: rendering.array_table(np.ones((2, 2, 2))), "or one slice of it"),
     (lambda: rendering.Words("x", 99), "level=99: it must be 0 to 4"),
     (lambda: rendering.Words(5), "text=5: it must be text"),  # type: ignore[arg-type]
-    (lambda: rendering.array_table([1], name=5), "name=5: it must be text"),  # type: ignore[arg-type]
     (lambda: rendering.Table(((ONE.cells[0][0],), ())), "as many Cells as the first, 1"),
     (lambda: rendering.conv_table(G, [[[1], [1, 2]]]), "the geometry asks for"),
-    (lambda: rendering.conv_table(G, [1, 2]), "the geometry asks for"),
-    (lambda: rendering.heat_table([1.0, np.inf]), "wants finite numbers; give them without"),
-    (lambda: rendering.heat_table([sympy.Symbol("w")]), "wants real numbers; give an array of"),
+    (lambda: rendering.heat_table([1.0, np.inf]), "needs finite numbers; replace"),
+    (lambda: rendering.heat_table([sympy.Symbol("w")]), "needs real numbers; give an array of"),
     # What would not fit.
     (lambda: rendering.sparsity(WIDE), "a picture shows 20000; take a smaller input, or conv_tab"),
-    (lambda: rendering.links_picture(WIDE), "more than 400 products, which make no picture; take"),
-    (lambda: rendering.links_picture(LONG), "more than 400 products, which make no picture; take"),
+    (lambda: rendering.links_picture(WIDE), "more than 400 products, too many to draw; take"),
     (lambda: rendering.links_picture(FEW), "an array in the picture has up to 1000 elements; tak"),
     (lambda: rendering.links_picture(Geometry.of_conv((2, 9), (1, 2, 3))), "of one channel"),
-    (lambda: rendering.to_latex(diagonal(70)), "LaTeX of more than 4096 entries shows nothing; t"),
-    (lambda: rendering.to_mathml(diagonal(70)), "LaTeX of more than 4096 entries"),
-    (lambda: rendering.to_svg(diagonal(180)), "a picture has 30000 at most; show less of it"),
-    (lambda: rendering.to_svg(rendering.Sparsity((10**9, 10**9), ())), "20000 x 100000 at mo"),
-    (lambda: rendering.to_svg(rendering.array_table(range(999), most=999)), "20000 x 100000 at mo"),
-    (lambda: rendering.to_animation([TABLE] * 999), "a picture has 30000 shapes at most"),
+    (lambda: rendering.to_latex(diagonal(70)), "a formula shows at most 4096 entries; t"),
+    (lambda: rendering.to_svg(diagonal(180)), "a picture has at most 30000 shapes; show"),
+    (lambda: rendering.to_svg(Sparsity((10**9, 10**9), ())), "at most 20000 x 100000"),
+    (lambda: rendering.to_svg(rendering.array_table(range(999), most=999)), "at most 20000 x"),
+    (lambda: rendering.to_animation([TABLE] * 999), "a picture has at most 30000 shapes"),
     (lambda: rendering.conv_table(LONG, most=3000), "a table has at most 65536 cells; give a sma"),
-    (lambda: rendering.to_csv(sympy.SparseMatrix(3000, 3000, {})), "4000000 entries are the limi"),
-    (lambda: rendering.to_csv(sympy.ones(501, 501)), "250000 entries of SymPy's"),
-    (lambda: rendering.to_csv(sympy.Matrix([[sympy.Integer(10) ** 5000]])), "1000 digits are the"),
+    (lambda: rendering.to_csv(sympy.SparseMatrix(3000, 3000, {})), "4000000 entries, or"),
+    (lambda: rendering.to_csv(sympy.ones(501, 501)), "250000 expressions that are not"),
+    (lambda: rendering.conv_table(Geometry.of_conv((1, 2), (1, 1, 10**6), padding=10**6,
+                                                   padding_mode="circular")), "too many taps"),
 ]  # fmt: skip
 
 
@@ -286,49 +270,39 @@ def test_csv_holds_every_digit() -> None:
 NUMBERS: list[tuple[Any, str]] = [
     (sympy.Rational(1, 3), "0.3333333333333333"),
     (sympy.Rational(-1, 8), "-0.125"),
-    (sympy.Rational(123456789, 10**9), "0.123456789"),
-    (sympy.Rational(10**400, 7), str(10**400 // 7)),
-    (sympy.Integer(10) ** 999, str(10**999)),
-    (sympy.Float(2, 30) ** -100, "7.88860905221011805411728565282786e-31"),
+    (sympy.Rational(10**400, 7), "1.4285714285714286e+399"),
     (sympy.oo, "inf"),
-    (sympy.nan, "nan"),
     (1 + sympy.I / 2, "1+0.5j"),
-    (sympy.Symbol("x") / 3 + 0.1234567890123456, "x/3 + 0.1234567890123456"),
-    (sympy.Float(-0.5) ** sympy.Symbol("x"), "(-0.5)**x"),
+    (sympy.Symbol("x") / 3 + 0.1234567890123456, "x/3 + 0.123456789012346"),
 ]
 
 
 def test_csv_writes_a_number_so_that_it_loads() -> None:
-    for entry, text in NUMBERS:
-        assert rendering.to_csv(sympy.Matrix([[entry, 0]])) == f"{text},0\n"
+    written = rendering.to_csv(sympy.Matrix([entry for entry, _ in NUMBERS]))
+    assert written.splitlines() == [number for _, number in NUMBERS]
 
 
 def test_csv_reads_the_matrices_of_other_libraries() -> None:
     geometry, kernel = Geometry.of_conv((1, 3), (1, 1, 2)), np.array([[[0.1, 2]]], np.float32)
-    wanted = "0.1,2.0,0\n0,0.1,2.0\n"
-    names: tuple[Any, ...] = ("csr", "bcoo", "dense")
-    for name in names:
+    for name in ("csr", "bcoo", "dense"):
         matrix = matrices.conv_matrix(geometry, kernel, name)
-        assert rendering.to_csv(matrix) == wanted
-        assert rendering.matrix_text(matrix).count("0.1") == 2
-        assert rendering.matrix_latex(matrix).count("0.1") == 2
-    assert rendering.to_csv(symbolic.conv_matrix(geometry)) == "w0,w1,0\n0,w0,w1\n"
-    assert rendering.to_csv(np.array([[True, False]])) == "1,0\n"
-    assert rendering.to_csv(np.array([[sympy.true, sympy.false]], object)) == "1,0\n"
-    assert rendering.to_csv(np.array([[1 + 2j, 0]])) == "1.0+2.0j,0\n"
+        assert rendering.to_csv(matrix) == "0.1,2.0,0\n0,0.1,2.0\n"
+        assert rendering.to_text(matrix).count("0.1") == 2
+        assert rendering.to_latex(matrix).count("0.1") == 2
+    for row in ([True, False], [sympy.true, sympy.false], [1, 0.0]):
+        assert rendering.to_csv(np.array([row], object)) == "1,0\n"
 
 
 # -- what is shown ---------------------------------------------------------------------------------
 
 
 def test_dots_show_where_a_matrix_is_not_zero() -> None:
-    picture = rendering.sparsity(Geometry.of_conv((1, 6), (1, 1, 2)))
+    line = Geometry.of_conv((1, 6), (1, 1, 2))
+    picture, back = rendering.sparsity(line), rendering.sparsity(line, transpose=True)
     assert [(r, c) for r, c, _ in picture.places] == [(n, n + k) for n in range(5) for k in (0, 1)]
-    back = rendering.sparsity(Geometry.of_conv((1, 6), (1, 1, 2)), transpose=True)
     assert back.shape == picture.shape[::-1]
     text = rendering.to_text(picture)
-    dots = sum(bin(ord(letter) - 0x2800).count("1") for letter in text if "⠀" <= letter <= "⣿")
-    assert dots == 10
+    assert sum((ord(letter) - 0x2800).bit_count() for letter in text if "⠀" <= letter <= "⣿") == 10
     assert "10 places" in text
 
 
@@ -358,26 +332,54 @@ def test_links_are_told_in_text() -> None:
     ]  # fmt: skip
 
 
-def test_a_notebook_shows_a_geometry_and_its_matrix() -> None:
-    n = sympy.Symbol("n", integer=True, positive=True)
-    geometries = [LINE, WIDE, Geometry.of_conv((64, 4096, 4096), (64, 64, 3, 3))]
-    rules = [symbolic.ConvolutionMatrix.of_geometry(LINE), symbolic.ConvolutionMatrix.of(n, 3)]
-    for value in [*geometries, *rules]:
-        html, latex, svg = value._repr_html_(), value._repr_latex_(), value._repr_svg_()
-        assert html.startswith('<div class="tconv">')
-        assert latex.startswith("$\\displaystyle ")
-        assert latex.endswith("$")
-        assert ET.fromstring(svg).tag.endswith("svg")
-        if value in geometries:
-            assert "matrix of the convolution of" in html or "is not zero" in html
+N = sympy.Symbol("n", integer=True, positive=True)
+SEEN: dict[str, Any] = {
+    "geometry": LINE, "wide": WIDE, "huge": Geometry.of_conv((64, 4096, 4096), (64, 64, 3, 3)),
+    "copies": Geometry.of_conv((1, 2), (1, 1, 999), padding=999, padding_mode="circular"),
+    "lazy": symbolic.ConvolutionMatrix.of_geometry(LINE), "blocks": symbolic.blocks(G),
+    "rule": symbolic.ConvolutionMatrix.of(N, 3), "derivation": symbolic.derivation(LINE),
+    "terms": symbolic.kronecker_form(G), "phases": symbolic.polyphase(LINE),
+    "explanation": explain(LINE), "checkerboard": upsampling.checkerboard(LINE), "table": TABLE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_whatever_a_notebook_is_given_shows_itself(name: str) -> None:
+    value = SEEN[name]
+    html, latex, svg = value._repr_html_(), value._repr_latex_(), value._repr_svg_()
+    assert html.startswith('<div class="tconv">')
+    assert latex.startswith("$\\displaystyle ")
+    assert latex.endswith("$")
+    assert ET.fromstring(svg).tag.endswith("svg")
+    assert len(repr(value)) < 6000
+    assert "piecewise" not in (html + svg + rendering.to_text(value)).lower()
+    for printer in PRINTERS.values():
+        assert printer(value).strip()
+
+
+def test_a_matrix_is_printed_with_the_colours_of_its_table() -> None:
+    for geometry in (G, LINE, Geometry.of_conv((2, 5), (3, 2, 2))):
+        table: Any = rendering.as_document(symbolic.conv_matrix(geometry))
+        for shown, cells in zip(table.cells, rendering.conv_table(geometry).cells, strict=True):
+            assert [cell.tap for cell in shown] == [cell.tap for cell in cells]
+    for matrix in (np.eye(2), jnp.eye(2), scipy.sparse.eye_array(2).tocsr(), sympy.eye(2)):
+        assert rendering.to_text(matrix) == "⎡1 ·⎤\n⎣· 1⎦"
+
+
+def test_a_cut_matrix_shows_columns_that_are_not_empty_and_its_size() -> None:
+    for stride, padding, dilation in itertools.product((9, 13, 19), (-3, 0, 2), (1, 3)):
+        g = Geometry.of_conv((1, 60), (1, 1, 3), stride=stride, padding=padding, dilation=dilation)
+        matrix = symbolic.conv_matrix(g)
+        for table in (rendering.conv_table(g, most=9), rendering.matrix_table(matrix, most=9)):
+            for column in [*zip(*table.cells, strict=True)][1:-1]:
+                assert any(cell.entry not in (0, "⋯") for cell in column) or column[0].entry == "⋯"
+        for shown in (table, matrix):
+            lines = rendering.to_text(shown, width=40).splitlines()
+            assert lines[-1] == f"(a matrix of shape {matrix.rows} x 60)"
 
 
 def test_a_notebook_keeps_the_letter_of_a_kernel() -> None:
     shown = symbolic.ConvolutionMatrix.of(5, 3, kernel="h")
-    same = symbolic.ConvolutionMatrix.of(5, 3)
-    assert shown._repr_latex_() == same._repr_latex_().replace("w_", "h_")
-    for text, cell in ((shown._repr_html_(), "<mi>h</mi>"), (shown._repr_svg_(), ">h0</text>")):
-        assert cell in text
-        assert cell.replace(">h", ">w") not in text
-        assert "h 0: output" in text
-        assert "w 0: output" not in text
+    printed = shown._repr_latex_() + shown._repr_html_() + shown._repr_svg_()
+    assert all(cell in printed for cell in ("h_{0}", "<mi>h</mi>", ">h0</text>", "h 0: output"))
+    assert not re.search(r"w_|<mi>w|>w0|w 0: output", printed)

@@ -11,7 +11,7 @@ import pytest
 import sympy
 
 from tconvjax import Axis, Geometry, GeometryError, symbolic
-from tconvjax.rendering import matrix_latex, matrix_text
+from tconvjax.rendering import to_latex, to_text
 from tests import oracles
 from tests.strategies import FIXED, Arguments
 
@@ -127,11 +127,11 @@ def test_what_would_take_minutes_is_refused() -> None:
 
 
 def test_indices_of_two_digits_are_kept_apart() -> None:
-    row = matrix_text(symbolic.conv_matrix(Geometry.of_conv((1, 11), (1, 1, 11))))
+    row = to_text(symbolic.conv_matrix(Geometry.of_conv((1, 11), (1, 1, 11))))
     assert row.split() == ["[", *(f"w{n}" for n in range(10)), "w10]"]
     two = symbolic.conv_matrix(Geometry.of_conv((1, 11, 1), (1, 1, 11, 1)))
-    assert "w10,0" in matrix_text(two, width=200)
+    assert "w10,0" in to_text(two, width=200)
     half = symbolic.conv_matrix(Geometry.of_conv((1, 2), (1, 1, 2)), [[[0.5, -3]]])
-    assert matrix_text(half) == "[0.5  -3]"
-    latex = matrix_latex(symbolic.conv_matrix(Geometry.of_conv((2, 2), (1, 2, 1))))
-    assert latex.startswith(r"\left[\begin{matrix}w_{0,0,0} & 0 & w_{0,1,0} & 0\\")
+    assert to_text(half) == "[0.5  -3]"
+    latex = to_latex(symbolic.conv_matrix(Geometry.of_conv((2, 2), (1, 2, 1))), colours=False)
+    assert latex.startswith(r"\left[\begin{array}{cccc}w_{0,0,0} & 0 & w_{0,1,0} & 0\\")

@@ -18,11 +18,12 @@ import scipy.sparse
 import sympy
 
 from tconvjax import explaining, matrices, rendering, symbolic
+from tconvjax.arguments import counted
 from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer
 from tconvjax.command.files import check_output, write, write_text
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import notebook
+from tconvjax.rendering.values import entry_rule
 
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix that is drawn entry by entry."""
@@ -69,7 +70,9 @@ def matrix(arguments: argparse.Namespace) -> int:
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
     title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
     rows, columns = (columns, rows) if transpose else (rows, columns)
-    return _show(arguments, document, title, f": {rows} rows, {columns} columns")
+    return _show(
+        arguments, document, title, f": {counted(rows, 'row')}, {counted(columns, 'column')}"
+    )
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -121,12 +124,13 @@ def _rule(arguments: argparse.Namespace) -> Any:
     steps = {name: getattr(arguments, name) for name in names}
     kernel = arguments.kernel or k
     lazy = symbolic.ConvolutionMatrix.of(sizes, kernel, padding=padding, **steps)
-    return notebook.rule(lazy, arguments.transpose)
+    return entry_rule(lazy, arguments.transpose)
 
 
 def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str = "") -> int:
+    alone = rendering.stack([document])  # so that the size is written once, after the title
     printers = {
-        "text": lambda: f"{title}{sides}\n{rendering.to_text(document, width=_width())}\n",
+        "text": lambda: f"{title}{sides}\n{rendering.to_text(alone, width=_width())}\n",
         "latex": lambda: rendering.to_latex(document) + "\n",
         "mathml": lambda: rendering.to_mathml(document) + "\n",
         "html": lambda: _page(title, rendering.to_html(document)),

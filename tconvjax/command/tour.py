@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from tconvjax import matrices, operations
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import matrix_text
+from tconvjax.rendering import to_text
 from tconvjax.symbolic import conv_matrix
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
@@ -341,11 +341,11 @@ def _words(array: ArrayLike) -> Numbers:
 
 
 def _lines(matrix: Any, **limits: int) -> list[str]:
-    return matrix_text(matrix, **limits).splitlines()
+    return to_text(matrix, **limits).splitlines()
 
 
 def _block(array: ArrayLike, height: int = 40) -> list[str]:
-    # matrix_text writes the number 0 as a dot, but not the word.
+    # to_text writes the number 0 as a dot, but not the word.
     return _lines(_words(array), height=height)
 
 

@@ -10,21 +10,12 @@ from typing import Any, Literal, TypeAlias, get_args
 import sympy
 
 from tconvjax.errors import fail
-from tconvjax.explaining.arrays import Values, title
+from tconvjax.explaining.arrays import Place, Values, places, title
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import (
-    Document,
-    Words,
-    stack,
-    to_animation,
-    to_html,
-    to_svg,
-    to_text,
-)
-from tconvjax.symbolic.names import places
+from tconvjax.rendering import Document, Words, stack, to_animation, to_html, to_svg, to_text
+from tconvjax.shown import Written
 from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
-Products: TypeAlias = Mapping[tuple[int, ...], Sequence[tuple[Any, Any]]]
 View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
 VIEWS: tuple[View, ...] = get_args(View)
 
@@ -42,10 +33,10 @@ class Seen:
     """One view of a transposed convolution.
 
     Args:
-        view: which.
-        title: in a few words.
+        view: its name.
+        title: what it shows, in a few words.
         steps: in order.
-        result: (C, *in_size), as this view works it out.
+        result: (C, *in_size), as this view computes it.
     """
 
     view: View
@@ -56,70 +47,76 @@ class Seen:
     @property
     def document(self) -> Document:
         """The whole view."""
-        parts: list[Document] = [Words(self.title, level=2)]
-        for step in self.steps:
-            parts += [Words(step.words), step.document]
-        return stack(parts)
+        steps = ((Words(step.words), step.document) for step in self.steps)
+        return stack([Words(self.title, level=2), *itertools.chain(*steps)])
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Written):
     """A transposed convolution, explained.
 
     Args:
-        geometry: what is explained.
+        geometry: the geometry that is explained.
         views: in order.
-        note: what was left out for want of room; "" for nothing.
-        products: what each element of the result is a sum of, by its place (c, *j) in it: pairs
-            (y, w). Where some are floats, they say how much rounding may come to.
+        note: what was left out because it would be too long; "" for nothing.
+        products: the products (y, w) that each element (c, *j) of the result adds up. If some are
+            floats, they bound how far rounding may go.
     """
 
     geometry: Geometry
     views: tuple[Seen, ...]
     note: str = ""
-    products: Products = field(default_factory=dict, repr=False)
+    products: Mapping[Place, Sequence[tuple[Any, Any]]] = field(default_factory=dict)
 
     @property
     def agree(self) -> bool:
-        """Whether all views have the same result, worked out by SymPy.
+        """Whether SymPy finds that all views have the same result.
 
-        Integers, fractions and symbols must be equal. Floats may differ by what rounding can come
-        to, since the views add them up in different orders: for each coefficient by 2 (n + 1)
-        machine epsilon times the sum of the absolute products, n of them in the element.
+        Integers, fractions and symbols must be equal. Floats may differ by rounding, because the
+        views add them up in different orders: for each coefficient by 2 (n + 1) machine epsilon
+        times the sum of the absolute products, n of them in the element.
         """
-        first, *others = self.views
+        first, *others = (seen.result for seen in self.views)
         spacing = epsilon(itertools.chain(*itertools.chain(*self.products.values())))
-        return all(self._same(first.result, other.result, spacing) for other in others)
 
-    def _same(self, one: Values, other: Values, spacing: float | None) -> bool:
-        return one.shape == other.shape and all(
-            self._near(index, sympy.expand(one[index] - other[index]), spacing)
-            for index in places(one.shape)
+        def near(at: Place, difference: Any) -> bool:
+            if difference == 0 or spacing is None:
+                return bool(difference == 0)
+            products = self.products.get(at, [])
+            return vanishes(difference, magnitudes(products), len(products), spacing)
+
+        return all(
+            first.shape == other.shape
+            and all(near(at, sympy.expand(first[at] - other[at])) for at in places(first.shape))
+            for other in others
         )
-
-    def _near(self, index: tuple[int, ...], difference: Any, spacing: float | None) -> bool:
-        if difference == 0 or spacing is None:
-            return bool(difference == 0)
-        products = self.products.get(index, [])
-        return vanishes(difference, magnitudes(products), len(products), spacing)
 
     @property
     def document(self) -> Document:
         """Everything, one view after the other."""
-        head: list[Document] = [Words(title(self.geometry), level=1)]
-        if self.note:
-            head.append(Words(self.note))
-        words = "All views give the same result." if self.agree else "The views do not agree."
-        tail = [Words(words)] if len(self.views) > 1 else []
-        return stack([*head, *(view.document for view in self.views), *tail])
+        parts: list[Document] = [Words(title(self.geometry), level=1)]
+        parts += [Words(self.note)] if self.note else []
+        parts += [view.document for view in self.views]
+        if len(self.views) > 1:
+            agree = self.agree
+            parts.append(
+                Words("All views give the same result." if agree else "The views do not agree.")
+            )
+        return stack(parts)
 
     def to_text(self, width: int = 80) -> str:
-        """For a terminal of so many columns."""
+        """For a terminal with this many columns."""
         return to_text(self.document, width=width)
 
     def to_markdown(self) -> str:
         """Headings, paragraphs, and tables as blocks of text."""
-        return "\n\n".join(map(_markdown, self.document.parts)) + "\n"  # type: ignore[union-attr]
+        parts = [
+            f"{'#' * part.level} {part.text}".strip()
+            if isinstance(part, Words)
+            else f"```text\n{to_text(stack([part]), width=100)}\n```"
+            for part in stack([self.document]).parts
+        ]
+        return "\n\n".join(parts) + "\n"
 
     def to_html(self, *, style: bool = True) -> str:
         """A block of HTML, its tables coloured by tap; pointing at a tap lights it everywhere."""
@@ -130,7 +127,10 @@ class Explanation:
         return to_svg(self.document, alt=title(self.geometry))
 
     def to_animation(self, seconds: float = 1.2) -> str:
-        """The stamps one after another as a moving picture, each shown for so long.
+        """The stamps one after another as a moving picture.
+
+        Args:
+            seconds: how long each is shown.
 
         Raises:
             GeometryError: if the stamps are not among the views.
@@ -139,21 +139,8 @@ class Explanation:
             if seen.view == "stamps":
                 frames = [stack([Words(step.words), step.document]) for step in seen.steps]
                 return to_animation(frames, seconds=seconds, alt=f"{title(self.geometry)}: stamps")
-        return fail(
-            "views",
-            [seen.view for seen in self.views],
-            "the moving picture shows the stamps",
-            "explain with views=('stamps',)",
-        )
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
+        names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
+        return fail("views", names, rule, "explain with views=('stamps',)")
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
-
-
-def _markdown(part: Document) -> str:
-    if isinstance(part, Words):
-        return f"{'#' * part.level} {part.text}".strip()
-    return f"```text\n{to_text(part, width=100)}\n```"

@@ -1,23 +1,23 @@
-"""Of a geometry too large to be told, a part that is not."""
+"""Shrink a geometry that is too large to explain."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 from tconvjax.explaining.arrays import shape_words
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.rendering.tables import most_products
 
 MOST_PRODUCTS = 600
-"""Products of a convolution that is explained as it is; of a larger one a small part is."""
+"""Maximum products of a convolution that is explained whole."""
 
 MOST_ELEMENTS = 2_500
-"""Elements of the largest array that a view shows, likewise: a long stride or a wide crop needs
-many for a few products."""
+"""Maximum elements of the largest array of its views; with a long stride or a wide crop, a few
+products need many."""
 
 MOST_PART = 2_000
-"""Products, and elements, of a part."""
+"""Maximum products, and elements, of a part."""
 
 
 class _Limits(NamedTuple):
@@ -37,12 +37,12 @@ _LIMITS = (
     _Limits(1, 2, 1, 1),
     _Limits(1, 1, 1, 1),
 )
-"""From the most telling part to the smallest; the first is for one axis only."""
+"""From the part that shows most to the smallest; the first is for one axis only."""
 
 
 def shortened(geometry: Geometry) -> tuple[Geometry, str]:
     """A geometry that can be explained whole, and what was left out of it."""
-    if _products(geometry) <= MOST_PRODUCTS and _elements(geometry) <= MOST_ELEMENTS:
+    if most_products(geometry) <= MOST_PRODUCTS and _elements(geometry) <= MOST_ELEMENTS:
         return geometry, ""
     groups = min(geometry.groups, 2)
     outs = min(geometry.out_channels // geometry.groups, 2 if groups == 1 else 1)
@@ -50,29 +50,19 @@ def shortened(geometry: Geometry) -> tuple[Geometry, str]:
     for limits in _LIMITS[geometry.rank > 1 :]:
         axes = tuple(_shorter(axis, limits) for axis in geometry.axes)
         small = Geometry(axes, groups * ins, groups * outs, groups)
-        if max(_products(small), _elements(small)) <= MOST_PART:
+        if max(most_products(small), _elements(small)) <= MOST_PART:
             break
-    sizes = [shape_words(g) for g in (geometry.out_shape, geometry.in_shape)]
-    parts = [shape_words(g) for g in (small.out_shape, small.in_shape)]
-    note = (
-        f"Of {' to '.join(sizes)} a part is shown: {' to '.join(parts)}, long strides "
-        "shortened, and taps and padding with them."
+    whole, part = (
+        f"{shape_words(g.out_shape)} to {shape_words(g.in_shape)}" for g in (geometry, small)
     )
-    return small, note
-
-
-def _products(geometry: Geometry) -> int:
-    return (
-        geometry.out_channels
-        * geometry.kernel_shape[1]
-        * math.prod(
-            size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
-        )
+    return small, (
+        f"This is a part of the layer, {part} instead of {whole}. Long strides are shortened, and "
+        "taps and padding with them."
     )
 
 
 def _elements(geometry: Geometry) -> int:
-    """Of the largest array of any view: the result with its rim, and y spread out with its own."""
+    """Elements of the largest array of any view: the result with its rim, or y spread out."""
     channels = max(geometry.in_channels, geometry.out_channels, 1)
     kernels = max(geometry.out_channels * geometry.kernel_shape[1], 1)
     spans = math.prod(axis.span for axis in geometry.axes)
@@ -92,15 +82,7 @@ def _shorter(axis: Axis, limits: _Limits) -> Axis:
     taps = min(-(-axis.kernel_size * stride // axis.stride), limits.taps)
     outputs, span = min(axis.out_size, limits.outputs), dilation * (taps - 1) + 1
     low, high = (
-        min(max(ends * stride // axis.stride, -1), span - 1) for ends in (axis.low, axis.high)
+        min(max(end * stride // axis.stride, -1), span - 1) for end in (axis.low, axis.high)
     )
     size = max(stride * (outputs - 1) + span - low - high, 1)
-    return replace(
-        axis,
-        in_size=size,
-        out_size=outputs,
-        kernel_size=taps,
-        stride=stride,
-        dilation=dilation,
-        low=low,
-    )
+    return Axis(size, outputs, taps, stride, dilation, low, axis.mode)

@@ -12,8 +12,8 @@ from tconvjax.arguments import Ints, check_fields, choice, frozen, index, ints, 
 from tconvjax.errors import Described, GeometryError, fail
 from tconvjax.geometry import padding as reading
 from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
-from tconvjax.geometry.notebook import Shown
 from tconvjax.geometry.padding import Padding
+from tconvjax.shown import Shown
 
 
 class Link(NamedTuple):
@@ -396,8 +396,9 @@ def _of_conv(
             f"must have {channels} / {steps.groups} entries, and has {w_shape[1]}",
             "(out_channels, in_channels / groups, *kernel_size)",
         )
-    columns = zip(in_size, kernel, *steps.per_axis(len(kernel)), strict=True)
-    axes = tuple(reading.conv_axis(*column, steps.mode) for column in columns)
+    modes = (steps.mode,) * len(kernel)
+    columns = zip(in_size, kernel, *steps.per_axis(len(kernel)), modes, strict=True)
+    axes = tuple(itertools.starmap(reading.conv_axis, columns))
     return Geometry(axes, channels, w_shape[0], steps.groups)
 
 
@@ -426,8 +427,9 @@ def _of_conv_transpose(
         if any(extra):
             rule = "output_size fixes the size already"
             fail("output_padding", output_padding, rule, "give one of the two")
-    columns: Any = zip(out_size, kernel, *steps.per_axis(rank), extra, sizes, strict=True)
-    axes = tuple(reading.conv_transpose_axis(*column, steps.mode) for column in columns)
+    modes = (steps.mode,) * rank
+    columns = zip(out_size, kernel, *steps.per_axis(rank), extra, sizes, modes, strict=True)
+    axes = tuple(itertools.starmap(reading.conv_transpose_axis, columns))
     return Geometry(axes, w_shape[1] * steps.groups, channels, steps.groups)
 
 

@@ -1,59 +1,41 @@
 """Matrices, arrays and whole explanations as text, LaTeX, MathML, HTML, SVG and CSV.
 
-One small algebra of documents (`Words`, `Equation`, `Table`, `Sparsity`, `Linked`, `Beside` and
-`Stack`), and a printer for each format, which prints every document.
+One small algebra of documents (`Words`, `Row`, `Table`, `Sparsity`, `Linked` and `Stack`), and a
+printer for each format, which prints every document and whatever `as_document` makes one of.
 """
 
-from tconvjax.rendering.csv import to_csv
-from tconvjax.rendering.derivations import derivation_document
 from tconvjax.rendering.document import (
-    Abridged,
-    Beside,
     Cell,
     Document,
-    Equation,
-    Link,
-    Linked,
-    Sparsity,
+    Row,
     Stack,
     Table,
     Words,
     stack,
 )
-from tconvjax.rendering.heat import heat_table
 from tconvjax.rendering.html import to_html
-from tconvjax.rendering.latex import matrix_latex, to_latex
+from tconvjax.rendering.latex import to_latex
 from tconvjax.rendering.mathml import to_mathml
+from tconvjax.rendering.pictures import links_picture, sparsity
 from tconvjax.rendering.svg import to_animation, to_svg
-from tconvjax.rendering.tables import (
-    array_table,
-    conv_table,
-    links_picture,
-    matrix_table,
-    sparsity,
-)
-from tconvjax.rendering.text import matrix_text, to_text
+from tconvjax.rendering.tables import array_table, conv_table, heat_table, matrix_table
+from tconvjax.rendering.text import to_csv, to_text
+from tconvjax.rendering.values import as_document, derivation_document
 
 __all__ = [
-    "Abridged",
-    "Beside",
     "Cell",
     "Document",
-    "Equation",
-    "Link",
-    "Linked",
-    "Sparsity",
+    "Row",
     "Stack",
     "Table",
     "Words",
     "array_table",
+    "as_document",
     "conv_table",
     "derivation_document",
     "heat_table",
     "links_picture",
-    "matrix_latex",
     "matrix_table",
-    "matrix_text",
     "sparsity",
     "stack",
     "to_animation",

@@ -1,26 +1,21 @@
-"""What is shown, before anybody prints it: words, equations, tables, and links between them.
+"""Documents: words, rows, tables, pictures of dots, and tables with links between them.
 
-A document is a value. Each printer (`text`, `latex`, `mathml`, `html`, `svg`, `csv`) walks it and
-writes all of it, so whatever is put together here can be read on a terminal, in a paper and on a
-page.
+A document is a value. Each printer (`text`, `latex`, `mathml`, `html`, `svg`) walks it and writes
+all of it, so the same document can be read on a terminal, in a paper and on a page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
-from tconvjax.errors import Described, fail
-
-MOST_TERMS = 32
-"""Terms of a sum that are all shown."""
-
-FIRST_TERMS = 3
-"""Terms of a longer one that are shown before the last."""
+from tconvjax.arguments import text, whole
+from tconvjax.errors import Described, fail, kind_of
+from tconvjax.shown import Written
 
 MOST_LEVEL = 4
-"""Of a heading: HTML has six levels, and the first two are the page's."""
+"""Deepest level of a heading: HTML has six levels, and the first two belong to the page."""
 
 DOTS_ACROSS, DOTS_DOWN, DOTS_DIAGONAL = "⋯", "⋮", "⋱"
 
@@ -30,11 +25,11 @@ class Cell:
     """One entry of a table.
 
     Args:
-        entry: a number, a SymPy expression, a sum that is `Abridged`, or text such as dots; 0 is a
-            cell that nothing meets.
-        tap: the colour that ties it to all that came through the same kernel entry, if any.
-        title: what a reader who points at the cell is told; "" for nothing.
-        faint: whether it is there for orientation only, as what a padding cuts off.
+        entry: a number, a SymPy expression, or text such as dots; 0 is printed as a dot or faint.
+        tap: the number of its colour; cells that come from the same kernel entry share it. None for
+            no colour.
+        title: what a reader sees when pointing at the cell.
+        faint: whether the cell is only there for orientation, like what a padding cuts off.
     """
 
     entry: Any
@@ -44,52 +39,37 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Abridged:
-    """A sum of which the middle is left out; an entry of a table.
-
-    Args:
-        first: terms at its beginning.
-        last: terms at its end.
-        count: how many it has in all.
-    """
-
-    first: tuple[Any, ...]
-    last: tuple[Any, ...]
-    count: int
-
-
-@dataclass(frozen=True)
 class Words:
-    """A paragraph of plain words; ``level`` above 0, and up to 4, makes it a heading."""
+    """A paragraph of plain words; a ``level`` from 1 to 4 makes it a heading."""
 
     text: str
     level: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what is no paragraph and no heading."""
-        _check_text("text", self.text)
-        if not isinstance(self.level, int) or not 0 <= self.level <= MOST_LEVEL:
+        """Validate the fields."""
+        text("text", self.text)
+        if whole("level", self.level, 0) > MOST_LEVEL:
             fail("level", self.level, f"it must be 0 to {MOST_LEVEL}", "give 0 for a paragraph")
 
 
-@dataclass(frozen=True)
-class Equation:
-    """SymPy expressions, matrices or tables, with signs such as "=" between them.
+@dataclass(frozen=True, repr=False)
+class Row(Written):
+    """Parts side by side: an equation, or arrays with arrows between them.
 
     Args:
-        parts: an entry is an expression, a `Table`, or a sign as text.
+        parts: expressions, numbers, signs such as "=" as text, and whatever a printer takes.
     """
 
     parts: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass(frozen=True, repr=False)
+class Table(Written):
     """A grid of cells: a matrix, or an array as squares.
 
     Args:
         cells: row by row.
-        name: what it is called, "C" for example; "" for nothing.
+        name: a caption, "C" for example.
         row_cuts: numbers of rows after which a block ends.
         column_cuts: numbers of columns after which a block ends.
         brackets: whether it is a matrix rather than squares.
@@ -106,17 +86,14 @@ class Table:
     alt: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no grid."""
-        _check_text("name", self.name)
-        _check_text("alt", self.alt)
+        """Validate the fields."""
+        text("name", self.name)
+        text("alt", self.alt)
         for row in self.cells:
             if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
-                fail(
-                    "cells",
-                    Described(f"row of {len(row)}"),
-                    f"each row of a table has as many Cells as the first, {len(self.cells[0])}",
-                    "give a Cell for each place",
-                )
+                shown = Described(f"row of {len(row)}")
+                rule = f"each row of a table has as many Cells as the first, {len(self.cells[0])}"
+                fail("cells", shown, rule, "give a Cell for each place")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -124,14 +101,14 @@ class Table:
         return len(self.cells), len(self.cells[0]) if self.cells else 0
 
 
-@dataclass(frozen=True)
-class Sparsity:
-    """Where a matrix is not zero, each entry as a dot: for matrices too large to read.
+@dataclass(frozen=True, repr=False)
+class Sparsity(Written):
+    """A picture of where a matrix is not zero: a dot for each entry.
 
     Args:
         shape: rows and columns.
         places: (row, column, tap) of each entry that is not zero.
-        name: what it is called.
+        name: a caption.
         taps: how many colours there are in all.
         alt: what it shows, in words.
     """
@@ -142,116 +119,77 @@ class Sparsity:
     taps: int = 0
     alt: str = ""
 
-    def __post_init__(self) -> None:
-        """Refuse places that the matrix does not have."""
-        rows, columns = self.shape
-        for place in self.places:
-            if not (0 <= place[0] < rows and 0 <= place[1] < columns):
-                fail(
-                    "places",
-                    place,
-                    f"the matrix has {rows} rows and {columns} columns",
-                    "count them from 0",
-                )
 
+class Link(NamedTuple):
+    """A line from a (row, column) of the first table of a `Linked` to one of the last."""
 
-@dataclass(frozen=True)
-class Link:
-    """A line between cells of the first and of the last table of a `Linked`.
-
-    Args:
-        start: (table, row, column) of one end.
-        end: of the other.
-        tap: its colour.
-    """
-
-    start: tuple[int, int, int]
-    end: tuple[int, int, int]
+    start: tuple[int, int]
+    end: tuple[int, int]
     tap: int | None = None
 
 
-@dataclass(frozen=True)
-class Linked:
-    """Tables, with lines from the cells of the first to those of the last.
-
-    Args:
-        tables: from left to right.
-        links: the lines.
-        alt: what it shows, in words.
-    """
+@dataclass(frozen=True, repr=False)
+class Linked(Written):
+    """Tables from left to right, with lines from the cells of the first to those of the last."""
 
     tables: tuple[Table, ...]
     links: tuple[Link, ...]
     alt: str = ""
 
-    def __post_init__(self) -> None:
-        """Refuse links to cells that are not there."""
-        if len(self.tables) < 2:
-            fail(
-                "tables",
-                Described(f"{len(self.tables)} tables"),
-                "links tie the first to the last",
-                "give two or more",
-            )
-        for link in self.links:
-            for end in (link.start, link.end):
-                self._check_end(end)
 
-    def _check_end(self, end: tuple[int, int, int]) -> None:
-        table, row, column = end
-        if table in (0, len(self.tables) - 1):
-            rows, columns = self.tables[table].shape
-            if 0 <= row < rows and 0 <= column < columns:
-                return
-        fail(
-            "links",
-            end,
-            "a link ends at (table, row, column) of the first or the last table",
-            "count from 0",
-        )
+@dataclass(frozen=True, repr=False)
+class Stack(Written):
+    """Parts one below the other.
+
+    Args:
+        parts: documents, and whatever else a printer takes.
+    """
+
+    parts: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True)
-class Beside:
-    """Parts side by side, with signs such as "→" or "=" as text between them."""
-
-    parts: tuple[Any, ...]
+Document: TypeAlias = Words | Row | Table | Sparsity | Linked | Stack
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Parts one below the other."""
+def stack(parts: Sequence[Any]) -> Stack:
+    """Parts one below the other; the parts of a stack among them join in.
 
-    parts: tuple[Document, ...] = field(default=())
+    Args:
+        parts: documents, and whatever else a printer takes.
 
+    Returns:
+        One stack.
 
-Document: TypeAlias = Words | Equation | Table | Sparsity | Linked | Beside | Stack
-
-
-def _check_text(argument: str, value: Any) -> None:
-    if not isinstance(value, str):
-        fail(argument, value, "it must be text", "give a str")
-
-
-def stack(parts: Sequence[Document]) -> Stack:
-    """Parts one below the other, stacks among them taken apart."""
+    Raises:
+        GeometryError: if it is no sequence.
+    """
     if not isinstance(parts, Sequence) or isinstance(parts, str):
-        fail(
-            "parts",
-            Described(f"{type(parts).__name__} object"),
-            "it must be a sequence of documents",
-            "give a list of them",
-        )
-    flat: list[Document] = []
+        fail("parts", kind_of(parts), "it must be a sequence of documents", "give a list of them")
+    flat: list[Any] = []
     for part in parts:
         flat += part.parts if isinstance(part, Stack) else [part]
     return Stack(tuple(flat))
 
 
-def kept(count: int, room: int) -> list[int]:
-    """Which of many rows or columns are shown: -1 stands for those left out."""
+def kept(count: int, room: int, full: Sequence[int] = ()) -> list[int]:
+    """Choose rows or columns to show; -1 stands for those left out in between.
+
+    Args:
+        count: how many there are.
+        room: how many may be shown, dots included; at least 3.
+        full: those that are not empty, in order; only they are chosen, and the first and the last.
+
+    Returns:
+        Numbers in order, from the beginning and from the end.
+    """
     if count <= room:
         return list(range(count))
-    head = (room - 1 + 1) // 2
-    tail = room - 1 - head
-    return [*range(head), -1, *range(count - tail, count)]
+    pool = sorted({0, *full, count - 1}) if full else range(count)
+    found: list[int] = []
+    for size in range(min(room, len(pool)), 1, -1):
+        found = []
+        for n in (*pool[: size - size // 2], *pool[len(pool) - size // 2 :]):
+            found += [-1, n] if found and n > found[-1] + 1 else [n]
+        if len(found) <= room:
+            break
+    return found

@@ -5,26 +5,13 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import sympy
-
-from tconvjax.rendering.checks import check_flag, no_document, xml
-from tconvjax.rendering.document import (
-    Abridged,
-    Beside,
-    Cell,
-    Document,
-    Equation,
-    Linked,
-    Sparsity,
-    Stack,
-    Table,
-    Words,
-)
-from tconvjax.rendering.labels import short
-from tconvjax.rendering.mathml import expression_mathml, to_mathml
+from tconvjax.arguments import flag
+from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
+from tconvjax.rendering.mathml import NAMESPACE, entry_mathml, xml
 from tconvjax.rendering.palette import colour, ink
-from tconvjax.rendering.svg import to_svg
-from tconvjax.rendering.tables import matrix_table
+from tconvjax.rendering.svg import svg_element
+from tconvjax.rendering.text import short
+from tconvjax.rendering.values import as_document
 
 STYLE = (
     ".tconv{overflow-x:auto}"
@@ -49,16 +36,16 @@ STYLE = (
 )
 
 
-def to_html(document: Document, *, style: bool = True) -> str:
-    """A document as a block of HTML for any page, light or dark.
+def to_html(document: Any, *, style: bool = True) -> str:
+    """A document, or anything that can be looked at, as a block of HTML for light and dark pages.
 
     Args:
-        document: any.
-        style: whether the style sheet comes with it; once on a page is enough.
+        document: a document, a matrix, a `Geometry` or any other argument of `as_document`.
+        style: whether to include the style sheet; once on a page is enough.
 
     Returns:
-        A ``div``: tables with their cells coloured by tap, equations as MathML, pictures as SVG. No
-        script and nothing from elsewhere; well-formed XML too.
+        A ``div``: tables with their cells coloured by tap, equations as MathML, pictures as SVG. It
+        has no script, loads nothing, and is well-formed XML too.
 
     Raises:
         GeometryError: if a part is too large to show.
@@ -68,11 +55,11 @@ def to_html(document: Document, *, style: bool = True) -> str:
         >>> to_html(array_table([[1, 2]]), style=False).count("<td")
         2
     """
-    check_flag("style", style)
+    shown = as_document(document)
     block = ET.Element("div", {"class": "tconv"})
-    if style:
-        ET.SubElement(block, "style").text = sheet(most_taps(document))
-    block.append(_element(document))
+    if flag("style", style):
+        ET.SubElement(block, "style").text = sheet(most_taps(shown))
+    block.append(_element(shown))
     return xml(block)
 
 
@@ -90,28 +77,25 @@ def most_taps(document: Any) -> int:
     match document:
         case Table(taps=taps) | Sparsity(taps=taps):
             return taps
-        case Linked(tables):
-            return max(map(most_taps, tables), default=0)
-        case Stack(parts) | Beside(parts) | Equation(parts):
+        case Linked(parts) | Stack(parts) | Row(parts):
             return max(map(most_taps, parts), default=0)
-        case _:
-            return 0
+    return 0
 
 
-def _element(document: Document) -> ET.Element:
+def _element(document: Any) -> ET.Element:
     match document:
         case Words(text, level):
             element = ET.Element(f"h{level + 2}" if level else "p")
             element.text = text
             return element
-        case Equation(parts) | Beside(parts):
+        case Row(parts):
             row = ET.Element("div", {"class": "row"})
-            row.extend([_part(part) for part in parts])
+            row.extend([_element(part) for part in parts])
             return row
         case Table():
             return _table(document)
         case Sparsity() | Linked():
-            return _raw(to_svg(document))
+            return svg_element(document)
         case Stack(parts):
             block = ET.Element("div")
             for part in parts:
@@ -120,31 +104,13 @@ def _element(document: Document) -> ET.Element:
                 holder = ET.SubElement(block, "div", {"class": "row"}) if inline else block
                 holder.append(element)
             return block
-        case _:
-            return no_document(document)
-
-
-def _part(part: Any) -> ET.Element:
-    if isinstance(part, str):
-        sign = ET.Element("span")
-        sign.text = part
-        return sign
-    if isinstance(part, Words | Equation | Beside | Table | Sparsity | Linked | Stack):
-        return _element(part)
-    if isinstance(part, sympy.MatrixBase):
-        return _table(matrix_table(part))
-    return _raw(to_mathml(Equation((part,))).replace(' display="block"', ""))
-
-
-def _raw(text: str) -> ET.Element:
-    """What another printer has written, as an element; prefixes of its namespace are left out."""
-    element = ET.fromstring(text)  # noqa: S314 - it has just been written here
-    for one in element.iter():
-        namespace, _, name = one.tag.rpartition("}")
-        one.tag = name
-        if one is element and namespace:
-            one.set("xmlns", namespace[1:])
-    return element
+        case str():
+            sign = ET.Element("span")
+            sign.text = document
+            return sign
+    math = ET.Element("math", {"xmlns": NAMESPACE})
+    math.append(entry_mathml(document))
+    return math
 
 
 def _table(table: Table) -> ET.Element:
@@ -164,18 +130,14 @@ def _table(table: Table) -> ET.Element:
 
 def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
     element = ET.Element("td")
-    kinds = [
-        name
-        for name, wanted in (
-            ("cut-top", row in table.row_cuts),
-            ("cut-left", column in table.column_cuts),
-            ("faint", cell.faint),
-            ("zero", not isinstance(cell.entry, str) and cell.entry == 0),
-        )
-        if wanted
-    ]
-    if kinds:
-        element.set("class", " ".join(kinds))
+    kinds = {
+        "cut-top": row in table.row_cuts,
+        "cut-left": column in table.column_cuts,
+        "faint": cell.faint,
+        "zero": not isinstance(cell.entry, str) and cell.entry == 0,
+    }
+    if any(kinds.values()):
+        element.set("class", " ".join(kind for kind, holds in kinds.items() if holds))
     if cell.title:
         element.set("title", cell.title)
     if cell.tap is not None:
@@ -183,9 +145,8 @@ def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
         element.set("style", f"background:{back};color:{ink(back)}")
         element.set("data-tap", str(cell.tap))
     plain = isinstance(cell.entry, str) or not getattr(cell.entry, "free_symbols", None)
-    if plain and not isinstance(cell.entry, Abridged):
+    if plain:
         element.text = short(cell.entry)
     else:
-        math = ET.SubElement(element, "math")
-        math.append(expression_mathml(cell.entry))
+        ET.SubElement(element, "math").append(entry_mathml(cell.entry))
     return element

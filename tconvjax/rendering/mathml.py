@@ -5,41 +5,31 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
+from xml.dom import minidom
 from xml.etree import ElementTree as ET
 
 import sympy
 from sympy.printing.mathml import MathMLPresentationPrinter
 
-from tconvjax.rendering.checks import clean, no_document, xml
-from tconvjax.rendering.document import (
-    DOTS_ACROSS,
-    Abridged,
-    Beside,
-    Cell,
-    Document,
-    Equation,
-    Linked,
-    Sparsity,
-    Stack,
-    Table,
-    Words,
-)
-from tconvjax.rendering.labels import abridged, label, label_of_index
+from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.latex import check_entries
 from tconvjax.rendering.palette import colour, ink
-from tconvjax.rendering.tables import matrix_table
+from tconvjax.rendering.text import clean, label, long_sum, name_parts
+from tconvjax.rendering.values import as_document
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 _LINE = "2px solid #888"
 _BRACKETS = "border-left:2px solid;border-right:2px solid;border-radius:.4em"
+_BRACE = "border-left:2px solid;border-radius:.4em"
 """Brackets that grow with their matrix, which those of many fonts do not."""
 
 
-def to_mathml(document: Document) -> str:
-    """A document as one displayed formula of presentation MathML.
+def to_mathml(document: Any) -> str:
+    """A document, or anything that can be looked at, as a displayed formula of MathML.
 
     Args:
-        document: any; pictures become the words that describe them.
+        document: a document, a matrix, a `Geometry` or any other argument of `as_document`;
+            pictures become the words that describe them.
 
     Returns:
         A ``math`` element with everything that a browser needs.
@@ -52,6 +42,7 @@ def to_mathml(document: Document) -> str:
         >>> to_mathml(array_table([[1]])).count("<mn>1</mn>")
         1
     """
+    document = as_document(document, dots=False)
     math = ET.Element("math", {"xmlns": NAMESPACE, "display": "block"})
     if isinstance(document, Table) and document.alt:
         math.set("aria-label", document.alt)
@@ -59,46 +50,46 @@ def to_mathml(document: Document) -> str:
     return xml(math)
 
 
-def expression_mathml(entry: Any) -> ET.Element:
-    """A number or an expression; of a sum of many terms the first and the last."""
-    entry = abridged(entry)
-    if isinstance(entry, Abridged):
-        return _sum(entry)
-    if isinstance(entry, str):
-        sign = ET.Element("mn" if entry.isdigit() else "mo")
-        sign.text = entry
-        return sign
-    if isinstance(entry, sympy.Symbol):
-        return _name(*entry.name.split("_"))
-    if isinstance(entry, sympy.Indexed):
-        return _name(entry.base.name, *map(label_of_index, entry.indices))
+def xml(root: ET.Element) -> str:
+    """An element as text that is well-formed XML and HTML alike, whatever its texts hold."""
+    for element in root.iter():
+        element.text = element.text and clean(element.text)
+        element.tail = element.tail and clean(element.tail)
+        for name, value in element.attrib.items():
+            element.set(name, clean(value))
+    return ET.tostring(root, encoding="unicode", short_empty_elements=False)
+
+
+def entry_mathml(entry: Any) -> ET.Element:
+    """A number, a sign or an expression; of a long sum the first terms and the last."""
+    if terms := long_sum(entry):
+        row = ET.Element("mrow")
+        for n, part in enumerate(terms):
+            if n:
+                ET.SubElement(row, "mo").text = "+"
+            row.append(entry_mathml(part))
+        return row
+    if isinstance(entry, sympy.Symbol | sympy.Indexed):
+        return _name(*name_parts(entry))
     if isinstance(entry, sympy.Basic):
         return _printed(entry)
-    number = ET.Element("mn")
-    number.text = "0" if entry == 0 else label(entry)
-    return number
-
-
-def _sum(entry: Abridged) -> ET.Element:
-    row = ET.Element("mrow")
-    for n, part in enumerate((*entry.first, DOTS_ACROSS, *entry.last)):
-        if n:
-            ET.SubElement(row, "mo").text = "+"
-        row.append(expression_mathml(part))
-    return row
+    sign = isinstance(entry, str) and not entry.isdigit()
+    element = ET.Element("mo" if sign else "mn")
+    element.text = entry if isinstance(entry, str) else "0" if entry == 0 else label(entry)
+    return element
 
 
 def _element(document: Any) -> ET.Element:
     match document:
-        case Words(text):
+        case Words(text) | Sparsity(alt=text) | Linked(alt=text):
             element = ET.Element("mtext")
             element.text = text
             return element
         case Table():
             return _table(document)
-        case Equation(parts) | Beside(parts):
+        case Row(parts):
             row = ET.Element("mrow")
-            row.extend([_part(part) for part in parts])
+            row.extend([_element(part) for part in parts])
             return row
         case Stack(parts):
             table = ET.Element("mtable")
@@ -106,32 +97,19 @@ def _element(document: Any) -> ET.Element:
                 cell = ET.SubElement(ET.SubElement(table, "mtr"), "mtd")
                 cell.append(_element(part))
             return table
-        case Sparsity() | Linked():
-            return _element(Words(document.alt))
-        case _:
-            return no_document(document)
-
-
-def _part(part: Any) -> ET.Element:
-    if isinstance(part, Words | Equation | Beside | Table | Sparsity | Linked | Stack):
-        return _element(part)
-    if isinstance(part, sympy.MatrixBase):
-        return _table(matrix_table(part))
-    return expression_mathml(part)
+    return entry_mathml(document)
 
 
 def _table(table: Table) -> ET.Element:
-    check_entries(*table.shape)
+    check_entries(table)
     grid = ET.Element("mtable", {"style": _BRACKETS} if table.brackets else {})
     for n, row in enumerate(table.cells):
         line = ET.SubElement(grid, "mtr")
         for m, cell in enumerate(row):
             # MathML Core has no lines of its own; browsers take them from CSS.
             edges = {"top": n in table.row_cuts, "left": m in table.column_cuts}
-            style = [f"border-{edge}:{_LINE}" for edge, wanted in edges.items() if wanted]
-            if not table.brackets:
-                style = [f"border:{_LINE}"]
-            line.append(_cell(cell, table, style))
+            style = [f"border-{edge}:{_LINE}" for edge, cut in edges.items() if cut]
+            line.append(_cell(cell, table, style if table.brackets else [f"border:{_LINE}"]))
     return grid
 
 
@@ -143,19 +121,19 @@ def _cell(cell: Cell, table: Table, style: list[str]) -> ET.Element:
         element.set("data-tap", str(cell.tap))
     if style:
         element.set("style", ";".join(style))
-    element.append(expression_mathml(cell.entry))
+    element.append(entry_mathml(cell.entry))
     return element
 
 
-def _name(letter: str, *index: str) -> ET.Element:
+def _name(letter: str, *indices: str) -> ET.Element:
     plain = ET.Element("mi")
     plain.text = letter
-    if not index:
+    if not indices:
         return plain
     scripted = ET.Element("msub")
     scripted.append(plain)
     row = ET.SubElement(scripted, "mrow")
-    for n, part in enumerate(index):
+    for n, part in enumerate(indices):
         if n:
             ET.SubElement(row, "mo", {"separator": "true"}).text = ","
         ET.SubElement(row, "mn" if part.isdigit() else "mi").text = part
@@ -166,10 +144,10 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no
     """SymPy's printer, with the names of this package."""
 
     def _print_Symbol(self, symbol: Any, style: str = "plain") -> Any:
-        from xml.dom import minidom
-
-        text = xml(_name(*symbol.name.split("_")))
+        text = xml(_name(*name_parts(symbol)))
         return minidom.parseString(text).documentElement  # noqa: S318
+
+    _print_Indexed = _print_Symbol
 
     def _print_AppliedUndef(self, entry: Any) -> Any:
         # SymPy writes the name of a function as if it were XML already.
@@ -178,9 +156,23 @@ class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no
         row.appendChild(self._paren_comma_separated(*entry.args))
         return row
 
-    def _print_Indexed(self, entry: Any) -> Any:
-        indices = "_".join(map(label_of_index, entry.indices))
-        return self._print_Symbol(sympy.Symbol(f"{entry.base.name}_{indices}"))
+    def _print_Piecewise(self, entry: Any) -> Any:
+        """A line for each case, behind one brace."""
+        table = self.dom.createElement("mtable")
+        table.setAttribute("style", _BRACE)
+        for value, condition in entry.args:
+            line = table.appendChild(self.dom.createElement("mtr"))
+            parts = [self._print(value), self._text("mtext", "otherwise")]
+            if condition != sympy.true:
+                parts[1:] = [self._text("mtext", "if"), self._print(condition)]
+            for part in parts:
+                line.appendChild(self.dom.createElement("mtd")).appendChild(part)
+        return table
+
+    def _text(self, kind: str, text: str) -> Any:
+        element = self.dom.createElement(kind)
+        element.appendChild(self.dom.createTextNode(text))
+        return element
 
 
 def _printed(entry: sympy.Basic) -> ET.Element:

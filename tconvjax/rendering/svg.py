@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,33 +11,26 @@ from xml.etree import ElementTree as ET
 
 import sympy
 
-from tconvjax.errors import Described, fail
-from tconvjax.rendering.checks import check_frames, checked_text, no_document, xml
-from tconvjax.rendering.document import (
-    Beside,
-    Cell,
-    Document,
-    Equation,
-    Link,
-    Linked,
-    Sparsity,
-    Stack,
-    Table,
-    Words,
-)
-from tconvjax.rendering.labels import MOST_LETTERS, label, short, shorten
+from tconvjax.arguments import counted, text
+from tconvjax.errors import Described, fail, kind_of
+from tconvjax.rendering.document import Cell, Link, Linked, Row, Sparsity, Stack, Table, Words
+from tconvjax.rendering.mathml import xml
 from tconvjax.rendering.palette import colour, ink
-from tconvjax.rendering.tables import matrix_table
+from tconvjax.rendering.text import MOST_LETTERS, label, short, shorten
+from tconvjax.rendering.values import as_document
 
 MOST_SHAPES = 30_000
-"""Cells and lines of a picture; more make browsers slow."""
+"""Maximum cells and lines of a picture; more make browsers slow."""
 
 LETTER, HEIGHT, GAP, EDGE = 8, 30, 22, 10
 """Pixels: the width of a letter, the height of a cell, the space between parts and around all."""
+
 LINE = 92
-"""Letters of a line of words, and of an expression between tables."""
+"""Letters in a line of words, and in an expression between tables."""
+
 MOST_WIDE, MOST_HIGH = 20_000, 100_000
-"""Pixels of a picture; the entries of a table are cut so that it is no wider."""
+"""Maximum pixels of a picture; the entries of a table are cut so that it is no wider."""
+
 STYLE = (
     # Each rule names our own pictures, since a page that holds one shares its style.
     ".tconv text{fill:currentColor;dominant-baseline:central;"
@@ -57,16 +51,16 @@ class _Drawn:
     shapes: tuple[ET.Element, ...]
 
 
-def to_svg(document: Document, *, alt: str = "") -> str:
-    """A document as one picture.
+def to_svg(document: Any, *, alt: str = "") -> str:
+    """A document, or anything that can be looked at, as one picture.
 
     Args:
-        document: any.
-        alt: what it shows, in words; what its parts say of themselves if left out.
+        document: a document, a matrix, a `Geometry` or any other argument of `as_document`.
+        alt: what the picture shows, in words; by default what its parts say of themselves.
 
     Returns:
         An ``svg`` element that stands on its own: text in the colour of its surroundings, a title
-        for those who cannot see it, no script and nothing from elsewhere.
+        for those who cannot see it, no script and nothing to load.
 
     Raises:
         GeometryError: if it has more than 30,000 cells and lines, or is wider than 20,000 pixels or
@@ -77,31 +71,26 @@ def to_svg(document: Document, *, alt: str = "") -> str:
         >>> to_svg(array_table([[1, 2]], name="y")).count("<rect")
         2
     """
+    return xml(svg_element(as_document(document), text("alt", alt)))
+
+
+def svg_element(document: Any, alt: str = "") -> ET.Element:
+    """A document as one picture, not yet written."""
     drawn = _draw(document)
-    shapes = sum(1 for shape in drawn.shapes for _ in shape.iter())
-    if shapes > MOST_SHAPES:
-        fail(
-            "document",
-            Described(f"{shapes} shapes"),
-            f"a picture has {MOST_SHAPES} at most",
-            "show less of it: a smaller input, or an abbreviated table",
-        )
-    _check_pixels("document", drawn.width, drawn.height)
-    return _picture(
-        drawn.width, drawn.height, drawn.shapes, checked_text("alt", alt) or spoken(document)
-    )
+    _check_size("document", [drawn])
+    return _picture(drawn.width, drawn.height, drawn.shapes, alt or spoken(document))
 
 
-def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str = "") -> str:
+def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") -> str:
     """Documents shown one after another, over and over, with no script.
 
     Args:
         frames: one document for each step.
-        seconds: that each is shown.
+        seconds: how long each is shown.
         alt: what they show, in words.
 
     Returns:
-        An ``svg`` element; with reduced motion asked for, the last frame stands still.
+        An ``svg`` element. For readers who prefer reduced motion, the last frame stands still.
 
     Raises:
         GeometryError: if there are no frames, they have more than 30,000 cells and lines in all or
@@ -112,17 +101,16 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
         >>> to_animation([array_table([[1]]), array_table([[2]])]).count('class="s')
         2
     """
-    check_frames(frames, seconds)
-    drawn = [_draw(frame) for frame in frames]
+    if not isinstance(frames, list | tuple) or not frames:
+        rule = "they must be one document or more"
+        fail("frames", kind_of(frames), rule, "give a list of documents")
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not math.isfinite(seconds) or seconds <= 0:
+        fail("seconds", seconds, "it must be a number above 0", "give one such as 1.2")
+    drawn = [_draw(as_document(frame)) for frame in frames]
+    _check_size("frames", drawn)
     count, total, share = len(drawn), len(drawn) * seconds, 100 / len(drawn)
-    if sum(1 for one in drawn for shape in one.shapes for _ in shape.iter()) > MOST_SHAPES:
-        fail(
-            "frames",
-            Described(f"{count} frames"),
-            f"a picture has {MOST_SHAPES} shapes at most",
-            "show a smaller input",
-        )
-    name = f"tconv-{count}"  # of which a page with several pictures has one for each count
+    name = f"tconv-{count}"  # a page with several pictures has one animation for each count
     style = (
         f"@keyframes {name}{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
         "{visibility:hidden}}.tconv .s{visibility:hidden}@media (prefers-reduced-motion:reduce)"
@@ -131,70 +119,76 @@ def to_animation(frames: Sequence[Document], *, seconds: float = 1.2, alt: str =
     groups = []
     for n, one in enumerate(drawn):
         moves = f"animation:{name} {total:g}s steps(1,end) {n * seconds:g}s infinite"
-        group = ET.Element("g", {"class": "s", "style": moves})
-        group.extend(one.shapes)
-        groups.append(group)
+        groups.append(_element("g", one.shapes, **{"class": "s", "style": moves}))
     width, height = max(one.width for one in drawn), max(one.height for one in drawn)
-    _check_pixels("frames", width, height)
-    return _picture(width, height, groups, checked_text("alt", alt), style)
+    return xml(_picture(width, height, groups, text("alt", alt), style))
 
 
-def _check_pixels(argument: str, width: int, height: int) -> None:
+def _check_size(argument: str, drawn: Sequence[_Drawn]) -> None:
+    """Refuse what browsers are slow to show, or what no screen shows."""
+    width, height = max(one.width for one in drawn), max(one.height for one in drawn)
     if width > MOST_WIDE or height > MOST_HIGH:
-        fail(
-            argument,
-            Described(f"{width} x {height} pixels"),
-            f"a picture has {MOST_WIDE} x {MOST_HIGH} at most",
-            "show less of it, or take to_text, which shortens it",
-        )
+        rule = f"a picture has at most {MOST_WIDE} x {MOST_HIGH}"
+        remedy = "show less of it, or use to_text, which shortens it"
+        fail(argument, Described(f"{width} x {height} pixels"), rule, remedy)
+    shapes = sum(1 for one in drawn for shape in one.shapes for _ in shape.iter())
+    if shapes > MOST_SHAPES:
+        shown = Described(f"{counted(len(drawn), 'picture')} of {shapes} shapes")
+        rule = f"a picture has at most {MOST_SHAPES} shapes"
+        fail(argument, shown, rule, "show less: a smaller input, or an abbreviated table")
 
 
 def spoken(document: Any) -> str:
     """What a document shows, in words."""
     match document:
-        case Words(text):
-            return text
-        case Table(alt=alt) | Sparsity(alt=alt) | Linked(alt=alt):
-            return alt
-        case Stack(parts) | Beside(parts) | Equation(parts):
+        case Words(words) | Table(alt=words) | Sparsity(alt=words) | Linked(alt=words):
+            return words
+        case Stack(parts) | Row(parts):
             return "; ".join(filter(None, map(spoken, parts)))
-        case _:
-            return ""
+    return ""
 
 
 def _picture(
     width: int, height: int, shapes: Sequence[ET.Element], alt: str, style: str = ""
-) -> str:
+) -> ET.Element:
     width, height = width + 2 * EDGE, height + 2 * EDGE
-    svg = ET.Element(
+    svg = _element(
         "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"{-EDGE} {-EDGE} {width} {height}",
-            "width": str(width),
-            "height": str(height),
-            "role": "img",
-            "class": "tconv",
-            "style": "max-width:100%;height:auto",
-        },
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"{-EDGE} {-EDGE} {width} {height}",
+        width=width,
+        height=height,
+        role="img",
+        **{"class": "tconv"},
+        style="max-width:100%;height:auto",
     )
     if alt:
         svg.set("aria-label", alt)
         ET.SubElement(svg, "title").text = alt
     ET.SubElement(svg, "style").text = STYLE + style
     svg.extend(shapes)
-    return xml(svg)
+    return svg
+
+
+def _element(tag: str, parts: Sequence[ET.Element] = (), /, **attributes: Any) -> ET.Element:
+    """An element with its parts; underscores in the names of attributes become hyphens."""
+    names = {
+        name.replace("_", "-"): str(value) for name, value in attributes.items() if value != ""
+    }
+    element = ET.Element(tag, names)
+    element.extend(parts)
+    return element
 
 
 # -- parts -----------------------------------------------------------------------------------------
 
 
-def _draw(document: Document) -> _Drawn:
+def _draw(document: Any) -> _Drawn:
     match document:
-        case Words(text, level):
-            return _words(text, level)
-        case Equation(parts) | Beside(parts):
-            return _across([_drawn_part(part) for part in parts])
+        case Words(words, level):
+            return _words(textwrap.wrap(words, LINE) or [""], "w h" if level else "w")
+        case Row(parts):
+            return _across([_draw(part) for part in parts])
         case Table():
             return _table(document)
         case Sparsity():
@@ -203,25 +197,19 @@ def _draw(document: Document) -> _Drawn:
             return _linked(document)
         case Stack(parts):
             return _down([_draw(part) for part in parts])
-        case _:
-            return no_document(document)
+    if isinstance(document, sympy.Basic) and document.has(sympy.Piecewise):
+        lines = str(sympy.pretty(document, use_unicode=True, num_columns=LINE)).splitlines()
+        return _words(lines, style="white-space:pre")
+    entry = shorten(label(document), LINE)
+    width = LETTER * len(entry)
+    return _Drawn(width, HEIGHT, (_text(entry, width // 2, HEIGHT // 2),))
 
 
-def _drawn_part(part: Any) -> _Drawn:
-    if isinstance(part, Words | Equation | Beside | Table | Sparsity | Linked | Stack):
-        return _draw(part)
-    if isinstance(part, sympy.MatrixBase):
-        return _table(matrix_table(part))
-    text = shorten(label(part), LINE)
-    width = LETTER * len(text)
-    return _Drawn(width, HEIGHT, (_text(text, width // 2, HEIGHT // 2),))
-
-
-def _words(text: str, level: int) -> _Drawn:
-    lines = textwrap.wrap(text, LINE) or [""]
-    kind = "w h" if level else "w"
-    shapes = tuple(_text(line, 0, 11 + 20 * n, kind, "start") for n, line in enumerate(lines))
-    return _Drawn(LETTER * max(map(len, lines)), 20 * len(lines) + 2, shapes)
+def _words(lines: Sequence[str], kind: str = "", style: str = "") -> _Drawn:
+    shapes = [_text(line, 0, 11 + 20 * n, kind, "start") for n, line in enumerate(lines)]
+    for shape in shapes if style else ():
+        shape.set("style", style)
+    return _Drawn(LETTER * max(map(len, lines)), 20 * len(lines) + 2, tuple(shapes))
 
 
 def _across(parts: Sequence[_Drawn]) -> _Drawn:
@@ -240,21 +228,17 @@ def _down(parts: Sequence[_Drawn]) -> _Drawn:
     for part in parts:
         shapes.append(_moved(part, 0, y))
         y += part.height + GAP // 2
-    return _Drawn(
-        max((part.width for part in parts), default=0), max(y - GAP // 2, 0), tuple(shapes)
-    )
+    width = max((part.width for part in parts), default=0)
+    return _Drawn(width, max(y - GAP // 2, 0), tuple(shapes))
 
 
 def _moved(part: _Drawn, x: int, y: int) -> ET.Element:
-    group = ET.Element("g", {"transform": f"translate({x} {y})"} if x or y else {})
-    group.extend(part.shapes)
-    return group
+    return _element("g", part.shapes, transform=f"translate({x} {y})" if x or y else "")
 
 
-def _text(text: str, x: int, y: int, kind: str = "", anchor: str = "middle") -> ET.Element:
-    given = {"x": str(x), "y": str(y), "text-anchor": anchor}
-    element = ET.Element("text", given | ({"class": kind} if kind else {}))
-    element.text = text
+def _text(words: str, x: int, y: int, kind: str = "", anchor: str = "middle") -> ET.Element:
+    element = _element("text", x=x, y=y, text_anchor=anchor, **{"class": kind})
+    element.text = words
     return element
 
 
@@ -277,91 +261,53 @@ class _Frame:
 def _frame(table: Table) -> _Frame:
     room = (MOST_WIDE // max(table.shape[1], 1) - 10) // LETTER
     letters = max(min(room, MOST_LETTERS), 1)
-    longest = max(
-        (len(short(cell.entry, letters)) for row in table.cells for cell in row), default=1
-    )
-    return _Frame(
-        max(HEIGHT, LETTER * longest + 10),
-        6 if table.brackets else 0,
-        20 if table.name else 0,
-        letters,
-    )
+    sizes = (len(short(cell.entry, letters)) for row in table.cells for cell in row)
+    cell = max(HEIGHT, LETTER * max(sizes, default=1) + 10)
+    return _Frame(cell, 6 if table.brackets else 0, 20 if table.name else 0, letters)
 
 
 def _table(table: Table) -> _Drawn:
     frame, (rows, columns) = _frame(table), table.shape
     width = frame.cell * columns + 2 * frame.left
     height = frame.top + HEIGHT * rows
-    shapes = []
-    if table.name:
-        shapes.append(_text(table.name, width // 2, 8))
+    shapes = [_text(table.name, width // 2, 8)] if table.name else []
     for n, row in enumerate(table.cells):
-        for m, cell in enumerate(row):
-            shapes += _cell(cell, table, frame, n, m)
-    shapes += _cuts(table, frame)
-    if table.brackets:
-        shapes += _brackets(frame.top, width, HEIGHT * rows)
+        shapes += [_cell(cell, table, frame, n, m) for m, cell in enumerate(row)]
+    shapes += _lines(table, frame, width, height)
     return _Drawn(width, height, tuple(shapes))
 
 
-def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> list[ET.Element]:
+def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> ET.Element:
     x, y = frame.corner(row, column)
-    text = short(cell.entry, frame.letters)
-    mark = _text(text, x + frame.cell // 2, y + HEIGHT // 2)
-    if cell.tap is None:
-        if table.brackets:
-            return [_titled(mark, cell)]
-        box = ET.Element("rect", _box(x, y, frame.cell, HEIGHT) | {"class": "c"})
-        return [_titled(_group([box, mark], "f" if cell.faint else ""), cell)]
-    back = colour(cell.tap, table.taps)
-    box = ET.Element("rect", _box(x, y, frame.cell, HEIGHT) | {"fill": back, "class": "k"})
-    mark.set("style", f"fill:{ink(back)}")
-    group = _group([box, mark], "f" if cell.faint else "")
-    group.set("data-tap", str(cell.tap))
-    return [_titled(group, cell)]
-
-
-def _group(shapes: Sequence[ET.Element], kind: str = "") -> ET.Element:
-    group = ET.Element("g", {"class": kind} if kind else {})
-    group.extend(shapes)
+    mark = _text(short(cell.entry, frame.letters), x + frame.cell // 2, y + HEIGHT // 2)
+    box = _element("rect", x=x, y=y, width=frame.cell, height=HEIGHT)
+    if cell.tap is not None:
+        back = colour(cell.tap, table.taps)
+        box.attrib |= {"fill": back, "class": "k"}
+        mark.set("style", f"fill:{ink(back)}")
+    else:
+        box.set("class", "c")
+    bare = cell.tap is None and table.brackets
+    if bare and not cell.title:
+        return mark
+    group = _element("g", [mark] if bare else [box, mark], **{"class": "f" if cell.faint else ""})
+    if cell.tap is not None:
+        group.set("data-tap", str(cell.tap))
+    if cell.title:
+        title = ET.Element("title")
+        title.text = cell.title
+        group.insert(0, title)
     return group
 
 
-def _titled(element: ET.Element, cell: Cell) -> ET.Element:
-    if not cell.title:
-        return element
-    group = element if element.tag == "g" else _group([element])
-    title = ET.Element("title")
-    title.text = cell.title
-    group.insert(0, title)
-    return group
-
-
-def _box(x: int, y: int, width: int, height: int) -> dict[str, str]:
-    return {"x": str(x), "y": str(y), "width": str(width), "height": str(height)}
-
-
-def _cuts(table: Table, frame: _Frame) -> list[ET.Element]:
-    rows, columns = table.shape
-    lines = []
-    for row in table.row_cuts:
-        (x1, y), (x2, _) = frame.corner(row, 0), frame.corner(row, columns)
-        lines.append(_line(x1, y, x2, y))
-    for column in table.column_cuts:
-        (x, y1), (_, y2) = frame.corner(0, column), frame.corner(rows, column)
-        lines.append(_line(x, y1, x, y2))
-    return lines
-
-
-def _line(x1: int, y1: int, x2: int, y2: int) -> ET.Element:
-    ends = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    return ET.Element("line", {name: str(value) for name, value in ends.items()} | {"class": "b"})
-
-
-def _brackets(top: int, width: int, height: int) -> list[ET.Element]:
-    left = f"M6 {top}H1V{top + height}H6"
-    right = f"M{width - 6} {top}H{width - 1}V{top + height}H{width - 6}"
-    return [ET.Element("path", {"d": path, "class": "b"}) for path in (left, right)]
+def _lines(table: Table, frame: _Frame, width: int, height: int) -> list[ET.Element]:
+    """The lines between blocks, and the brackets of a matrix."""
+    left, top, right = frame.left, frame.top, width - frame.left
+    paths = [f"M{left} {top + HEIGHT * row}H{right}" for row in table.row_cuts]
+    paths += [f"M{left + frame.cell * n} {top}V{height}" for n in table.column_cuts]
+    if table.brackets:
+        paths += [f"M6 {top}H1V{height}H6", f"M{right} {top}H{width - 1}V{height}H{right}"]
+    return [_element("path", d=path, **{"class": "b"}) for path in paths]
 
 
 # -- links and dots --------------------------------------------------------------------------------
@@ -377,35 +323,31 @@ def _linked(picture: Linked) -> _Drawn:
     height = max(first.height, last.height)
     right = first.width + apart
     corners = [(0, top + (height - first.height) // 2), (right, top + (height - last.height) // 2)]
-    ends = {
-        0: (_frame(picture.tables[0]), corners[0]),
-        len(drawn) - 1: (_frame(picture.tables[-1]), corners[1]),
-    }
+    frames = _frame(picture.tables[0]), _frame(picture.tables[-1])
     taps = max(table.taps for table in picture.tables)
-    shapes = [shape for link in picture.links for shape in _curve(link, ends, taps)]
+    shapes = [shape for link in picture.links for shape in _curve(link, frames, corners, taps)]
     shapes += [_moved(first, *corners[0]), _moved(last, *corners[1])]
     shapes.append(_moved(middle, first.width + (apart - middle.width) // 2, 0))
     return _Drawn(right + last.width, top + height, tuple(shapes))
 
 
 def _curve(
-    link: Link, tables: dict[int, tuple[_Frame, tuple[int, int]]], taps: int
+    link: Link, frames: Sequence[_Frame], corners: Sequence[tuple[int, int]], taps: int
 ) -> list[ET.Element]:
     """A line from the rim of one cell to that of another, below their text, dots at its ends."""
     ends = []
-    for (n, row, column), side in ((link.start, 1), (link.end, 0)):
-        frame, (left, top) = tables[n]
-        x, y = frame.corner(row, column)
-        ends.append((left + x + side * frame.cell, top + y + HEIGHT - 5))
+    for side, (row, column) in enumerate((link.start, link.end)):
+        (x, y), (left, top) = frames[side].corner(row, column), corners[side]
+        ends.append((left + x + (1 - side) * frames[side].cell, top + y + HEIGHT - 5))
     (x1, y1), (x2, y2) = ends
     middle = (x1 + x2) // 2
     stroke = "currentColor" if link.tap is None else colour(link.tap, taps)
-    tied = {} if link.tap is None else {"data-tap": str(link.tap)}
-    path = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
-    line = {"fill": "none", "stroke": stroke, "stroke-width": "1.5", "stroke-opacity": ".7"}
-    dots = f"M{x1} {y1}h0M{x2} {y2}h0"
-    ink_ = {"stroke": stroke, "stroke-width": "6", "stroke-linecap": "round"}
-    return [ET.Element("path", {"d": path} | line | tied), ET.Element("path", {"d": dots} | ink_)]
+    curve = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
+    thin = {"fill": "none", "stroke_width": 1.5, "stroke_opacity": ".7"}
+    thick = {"stroke_width": 6, "stroke_linecap": "round"}
+    tap = "" if link.tap is None else link.tap
+    line = _element("path", d=curve, stroke=stroke, data_tap=tap, **thin)
+    return [line, _element("path", d=f"M{x1} {y1}h0M{x2} {y2}h0", stroke=stroke, **thick)]
 
 
 def _sparsity(picture: Sparsity) -> _Drawn:
@@ -414,13 +356,12 @@ def _sparsity(picture: Sparsity) -> _Drawn:
     top = 20 if picture.name else 0
     shapes = [_text(picture.name, columns * size // 2, 8)] if picture.name else []
     # One path for each tap: a rectangle for each place would be ten times as long.
-    paths: dict[int, list[str]] = {}
+    paths: dict[int, str] = {}
     for row, column, tap in picture.places:
-        paths.setdefault(tap, []).append(
-            f"M{column * size} {top + row * size}h{size}v{size}h-{size}z"
-        )
-    for tap, parts in sorted(paths.items()):
-        fill = colour(tap, picture.taps)
-        shapes.append(ET.Element("path", {"d": "".join(parts), "fill": fill, "data-tap": str(tap)}))
-    frame = ET.Element("rect", _box(0, top, columns * size, rows * size) | {"class": "c"})
+        square = f"M{column * size} {top + row * size}h{size}v{size}h-{size}z"
+        paths[tap] = paths.get(tap, "") + square
+    for tap, path in sorted(paths.items()):
+        shapes.append(_element("path", d=path, fill=colour(tap, picture.taps), data_tap=tap))
+    box = {"x": 0, "y": top, "width": columns * size, "height": rows * size}
+    frame = _element("rect", **box, **{"class": "c"})
     return _Drawn(columns * size, top + rows * size, (*shapes, frame))

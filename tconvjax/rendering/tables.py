@@ -4,46 +4,41 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import sympy
 
-from tconvjax.errors import Described, fail, kind_of
-from tconvjax.geometry import Geometry, check_geometry, links
-from tconvjax.rendering.checks import (
-    check_cells,
-    check_count,
-    check_flag,
-    checked_text,
-    readable,
-    sides,
-)
+from tconvjax.arguments import flag, text, whole
+from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.geometry import Geometry, check_geometry
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
     DOTS_DOWN,
     Cell,
-    Link,
-    Linked,
-    Sparsity,
     Table,
     kept,
 )
-from tconvjax.rendering.entries import Kernel, met, total
-from tconvjax.symbolic.names import kernel_symbols, symbol
+from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, taps_of
 
 MOST_SHOWN = 32
-"""Rows or columns of a table; the middle ones of more are left out."""
+"""Default for the rows and columns of a table; of a larger matrix the middle is left out."""
 
-MOST_DOTS = 20_000
-"""Dots of a picture of where a matrix is not zero."""
+MOST_CELLS = 65_536
+"""Maximum cells of a table."""
 
-MOST_LINKS = 400
-"""Lines of a picture of links."""
+MOST_HELD = 4_000_000
+"""Maximum entries of a sparse matrix that is made dense to be read."""
 
-MOST_LINKED = 1000
-"""Elements of an array in such a picture."""
+MOST_COPIES = 4_000_000
+"""Maximum steps to find the taps of a table's cells where the border copies elements."""
+
+LEVELS = 64
+"""Shades from the least amount to the largest."""
 
 
 def conv_table(
@@ -51,21 +46,22 @@ def conv_table(
 ) -> Table:
     """C, or C.T, as a table: a colour for each entry of the kernel, lines between its blocks.
 
-    Only what is shown is worked out, so a matrix of any size costs the same.
+    Only the cells that are shown are computed, so a large matrix costs no more than a small one.
 
     Args:
         geometry: any geometry.
         kernel: as in `symbolic.conv_matrix`; None for symbols, an IndexedBase for symbols of its
             letter.
-        transpose: C.T in place of C.
-        most: rows and columns that are shown, at least 3; the middle of more becomes dots.
+        transpose: whether to show C.T instead of C.
+        most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
-        A table of at most ``most`` rows and columns, one of them dots if something is left out. An
-        entry that is a sum of more than 32 is `Abridged`.
+        A table of at most ``most`` rows and columns. Of a cut matrix, the columns that are shown
+        are those that hold something in the rows that are shown.
 
     Raises:
-        GeometryError: if the kernel has another shape, or more than 65,536 cells would be shown.
+        GeometryError: if the kernel has another shape, more than 65,536 cells would be shown, or
+            the border brings too many taps to one element.
 
     Examples:
         >>> conv_table(Geometry.of_conv((1, 4, 4), (1, 1, 3, 3))).shape
@@ -74,55 +70,52 @@ def conv_table(
         (32, 32)
     """
     check_geometry(geometry)
-    check_flag("transpose", transpose)
-    check_count("most", most, 3)
-    taps = Kernel(geometry, kernel)
-    shapes = [geometry.out_shape, geometry.in_shape]
-    counts = [math.prod(shape) for shape in shapes]
-    check_cells(*(min(count, most) for count in counts))
-    rows, columns = (kept(count, most) for count in counts)
-    blocks = [math.prod(shape[2:]) if len(shape) > 2 else shape[1] for shape in shapes]
+    transpose, most = flag("transpose", transpose), whole("most", most, 3)
+    names, entry = _kernel(geometry, kernel)
+    shapes = geometry.out_shape, geometry.in_shape
+    counts = math.prod(shapes[0]), math.prod(shapes[1])
+    _check_cells(geometry, [min(count, most) for count in counts])
+    rows, full = kept(counts[0], most), set[int]()
+    if counts[1] > most:
+        full = {n for row in rows if row >= 0 for n in _reached(geometry, row, most)}
+    columns = kept(counts[1], most, sorted(full))
 
     def cell(row: int, column: int) -> Cell:
-        if row < 0 or column < 0:
-            return _dots(row, column)
-        output, source = (_index(n, shape) for n, shape in zip((row, column), shapes, strict=True))
-        found = met(geometry, output, source)
-        if not found.size:
+        output, source = _index(row, shapes[0]), _index(column, shapes[1])
+        taps = geometry.taps_between(output, source)
+        if not taps:
             return Cell(sympy.Integer(0))
-        through = [_plain(taps.name(index)) for index in found.first]
-        through += [part for index in found.last for part in ("...", _plain(taps.name(index)))]
-        title = f"{' + '.join(through)}: output {_told(output)}, input {_told(source)}"
-        return Cell(total(taps, found), taps.colour(found.first[0]), title)
+        through = [str(names[tap]).replace("_", " ") for tap in taps]
+        if len(through) > 4:
+            through[3:-1] = ["..."]
+        title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(source)}"
+        return Cell(sympy.Add(*map(entry, taps)), place(taps[0], geometry.kernel_shape), title)
 
-    cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
+    cells = grid(cell, rows, columns)
+    blocks = [math.prod(shape[2:]) if len(shape) > 2 else shape[1] for shape in shapes]
     cuts = [_cuts(shown, block) for shown, block in zip((rows, columns), blocks, strict=True)]
-    sizes = f"{counts[0]} x {counts[1]}"
-    what = f"C, the {sizes} matrix of the convolution"
+    name, sizes, what = "C", counts, "convolution"
     if transpose:
+        name, sizes, what = "C.T", counts[::-1], "transposed convolution"
         cells, cuts = tuple(zip(*cells, strict=True)), cuts[::-1]
-        what = f"C.T, the {counts[1]} x {counts[0]} matrix of the transposed convolution"
-    return Table(
-        cells,
-        "C.T" if transpose else "C",
-        cuts[0],
-        cuts[1],
-        True,
-        taps.count,
-        f"{what} of {_by(geometry.in_size)} to {_by(geometry.out_size)}",
-    )
+    ends = f"{by(geometry.in_size)} to {by(geometry.out_size)}"
+    alt = f"{name}, the {by(sizes)} matrix of the {what} of {ends}"
+    caption = f"{name}, {by(sizes)}" if max(counts) > most else name
+    return Table(cells, caption, cuts[0], cuts[1], True, len(names), alt)
 
 
 def matrix_table(
-    matrix: Any, *, name: str = "", taps: Sequence[Any] = (), most: int = MOST_SHOWN
+    matrix: Any, *, name: str = "", taps: Sequence[Any] | None = None, most: int = MOST_SHOWN
 ) -> Table:
-    """Any SymPy matrix as a table.
+    """Any matrix as a table.
 
     Args:
-        matrix: anything with ``shape`` and ``matrix[row, column]``.
-        name: what it is called.
-        taps: expressions that have colours of their own, in order.
-        most: rows and columns that are shown, at least 3; the middle of more becomes dots.
+        matrix: a matrix of SymPy, SciPy, NumPy or JAX, or anything with ``shape`` and
+            ``matrix[row, column]``.
+        name: a caption.
+        taps: expressions that have a colour each, in order; None for the symbols that are entries
+            of a SymPy matrix with several columns.
+        most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
         A table of at most ``most`` rows and columns.
@@ -135,77 +128,31 @@ def matrix_table(
         >>> matrix_table(sympy.eye(2)).shape
         (2, 2)
     """
-    check_count("most", most, 3)
-    checked_text("name", name)
-    counts = sides(matrix)
-    check_cells(*(min(count, most) for count in counts))
-    matrix = readable(matrix)
-    rows, columns = (kept(count, most) for count in counts)
-    if isinstance(taps, str) or not isinstance(taps, Sequence):
-        fail(
-            "taps",
-            Described(f"{type(taps).__name__} object"),
-            "it must be a sequence of expressions",
-            "give a tuple of them",
-        )
+    name, most = text("name", name), whole("most", most, 3)
+    rows, columns, held = read_matrix("matrix", matrix)
+    _check_cells(None, (min(rows, most), min(columns, most)))
+    if taps is None:
+        taps = symbols_of(held)
+    elif isinstance(taps, str) or not isinstance(taps, Sequence):
+        fail("taps", kind_of(taps), "it must be a sequence of expressions", "give a tuple of them")
     try:
         colours = {tap: n for n, tap in enumerate(taps)}
     except TypeError:
         fail("taps", taps, "an expression must be hashable", "give SymPy expressions")
 
     def cell(row: int, column: int) -> Cell:
-        if row < 0 or column < 0:
-            return _dots(row, column)
-        entry = matrix[row, column]
-        return Cell(entry, colours.get(entry) if colours else None)
+        entry = held[row, column]
+        parts = entry.args if isinstance(entry, sympy.Add) and colours else [entry]
+        found = [colours.get(part) for part in parts] if colours else [None]
+        return Cell(entry, min(n for n in found if n is not None) if None not in found else None)
 
-    cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
-    sizes = _by(counts)
-    return Table(cells, name, taps=len(colours), alt=f"{name or 'a matrix'} of shape {sizes}")
-
-
-def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
-    """Where C, or C.T, is not zero: a dot for each entry, in the colour of its tap.
-
-    Args:
-        geometry: with at most 20,000 products.
-        transpose: C.T in place of C.
-
-    Returns:
-        The picture's places.
-
-    Raises:
-        GeometryError: if there are more products than a picture shows.
-
-    Examples:
-        >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
-        1764
-    """
-    check_geometry(geometry)
-    check_flag("transpose", transpose)
-    products = _most_products(geometry)
-    if products > MOST_DOTS:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            f"its matrix has up to {products} entries that are not zero, and a picture shows "
-            f"{MOST_DOTS}",
-            "take a smaller input, or conv_table, which is short",
-        )
-    kernel = Kernel(geometry)
-    found = sorted(
-        {
-            (_place(output, geometry.out_shape), _place(source, geometry.in_shape)): kernel.colour(
-                tap
-            )
-            for output, source, tap in links(geometry)
-        }.items()
-    )
-    places = tuple((c, r, n) if transpose else (r, c, n) for (r, c), n in found)
-    rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
-    name, shape = ("C.T", (columns, rows)) if transpose else ("C", (rows, columns))
-    alt = f"where the {shape[0]} x {shape[1]} matrix {name} is not zero: {len(places)} places"
-    return Sparsity(shape, places, name, kernel.count, alt)
+    shown, full = kept(rows, most), set[int]()
+    if isinstance(held, sympy.MatrixBase) and columns > most:
+        full = {n for row, n in held.todok() if row in shown}
+    cells = grid(cell, shown, kept(columns, most, sorted(full)))
+    sizes = by((rows, columns))
+    caption = f"{name}, {sizes}".removeprefix(", ") if max(rows, columns) > most else name
+    return Table(cells, caption, taps=len(colours), alt=f"{name or 'a matrix'} of shape {sizes}")
 
 
 def array_table(
@@ -214,18 +161,16 @@ def array_table(
     name: str = "",
     shown: Mapping[tuple[int, ...], int] | None = None,
     taps: int = 0,
-    faint: frozenset[tuple[int, int]] = frozenset(),
     most: int = MOST_SHOWN,
 ) -> Table:
     """An array of one or two axes as squares.
 
     Args:
         values: nested lists, or an array, of numbers or expressions.
-        name: what it is called.
-        shown: a colour for some of its elements, by their index.
+        name: a caption.
+        shown: the colours of some elements, by their index.
         taps: how many colours there are in all.
-        faint: (row, column) of elements that are there for orientation only.
-        most: rows and columns that are shown, at least 3.
+        most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
         A table without brackets; an array of one axis is its only row.
@@ -238,178 +183,196 @@ def array_table(
         >>> array_table([1, 2, 3]).shape
         (1, 3)
     """
-    check_count("most", most, 3)
-    checked_text("name", name)
+    name, most = text("name", name), whole("most", most, 3)
     if not isinstance(shown, Mapping | None):
-        fail(
-            "shown",
-            Described(f"{type(shown).__name__} object"),
-            "it must tell a colour by an index",
-            "give a dict such as {(0, 1): 0}",
-        )
-    if not isinstance(faint, frozenset | set):
-        fail(
-            "faint",
-            Described(f"{type(faint).__name__} object"),
-            "it must be a set of places",
-            "give one such as frozenset({(0, 1)})",
-        )
-    grid, count, width, one = _grid(values)
-    check_cells(min(count, most), min(width, most))
-    rows, columns = kept(count, most), kept(width, most)
+        rule = "it must map an index to a colour"
+        fail("shown", kind_of(shown), rule, "give a dict such as {(0, 1): 0}")
     colours = shown or {}
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        values = as_objects("values", values)
+        if any(isinstance(value, list | tuple) for value in values.flat):
+            rule = "each row of an array has as many elements as the first"
+            fail("values", Described("nested lists of several lengths"), rule, "fill them up")
+    dimensions = len(getattr(values, "shape", ()))
+    if dimensions not in (1, 2):
+        rule = "it must be an array of one or two axes"
+        fail("values", kind_of(values), rule, "give nested lists or an array, or one slice of it")
+    one = dimensions == 1
+    height, width, held = read_matrix("values", np.asarray(values)[None] if one else values)
+    _check_cells(None, (min(height, most), min(width, most)))
 
     def cell(row: int, column: int) -> Cell:
-        if row < 0 or column < 0:
-            return _dots(row, column)
-        index = (column,) if one else (row, column)
-        title, entry = f"{name} {_told(index)}".strip(), grid(row, column)
-        # A zero of an array is written as one; the dot is for what a matrix has no entry for.
+        at, entry = (column,) if one else (row, column), held[row, column]
+        entry = entry.item() if isinstance(entry, np.generic) else entry
+        # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
         entry = "0" if not isinstance(entry, str) and entry == 0 else entry
-        return Cell(entry, colours.get(index), title, (row, column) in faint)
+        return Cell(entry, colours.get(at), f"{name} {coordinates(at)}".strip())
 
-    cells = tuple(tuple(cell(r, c) for c in columns) for r in rows)
-    alt = f"{name or 'an array'}, {count} x {width}"
+    cells = grid(cell, kept(height, most), kept(width, most))
+    alt = f"{name or 'an array'}, {height} x {width}"
     return Table(cells, name, brackets=False, taps=taps, alt=alt)
 
 
-def links_picture(geometry: Geometry) -> Linked:
-    """Input, kernel and output side by side, with a line for each product of the convolution.
+def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
+    """An array of one or two axes as squares, lighter where it holds more.
+
+    shade(v) = round(63 * (v - least) / (largest - least)),  where least = min(0, smallest)
 
     Args:
-        geometry: one channel each way, one or two axes, and at most 400 products.
+        values: real numbers, such as the counts of `upsampling.overlap`.
+        name: a caption.
+        most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
-        Three tables; each output element is tied to each input element that it meets, in the colour
-        of the tap.
+        A table in which equal amounts have equal colours. Pointing at one lights all of them.
 
     Raises:
-        GeometryError: if it has channels, more axes or more products.
+        GeometryError: if it is no array of one or two axes of real finite numbers, or more than
+            65,536 cells would be shown.
 
     Examples:
-        >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
-        6
+        >>> [cell.tap for cell in heat_table([1, 2, 1, 4]).cells[0]]
+        [16, 32, 16, 63]
     """
-    check_geometry(geometry)
-    if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            "links are drawn between arrays of one channel and of one or two axes",
-            "draw one channel alone, or take conv_table",
-        )
-    # Counting them all takes time for each that there may be.
-    many = _most_products(geometry) > MOST_LINKED**2
-    found = [] if many else list(itertools.islice(links(geometry), MOST_LINKS + 1))
-    if many or len(found) > MOST_LINKS:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            f"it has more than {MOST_LINKS} products, which make no picture",
-            "take a smaller input",
-        )
-    sizes = (geometry.in_size, geometry.out_size, geometry.kernel_size)
-    if max(map(math.prod, sizes)) > MOST_LINKED:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            f"an array in the picture has up to {MOST_LINKED} elements",
-            "take a smaller input",
-        )
-    kernel = kernel_symbols(geometry)
-    colours = {index[2:]: n for n, index in enumerate(kernel)}
-    names = {index[2:]: name for index, name in kernel.items()}
-    middle = _named(geometry.kernel_size, "w", names, colours)
-    tables = (
-        _named(geometry.in_size, "x", {}, {}),
-        middle,
-        _named(geometry.out_size, "y", {}, {}),
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        rule, remedy = "a shade needs real numbers", "give an array of numbers, or use array_table"
+        fail("values", kind_of(values), rule, remedy)
+    if not np.isfinite(numbers).all():
+        rule = "a shade needs finite numbers"
+        fail("values", Described("array with inf or nan"), rule, "replace the others")
+    least = min(0.0, float(numbers.min(initial=0)))
+    reach = float(numbers.max(initial=least)) - least or 1.0
+    sides = [kept(size, whole("most", most, 3)) for size in numbers.shape]
+    places = itertools.product(*sides) if numbers.ndim in (1, 2) else ()
+    shades = {
+        at: round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
+        for at in places
+        if -1 not in at
+    }
+    table = array_table(values, name=name, shown=shades, taps=LEVELS, most=most)
+    ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
+    return replace(table, alt=table.alt + ends)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def read_matrix(argument: str, matrix: Any) -> tuple[int, int, Any]:
+    """Rows, columns, and what ``[row, column]`` reads; foreign sparse matrices become arrays."""
+    shape = getattr(matrix, "shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2:
+        rule = "it must have a shape of two sizes"
+        fail(argument, kind_of(matrix), rule, "give a SymPy matrix, or an array of two axes")
+    try:
+        rows, columns = (int(side) for side in shape)
+    except (TypeError, ValueError):
+        remedy = "substitute numbers for the symbols with .subs"
+        fail(argument, Described(f"matrix of shape {shape}"), "its sizes must be numbers", remedy)
+    dense = getattr(matrix, "todense", None) or getattr(matrix, "__array__", None)
+    if isinstance(matrix, sympy.MatrixBase | sympy.MatrixExpr | np.ndarray) or dense is None:
+        return rows, columns, matrix
+    if rows * columns <= MOST_HELD:
+        return rows, columns, np.asarray(dense())
+    if not hasattr(matrix, "tocsr"):
+        shown = Described(f"{kind_of(matrix)} of {rows} x {columns}")
+        rule = f"beyond {MOST_HELD} entries it must be a SymPy, SciPy or NumPy matrix"
+        fail(argument, shown, rule, "convert it")
+    return rows, columns, matrix.tocsr()
+
+
+def most_products(geometry: Geometry) -> int:
+    """The number of products of a geometry, those with zeros of the padding included."""
+    outputs = geometry.out_channels * math.prod(geometry.out_size)
+    return outputs * math.prod(geometry.kernel_shape[1:])
+
+
+def by(sizes: Sequence[int]) -> str:
+    """Sizes as ``4 x 4``."""
+    return " x ".join(map(str, sizes))
+
+
+def natural(symbol: Any) -> list[Any]:
+    """A key that sorts w_2 before w_10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(symbol))]
+
+
+def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[Any], Any]]:
+    """The names of a kernel's entries, and what stands at (o, c, *t); a large array stays one."""
+    if kernel is None or isinstance(kernel, KernelSymbols | sympy.IndexedBase):
+        base = kernel.label if isinstance(kernel, sympy.IndexedBase) else None
+        letter = "w" if kernel is None else str(base or kernel.letter)
+        names = KernelSymbols(geometry, letter)
+        return names, names.__getitem__
+    names, dtype = KernelSymbols(geometry), getattr(kernel, "dtype", None)
+    if getattr(dtype, "kind", "O") not in "iufcV":  # bfloat16 has the kind V
+        return names, taps_of(kernel, geometry).__getitem__
+    array = np.asarray(kernel)
+    if array.shape != geometry.kernel_shape:
+        rule = f"the geometry asks for {geometry.kernel_shape}"
+        fail("kernel", array_of(array.shape), rule, "reshape it")
+    return names, lambda tap: entries("kernel", [array[tap]], (1,))[0]
+
+
+def _check_cells(geometry: Geometry | None, sides: Sequence[int]) -> None:
+    """Refuse a table that nobody reads, or whose taps take too long to find."""
+    cells = math.prod(sides)
+    if cells > MOST_CELLS:
+        rule = f"a table has at most {MOST_CELLS} cells"
+        remedy = "give a smaller one, or use to_csv or tconvjax.matrices"
+        fail("most", Described(f"table of {by(sides)}"), rule, remedy)
+    copied = [axis.kernel_size for axis in geometry.axes if axis.bordered] if geometry else []
+    if copied and math.prod(copied) * cells > MOST_COPIES:
+        rule = "its border brings too many taps to one element to show their sums"
+        remedy = "take a smaller kernel, or padding_mode='zeros'"
+        fail("geometry", Described(f"kernel of {by(copied)} taps"), rule, remedy)
+
+
+def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
+    """The first and the last columns of C that are not zero in a row."""
+    o, *outputs = _index(row, geometry.out_shape)
+    width = geometry.kernel_shape[1]
+    first = o // (geometry.out_channels // geometry.groups) * width
+    sides: list[Sequence[int]] = [_ends(range(first, first + width), most)]
+    for axis, i in zip(geometry.axes, outputs, strict=True):
+        start = axis.stride * i - axis.low
+        taps = _ends(range(axis.kernel_size), most)
+        found = {axis.source(start + axis.dilation * tap) for tap in taps}
+        sides.append(sorted(j for j in found if j is not None))
+    ends = (itertools.product(*sides), itertools.product(*(side[::-1] for side in sides)))
+    return {place(j, geometry.in_shape) for some in ends for j in itertools.islice(some, most)}
+
+
+def _ends(numbers: range, most: int) -> Sequence[int]:
+    few = len(numbers) <= 2 * most
+    return numbers if few else [*numbers[:most], *numbers[-most:]]
+
+
+def symbols_of(*matrices: Any) -> list[Any]:
+    """The symbols that are entries, or terms of entries, of matrices; a column has no colours."""
+    several = [m for m in matrices if isinstance(m, sympy.MatrixBase) and m.cols > 1]
+    values = itertools.chain(*(matrix.todok().values() for matrix in several))
+    found = {term for entry in values for term in sympy.Add.make_args(entry)}
+    return sorted(
+        (one for one in found if isinstance(one, sympy.Symbol | sympy.Indexed)), key=natural
     )
-    lines = tuple(
-        Link((0, *_square(j[1:])), (2, *_square(i[1:])), colours[t[2:]]) for i, j, t in found
-    )
-    alt = (
-        f"{len(lines)} products of the convolution of {_by(geometry.in_size)} with "
-        f"{_by(geometry.kernel_size)} taps, each a line from an input element to an output "
-        "element in the colour of its tap"
-    )
-    return Linked(tables, lines, alt)
 
 
 # -- parts -----------------------------------------------------------------------------------------
 
 
-def _named(
-    sizes: tuple[int, ...],
-    letter: str,
-    names: Mapping[tuple[int, ...], Any],
-    colours: Mapping[tuple[int, ...], int],
-) -> Table:
-    # One axis as a column, so that the lines between two of them do not lie on one another.
-    rows, columns = sizes if len(sizes) == 2 else (sizes[0], 1)
-    cells = tuple(
-        tuple(
-            Cell(
-                names.get(index, symbol(letter, index)),
-                colours.get(index),
-                f"{letter} {_told(index)}",
-            )
-            for index in ((row,) if len(sizes) == 1 else (row, column) for column in range(columns))
-        )
-        for row in range(rows)
-    )
-    return Table(cells, letter, brackets=False, taps=len(colours), alt=f"{letter}, {_by(sizes)}")
+def grid(
+    cell: Callable[[int, int], Cell], rows: Sequence[int], columns: Sequence[int]
+) -> tuple[tuple[Cell, ...], ...]:
+    """A cell for each row and column, dots where one is -1."""
 
+    def shown(row: int, column: int) -> Cell:
+        if row >= 0 and column >= 0:
+            return cell(row, column)
+        return Cell(DOTS_DOWN if column >= 0 else DOTS_ACROSS if row >= 0 else DOTS_DIAGONAL)
 
-def _most_products(geometry: Geometry) -> int:
-    """As many products as a geometry has, or more where some meet the padding's zeros."""
-    return (
-        geometry.out_channels
-        * geometry.kernel_shape[1]
-        * math.prod(
-            size * taps for size, taps in zip(geometry.out_size, geometry.kernel_size, strict=True)
-        )
-    )
-
-
-def _grid(values: Any) -> tuple[Callable[[int, int], Any], int, int, bool]:
-    """Its entries by row and column, how many there are of each, and whether it has one axis."""
-    if isinstance(values, Sequence) and not isinstance(values, str):
-        rows = values if values and isinstance(values[0], list | tuple) else [values]
-        if any(not isinstance(row, Sequence) or len(row) != len(rows[0]) for row in rows):
-            fail(
-                "values",
-                Described("nested lists of several lengths"),
-                "each row of an array has as many elements as the first",
-                "give them all",
-            )
-        return lambda row, column: rows[row][column], len(rows), len(rows[0]), rows is not values
-    shape: tuple[Any, ...] = getattr(values, "shape", ())
-    if len(shape) not in (1, 2):
-        fail(
-            "values",
-            kind_of(values),
-            "it must be an array of one or two axes",
-            "give nested lists or an array, or take one slice of it",
-        )
-    array: Any = values.__array__() if hasattr(values, "device") else values  # JAX's are slow
-    count, width = sides(values) if len(shape) == 2 else (1, int(shape[0]))
-
-    def entry(row: int, column: int) -> Any:
-        found = array[column] if len(shape) == 1 else array[row, column]
-        return found.item() if hasattr(found, "item") else found
-
-    return entry, count, width, len(shape) == 1
-
-
-def _square(index: tuple[int, ...]) -> tuple[int, int]:
-    return (index[0], 0) if len(index) == 1 else (index[0], index[1])
-
-
-def _dots(row: int, column: int) -> Cell:
-    if row < 0 and column < 0:
-        return Cell(DOTS_DIAGONAL)
-    return Cell(DOTS_DOWN if row < 0 else DOTS_ACROSS)
+    return tuple(tuple(shown(row, column) for column in columns) for row in rows)
 
 
 def _cuts(shown: Sequence[int], block: int) -> tuple[int, ...]:
@@ -421,29 +384,23 @@ def _cuts(shown: Sequence[int], block: int) -> tuple[int, ...]:
     )
 
 
-def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """The index of an element from its place when the array is read row by row."""
-    index = []
-    for size in reversed(shape):
-        place, n = divmod(place, size)
-        index.append(n)
-    return tuple(reversed(index))
-
-
-def _place(index: Sequence[int], shape: Sequence[int]) -> int:
+def place(at: Sequence[int], shape: Sequence[int]) -> int:
+    """The place of an element when the array is read row by row."""
     place = 0
-    for n, size in zip(index, shape, strict=True):
+    for n, size in zip(at, shape, strict=True):
         place = place * size + n
     return place
 
 
-def _told(index: Sequence[int]) -> str:
-    return f"({', '.join(map(str, index))})"
+def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The index of an element from its place."""
+    found: list[int] = []
+    for size in reversed(shape):
+        place, n = divmod(place, size)
+        found.append(n)
+    return tuple(reversed(found))
 
 
-def _by(sizes: Sequence[int]) -> str:
-    return " x ".join(map(str, sizes))
-
-
-def _plain(name: Any) -> str:
-    return str(name).replace("_", " ")
+def coordinates(at: Sequence[int]) -> str:
+    """An index as ``(0, 1)``."""
+    return f"({', '.join(map(str, at))})"

@@ -1,251 +1,328 @@
-"""Documents for a terminal: Unicode text of a given width."""
+"""Entries as short text, documents for a terminal, and matrices as comma-separated values."""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import sympy
 
-from tconvjax.rendering.checks import LEAST_WIDTH, check_count, clean, no_document
+from tconvjax.arguments import whole
+from tconvjax.errors import Described, fail
 from tconvjax.rendering.document import (
     DOTS_ACROSS,
     DOTS_DIAGONAL,
     DOTS_DOWN,
-    Beside,
-    Document,
-    Equation,
     Linked,
+    Row,
     Sparsity,
     Stack,
     Table,
     Words,
     kept,
 )
-from tconvjax.rendering.labels import label, short, shorten
-from tconvjax.rendering.tables import matrix_table
+from tconvjax.rendering.tables import natural, read_matrix
+from tconvjax.rendering.values import as_document
+
+MOST_LETTERS = 64
+"""Maximum letters of an entry; the middle of a longer one is left out."""
+
+MOST_TERMS, FIRST_TERMS = 32, 3
+"""Maximum terms of a sum that are all shown, and terms of a longer one before the dots."""
+
+MOST_BITS = 4096
+"""Maximum bits of a number that is written with all its digits."""
+
+LEAST_WIDTH = 7
+"""Columns of a terminal in which the first and the last column of a matrix have room."""
 
 MOST_SIDE = 250
-"""Rows or columns of a matrix that are looked at, and letters of a picture of dots."""
+"""Maximum rows or columns of a matrix in text, and letters across a picture of dots."""
 
 MOST_LINES = 12
-"""Links of a `Linked` that are told; the middle ones of more are left out."""
+"""Maximum links of a `Linked` in text; the middle ones of more are left out."""
+
+MOST_ENTRIES, MOST_SYMBOLS = 4_000_000, 250_000
+"""Maximum entries in CSV, and maximum entries that SymPy writes, which takes it some seconds."""
+
+# -- entries ---------------------------------------------------------------------------------------
+
+_HIDDEN = {"Cc", "Cs", "Cn"}
+_TURNS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the direction of what follows, so that a reader sees another order."""
 
 
-def to_text(document: Document, *, width: int = 80, height: int = 40) -> str:
-    """A document as lines of text.
+def clean(text: str) -> str:
+    """Text in one line without control characters, lone surrogates and the like.
+
+    They would reach the terminal as commands, break a table, or make XML that no parser reads.
+    White space becomes a space, the rest U+FFFD, so that nothing is lost without a trace.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_clean_letter, text))
+
+
+def _clean_letter(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    return "�" if unicodedata.category(letter) in _HIDDEN or letter in _TURNS else letter
+
+
+def label(entry: Any) -> str:
+    """An entry as one line: a dot for zero, w01 for w_0_1 and for w[0, 1].
+
+    Indices of several digits are separated, as in w1,10. A long sum keeps its first terms and its
+    last.
+    """
+    if isinstance(entry, str):
+        return clean(entry)
+    if long_sum(entry):
+        return " + ".join(map(label, long_sum(entry)))
+    if entry == 0:
+        return "·"
+    if isinstance(entry, float | sympy.Float):
+        return f"{float(entry):g}"
+    if isinstance(entry, sympy.Symbol | sympy.Indexed):
+        letter, *indices = name_parts(entry)
+        joint = "" if all(len(n) == 1 for n in indices) else ","
+        return clean(letter + joint.join(indices))
+    if isinstance(entry, int | sympy.Rational):
+        number = sympy.Rational(entry)
+        long = max(int(number.p).bit_length(), int(number.q).bit_length()) > MOST_BITS
+        # Python refuses to write thousands of digits, and nobody reads them.
+        return str(sympy.Float(number, 6)) if long else _fraction(number)
+    return clean(_expression(entry))
+
+
+def name_parts(entry: Any) -> list[str]:
+    """The letter and the indices of a symbol such as w_0_1 or w[0, 1]."""
+    if isinstance(entry, sympy.Indexed):
+        return [entry.base.name, *("0" if n == 0 else label(n) for n in entry.indices)]
+    return list(entry.name.split("_"))
+
+
+def long_sum(entry: Any) -> list[Any]:
+    """The first terms of a sum of many, dots, and its last; nothing for any other entry."""
+    if not isinstance(entry, sympy.Add) or len(entry.args) <= MOST_TERMS:
+        return []
+    terms = sorted(entry.args, key=natural) if all(t.is_Symbol for t in entry.args) else entry.args
+    return [*terms[:FIRST_TERMS], DOTS_ACROSS, terms[-1]]
+
+
+def short(entry: Any, most: int = MOST_LETTERS) -> str:
+    """An entry's label, the middle left out where it has more letters."""
+    return shorten(label(entry), min(most, MOST_LETTERS))
+
+
+def shorten(text: str, most: int) -> str:
+    """Text of at most so many letters, dots for its middle; a sum is cut between terms."""
+    if len(text) <= most:
+        return text
+    head, _, tail = text.partition(f" {DOTS_ACROSS} ")
+    if not tail:
+        head, _, tail = text.rpartition(" ")
+        sign = head[-2:] if head[-2:] in (" +", " -") else ""
+        head, tail = head.removesuffix(sign), f"{sign[1:]} {tail}" if sign else ""
+    while tail and " " in head:
+        head = head.rpartition(" ")[0]
+        cut = f"{head} {DOTS_ACROSS} {tail}"
+        if len(cut) <= most and head[-1:] in "+-":
+            return cut
+    if most < 3:
+        return "…"[:most]
+    back = (most - 1) // 2
+    return f"{text[: most - 1 - back]}…{text[-back:]}"
+
+
+def _fraction(number: sympy.Rational) -> str:
+    """A fraction; one of long numbers as the decimal number that somebody wrote, if it is one."""
+    fraction, decimal = str(number), repr(float(number))
+    exact = number.q >= 1000 and "inf" not in decimal and sympy.Rational(decimal) == number
+    return min(fraction, decimal, key=len) if exact else fraction
+
+
+def _expression(entry: Any) -> str:
+    """An expression as SymPy writes it, its symbols named like those of the kernel."""
+    atoms = entry.atoms(sympy.Symbol, sympy.Indexed) if isinstance(entry, sympy.Basic) else ()
+    try:
+        if not atoms:
+            return str(entry)
+        return str(entry.xreplace({atom: sympy.Symbol(label(atom)) for atom in atoms}))
+    except ValueError:  # a number in it has thousands of digits
+        return str(sympy.N(entry, 6))
+
+
+# -- documents -------------------------------------------------------------------------------------
+
+
+def to_text(document: Any, *, width: int = 80, height: int = 40) -> str:
+    """A document, or anything that can be looked at, as lines of text.
 
     Args:
-        document: any.
+        document: a document, a matrix, a `Geometry` or any other argument of `as_document`.
         width: columns of the terminal, at least 7; the middle columns of a wider table become dots,
             and so does what is left out of an entry without room.
         height: rows of a table, at least 1; the middle ones of more than 3 become dots.
 
     Returns:
-        Lines joined by newlines, each at most ``width`` characters, none a control character.
+        Lines joined by newlines, each at most ``width`` characters, none a control character. Below
+        a matrix whose columns are cut stands its size.
 
     Raises:
-        GeometryError: if it is no document, or the width or the height is no such number.
+        GeometryError: if nothing of it can be shown, or the width or the height is too small.
 
     Examples:
-        >>> from tconvjax.rendering import Beside, array_table
-        >>> print(to_text(Beside((array_table([[0, 1], [2, 3]]), "→", array_table([[4, 7]])))))
+        >>> from tconvjax import Geometry, symbolic
+        >>> print(to_text(symbolic.conv_matrix(Geometry.of_conv((1, 4), (1, 1, 2)))))
+        ⎡w0 w1  ·  ·⎤
+        ⎢ · w0 w1  ·⎥
+        ⎣ ·  · w0 w1⎦
+        >>> from tconvjax.rendering import Row, array_table
+        >>> print(to_text(Row((array_table([[0, 1], [2, 3]]), "→", array_table([[4, 7]])))))
         0 1 → 4 7
         2 3
     """
-    check_count("width", width, LEAST_WIDTH)
-    check_count("height", height, 1)
-    return "\n".join(clean(line).rstrip() for line in _lines(document, width, height))
+    width, height = whole("width", width, LEAST_WIDTH), whole("height", height, 1)
+    # More columns have no room, and more rows are not asked for.
+    shown = as_document(document, most=min(max(width, height, 3), MOST_SIDE))
+    if isinstance(shown, Table):
+        lines = _table(shown, width, height, size=True)
+    else:
+        lines = _lines(shown, width, height)
+    return "\n".join(clean(line).rstrip() for line in lines)
 
 
-def _lines(document: Document, width: int, height: int) -> list[str]:
+def _lines(document: Any, width: int, height: int) -> list[str]:
     match document:
         case Words(text, level):
             lines = textwrap.wrap(clean(text), width) or [""]
             return [*lines, "=" * len(lines[-1])] if level == 1 else lines
-        case Equation(parts) | Beside(parts):
-            return _side_by_side([_part(part, width, height) for part in parts], width)
+        case Row(parts):
+            return _side_by_side([_lines(part, width, height) for part in parts], width)
         case Table():
-            return table_lines(document, width, height)
+            return _table(document, width, height)
         case Sparsity():
-            return _dots_picture(document, width, height)
+            return _dots(document, width, height)
         case Linked():
-            return _told_links(document, width)
+            return _links(document, width)
         case Stack(parts):
             found: list[str] = []
             for n, part in enumerate(parts):
                 found += [*([""] if n else []), *_lines(part, width, height)]
             return found
-        case _:
-            return no_document(document)
-
-
-def _part(part: Any, width: int, height: int) -> list[str]:
-    if isinstance(part, str):
-        return textwrap.wrap(clean(part), width) or [""]
-    if isinstance(part, Table | Linked | Sparsity | Stack | Words | Beside | Equation):
-        return _lines(part, width, height)
-    if isinstance(part, sympy.MatrixBase):
-        return table_lines(matrix_table(part), width, height)
-    if isinstance(part, sympy.Basic) and part.has(sympy.Piecewise):
-        # SymPy folds a formula that is wider between its terms.
-        return str(sympy.pretty(part, use_unicode=True, num_columns=width)).splitlines()
-    return textwrap.wrap(label(part), width)
+    if isinstance(document, sympy.Basic) and document.has(sympy.Piecewise):
+        # SymPy folds a wider formula between its terms.
+        return str(sympy.pretty(document, use_unicode=True, num_columns=width)).splitlines()
+    return textwrap.wrap(label(document), width) or [""]
 
 
 def _side_by_side(blocks: Sequence[list[str]], width: int) -> list[str]:
     """Blocks of lines next to one another, level at their middles; one below the other if wide."""
-    sizes = [max((len(line) for line in block), default=0) for block in blocks]
+    sizes = [max(map(len, block), default=0) for block in blocks]
     if sum(sizes) + len(sizes) - 1 > width:
         return [line for block in blocks for line in block]
-    tallest = max((len(block) for block in blocks), default=0)
+    tallest = max(map(len, blocks), default=0)
     columns = []
-    for block in blocks:
-        size = max((len(line) for line in block), default=0)
+    for block, size in zip(blocks, sizes, strict=True):
         above = (tallest - len(block)) // 2 if len(block) > 1 else (tallest - 1) // 2
-        padded = [""] * above + list(block)
+        padded = [""] * above + block
         columns.append([line.ljust(size) for line in [*padded, *[""] * (tallest - len(padded))]])
     return [" ".join(cells) for cells in zip(*columns, strict=True)]
 
 
-def matrix_text(matrix: Any, *, width: int = 80, height: int = 40) -> str:
-    """A matrix as lines of text, zeros as dots, with what does not fit left out.
-
-    Args:
-        matrix: a SymPy matrix, or anything with ``shape`` and ``matrix[row, column]``.
-        width: columns of the terminal, at least 7; the middle columns of a wider matrix become
-            dots, and so does what is left out of an entry without room.
-        height: rows, at least 1; the middle rows of more than 3 become dots.
-
-    Returns:
-        Lines joined by newlines, each at most ``width`` characters.
-
-    Raises:
-        GeometryError: if it is no matrix, a size is a symbol, or the width or the height is no such
-            number.
-
-    Examples:
-        >>> from tconvjax import Geometry, symbolic
-        >>> print(matrix_text(symbolic.conv_matrix(Geometry.of_conv((1, 4), (1, 1, 2)))))
-        ⎡w0 w1  ·  ·⎤
-        ⎢ · w0 w1  ·⎥
-        ⎣ ·  · w0 w1⎦
-    """
-    check_count("width", width, LEAST_WIDTH)
-    check_count("height", height, 1)
-    # More columns have no room, and more rows are not asked for.
-    table = matrix_table(matrix, most=min(max(width, height, 3), MOST_SIDE))
-    return to_text(table, width=width, height=height)
-
-
-# -- tables ----------------------------------------------------------------------------------------
-
-
-def table_lines(table: Table, width: int, height: int) -> list[str]:
-    """A table within a width and a height."""
-    count, columns = table.shape
-    kept_rows = kept(count, max(height, 3))
+def _table(table: Table, width: int, height: int, size: bool = False) -> list[str]:
+    """A table within a width and a height; below a matrix with columns left out, its size."""
+    rows = kept(table.shape[0], max(height, 3))
     cells = [[short(cell.entry, width) for cell in row] for row in table.cells]
-    sizes = [
-        max((len(cells[r][c]) for r in kept_rows if r >= 0), default=1) for c in range(columns)
-    ]
+    across = list(zip(*(cells[r] for r in rows if r >= 0), strict=True))
+    sizes = [max(map(len, column), default=1) for column in across]
+    full: list[int] = []
+    if table.brackets:  # a matrix is read by its diagonals, so its columns are equally wide
+        sizes = [max(sizes, default=1)] * len(sizes)
+        empty = {"·", DOTS_ACROSS, DOTS_DIAGONAL}
+        full = [n for n, column in enumerate(across) if not empty.issuperset(column)]
     # Sums have spaces of their own.
     spaced = not table.brackets and any(" " in text for row in cells for text in row)
     between = "  " if spaced else " "
-    if table.brackets:  # a matrix is read by its diagonals, so its columns are equally wide
-        sizes = [max(sizes, default=1)] * columns
-    inside = width - 2 * table.brackets
-    kept_columns = _fitting(sizes, inside, len(between))
-    sizes = _cut_to(sizes, kept_columns, inside, len(between))
+    gap, inside = len(between), width - 2 * table.brackets
+    columns = _fitting(sizes, inside, gap, full)
+    wide = _cut_to([1 if c < 0 else sizes[c] for c in columns], inside, gap)
     # A line between blocks takes a column, and is left out where there is no room for it.
-    cuts = [c for c in table.column_cuts if c in kept_columns]
-    wide = [1 if c < 0 else sizes[c] for c in kept_columns]
-    room = _total(wide, len(between)) + (1 + len(between)) * len(cuts) <= inside
-    rows = []
-    for position in kept_rows:
-        if room and position in table.row_cuts and position > 0:
-            rows.append(_rule(kept_columns, cuts, wide, between))
-        line = [
-            shorten(_shown(cells, position, c), size)
-            for c, size in zip(kept_columns, wide, strict=True)
-        ]
-        rows.append(_row(line, kept_columns, cuts if room else (), wide, between))
+    cuts = [c for c in table.column_cuts if c in columns]
+    room = _total(wide, gap) + (1 + gap) * len(cuts) <= inside
+    cuts = cuts if room else []
+    lines = []
+    for row in rows:
+        if room and row in table.row_cuts and row > 0:
+            rule = _joined(["─" * size for size in wide], columns, cuts, wide, between)
+            lines.append(rule.replace(" ", "─").replace("│", "┼"))
+        shown = [_at(cells, row, c) for c in columns]
+        lines.append(_joined(shown, columns, cuts, wide, between))
     if not table.brackets:
-        return rows
-    return [
-        f"{left}{row}{right}" for row, (left, right) in zip(rows, _brackets(len(rows)), strict=True)
-    ]
+        return lines
+    cut = size and (-1 in columns or any(DOTS_ACROSS in column for column in across))
+    note = textwrap.wrap(f"({clean(table.alt)})", width) if cut else []
+    left, right = ("⎡", *"⎢" * (len(lines) - 2), "⎣"), ("⎤", *"⎥" * (len(lines) - 2), "⎦")
+    if len(lines) == 1:
+        left, right = ("[",), ("]",)
+    return [*(f"{a}{line}{b}" for a, line, b in zip(left, lines, right, strict=False)), *note]
 
 
-def _shown(cells: Sequence[Sequence[str]], row: int, column: int) -> str:
-    if row < 0 and column < 0:
-        return DOTS_DIAGONAL
-    if row < 0 or column < 0:
-        return DOTS_DOWN if row < 0 else DOTS_ACROSS
-    return cells[row][column]
+def _at(cells: Sequence[Sequence[str]], row: int, column: int) -> str:
+    if row >= 0 and column >= 0:
+        return cells[row][column]
+    return DOTS_DOWN if column >= 0 else DOTS_ACROSS if row >= 0 else DOTS_DIAGONAL
 
 
-def _fitting(sizes: Sequence[int], width: int, gap: int) -> list[int]:
-    """The columns that fit a width: all of them, or the first and last with a gap between."""
+def _joined(
+    line: Sequence[str],
+    columns: Sequence[int],
+    cuts: Sequence[int],
+    wide: Sequence[int],
+    between: str,
+) -> str:
+    parts: list[str] = []
+    for column, cell, size in zip(columns, line, wide, strict=True):
+        parts += [*(["│"] if column in cuts and parts else []), shorten(cell, size).rjust(size)]
+    return between.join(parts)
+
+
+def _fitting(sizes: Sequence[int], width: int, gap: int, full: Sequence[int]) -> list[int]:
+    """The columns that fit a width: all of them, or the first and the last of the full ones."""
     # No more than have room for a letter each.
-    for count in range(min(len(sizes), max(width, 3)), 2, -1):
-        found = kept(len(sizes), count)
+    for count in range(min(len(sizes), max(width, 3)), 3, -1):
+        found = kept(len(sizes), count, full)
         if _total([1 if c < 0 else sizes[c] for c in found], gap) <= width:
             return found
     return kept(len(sizes), 3)
 
 
-def _cut_to(sizes: Sequence[int], columns: Sequence[int], width: int, gap: int) -> list[int]:
-    """Sizes of columns, the widest cut down until all of those that are kept fit."""
-    cut = list(sizes)
-    while _total([1 if c < 0 else cut[c] for c in columns], gap) > width:
-        widest = max((cut[c] for c in columns if c >= 0), default=1)
-        if widest == 1:
-            break
-        most = max((cut[c] for c in columns if c >= 0 and cut[c] < widest), default=widest - 1)
-        over = _total([1 if c < 0 else cut[c] for c in columns], gap) - width
-        alike = sum(c >= 0 and cut[c] == widest for c in columns)
-        least = max(most, widest - -(-over // alike), 1)
-        cut = [min(size, least) for size in cut]
-    return cut
+def _cut_to(sizes: list[int], width: int, gap: int) -> list[int]:
+    """Sizes of columns, the widest cut down until all of them fit."""
+    while (over := _total(sizes, gap) - width) > 0 and max(sizes) > 1:
+        widest = max(sizes)
+        next_widest = max((size for size in sizes if size < widest), default=1)
+        share = -(-over // sizes.count(widest))
+        sizes = [min(size, max(next_widest, widest - share, 1)) for size in sizes]
+    return sizes
 
 
 def _total(sizes: Sequence[int], gap: int) -> int:
     return sum(sizes) + gap * (len(sizes) - 1)
 
 
-def _row(
-    line: Sequence[str],
-    columns: Sequence[int],
-    cuts: Sequence[int],
-    wide: Sequence[int],
-    between: str = " ",
-) -> str:
-    parts: list[str] = []
-    for column, cell, size in zip(columns, line, wide, strict=True):
-        parts += [*(["│"] if column in cuts and parts else []), cell.rjust(size)]
-    return between.join(parts)
-
-
-def _rule(columns: Sequence[int], cuts: Sequence[int], wide: Sequence[int], between: str) -> str:
-    row = _row(["─" * size for size in wide], columns, cuts, wide, between)
-    return row.replace(" ", "─").replace("│", "┼")
-
-
-def _brackets(count: int) -> Sequence[tuple[str, str]]:
-    if count == 1:
-        return [("[", "]")]
-    return [("⎡", "⎤"), *[("⎢", "⎥")] * (count - 2), ("⎣", "⎦")][:count]
-
-
-# -- pictures in characters ------------------------------------------------------------------------
-
 _BRAILLE = 0x2800
 _DOT = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
-def _dots_picture(picture: Sparsity, width: int, height: int) -> list[str]:
+def _dots(picture: Sparsity, width: int, height: int) -> list[str]:
     """Two by four places in a character, as many places in a dot as it takes."""
     rows, columns = picture.shape
     width, height = min(width, MOST_SIDE), min(height, MOST_SIDE)
@@ -259,20 +336,91 @@ def _dots_picture(picture: Sparsity, width: int, height: int) -> list[str]:
     return [*("".join(map(chr, line)) for line in grid), *textwrap.wrap(clean(note), width)]
 
 
-def _told_links(picture: Linked, width: int) -> list[str]:
-    names = [
-        [[short(cell.entry, width) for cell in row] for row in table.cells]
-        for table in picture.tables
-    ]
-    middle = [name for row in names[1] for name in row]
-    told = []
+def _links(picture: Linked, width: int) -> list[str]:
+    first, middle, last = picture.tables[0], picture.tables[1], picture.tables[-1]
+    taps = {cell.tap: short(cell.entry, width) for row in middle.cells for cell in row}
+    lines = []
     for n in kept(len(picture.links), MOST_LINES):
         if n < 0:
-            told.append(DOTS_DOWN)
+            lines.append(DOTS_DOWN)
             continue
         link = picture.links[n]
-        ends = [names[table][row][column] for table, row, column in (link.start, link.end)]
-        tied = link.tap is not None and 0 <= link.tap < len(middle)
-        through = f" by {middle[link.tap or 0]}" if tied else ""
-        told.append(shorten(f"{ends[0]} to {ends[1]}{through}", width))
-    return [*textwrap.wrap(clean(picture.alt), width), *told]
+        ends = [
+            short(table.cells[row][column].entry, width)
+            for table, (row, column) in ((first, link.start), (last, link.end))
+        ]
+        through = f" by {taps[link.tap]}" if link.tap is not None and link.tap in taps else ""
+        lines.append(shorten(f"{ends[0]} to {ends[1]}{through}", width))
+    return [*textwrap.wrap(clean(picture.alt), width), *lines]
+
+
+# -- comma-separated values ------------------------------------------------------------------------
+
+
+def to_csv(matrix: Any) -> str:
+    """A matrix as lines of comma-separated entries, nothing left out.
+
+    ``numpy.loadtxt`` reads the same numbers again: floats have as many digits as tell them apart,
+    and a fraction is written as the nearest float (1/3 as 0.3333333333333333).
+
+    Args:
+        matrix: a matrix of SymPy, SciPy, NumPy or JAX, or anything with ``shape`` and
+            ``matrix[row, column]``.
+
+    Returns:
+        A line for each row, 0 for a zero.
+
+    Raises:
+        GeometryError: if it is no matrix, a size is a symbol, it has more than 4,000,000 entries or
+            more than 250,000 that are expressions.
+
+    Examples:
+        >>> from tconvjax import Geometry, symbolic
+        >>> print(to_csv(symbolic.conv_matrix(Geometry.of_conv((1, 3), (1, 1, 2)))), end="")
+        w0,w1,0
+        0,w0,w1
+    """
+    rows, columns, held = read_matrix("matrix", matrix)
+    symbolic = isinstance(held, sympy.MatrixBase | sympy.MatrixExpr)
+    most = MOST_ENTRIES if symbolic or isinstance(held, np.ndarray) else MOST_SYMBOLS
+    found: dict[tuple[int, int], Any] = {}
+    if symbolic and rows * columns <= most:
+        found = (held if isinstance(held, sympy.MatrixBase) else held.as_explicit()).todok()
+    if rows * columns > most or len(found) > MOST_SYMBOLS:
+        limit = f"{most} entries, or {MOST_SYMBOLS} expressions that are not zero, are the limit"
+        remedy = "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz"
+        fail("matrix", Described(f"{rows} x {columns}"), limit, remedy)
+    # A convolution has few different entries, many times each.
+    known = {entry: exactly(entry) for entry in set(found.values())} | {0: "0"}
+
+    def cells(row: int) -> list[str]:
+        if symbolic:
+            return [known[found.get((row, column), 0)] for column in range(columns)]
+        return [exactly(held[row, column]) for column in range(columns)]
+
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(map(cells, range(rows)))
+    return written.getvalue()
+
+
+def exactly(entry: Any) -> str:
+    """An entry that reads as the same number, or as the same expression."""
+    if isinstance(entry, str):
+        return clean(entry)
+    if isinstance(entry, float | np.number):
+        return "0" if entry == 0 else str(entry).strip("()")
+    if isinstance(entry, bool | np.bool_) or entry in (sympy.true, sympy.false):
+        return str(int(bool(entry)))
+    if isinstance(entry, int | sympy.Integer) and int(entry).bit_length() <= MOST_BITS:
+        return str(int(entry))
+    entry = sympy.sympify(entry)
+    if isinstance(entry, sympy.Symbol | sympy.Indexed):
+        return label(entry)
+    if not entry.is_number:
+        return clean(_expression(entry))
+    number = complex(entry)
+    if isinstance(entry, sympy.Float) and entry._prec > 53:
+        return str(entry)
+    if math.isinf(number.real) and entry.is_finite:
+        return str(sympy.Float(entry, 17))
+    return "nan" if number != number else str(number if number.imag else number.real).strip("()")

@@ -31,8 +31,8 @@ from pymdownx.superfences import SuperFencesException
 
 from tconvjax import rendering
 from tconvjax.errors import Described, GeometryError, fail
-from tconvjax.rendering.checks import clean
 from tconvjax.rendering.html import most_taps, sheet
+from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
 from tconvjax.site.reading import Fence, read
 from tconvjax.site.views import explanation, shown

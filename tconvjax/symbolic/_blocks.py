@@ -13,6 +13,7 @@ from typing import Any
 import sympy
 
 from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.limits import check_size
 from tconvjax.symbolic.matrix import MOST_ENTRIES, cells, shape_of, summed
 from tconvjax.symbolic.names import symbol, taps_of
@@ -21,8 +22,8 @@ MOST_BLOCKS = 10_000
 """Largest number of blocks in a grid, zero blocks included."""
 
 
-@dataclass(frozen=True)
-class Blocks:
+@dataclass(frozen=True, repr=False)
+class Blocks(Written):
     """A matrix cut into equal blocks, few of which are different.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 import sympy
 
 from tconvjax.geometry import Geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.limits import check_pairs, check_size
 from tconvjax.symbolic.matrix import cells, conv_matrix, summed
 from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
@@ -51,8 +52,8 @@ class Step:
         return same == (self.claim == "equal")
 
 
-@dataclass(frozen=True)
-class Derivation:
+@dataclass(frozen=True, repr=False)
+class Derivation(Written):
     """The chain of steps for one geometry.
 
     Args:

@@ -12,6 +12,7 @@ import sympy
 
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.limits import check_size
 from tconvjax.symbolic.matrix import MOST_ENTRIES, conv_matrix, summed
 from tconvjax.symbolic.names import places
@@ -37,8 +38,8 @@ class Phase:
     matrix: sympy.SparseMatrix
 
 
-@dataclass(frozen=True)
-class Polyphase:
+@dataclass(frozen=True, repr=False)
+class Polyphase(Written):
     """P C.T: the transposed convolution with its result sorted by phase.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 import sympy
 
 from tconvjax.geometry import Axis, Geometry
+from tconvjax.shown import Written
 from tconvjax.symbolic.limits import check_size
 from tconvjax.symbolic.matrix import shape_of, summed
 from tconvjax.symbolic.names import taps_of
@@ -37,8 +38,8 @@ class KroneckerTerm:
     factors: tuple[sympy.SparseMatrix, ...]
 
 
-@dataclass(frozen=True)
-class KroneckerForm:
+@dataclass(frozen=True, repr=False)
+class KroneckerForm(Written):
     """C = sum over the kernel's entries of w[o, c, t] * (E_oc x S_t1 x S_t2 x ...).
 
     Args:

@@ -12,7 +12,7 @@ from sympy.core.symbol import Str, uniquely_named_symbol
 from tconvjax.arguments import choice
 from tconvjax.errors import fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
-from tconvjax.geometry.notebook import Shown
+from tconvjax.shown import Shown
 from tconvjax.symbolic.limits import check_size
 from tconvjax.symbolic.matrix import cells, shape_of, summed
 from tconvjax.symbolic.sizes import Mod, Size, Sizes, each, listed, size

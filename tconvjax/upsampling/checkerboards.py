@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.shown import Shown
 from tconvjax.upsampling.arguments import MOST_COUNTED, check_elements
 
 
@@ -62,7 +64,7 @@ def _overlap(axis: Axis) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Checkerboard:
+class Checkerboard(Shown):
     """How unevenly a transposed convolution treats the elements of its result.
 
     Args:
@@ -80,6 +82,10 @@ class Checkerboard:
     def __str__(self) -> str:
         """The number and the advice."""
         return f"unevenness {self.unevenness:.3g}: {self.advice}"
+
+    def _parts_(self) -> tuple[Any, ...]:
+        """What a notebook shows: the sentence, and the phases as shades."""
+        return (f"{self}", self.phases) if self.phases.ndim <= 2 else (f"{self}",)
 
 
 def checkerboard(geometry: Geometry, kernel: ArrayLike | None = None) -> Checkerboard:

@@ -1,0 +1,52 @@
+"""How an object shows itself in a notebook and in a terminal.
+
+The printers of `tconvjax.rendering` stand on a higher floor and need SymPy. The root of the package
+therefore registers a loader here, which runs only when somebody looks at an object.
+
+The printers know the objects of the floors below them. An object that stands above them has a
+method ``_parts_``, which returns texts, lists of lists for tables, and arrays whose numbers become
+shades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_loaders: list[Callable[[], Any]] = []
+
+
+def show_with(load: Callable[[], Any]) -> None:
+    """Register what returns the module with the printers."""
+    _loaders[:] = [load]
+
+
+class Shown:
+    """Mixin: notebooks show the object as the printers draw it.
+
+    A printer returns None for what is too large to draw, and a notebook then takes another one.
+    """
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> Any:
+        return self._drawn("html")
+
+    def _repr_latex_(self) -> Any:
+        return self._drawn("latex")
+
+    def _repr_svg_(self) -> Any:
+        return self._drawn("svg")
+
+    def _drawn(self, form: str) -> Any:
+        return _loaders[0]().shown(self, form)
+
+
+class Written(Shown):
+    """Mixin: the repr is what a terminal shows, as text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """The lines that `rendering.to_text` prints."""
+        return self._drawn("text") or object.__repr__(self)
