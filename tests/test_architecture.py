@@ -62,7 +62,7 @@ def complaints(name: str, source: str) -> list[str]:
                 found.append(f"{name} imports sympy")
             if top in ("jax", "jaxlib") and name in SYMBOLS:
                 found.append(f"{name} imports {module}")
-        elif rest == ["?"] and name != "__init__":
+        elif rest == ["?"] and not name.startswith("__"):
             found.append(f"{name} imports a module that it computes")
         elif rest and rest[0] != name and rest[0] in FLOORS and FLOORS[rest[0]] >= FLOORS[name]:
             found.append(f"{name} imports {rest[0]}, which is no lower floor")
