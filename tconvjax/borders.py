@@ -1,4 +1,4 @@
-"""Circular, reflected and replicated borders: fill them in, and the exact transpose of that."""
+"""Fill a border with the copies of `Axis.border_runs`, and the exact transpose of that."""
 
 from __future__ import annotations
 

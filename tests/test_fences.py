@@ -19,8 +19,8 @@ import tconvjax as tc
 from tconvjax.errors import GeometryError
 from tconvjax.rendering import Table
 from tconvjax.site import fence as fences
+from tconvjax.site.fence import shown
 from tconvjax.site.reading import FORMATS, VIEWS, read
-from tconvjax.site.views import shown
 
 BODIES = {
     "matrix": "in_size: 4x4\nkernel: 3x3",

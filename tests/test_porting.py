@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tconvjax import GeometryError, conv_transpose
 from tconvjax import conventions as conv
-from tconvjax.conventions.translation import FRAMEWORKS
+from tconvjax.conventions.frameworks import FRAMEWORKS
 from tests.oracles import assert_refused
 from tests.reading import read
 from tests.strategies import Transposed, ends, transposed

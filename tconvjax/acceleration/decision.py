@@ -16,8 +16,7 @@ from tconvjax.acceleration.algebra import (
     assignments,
     elements_rearranged,
 )
-from tconvjax.algorithms.costs import estimate, line
-from tconvjax.algorithms.plan import MARGIN, plan, unfit
+from tconvjax.algorithms.plan import MARGIN, estimate, line, plan, unfit
 from tconvjax.layouts import ROLES, Partial
 from tconvjax.reference import one_sided
 

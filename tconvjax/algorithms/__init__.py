@@ -1,7 +1,9 @@
 """Equal ways to compute the partials of a convolution, and the choice among them.
 
-An algorithm is a function of two operands and a `Recipe`. To add one, write it in a file of its
-name, list it here, and let `plan` and `costs` say when it pays.
+An algorithm is a function of two operands and a `Recipe`. It computes all three partials, for any
+geometry, layout and dtype, and inside of ``shard_map``. To add one, write it in a file of its name
+and list it in `ALGORITHMS`. `plan` says when it pays and what it costs; `run` says what XLA's
+partitioner gets wrong about it.
 """
 
 from __future__ import annotations

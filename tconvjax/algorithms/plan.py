@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import functools
 import html
+import json
 import math
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from tconvjax.algorithms.costs import estimate
-from tconvjax.algorithms.patches import sides_of
+from tconvjax.algorithms import ALGORITHMS
+from tconvjax.algorithms.patches import copied, sides_of
 from tconvjax.algorithms.phases import splits_of
 from tconvjax.algorithms.taps import terms
 from tconvjax.arguments import choice, text, whole
 from tconvjax.geometry import Geometry, check_geometry
 from tconvjax.layouts import ROLES, Partial
 from tconvjax.operands import dtype_of
-
-NAMES = ("direct", "patches", "polyphase", "taps")
 
 MOST_PIECES = 128
 """Maximum number of slices or summands in one program; XLA needs seconds to compile a thousand."""
@@ -136,9 +138,9 @@ def planned(geometry: Geometry, partial: Partial, dtype: Any, platform: str, bat
     exact = not jnp.issubdtype(dtype, jnp.inexact)
     if platform != "cpu":
         name, reason = _on_an_accelerator(partial, geometry, exact, platform)
-        candidates = [_elsewhere(n, name, geometry, partial) for n in NAMES]
+        candidates = [_elsewhere(n, name, geometry, partial) for n in ALGORITHMS]
         return Plan(partial, platform, name, reason, tuple(candidates))
-    candidates = [_candidate(name, geometry, partial, dtype, batch) for name in NAMES]
+    candidates = [_candidate(name, geometry, partial, dtype, batch) for name in ALGORITHMS]
     candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
     best = candidates[0]
     product = next(c for c in candidates if c.algorithm == "patches")
@@ -266,3 +268,85 @@ def _sides(geometry: Geometry) -> str:
     on_y = [split.on_y for split in sides_of(geometry)]
     side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
     return f"one matrix product; shifts laid out on {side}"
+
+
+# -- the cost model of a CPU -----------------------------------------------------------------------
+
+
+def estimate(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any, batch: int) -> float:
+    """Estimated seconds of an algorithm on the machine of the measurement."""
+    constants = lines()[line(algorithm, partial, geometry, dtype)]
+    return sum(map(operator.mul, constants, features(algorithm, partial, geometry, batch)))
+
+
+def features(
+    algorithm: str, partial: Partial, geometry: Geometry, batch: int
+) -> tuple[int, int, int, int]:
+    """The factors of the constants of a line."""
+    return (
+        operations(algorithm, partial, geometry, batch),
+        elements(algorithm, geometry, batch),
+        choices(algorithm, partial, geometry, batch),
+        1,
+    )
+
+
+def line(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any) -> str:
+    """The name of the line of the table that applies."""
+    strided = max(geometry.stride) > 1
+    if algorithm == "taps":
+        kind = "any"
+    elif algorithm == "patches":
+        kind = "grouped" if geometry.groups > 1 else "plain"
+    elif geometry.groups > 1:
+        kind = "grouped"
+    elif algorithm == "polyphase" and all(split.shifts == 1 for split in splits_of(geometry)):
+        kind = "tiles"  # a convolution of one tap, which XLA turns into a product
+    elif geometry.rank > 2 or jnp.dtype(dtype) != jnp.float32:
+        kind = "looped"  # XLA's fast convolution takes one or two axes of float32
+    elif algorithm == "direct" and partial == "conv_transpose" and strided:
+        kind = "dilated"
+    else:
+        kind = "line" if geometry.rank == 1 else "plane"
+    return f"{algorithm} {partial} {kind}"
+
+
+def operations(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
+    """Multiplications and additions, including those with borders and zeros."""
+    places = math.prod(geometry.out_size)
+    if partial == "conv_transpose" and algorithm == "direct":
+        # The vjp of a strided convolution writes zeros between the elements of y.
+        places = math.prod(geometry.in_size)
+    if partial == "conv_transpose" and algorithm == "polyphase":
+        places = math.prod(split.all_rows for split in splits_of(geometry))
+    return 2 * batch * places * math.prod(geometry.kernel_shape)
+
+
+def elements(algorithm: str, geometry: Geometry, batch: int) -> int:
+    """Elements that an algorithm moves."""
+    shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
+    x, y, w = (math.prod(shape) for shape in shapes)
+    moved = batch * (x + y) + w
+    if algorithm == "patches":
+        splits = sides_of(geometry)
+        laid_out = w if any(s.on_y for s in splits) else 0
+        return moved + batch * copied(geometry, splits) + laid_out
+    return moved + (batch * x + w if algorithm == "polyphase" else 0)
+
+
+def choices(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
+    """Elements times sources that "patches" gathers or adds up."""
+    if algorithm != "patches":
+        return 0
+    splits = sides_of(geometry)
+    sources = math.prod(s.shifts for s in splits)
+    if partial == "conv_transpose":
+        return batch * math.prod(geometry.in_shape) * sources
+    return batch * copied(geometry, splits) * sources
+
+
+@functools.cache
+def lines() -> Mapping[str, tuple[float, ...]]:
+    """The measured table."""
+    table = json.loads(resources.files("tconvjax.algorithms").joinpath("costs.json").read_text())
+    return {name: tuple(constants) for name, constants in table["lines"].items()}

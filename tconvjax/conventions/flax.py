@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, flag
-from tconvjax.conventions.framework import Call, Framework, Reader, cannot, masked
+from tconvjax.conventions.base import Call, Framework, Reader, cannot, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Layer, circular
 from tconvjax.errors import fail

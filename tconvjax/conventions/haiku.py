@@ -8,7 +8,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
-from tconvjax.conventions.framework import Call, Framework, Reader, masked
+from tconvjax.conventions.base import Call, Framework, Reader, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Layer, cut, forward_crop
 from tconvjax.errors import fail

@@ -7,7 +7,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
-from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, cannot
 from tconvjax.conventions.layer import Crop, Layer, cut
 from tconvjax.errors import fail
 

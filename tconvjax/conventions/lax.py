@@ -10,7 +10,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import flag
-from tconvjax.conventions.framework import Call, Framework, Reader
+from tconvjax.conventions.base import Call, Framework, Reader
 from tconvjax.conventions.layer import Crop, Layer, cut, cut_around_dilated, pairs
 from tconvjax.errors import fail
 from tconvjax.layouts import DimensionNumbers, Precision, layout_of

@@ -33,7 +33,7 @@ TREES = ("torch", "flax", "equinox", "keras", "haiku")
 
 
 def _names(*names: str) -> dict[str, str]:
-    """A name in each framework, in the order of `TREES`; Haiku may have none."""
+    """One name for each framework, by its place in `TREES`; only the last may be left out."""
     return dict(zip(TREES, names, strict=False))
 
 
@@ -270,7 +270,7 @@ def _to_torch(array: Any, name: str, kind: LayerKind, source: str) -> Any:
         fail(
             "kinds",
             Described(f"{kind.kind!r} for an array of shape {array.shape}"),
-            "a weight of a linear layer or an embedding has two axes, one of a convolution more",
+            "the weight of a linear layer or an embedding has two axes, that of a convolution more",
             "give the layer's real kind",
         )
     if name == "weight" and kind.kind == "conv_transpose":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tconvjax.arguments import choice
-from tconvjax.conventions.framework import Framework, Reader
+from tconvjax.conventions.base import Framework, Reader
 from tconvjax.conventions.layer import Layer, cut, pairs
 from tconvjax.geometry import Geometry
 

@@ -8,7 +8,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, frozen, ints
-from tconvjax.conventions.framework import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, cannot
 from tconvjax.conventions.layer import Layer, cut, forward_crop, forward_size, pairs
 from tconvjax.errors import fail, kind_of
 

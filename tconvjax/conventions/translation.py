@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from tconvjax.arguments import choice, frozen, ints
-from tconvjax.conventions.equinox import EQUINOX
-from tconvjax.conventions.flax import FLAX
-from tconvjax.conventions.framework import Arguments, Framework, Reader
-from tconvjax.conventions.haiku import HAIKU
-from tconvjax.conventions.keras import KERAS
-from tconvjax.conventions.lax import LAX
+from tconvjax.conventions.base import Arguments, Framework, Reader
+from tconvjax.conventions.frameworks import FRAMEWORKS
 from tconvjax.conventions.layer import Layer
-from tconvjax.conventions.onnx import ONNX
-from tconvjax.conventions.tconvjax import TCONVJAX
-from tconvjax.conventions.tf import TF
-from tconvjax.conventions.torch import TORCH
 from tconvjax.errors import fail
-
-FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
-    {
-        framework.name: framework
-        for framework in (TCONVJAX, TORCH, KERAS, TF, ONNX, LAX, FLAX, HAIKU, EQUINOX)
-    }
-)
-"""All frameworks whose arguments can be read and written, by key."""
 
 _ABOUT = ("in_channels", "out_channels", "bias")
 """Concepts that do not change the values of a layer."""

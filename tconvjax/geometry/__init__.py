@@ -12,9 +12,10 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 *forward* convolution; a transposed convolution reads ``out_size`` elements and gives ``in_size``.
 """
 
-from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
+from tconvjax.geometry.axis import Axis
 from tconvjax.geometry.geometry import Geometry, Link, check_geometry, links
-from tconvjax.geometry.padding import PADDING_NAMES, Padding, conv_pads, pads
+from tconvjax.geometry.padding import PADDING_MODES, PaddingMode
+from tconvjax.geometry.parsing import PADDING_NAMES, Padding, conv_pads, pads
 from tconvjax.geometry.sizes import in_sizes, out_size
 
 __all__ = [

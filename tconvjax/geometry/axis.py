@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
 
 from tconvjax.arguments import check_fields, choice, place, whole
 from tconvjax.errors import fail
-
-PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
-PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
+from tconvjax.geometry.padding import PADDING_MODES, PaddingMode, copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +68,9 @@ class Axis:
         return self._source(whole("position", position))
 
     def _source(self, position: int) -> int | None:
-        size = self.in_size
-        if 0 <= position < size:
+        if 0 <= position < self.in_size:
             return position
-        if self.mode == "zeros" or size == 0:
-            return None
-        if self.mode == "circular":
-            return position % size
-        if self.mode == "replicate" or size == 1:
-            return min(max(position, 0), size - 1)
-        folded = position % (2 * size - 2)
-        return min(folded, 2 * size - 2 - folded)
+        return copied(self.mode, position, self.in_size)
 
     def links(self) -> Iterator[tuple[int, int, int]]:
         """Every (output i, input j, tap t) with j = stride * i + dilation * t - low, in order."""

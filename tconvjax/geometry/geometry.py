@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from tconvjax.arguments import Ints, check_fields, choice, frozen, index, ints, some, whole
 from tconvjax.errors import Described, GeometryError, fail
-from tconvjax.geometry import padding as reading
-from tconvjax.geometry.axis import PADDING_MODES, Axis, PaddingMode
-from tconvjax.geometry.padding import Padding
+from tconvjax.geometry import parsing
+from tconvjax.geometry.axis import Axis
+from tconvjax.geometry.padding import PADDING_MODES, PaddingMode
+from tconvjax.geometry.parsing import Padding
 from tconvjax.shown import Shown
 
 
@@ -178,7 +179,7 @@ class Geometry(Shown):
             (4, 4)
         """
         kernel = frozen("w's shape", w_shape)
-        x = reading.channels_and_sizes("x", x_shape, len(reading.kernel_sizes(kernel)))
+        x = parsing.channels_and_sizes("x", x_shape, len(parsing.kernel_sizes(kernel)))
         return _of_conv(*x, kernel, _steps(stride, padding, dilation, groups, padding_mode))
 
     @classmethod
@@ -225,7 +226,7 @@ class Geometry(Shown):
             (7, 7)
         """
         kernel = frozen("w's shape", w_shape)
-        y = reading.channels_and_sizes("y", y_shape, len(reading.kernel_sizes(kernel)))
+        y = parsing.channels_and_sizes("y", y_shape, len(parsing.kernel_sizes(kernel)))
         return _of_conv_transpose(
             *y,
             kernel,
@@ -271,8 +272,8 @@ class Geometry(Shown):
         """
         kernel = frozen("kernel_size", kernel_size)
         kernel = ints("kernel_size", kernel, len(kernel) if isinstance(kernel, tuple) else 1, 1)
-        channels, x_size = reading.channels_and_sizes("x", x_shape, len(kernel))
-        filters, y_size = reading.channels_and_sizes("y", y_shape, len(kernel))
+        channels, x_size = parsing.channels_and_sizes("x", x_shape, len(kernel))
+        filters, y_size = parsing.channels_and_sizes("y", y_shape, len(kernel))
         groups = whole("groups", groups, 1)
         if channels % groups:
             fail("groups", groups, f"it must divide x's {channels} channels", "give a divisor")
@@ -281,8 +282,8 @@ class Geometry(Shown):
         dilations = ints("dilation", dilation, rank, 1)
         # The sizes of x and y are both given; a name of a padding belongs to the convolution of x.
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-        ends = reading.pads(frozen("padding", padding), rank)
-        numbers = tuple(map(reading.conv_pads, ends, x_size, spans, strides))
+        ends = parsing.pads(frozen("padding", padding), rank)
+        numbers = tuple(map(parsing.conv_pads, ends, x_size, spans, strides))
         w_shape = (filters, channels // groups, *kernel)
         steps: Any = {"stride": strides, "padding": numbers, "dilation": dilations}
         steps |= {"groups": groups, "padding_mode": padding_mode}
@@ -370,7 +371,7 @@ class _Steps(NamedTuple):
         return (
             ints("stride", self.stride, rank, 1),
             ints("dilation", self.dilation, rank, 1),
-            reading.pads(self.padding, rank),
+            parsing.pads(self.padding, rank),
         )
 
 
@@ -398,7 +399,7 @@ def _of_conv(
         )
     modes = (steps.mode,) * len(kernel)
     columns = zip(in_size, kernel, *steps.per_axis(len(kernel)), modes, strict=True)
-    axes = tuple(itertools.starmap(reading.conv_axis, columns))
+    axes = tuple(itertools.starmap(parsing.conv_axis, columns))
     return Geometry(axes, channels, w_shape[0], steps.groups)
 
 
@@ -429,13 +430,13 @@ def _of_conv_transpose(
             fail("output_padding", output_padding, rule, "give one of the two")
     modes = (steps.mode,) * rank
     columns = zip(out_size, kernel, *steps.per_axis(rank), extra, sizes, modes, strict=True)
-    axes = tuple(itertools.starmap(reading.conv_transpose_axis, columns))
+    axes = tuple(itertools.starmap(parsing.conv_transpose_axis, columns))
     return Geometry(axes, w_shape[1] * steps.groups, channels, steps.groups)
 
 
 def _kernel_size(w_shape: tuple[int, ...], groups: int) -> tuple[int, ...]:
     """The taps along each axis; the groups must divide the kernel's first axis."""
-    kernel, channels = reading.kernel_sizes(w_shape), w_shape[0]
+    kernel, channels = parsing.kernel_sizes(w_shape), w_shape[0]
     if channels % groups:
         divisors = [n for n in range(1, channels + 1) if channels % n == 0]
         rule = f"it must divide the kernel's {channels} output channels"

@@ -8,7 +8,7 @@ from typing import overload
 from tconvjax.arguments import Ints, frozen, ints
 from tconvjax.errors import fail
 from tconvjax.geometry.geometry import Geometry
-from tconvjax.geometry.padding import Padding, conv_pads, pads, same_sizes
+from tconvjax.geometry.parsing import Padding, conv_pads, pads, same_sizes
 
 MOST_LISTED = 2**20
 """Largest number of sizes that `in_sizes` lists."""

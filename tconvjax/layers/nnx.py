@@ -16,7 +16,7 @@ from jax.lax import ConvDimensionNumbers
 import tconvjax
 from tconvjax.arguments import Ints, flag, frozen, function, ints
 from tconvjax.conventions import convert_kernel, flax_conv_transpose
-from tconvjax.conventions.framework import check_mask
+from tconvjax.conventions.base import check_mask
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed

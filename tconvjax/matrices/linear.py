@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tconvjax.arguments import frozen, function, ints
 from tconvjax.errors import Described, fail
-from tconvjax.matrices.formats import DTYPES, Format, check_format, packed, summable
+from tconvjax.matrices.convolution import DTYPES, Format, check_format, packed, summable
 
 Function: TypeAlias = Callable[[jax.Array], jax.Array]
 Trial: TypeAlias = tuple[Any, Any, NDArray[Any], NDArray[Any]]

@@ -35,7 +35,7 @@ MOST_HELD = 4_000_000
 """Maximum entries of a sparse matrix that is made dense to be read."""
 
 MOST_COPIES = 4_000_000
-"""Maximum steps to find the taps of a table's cells where the border copies elements."""
+"""Limit on cells shown times taps of the axes whose border holds copies."""
 
 LEVELS = 64
 """Shades from the least amount to the largest."""
@@ -56,8 +56,8 @@ def conv_table(
         most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
-        A table of at most ``most`` rows and columns. Of a cut matrix, the columns that are shown
-        are those that hold something in the rows that are shown.
+        A table of at most ``most`` rows and columns. If columns are cut, those shown are the first,
+        the last, and some that are not zero in a row that is shown.
 
     Raises:
         GeometryError: if the kernel has another shape, more than 65,536 cells would be shown, or
@@ -299,7 +299,7 @@ def natural(symbol: Any) -> list[Any]:
 
 
 def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[Any], Any]]:
-    """The names of a kernel's entries, and what stands at (o, c, *t); a large array stays one."""
+    """The kernel's symbols, and a function from an index (o, c, *t) to its entry."""
     if kernel is None or isinstance(kernel, KernelSymbols | sympy.IndexedBase):
         base = kernel.label if isinstance(kernel, sympy.IndexedBase) else None
         letter = "w" if kernel is None else str(base or kernel.letter)
@@ -330,7 +330,7 @@ def _check_cells(geometry: Geometry | None, sides: Sequence[int]) -> None:
 
 
 def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
-    """The first and the last columns of C that are not zero in a row."""
+    """Up to ``most`` of the first and of the last non-zero columns of a row of C."""
     o, *outputs = _index(row, geometry.out_shape)
     width = geometry.kernel_shape[1]
     first = o // (geometry.out_channels // geometry.groups) * width

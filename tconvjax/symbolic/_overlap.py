@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 from tconvjax.errors import fail
-from tconvjax.symbolic.sizes import Mod, Size, size
+from tconvjax.symbolic.lazy import Mod, Size, size
 
 
 def overlap(
