@@ -26,15 +26,14 @@ from cases import Case, cases
 from scipy.optimize import nnls
 
 import tconvjax as tc
-from tconvjax.algorithms import costs
-from tconvjax.algorithms.plan import unfit
+from tconvjax.algorithms.plan import features, line, unfit
 from tconvjax.algorithms.run import run
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial, Recipe, layout
 
 SLOW = 0.5  # seconds; a contestant that takes longer is timed once
 FILL, FEWEST = 0.01, 3  # seconds and calls of a turn
-COSTS = Path(costs.__file__).parent / "costs.json"
+COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 
 # Layers that the published cases leave out: large kernels of stride 1, many pixels, a large batch,
 # grouped and depthwise layers in one and three dimensions.
@@ -116,11 +115,11 @@ def fit(measured: list[tuple[Geometry, int, Partial, str, float]]) -> dict[str, 
     """The constants of each line that make the relative errors least; none is negative."""
     rows: dict[str, list[np.ndarray]] = defaultdict(list)
     for geometry, batch, partial, name, seconds in measured:
-        line = costs.line(name, partial, geometry, "float32")
-        rows[line].append(np.array(costs.features(name, partial, geometry, batch)) / seconds)
+        of_line = rows[line(name, partial, geometry, "float32")]
+        of_line.append(np.array(features(name, partial, geometry, batch)) / seconds)
     return {
-        line: [float(f"{c:.3g}") for c in nnls(np.stack(r), np.ones(len(r)))[0]]
-        for line, r in sorted(rows.items())
+        name: [float(f"{c:.3g}") for c in nnls(np.stack(r), np.ones(len(r)))[0]]
+        for name, r in sorted(rows.items())
     }
 
 

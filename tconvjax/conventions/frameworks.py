@@ -1,8 +1,10 @@
 """The frameworks whose layers can be read and written.
 
-To add one, write a file of its name with ``read``, ``write``, a `Framework` and its function, list
-the framework here and its kernel in `kernels`, and add it to the tables of the porting guide. If
-its weights are to be converted too, `states` and `models` need its names.
+To add one, write a file of its name with ``read``, ``write``, a `Framework` and its function. List
+the framework here, its kernel in `kernels` and its function in the package, and add it to the
+tables of ``docs/use/porting.md`` and to the reference. `tests/conformance/test_peers.py` compares
+it with the original. To convert its weights too, `states` needs its names of arrays, and `models` a
+way to walk its layers.
 """
 
 from __future__ import annotations

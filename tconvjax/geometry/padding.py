@@ -1,12 +1,13 @@
 """The padding modes: what the elements around an axis hold.
 
 To add a mode that copies elements, name it in `PaddingMode` and say in `copied` which element each
-padding element copies. Everything else follows from that: links, matrices, borders and pictures.
+padding element copies. Links, matrices, borders and pictures follow from that. Beside it, NumPy's
+name for the mode goes to ``tests/oracles.py``, and the docs and docstrings list the modes.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, assert_never, get_args
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
@@ -29,5 +30,7 @@ def copied(mode: PaddingMode, position: int, size: int) -> int | None:
         return position % size
     if mode == "replicate" or size == 1:
         return min(max(position, 0), size - 1)
-    folded = position % (2 * size - 2)  # reflect: the axis and its mirror image take turns
-    return min(folded, 2 * size - 2 - folded)
+    if mode == "reflect":  # the axis and its mirror image take turns
+        folded = position % (2 * size - 2)
+        return min(folded, 2 * size - 2 - folded)
+    assert_never(mode)

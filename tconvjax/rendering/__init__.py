@@ -2,8 +2,10 @@
 
 One small algebra of documents (`Words`, `Row`, `Table`, `Sparsity`, `Linked` and `Stack`), and a
 printer for each format, which prints every document and whatever `as_document` makes one of.
+`tables` draws C entry by entry, `diagrams` draws it as dots.
 """
 
+from tconvjax.rendering.diagrams import links_picture, sparsity
 from tconvjax.rendering.document import (
     Cell,
     Document,
@@ -16,7 +18,6 @@ from tconvjax.rendering.document import (
 from tconvjax.rendering.html import to_html
 from tconvjax.rendering.latex import to_latex
 from tconvjax.rendering.mathml import to_mathml
-from tconvjax.rendering.pictures import links_picture, sparsity
 from tconvjax.rendering.svg import to_animation, to_svg
 from tconvjax.rendering.tables import array_table, conv_table, heat_table, matrix_table
 from tconvjax.rendering.text import to_csv, to_text

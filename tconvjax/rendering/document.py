@@ -1,7 +1,8 @@
 """Documents: words, rows, tables, pictures of dots, and tables with links between them.
 
 A document is a value. Each printer (`text`, `latex`, `mathml`, `html`, `svg`) walks it and writes
-all of it, so the same document can be read on a terminal, in a paper and on a page.
+all of it, so the same document can be read on a terminal, in a paper and on a page. To show more of
+a matrix, add a field to `Table`, fill it in `tables`, and write it in each of the five printers.
 """
 
 from __future__ import annotations

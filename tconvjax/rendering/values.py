@@ -14,6 +14,7 @@ import sympy
 from tconvjax.arguments import counted, flag
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import Geometry
+from tconvjax.rendering.diagrams import MOST_DOTS, sparsity
 from tconvjax.rendering.document import (
     Document,
     Linked,
@@ -24,7 +25,6 @@ from tconvjax.rendering.document import (
     Words,
     stack,
 )
-from tconvjax.rendering.pictures import MOST_DOTS, sparsity
 from tconvjax.rendering.tables import (
     MOST_SHOWN,
     array_table,

@@ -1,4 +1,7 @@
-"""Pictures of a convolution: where its matrix is not zero, and its products as lines."""
+"""Diagrams of a convolution: the places where C is not zero as dots, and its products as lines.
+
+C entry by entry is a table: `tables`.
+"""
 
 from __future__ import annotations
 
