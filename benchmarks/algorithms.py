@@ -18,7 +18,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -33,6 +33,7 @@ from tconvjax.layouts import ROLES, Partial, Recipe, layout
 
 SLOW = 0.5  # seconds; a contestant that takes longer is timed once
 FILL, FEWEST = 0.01, 3  # seconds and calls of a turn
+Key = TypeVar("Key")
 COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 
 # Layers that the published cases leave out: large kernels of stride 1, many pixels, a large batch,
@@ -91,11 +92,9 @@ def programs(case: Case, last: bool) -> dict[tuple[Partial, str], Callable[[], j
     return calls
 
 
-def timed(
-    calls: dict[tuple[Partial, str], Callable[[], jax.Array]], rounds: int
-) -> dict[tuple[Partial, str], float]:
+def timed(calls: dict[Key, Callable[[], jax.Array]], rounds: int) -> dict[Key, float]:
     """Seconds of each call: the median over the rounds of the quickest of a turn."""
-    times: dict[tuple[Partial, str], list[float]] = {key: [] for key in calls}
+    times: dict[Key, list[float]] = {key: [] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():
             if times[key] and times[key][0] > SLOW:

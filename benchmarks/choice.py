@@ -19,7 +19,6 @@ import random
 import re
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from algorithms import timed
 
 import tconvjax as tc
 from tconvjax.algorithms.phases import splits_of
@@ -40,12 +40,6 @@ MOST_OPERATIONS = 4e9
 
 MOST_PIECES = 1200
 """Slices or summands of the largest program that is compiled; about ten seconds."""
-
-SLOW = 1.0
-"""Seconds from which an algorithm is timed once only."""
-
-FILL, FEWEST = 0.01, 3
-"""Seconds and calls of a turn."""
 
 
 @dataclass(frozen=True)
@@ -162,24 +156,6 @@ def programs(layer: Layer, partial: Partial, seed: int) -> dict[str, Callable[[]
         compiled = jax.jit(functools.partial(run, recipe=recipe)).lower(a, b).compile()
         found[name] = functools.partial(compiled, a, b)
     return found
-
-
-def timed(calls: dict[str, Callable[[], jax.Array]], rounds: int) -> dict[str, float]:
-    """Seconds of each call: the median over the rounds of the quickest of a turn."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            if times[name] and times[name][0] > SLOW:
-                continue
-            turn, end = [], time.perf_counter() + FILL
-            while len(turn) < FEWEST or time.perf_counter() < end:
-                start = time.perf_counter()
-                jax.block_until_ready(call())
-                turn.append(time.perf_counter() - start)
-                if turn[-1] > SLOW:
-                    break
-            times[name].append(min(turn))
-    return {name: statistics.median(t) for name, t in times.items()}
 
 
 def processor() -> str:

@@ -67,8 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"the output cannot be written ({error.strerror or error}); make room, or send it "
             "elsewhere"
         )
-    except (CommandError, GeometryError) as error:
+    except CommandError as error:
         return _complain(str(error))
+    except GeometryError as error:
+        argument = str(error).partition("=")[0]
+        option = f"--{argument.replace('_', '-')}" if argument in vars(arguments) else argument
+        return _complain(option + str(error).removeprefix(argument))
     except (MemoryError, OverflowError, RuntimeError) as error:  # XLA raises RuntimeErrors
         return _complain(f"JAX could not run this ({error}); try a smaller input")
     return status

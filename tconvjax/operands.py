@@ -103,7 +103,24 @@ def dtype_of(name: str, value: Any) -> Any:
     try:
         return jnp.dtype(value)
     except Exception:  # noqa: BLE001 - NumPy refuses by several
-        return fail(name, value, "it must be a dtype", "give jnp.float32, say")
+        return fail(name, value, "it must be a dtype", "give one such as float32")
+
+
+def inexact_dtype(name: str, value: Any) -> Any:
+    """Read a dtype of floats or complex numbers; 64 bits become 32 where they are switched off."""
+    dtype = dtype_of(name, bool if isinstance(value, NO_DTYPES) else value)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
+    return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def random_key(key: Any) -> Any:
+    """Read a random key of jax.random.key, or of the older jax.random.PRNGKey."""
+    dtype: Any = getattr(key, "dtype", bool)
+    axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
+    if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
+        fail("key", kind_of(key), "it must be one random key", "give jax.random.key(0)")
+    return key
 
 
 def checked_dtype(preferred: Any) -> Any:

@@ -149,7 +149,7 @@ def conv_transpose(
             from the end, so that element j depends on the y[i] with stride * i <= j only.
         output_padding: elements more at the end, to choose among the sizes that share an output
             size; smaller than the stride or than the dilation.
-        output_size: the result's spatial size, in place of output_padding.
+        output_size: the result's spatial size, instead of output_padding.
         dilation: result elements between neighbouring taps, at least 1; one int, or one per axis.
         groups: blocks of channels that do not see one another; divides C and O.
         padding_mode: the forward convolution's; what it copied, this adds up.

@@ -10,6 +10,7 @@ shades.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,15 @@ _loaders: list[Callable[[], Any]] = []
 def show_with(load: Callable[[], Any]) -> None:
     """Register what returns the module with the printers."""
     _loaders[:] = [load]
+
+
+class Lines:
+    """Mixin: notebooks show the lines of the object's text."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 class Shown:

@@ -367,6 +367,7 @@ def test_a_report_lists_what_is_found() -> None:
     assert (left.where, left.partial, left.algorithm) == ("", None, "")
     assert left.reason == "XLA's fast convolution takes it as it is"
     table = str(report(f, Y, W)).splitlines()
+    assert report(f, Y, W)._repr_html_().count(" &gt; ") == str(report(f, Y, W)).count(" > ")
     assert len(table) == 4
     assert all(word in table[1] for word in ("scan > cond", "1x4x4x4x16", "patches", "faster"))
 

@@ -551,8 +551,8 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
          "give a smaller input, or take"),
         # a layer to plan
         ("plan --size 4", "--kernel"),
-        ("plan --size 8 --kernel 3 --dtype nix", "give jnp.float32, say"),
-        ("plan --size 8 --kernel 3 --in-channels 3 --groups 2", "give a divisor"),
+        ("plan --size 8 --kernel 3 --dtype nix", "it must be a dtype; give one such as float32"),
+        ("plan --size 8 --kernel 3 --in-channels 3 --groups 2", "error: --groups=2: it must"),
     ],
 )  # fmt: skip
 def test_wrong_words_are_one_line(words: str, remedy: str, capsys: Captured) -> None:

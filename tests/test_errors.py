@@ -119,7 +119,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (conv, {"precision": "best"}, "^precision='best': it must be None, one of 'default', 'high', 'highest', a lax.Precision, or a pair of them; use one of these$"),
     (conv, {"precision": ("highest", None)}, "^precision=('highest', None): it must be None, one of"),
     (conv, {"preferred_element_type": "int32"}, "^preferred_element_type='int32': the operands are float64, and the result must be of the same kind and at least as wide; give one of float64$"),
-    (conv, {"preferred_element_type": "float99"}, "^preferred_element_type='float99': it must be a dtype; give jnp.float32, say$"),
+    (conv, {"preferred_element_type": "float99"}, "^preferred_element_type='float99': it must be a dtype; give one such as float32$"),
     (narrow, {"preferred_element_type": np.float64}, "64-bit numbers are switched off in JAX; give a narrower"),
     # what is too large for the machine below
     (conv, {"stride": 10**30}, "^stride=(1000000000000000000000000000000,): it must be at most 2147483647; give smaller steps$"),

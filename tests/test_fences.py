@@ -179,9 +179,9 @@ def test_what_is_wrong_is_told_with_its_line(body: str, line: int, message: str)
 
 @pytest.mark.parametrize("head", ["kernel=3", 'kernel="3"', "view: matrix"])
 def test_keys_stand_in_the_body(head: str) -> None:
-    with pytest.raises(GeometryError, match=r"line 3: tconv fence=.*its keys belong into its body"):
+    with pytest.raises(GeometryError, match=r"line 3: tconv fence=.*its keys belong in its body"):
         page(f"# Title\n\n```tconv {head}\nview: matrix\n```\n")
-    with pytest.raises(SuperFencesException, match="a head with kernel: its keys belong into"):
+    with pytest.raises(SuperFencesException, match="a head with kernel: its keys belong in"):
         markdown.markdown(f"```tconv kernel='3'\n{BODIES['matrix']}\n```",
                           extensions=["pymdownx.superfences"],
                           extension_configs=CONFIG)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import pytest
@@ -109,6 +110,15 @@ def test_a_gpu_gets_a_product_where_xla_misreads_a_kernel_gradient() -> None:
     for out, name in ((4, "patches"), (5, "direct")):
         g = Geometry.of_kernel_gradient((8, 2 * out + 2, 10), (6, out, 4), (4, 4), stride=2)
         assert tc.plan(g, "kernel_gradient", platform="cuda").algorithm == name
+
+
+def test_a_plan_shows_its_choice_its_reason_and_every_candidate() -> None:
+    plan = tc.plan(Geometry.of_conv((4, 9), (4, 4, 3)), "conv", platform="cpu")
+    head, reason, *lines = str(plan).splitlines()
+    assert (head, reason.strip()) == (f"conv on cpu: {plan.algorithm}", plan.reason)
+    assert [line.split()[0] for line in lines if "*" in line] == ["*"]
+    assert [line[4:].split()[0] for line in lines] == [c.algorithm for c in plan.candidates]
+    assert plan._repr_html_() == f"<pre>{html.escape(str(plan))}</pre>"
 
 
 def test_a_depthwise_layer_is_no_product() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.programs import HOLDERS, found, traced
 from tconvjax.arguments import function
 from tconvjax.layouts import Partial
+from tconvjax.shown import Lines
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Lines):
     """All convolutions of a program, in its order.
 
     Args:
@@ -60,9 +60,6 @@ class Report:
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
         )
         return "\n".join(line.rstrip() for line in lines)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import json
 import math
 import operator
@@ -23,6 +22,7 @@ from tconvjax.arguments import choice, text, whole
 from tconvjax.geometry import Geometry, check_geometry
 from tconvjax.layouts import ROLES, Partial
 from tconvjax.operands import dtype_of
+from tconvjax.shown import Lines
 
 MOST_PIECES = 128
 """Maximum number of slices or summands in one program; XLA needs seconds to compile a thousand."""
@@ -52,7 +52,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Lines):
     """What ``algorithm="auto"`` means for a partial, and why.
 
     Args:
@@ -77,9 +77,6 @@ class Plan:
             time = "" if c.seconds is None else f"{1e3 * c.seconds:.3g} ms"
             lines.append(f"  {mark} {c.algorithm:10}{time:>10}  {c.note}")
         return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def plan(

@@ -16,8 +16,7 @@ from tconvjax.conventions import convert_kernel, equinox_conv_transpose
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed
-from tconvjax.operands import arrays
-from tconvjax.upsampling.initializers import inexact_dtype, random_key, uniform
+from tconvjax.operands import arrays, inexact_dtype, random_key
 
 
 class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
@@ -69,8 +68,8 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.use_bias = flag("use_bias", use_bias)
         keys, limit = jax.random.split(random_key(key)), 1 / math.sqrt(math.prod(shape[1:]))
-        self.weight = uniform(keys[0], shape, dtype, limit)
-        bias = uniform(keys[1], (out_channels,), dtype, limit)
+        self.weight = _uniform(keys[0], shape, dtype, limit)
+        bias = _uniform(keys[1], (out_channels,), dtype, limit)
         self.bias = bias.reshape(-1, *[1] * rank) if self.use_bias else None
 
     def _input(self, x: Any) -> jax.Array:
@@ -201,3 +200,11 @@ class ConvTranspose(_Layer):
                 f"convert it: x.astype({str(self.weight.dtype)!r})",
             )
         return equinox_conv_transpose(x, self.weight, **arguments)
+
+
+def _uniform(key: Any, shape: tuple[int, ...], dtype: Any, limit: float) -> jax.Array:
+    """Draw numbers between -limit and limit; both parts of complex numbers."""
+    if not jnp.issubdtype(dtype, jnp.complexfloating):
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+    parts = (_uniform(k, shape, jnp.finfo(dtype).dtype, limit) for k in jax.random.split(key))
+    return jax.lax.complex(*parts)

@@ -20,8 +20,7 @@ from tconvjax.conventions.base import check_mask
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed
-from tconvjax.operands import as_array
-from tconvjax.upsampling.initializers import inexact_dtype
+from tconvjax.operands import as_array, inexact_dtype
 
 
 class _Layer(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax

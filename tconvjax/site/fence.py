@@ -277,7 +277,7 @@ def _reject_head(head: str) -> None:
     fail(
         "fence",
         head,
-        "its keys belong into its body, below 'tconv'",
+        "its keys belong in its body, below 'tconv'",
         "write them one per line, as 'kernel: 3'",
     )
 

@@ -16,6 +16,9 @@ from tconvjax.shown import Shown
 from tconvjax.symbolic.limits import check_size
 from tconvjax.symbolic.matrix import cells, shape_of, summed
 
+MOST_WRITTEN = 50_000
+"""Largest number of products of a matrix that is written out as an immutable one."""
+
 Size: TypeAlias = int | sympy.Expr
 """A whole number, or an expression that stands for one."""
 Sizes: TypeAlias = Size | Sequence[Size]
@@ -94,10 +97,6 @@ def listed(value: Any) -> tuple[Any, ...]:
     array = bool(getattr(value, "shape", ())) and hasattr(value, "tolist")
     sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     return tuple(value) if array or sequence else ()
-
-
-MOST_WRITTEN = 50_000
-"""Largest number of products of a matrix that is written out as an immutable one."""
 
 
 class SymbolicAxis(NamedTuple):

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tconvjax.arguments import Ints, choice, flag, frozen, function, whole
-from tconvjax.errors import fail, kind_of
-from tconvjax.operands import NO_DTYPES, dtype_of
+from tconvjax.errors import fail
+from tconvjax.operands import inexact_dtype, random_key
 from tconvjax.upsampling.arguments import MOST_COUNTED, check_elements, each, how_many, real
 from tconvjax.upsampling.shuffle import ORDERS, Order
 
@@ -250,28 +250,3 @@ def _shape(shape: Any) -> tuple[int, ...]:
         rule = "a kernel has two channel axes and at least one spatial axis"
         fail("shape", shape, rule, "give (O, C / groups, *k)")
     return each("shape", read, len(read), 0)
-
-
-def inexact_dtype(name: str, value: Any) -> Any:
-    """Read a dtype of floats or complex numbers; 64 bits become 32 where they are switched off."""
-    dtype = dtype_of(name, bool if isinstance(value, NO_DTYPES) else value)
-    if not jnp.issubdtype(dtype, jnp.inexact):
-        fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
-    return jax.dtypes.canonicalize_dtype(dtype)
-
-
-def random_key(key: Any) -> Any:
-    """Read a random key of jax.random.key, or of the older jax.random.PRNGKey."""
-    dtype: Any = getattr(key, "dtype", bool)
-    axes = 0 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else 1
-    if (axes == 1 and dtype != np.uint32) or getattr(key, "ndim", None) != axes:
-        fail("key", kind_of(key), "it must be one random key", "give jax.random.key(0)")
-    return key
-
-
-def uniform(key: Any, shape: tuple[int, ...], dtype: Any, limit: float) -> jax.Array:
-    """Draw numbers between -limit and limit; both parts of complex numbers."""
-    if not jnp.issubdtype(dtype, jnp.complexfloating):
-        return jax.random.uniform(key, shape, dtype, -limit, limit)
-    parts = (uniform(k, shape, jnp.finfo(dtype).dtype, limit) for k in jax.random.split(key))
-    return jax.lax.complex(*parts)
