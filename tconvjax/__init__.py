@@ -73,9 +73,9 @@ def __dir__() -> list[str]:
 
 def _load_printers() -> object:
     """Load the printers for a notebook that shows an object; they need SymPy."""
-    from tconvjax.rendering import notebook
+    from tconvjax import rendering
 
-    return notebook
+    return rendering
 
 
 _shown.show_with(_load_printers)

@@ -14,6 +14,11 @@ import html
 from collections.abc import Callable
 from typing import Any
 
+from tconvjax.errors import GeometryError
+
+MOST_SET = 16
+"""Maximum rows and columns of a matrix in a formula, which has the width of a page."""
+
 _loaders: list[Callable[[], Any]] = []
 
 
@@ -34,22 +39,28 @@ class Lines:
 class Shown:
     """Mixin: notebooks show the object as the printers draw it.
 
-    A printer returns None for what is too large to draw, and a notebook then takes another one.
+    The methods return None for what is too large to draw, and a notebook then takes another one.
     """
 
     __slots__ = ()
 
     def _repr_html_(self) -> Any:
-        return self._drawn("html")
+        return self._printed("to_html")
 
     def _repr_latex_(self) -> Any:
-        return self._drawn("latex")
+        formula = self._printed("to_latex", most=MOST_SET, dots=False)
+        return formula and f"$\\displaystyle {formula}$"
 
     def _repr_svg_(self) -> Any:
-        return self._drawn("svg")
+        return self._printed("to_svg")
 
-    def _drawn(self, form: str) -> Any:
-        return _loaders[0]().shown(self, form)
+    def _printed(self, printer: str, **limits: Any) -> Any:
+        printers = _loaders[0]()
+        try:
+            shown = printers.as_document(self, **limits) if limits else self
+            return getattr(printers, printer)(shown)
+        except GeometryError:
+            return None
 
 
 class Written(Shown):
@@ -59,4 +70,4 @@ class Written(Shown):
 
     def __repr__(self) -> str:
         """The lines that `rendering.to_text` prints."""
-        return self._drawn("text") or object.__repr__(self)
+        return self._printed("to_text") or object.__repr__(self)

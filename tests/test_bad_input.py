@@ -103,7 +103,8 @@ OTHERWISE: dict[str, dict[str, Any]] = {
 
 OBJECTS = (Axis(5, 5, 3, low=1, mode="reflect"), G, CROP, conventions.Layer((CROP,)),
            LAZY, explaining.explain(G, [[1, 2]], [[[1, 2, 3]]]))  # fmt: skip
-MADE = {"Axis", "Geometry", "conventions.Crop", "conventions.Layer", "conventions.LayerKind"}
+MADE = {"Axis", "Geometry", "conventions.Crop", "conventions.Layer", "conventions.LayerKind",
+        "rendering.Stack"}  # fmt: skip
 """Classes that people make by themselves; of the others the package makes the objects."""
 
 RESULTS: dict[str, Callable[..., Any]] = {

@@ -50,7 +50,7 @@ def documents(text: str) -> dict[str, Any]:
         "cell": rendering.Table(((rendering.Cell(name, 0, text),),), text, alt=text),
         "sparsity": Sparsity((2, 2), ((0, 0, 0),), text, 1, text),
         "linked": Linked((array, array), (Link((0, 0), (0, 1)),), text),
-        "stack": rendering.stack([rendering.Words(text), rendering.Row((array, text))]),
+        "stack": rendering.Stack([rendering.Words(text), rendering.Row((array, text))]),
     }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ DOCUMENTS: dict[str, Any] = {
     "sparsity": rendering.sparsity(Geometry.of_conv((1, 9, 9), (1, 1, 3, 3), stride=2)),
     "linked": rendering.links_picture(LINE),
     "beside": rendering.Row((TABLE, "·", rendering.Words("and"))),
-    "stack": rendering.stack([rendering.Words("one"), rendering.Stack((TABLE,))]),
+    "stack": rendering.Stack([rendering.Words("one"), rendering.Stack((TABLE,))]),
 }
 
 

@@ -128,7 +128,7 @@ def _rule(arguments: argparse.Namespace) -> Any:
 
 
 def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str = "") -> int:
-    alone = rendering.stack([document])  # so that the size is written once, after the title
+    alone = rendering.Stack([document])  # so that the size is written once, after the title
     printers = {
         "text": lambda: f"{title}{sides}\n{rendering.to_text(alone, width=_width())}\n",
         "latex": lambda: rendering.to_latex(document) + "\n",

@@ -75,7 +75,7 @@ def checkerboard(arguments: argparse.Namespace) -> int:
         counts = upsampling.overlap(transposed)[(slice(MOST_SHOWN),) * rank]
         if arguments.output is not None:
             table = rendering.heat_table(counts, name="stamps")
-            picture = rendering.stack([table, rendering.Words(str(found))])
+            picture = rendering.Stack([table, rendering.Words(str(found))])
             write_text(arguments.output, rendering.to_svg(picture) + "\n")
         print(*_shaded(counts.reshape(-1, counts.shape[-1]).tolist()), sep="\n")
         print(f"from {counts.min()} to {counts.max()} stamps on an element")

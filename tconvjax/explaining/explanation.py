@@ -12,7 +12,8 @@ import sympy
 from tconvjax.errors import fail
 from tconvjax.explaining.arrays import Place, Values, places, title
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import Document, Words, stack, to_animation, to_html, to_svg, to_text
+from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_text
+from tconvjax.rendering.document import Document
 from tconvjax.shown import Written
 from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
@@ -48,7 +49,7 @@ class Seen:
     def document(self) -> Document:
         """The whole view."""
         steps = ((Words(step.words), step.document) for step in self.steps)
-        return stack([Words(self.title, level=2), *itertools.chain(*steps)])
+        return Stack([Words(self.title, level=2), *itertools.chain(*steps)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +103,7 @@ class Explanation(Written):
             parts.append(
                 Words("All views give the same result." if agree else "The views do not agree.")
             )
-        return stack(parts)
+        return Stack(parts)
 
     def to_text(self, width: int = 80) -> str:
         """For a terminal with this many columns."""
@@ -113,8 +114,8 @@ class Explanation(Written):
         parts = [
             f"{'#' * part.level} {part.text}".strip()
             if isinstance(part, Words)
-            else f"```text\n{to_text(stack([part]), width=100)}\n```"
-            for part in stack([self.document]).parts
+            else f"```text\n{to_text(Stack([part]), width=100)}\n```"
+            for part in Stack([self.document]).parts
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -137,7 +138,7 @@ class Explanation(Written):
         """
         for seen in self.views:
             if seen.view == "stamps":
-                frames = [stack([Words(step.words), step.document]) for step in seen.steps]
+                frames = [Stack([Words(step.words), step.document]) for step in seen.steps]
                 return to_animation(frames, seconds=seconds, alt=f"{title(self.geometry)}: stamps")
         names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
         return fail("views", names, rule, "explain with views=('stamps',)")

@@ -6,15 +6,7 @@ printer for each format, which prints every document and whatever `as_document` 
 """
 
 from tconvjax.rendering.diagrams import links_picture, sparsity
-from tconvjax.rendering.document import (
-    Cell,
-    Document,
-    Row,
-    Stack,
-    Table,
-    Words,
-    stack,
-)
+from tconvjax.rendering.document import Cell, Row, Stack, Table, Words
 from tconvjax.rendering.html import to_html
 from tconvjax.rendering.latex import to_latex
 from tconvjax.rendering.mathml import to_mathml
@@ -25,7 +17,6 @@ from tconvjax.rendering.values import as_document, derivation_document
 
 __all__ = [
     "Cell",
-    "Document",
     "Row",
     "Stack",
     "Table",
@@ -38,7 +29,6 @@ __all__ = [
     "links_picture",
     "matrix_table",
     "sparsity",
-    "stack",
     "to_animation",
     "to_csv",
     "to_html",

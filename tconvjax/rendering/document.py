@@ -140,36 +140,30 @@ class Linked(Written):
 
 @dataclass(frozen=True, repr=False)
 class Stack(Written):
-    """Parts one below the other.
-
-    Args:
-        parts: documents, and whatever else a printer takes.
-    """
-
-    parts: tuple[Any, ...] = ()
-
-
-Document: TypeAlias = Words | Row | Table | Sparsity | Linked | Stack
-
-
-def stack(parts: Sequence[Any]) -> Stack:
     """Parts one below the other; the parts of a stack among them join in.
 
     Args:
         parts: documents, and whatever else a printer takes.
 
-    Returns:
-        One stack.
-
     Raises:
         GeometryError: if it is no sequence.
     """
-    if not isinstance(parts, Sequence) or isinstance(parts, str):
-        fail("parts", kind_of(parts), "it must be a sequence of documents", "give a list of them")
-    flat: list[Any] = []
-    for part in parts:
-        flat += part.parts if isinstance(part, Stack) else [part]
-    return Stack(tuple(flat))
+
+    parts: Sequence[Any] = ()
+
+    def __post_init__(self) -> None:
+        """Flatten the parts."""
+        parts = self.parts
+        if not isinstance(parts, Sequence) or isinstance(parts, str):
+            rule = "it must be a sequence of documents"
+            fail("parts", kind_of(parts), rule, "give a list of them")
+        flat: list[Any] = []
+        for part in parts:
+            flat += part.parts if isinstance(part, Stack) else [part]
+        object.__setattr__(self, "parts", tuple(flat))
+
+
+Document: TypeAlias = Words | Row | Table | Sparsity | Linked | Stack
 
 
 def kept(count: int, room: int, full: Sequence[int] = ()) -> list[int]:

@@ -23,7 +23,6 @@ from tconvjax.rendering.document import (
     Stack,
     Table,
     Words,
-    stack,
 )
 from tconvjax.rendering.tables import (
     MOST_SHOWN,
@@ -74,7 +73,7 @@ def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Doc
         case Row(parts):
             return Row(tuple(_part(part, most, dots) for part in parts))
         case Stack(parts):
-            return Stack(tuple(as_document(part, most=most, dots=dots) for part in parts))
+            return Stack([as_document(part, most=most, dots=dots) for part in parts])
         case Geometry():
             return _matrix_of(value, None, False, most, dots)
         case ConvolutionMatrix() | sympy.Transpose(arg=ConvolutionMatrix()):
@@ -86,13 +85,13 @@ def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Doc
         case Derivation():
             return derivation_document(value)
         case Blocks():
-            return stack(list(_blocks(value)))
+            return Stack([*_blocks(value)])
         case KroneckerForm():
-            return stack(list(_kronecker(value)))
+            return Stack([*_kronecker(value)])
         case Polyphase():
-            return stack(list(_polyphase(value)))
+            return Stack([*_polyphase(value)])
     if hasattr(value, "_parts_"):
-        return stack([_from_above(part) for part in value._parts_()])
+        return Stack([_from_above(part) for part in value._parts_()])
     document = getattr(value, "document", None)
     if isinstance(document, Document):
         return as_document(document, most=most, dots=dots)
@@ -146,7 +145,7 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
         matrices = (isinstance(part, sympy.MatrixBase) for part in written)
         pairs = zip(written, matrices, strict=True)
         parts.append(Row(tuple(matrix_table(p, taps=taps) if m else p for p, m in pairs)))
-    return stack(parts)
+    return Stack(parts)
 
 
 def _from_above(part: Any) -> Document:
@@ -170,9 +169,9 @@ def _matrix_of(geometry: Geometry, kernel: Any, transpose: bool, most: int, dots
     seen = MOST_SHOWN < max(sides) <= MOST_SIDE and most_products(geometry) <= MOST_DOTS
     if dots and seen:
         picture = sparsity(geometry, transpose=transpose)
-        return stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
+        return Stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
     table = conv_table(geometry, kernel, transpose=transpose, most=most)
-    return stack([Words(f"{table.alt}."), table]) if dots else table
+    return Stack([Words(f"{table.alt}."), table]) if dots else table
 
 
 def _blocks(blocks: Blocks) -> Iterator[Document]:

@@ -34,7 +34,8 @@ from tconvjax.command.arguments import alternatives
 from tconvjax.errors import Described, GeometryError, fail
 from tconvjax.explaining import Explanation, explain
 from tconvjax.geometry import Axis, pads
-from tconvjax.rendering import Cell, Document, Table, stack
+from tconvjax.rendering import Cell, Stack, Table
+from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
@@ -333,7 +334,7 @@ def _steps(fence: Fence) -> Document:
     parts: list[Document] = [rendering.Words(explained.note)] if explained.note else []
     for step in explained.views[0].steps:
         parts += [rendering.Words(step.words), step.document] if words else [step.document]
-    return stack(parts)
+    return Stack(parts)
 
 
 def _sizes(fence: Fence) -> Document:
@@ -343,7 +344,7 @@ def _sizes(fence: Fence) -> Document:
     kinds = list(dict.fromkeys(zip(geometry.axes, padding, strict=True)))
     if len(kinds) == 1:
         return _sizes_of(*kinds[0], "along each axis" if geometry.rank > 1 else "")
-    return stack([_sizes_of(*kind, f"axis {n}") for n, kind in enumerate(kinds)])
+    return Stack([_sizes_of(*kind, f"axis {n}") for n, kind in enumerate(kinds)])
 
 
 def _sizes_of(axis: Axis, padding: Any, name: str) -> Table:
