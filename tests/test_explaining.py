@@ -13,7 +13,8 @@ from hypothesis import given
 
 from tconvjax import Geometry, GeometryError
 from tconvjax.command.tour import EXAMPLES
-from tconvjax.explaining import VIEWS, explain
+from tconvjax.explaining import explain
+from tconvjax.explaining.views import VIEWS
 from tconvjax.rendering import Row, Table
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments

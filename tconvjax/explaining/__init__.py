@@ -1,9 +1,9 @@
 """One transposed convolution seen four ways, step by step, with a check that all four agree.
 
-`explain` returns data: words and documents in order. `tconvjax.rendering` draws them.
+`explain` returns data: words and documents in order. `tconvjax.rendering` draws them. The views are
+computed in `views.py`; `part.py` chooses what is shown of a layer that is too large.
 """
 
-from tconvjax.explaining.explanation import VIEWS, Explanation, Seen, Step, View
-from tconvjax.explaining.front import explain
+from tconvjax.explaining.explanation import Explanation, explain
 
-__all__ = ["VIEWS", "Explanation", "Seen", "Step", "View", "explain"]
+__all__ = ["Explanation", "explain"]

@@ -1,55 +1,81 @@
-"""An explanation as data, and its way to every printer."""
+"""`explain`, and the explanation that it returns, with its way to every printer."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
+import numpy as np
 import sympy
 
+from tconvjax.arguments import choice
 from tconvjax.errors import fail
-from tconvjax.explaining.arrays import Place, Values, places, title
-from tconvjax.geometry import Geometry
+from tconvjax.explaining import views as seen_as
+from tconvjax.explaining.part import first_of, shortened
+from tconvjax.explaining.views import VIEWS, Place, Seen, Values, View
+from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_text
-from tconvjax.rendering.document import Document
+from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
+from tconvjax.symbolic import kernel_symbols, vec_output
+from tconvjax.symbolic.names import as_objects, entries
 from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
-View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
-VIEWS: tuple[View, ...] = get_args(View)
 
-
-@dataclass(frozen=True)
-class Step:
-    """One step: what happens, in words, and what it looks like."""
-
-    words: str
-    document: Document
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One view of a transposed convolution.
+def explain(
+    geometry: Geometry, y: Any = None, w: Any = None, *, views: Sequence[View] = VIEWS
+) -> Explanation:
+    """Explain a transposed convolution step by step, with numbers or with symbols.
 
     Args:
-        view: its name.
-        title: what it shows, in a few words.
-        steps: in order.
-        result: (C, *in_size), as this view computes it.
+        geometry: of the convolution that is transposed. If it has more than 600 products or 2,500
+            elements, a small part is explained instead, with shorter steps, fewer taps and less
+            padding where these are long, and the note says so.
+        y: input of the transposed convolution: numbers or expressions of shape (O, *out_size), or
+            *out_size for one channel; None for symbols.
+        w: kernel of shape (O, C / groups, *kernel_size), or *kernel_size for one channel each way;
+            None for symbols.
+        views: some of "stamps" (each element stamps a scaled kernel), "zeros" (zeros between the
+            elements, and a convolution with the flipped kernel), "matrix" (C.T) and "polyphase" (a
+            convolution of stride 1 for each phase, and a pixel shuffle).
+
+    Returns:
+        The views in this order. Each computes the result in its own way; ``.agree`` says whether
+        they are equal.
+
+    Raises:
+        GeometryError: if y or w have other shapes or are not finite, or there is no such view.
+
+    Examples:
+        >>> geometry = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
+        >>> explanation = explain(geometry, [[0, 1], [2, 3]], [[4, 7], [2, 2]])
+        >>> explanation.views[0].result.tolist()
+        [[[0, 4, 7], [8, 28, 23], [4, 10, 6]]]
+        >>> explanation.agree
+        True
     """
-
-    view: View
-    title: str
-    steps: tuple[Step, ...]
-    result: Values
-
-    @property
-    def document(self) -> Document:
-        """The whole view."""
-        steps = ((Words(step.words), step.document) for step in self.steps)
-        return Stack([Words(self.title, level=2), *itertools.chain(*steps)])
+    if isinstance(views, str) or not isinstance(views, Sequence):
+        remedy = f"write a tuple such as ({VIEWS[0]!r},)"
+        fail("views", views, "it must be a sequence of names", remedy)
+    names = [choice("views", view, VIEWS) for view in views]
+    small, note = shortened(check_geometry(geometry))
+    if note:
+        y = first_of("y", y, geometry.out_shape, small.out_shape)
+        w = first_of("w", w, geometry.kernel_shape, small.kernel_shape)
+    y = _read("y", y, small.out_shape, list(vec_output(small)))
+    w = _read("w", w, small.kernel_shape, list(kernel_symbols(small).values()))
+    compute: dict[str, Callable[[Geometry, Values, Values], Seen]] = {
+        "stamps": seen_as.stamps,
+        "zeros": seen_as.zeros,
+        "matrix": seen_as.matrix,
+        "polyphase": seen_as.phases,
+    }
+    products: dict[Place, list[tuple[Any, Any]]] = {}
+    for output, source, tap in links(small):
+        products.setdefault(source, []).append((y[output], w[tap]))
+    return Explanation(small, tuple(compute[name](small, y, w) for name in names), note, products)
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,14 +114,14 @@ class Explanation(Written):
 
         return all(
             first.shape == other.shape
-            and all(near(at, sympy.expand(first[at] - other[at])) for at in places(first.shape))
+            and all(near(at, sympy.expand(first[at] - other[at])) for at in np.ndindex(first.shape))
             for other in others
         )
 
     @property
     def document(self) -> Document:
         """Everything, one view after the other."""
-        parts: list[Document] = [Words(title(self.geometry), level=1)]
+        parts: list[Document] = [Words(_title(self.geometry), level=1)]
         parts += [Words(self.note)] if self.note else []
         parts += [view.document for view in self.views]
         if len(self.views) > 1:
@@ -125,7 +151,7 @@ class Explanation(Written):
 
     def to_svg(self) -> str:
         """One picture of everything."""
-        return to_svg(self.document, alt=title(self.geometry))
+        return to_svg(self.document, alt=_title(self.geometry))
 
     def to_animation(self, seconds: float = 1.2) -> str:
         """The stamps one after another as a moving picture.
@@ -139,9 +165,39 @@ class Explanation(Written):
         for seen in self.views:
             if seen.view == "stamps":
                 frames = [Stack([Words(step.words), step.document]) for step in seen.steps]
-                return to_animation(frames, seconds=seconds, alt=f"{title(self.geometry)}: stamps")
+                return to_animation(frames, seconds=seconds, alt=f"{_title(self.geometry)}: stamps")
         names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
         return fail("views", names, rule, "explain with views=('stamps',)")
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
+
+
+def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]) -> Values:
+    """Numbers or symbols as an array of SymPy expressions."""
+    found = symbols
+    if values is not None:
+        ones = 1 if argument == "y" else 2
+        bare = shape[ones:] if all(size == 1 for size in shape[:ones]) else shape
+        array = as_objects(argument, values)
+        found = entries(argument, array, bare if array.shape == bare else shape)
+        for value in found:
+            if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
+                rule = "some views multiply by zero, which makes nan of what is not finite"
+                fail(argument, value, rule, "give finite numbers or symbols")
+    return np.array([*found, None], object)[:-1].reshape(shape)
+
+
+def _title(geometry: Geometry) -> str:
+    """A geometry in a line."""
+    steps = [f"kernel {by(geometry.kernel_size)}"]
+    for name, sizes in (("stride", geometry.stride), ("dilation", geometry.dilation)):
+        steps += [f"{name} {by(sizes)}"] if set(sizes) != {1} else []
+    if any(low or high for low, high in geometry.padding):
+        steps.append("padding " + " x ".join(f"{low}:{high}" for low, high in geometry.padding))
+    if geometry.groups > 1:
+        steps.append(f"{geometry.groups} groups")
+    return (
+        f"Transposed convolution of {shape_words(geometry.out_shape)} to "
+        f"{shape_words(geometry.in_shape)}: {', '.join(steps)}"
+    )

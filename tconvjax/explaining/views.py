@@ -2,83 +2,100 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import sympy
 
-from tconvjax.explaining.arrays import (
-    Place,
-    Values,
-    chosen,
-    column_of,
-    corner,
-    cropped,
-    grid,
-    named,
-    nothing,
-    places,
-)
-from tconvjax.explaining.explanation import Seen, Step
-from tconvjax.geometry import Axis, Geometry
-from tconvjax.rendering import Cell, Row, Table, Words, conv_table
-from tconvjax.rendering.tables import by, coordinates
+from tconvjax.geometry import Axis, Geometry, links
+from tconvjax.rendering import Cell, Row, Stack, Table, Words, conv_table
+from tconvjax.rendering.document import Document, by, coordinates, shape_words
 from tconvjax.symbolic import conv_matrix, kernel_symbols, polyphase
+
+View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
+VIEWS: tuple[View, ...] = get_args(View)
+
+Values: TypeAlias = Any
+"""NumPy array of SymPy expressions, (channels, *sizes)."""
+
+Place: TypeAlias = tuple[int, ...]
+"""Index of an element of such an array."""
+
+MOST_STEPS = 9
+"""Maximum steps of a kind that are shown one by one; of more, the middle ones are counted."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what happens, in words, and what it looks like."""
+
+    words: str
+    document: Document
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One view of a transposed convolution.
+
+    Args:
+        view: its name.
+        title: what it shows, in a few words.
+        steps: in order.
+        result: (C, *in_size), as this view computes it.
+    """
+
+    view: View
+    title: str
+    steps: tuple[Step, ...]
+    result: Values
+
+    @property
+    def document(self) -> Document:
+        """The whole view."""
+        parts: list[Document] = [Words(self.title, level=2)]
+        for step in self.steps:
+            parts += [Words(step.words), step.document]
+        return Stack(parts)
 
 
 def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
     """Each element of y scales the kernel and stamps it onto the result."""
-    axes = [axis.filled() for axis in geometry.axes]
-    total = nothing((geometry.in_channels, *(axis.in_size for axis in axes)))
-    steps, elements, colours = [], list(places(geometry.out_shape)), _colours(geometry)
-    shown = chosen(len(elements))
-    for n, (o, *i) in enumerate(elements):
-        stamp: dict[Place, int] = {}
-        for at, tap in _stamp(geometry, axes, o, i):
-            total[at] = total[at] + y[o, *i] * w[tap]
-            stamp[at] = colours[tap]
+    whole = replace(geometry, axes=tuple(axis.filled() for axis in geometry.axes))
+    stamped: dict[Place, dict[Place, Place]] = {at: {} for at in np.ndindex(y.shape)}
+    for output, at, tap in links(whole):
+        stamped[output][at] = tap
+    total, colours, steps = _nothing(whole.in_shape), _colours(geometry), []
+    shown = _chosen(len(stamped))
+    for n, (element, stamp) in enumerate(stamped.items()):
+        for at, tap in stamp.items():
+            total[at] = total[at] + y[element] * w[tap]
         if n in shown:
             words = (
-                f"{named('y', y, (o, *i))} multiplies the kernel, and the product is put down "
-                f"with its corner at {corner(axes, i)}."
+                f"{_named('y', y, element)} multiplies the kernel, and the product is put down "
+                f"with its corner at {_corner(whole, element)}."
             )
-            after = grid(total, "so far", stamp, len(colours))
-            steps.append(Step(words, Row((grid(y, "y", {(o, *i): 0}, 1), "→", after))))
+            marked = {at: colours[tap] for at, tap in stamp.items()}
+            after = _grid(total, "so far", marked, len(colours))
+            steps.append(Step(words, Row((_grid(y, "y", {element: 0}, 1), "→", after))))
         elif n - 1 in shown:
-            steps.append(Step(f"And so on, for {len(elements) - len(shown)} more.", Words("⋮")))
-    result = cropped(geometry, total)
+            steps.append(Step(f"And so on, for {len(stamped) - len(shown)} more.", Words("⋮")))
+    result = _cropped(geometry, total, geometry.axes)
     if result.shape != total.shape or geometry.bordered:
-        outside = {
-            at
-            for at in places(total.shape)
-            if not all(
-                0 <= p - a.low < a.in_size for a, p in zip(geometry.axes, at[1:], strict=True)
-            )
-        }
-        before = grid(total, "so far", faint=outside)
-        steps.append(Step(_ending(geometry), Row((before, "→", grid(result, "z")))))
+        outside = np.ones(total.shape, bool)
+        ends = ((max(a.low, 0), max(a.low + a.in_size, 0)) for a in geometry.axes)
+        outside[:, *(slice(*end) for end in ends)] = False
+        before = _grid(total, "so far", faint=set(map(tuple, np.argwhere(outside).tolist())))
+        steps.append(Step(_ending(geometry), Row((before, "→", _grid(result, "z")))))
     return Seen("stamps", "One element to many", tuple(steps), result)
-
-
-def _stamp(
-    geometry: Geometry, axes: Sequence[Axis], o: int, i: Sequence[int]
-) -> Iterator[tuple[Place, Place]]:
-    """(place, tap) of everything that an element of y writes, rims included."""
-    width = geometry.kernel_shape[1]
-    first = o // (geometry.out_channels // geometry.groups) * width
-    for c, *t in places((width, *geometry.kernel_size)):
-        at = [a.stride * n + a.dilation * k - a.low for a, n, k in zip(axes, i, t, strict=True)]
-        if all(0 <= p < axis.in_size for p, axis in zip(at, axes, strict=True)):
-            yield (first + c, *at), (o, c, *t)
 
 
 def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     """Zeros between the elements, a border, and a convolution with the flipped kernel."""
     filled = geometry.filled()
-    spread = nothing(
+    spread = _nothing(
         (filled.out_channels, *(max(a.stride * (a.out_size - 1) + 1, 0) for a in filled.axes))
     )
     spread[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
@@ -86,9 +103,9 @@ def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     steps, name = [], "y"
     if spread.shape != y.shape:
         words = "Zeros go between the elements, one less than the stride."
-        steps.append(Step(words, Row((grid(y, "y"), "→", grid(spread, name := "spread")))))
+        steps.append(Step(words, Row((_grid(y, "y"), "→", _grid(spread, name := "spread")))))
     words = "A border of zeros is added: as many as the kernel reaches over, less the padding."
-    steps.append(Step(words, Row((grid(spread, name), "→", grid(padded, "padded")))))
+    steps.append(Step(words, Row((_grid(spread, name), "→", _grid(padded, "padded")))))
     words = "The kernel is flipped"
     words += ", with zeros between its taps." if max(filled.dilation) > 1 else "."
     steps.append(Step(words, Row((_kernel(filled, w), "→", _flipped(filled, w)))))
@@ -98,31 +115,10 @@ def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
             f"The kernel slides one element at a time. Here it computes {coordinates(middle)} of "
             "the result."
         )
-        done = grid(total, "so far" if geometry.bordered else "z", {(0, *middle): 0}, 1)
-        steps.append(Step(words, Row((grid(padded, "padded", window, w.size), "→", done))))
+        done = _grid(total, "so far" if geometry.bordered else "z", {(0, *middle): 0}, 1)
+        steps.append(Step(words, Row((_grid(padded, "padded", window, w.size), "→", done))))
     result = _folded(geometry, total, steps)
     return Seen("zeros", "Zeros between, and a convolution", tuple(steps), result)
-
-
-def _slid(geometry: Geometry, padded: Values, w: Values) -> tuple[Values, Place, dict[Place, int]]:
-    """The convolution of stride 1; a place in its middle, and the taps that meet there."""
-    total, width = nothing(geometry.in_shape), geometry.kernel_shape[1]
-    middle, colours = tuple(size // 2 for size in geometry.in_size), _colours(geometry)
-    window: dict[Place, int] = {}
-    for (o, c, *t), j in itertools.product(colours, places(geometry.in_size)):
-        channel = o // (geometry.out_channels // geometry.groups) * width + c
-        at = (o, *_turned(geometry, t, j))
-        total[channel, *j] = total[channel, *j] + w[o, c, *t] * padded[at]
-        if channel == 0 and j == middle:
-            window[at] = colours[o, c, *t]
-    return total, middle, window
-
-
-def _turned(geometry: Geometry, t: Sequence[int], start: Sequence[int] | None = None) -> Place:
-    """Where a tap of the flipped kernel is, counted from the kernel's start."""
-    first = start or (0,) * geometry.rank
-    ends = (a.span - 1 - a.dilation * n for a, n in zip(geometry.axes, t, strict=True))
-    return tuple(n + end for n, end in zip(first, ends, strict=True))
 
 
 def _bordered(values: Values, ends: Sequence[tuple[int, int]]) -> Values:
@@ -133,41 +129,55 @@ def _bordered(values: Values, ends: Sequence[tuple[int, int]]) -> Values:
     return values[:, *(slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in sizes)]
 
 
-def _colours(geometry: Geometry) -> dict[Place, int]:
-    """A colour for each entry of the kernel, by (o, c, *t)."""
-    return {at: n for n, at in enumerate(kernel_symbols(geometry))}
+def _slid(geometry: Geometry, padded: Values, w: Values) -> tuple[Values, Place, dict[Place, int]]:
+    """The convolution of stride 1; a place in its middle, and the taps that meet there."""
+    total, width = _nothing(geometry.in_shape), geometry.kernel_shape[1]
+    middle, window = tuple(size // 2 for size in geometry.in_size), dict[Place, int]()
+    for (o, c, *t), colour in _colours(geometry).items():
+        channel = o // (geometry.out_channels // geometry.groups) * width + c
+        first = _turned(geometry, t)
+        under = [slice(n, n + size) for n, size in zip(first, geometry.in_size, strict=True)]
+        total[channel] = total[channel] + padded[o, *under] * w[o, c, *t]
+        if channel == 0:
+            window[o, *(n + m for n, m in zip(first, middle, strict=True))] = colour
+    return total, middle, window
+
+
+def _turned(geometry: Geometry, t: Sequence[int]) -> Place:
+    """Where a tap of the flipped kernel is, counted from the kernel's start."""
+    return tuple(a.span - 1 - a.dilation * n for a, n in zip(geometry.axes, t, strict=True))
 
 
 def _kernel(geometry: Geometry, w: Values) -> Table:
     """The kernel as squares, each pair of channels below the one before."""
     width = geometry.kernel_shape[1]
     colours = {(o * width + c, *t): n for (o, c, *t), n in _colours(geometry).items()}
-    return grid(w.reshape(-1, *w.shape[2:]), "w", colours, w.size)
+    return _grid(w.reshape(-1, *w.shape[2:]), "w", colours, w.size)
 
 
 def _flipped(geometry: Geometry, w: Values) -> Table:
     """The kernel flipped, with zeros between its taps if there is a dilation."""
     width = geometry.kernel_shape[1]
-    flipped = nothing((w.shape[0] * width, *(axis.span for axis in geometry.axes)))
+    flipped = _nothing((w.shape[0] * width, *(axis.span for axis in geometry.axes)))
     colours = {}
     for (o, c, *t), n in _colours(geometry).items():
         at = (o * width + c, *_turned(geometry, t))
         flipped[at], colours[at] = w[o, c, *t], n
-    return grid(flipped, "flipped", colours, w.size)
+    return _grid(flipped, "flipped", colours, w.size)
 
 
 def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
     """C.T times the column of y."""
     product = conv_matrix(geometry, w).T * sympy.Matrix(y.size, 1, list(y.flat))
     result = np.array(list(product), object).reshape(geometry.in_shape)
-    transpose, column = conv_table(geometry, w, transpose=True), column_of(y, "vec(y)")
+    transpose, column = conv_table(geometry, w, transpose=True), _column(y, "vec(y)")
     steps = (
         Step("Each row of C holds the taps of one output.", conv_table(geometry, w)),
         Step(
             "C.T times the column of y has the shape of x.",
-            Row((transpose, column, "=", column_of(result, "vec(z)"))),
+            Row((transpose, column, "=", _column(result, "vec(z)"))),
         ),
-        Step("Read row by row, the column is the result.", grid(result, "z")),
+        Step("Read row by row, the column is the result.", _grid(result, "z")),
     )
     return Seen("matrix", "The transposed matrix", steps, result)
 
@@ -176,21 +186,17 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
     """A convolution of stride 1 for each phase of the result, and a pixel shuffle."""
     filled = geometry.filled()
     form, column = polyphase(filled, w), sympy.Matrix(y.size, 1, list(y.flat))
-    count, kernel, total = len(form.phases), _kernel(filled, w), nothing(filled.in_shape)
-    colours: dict[Place, int] = {}
-    steps = []
+    count, kernel, total = len(form.phases), _kernel(filled, w), _nothing(filled.in_shape)
+    numbers, steps = np.zeros(total.shape, object), []
     for n, phase in enumerate(form.phases):
         shape = (filled.in_channels, *phase.rows)
         part = np.array(list(phase.matrix * column), object).reshape(shape)
-        for c, *qs in places(shape):
-            where = zip(filled.stride, qs, phase.residue, strict=True)
-            at = (c, *(stride * q + r for stride, q, r in where))
-            total[at] = part[c, *qs]
-            if count > 1:
-                colours[at] = n
-        if n in chosen(count):
-            shown = dict.fromkeys(places(shape), n) if count > 1 else {}
-            done = grid(part, f"phase {coordinates(phase.residue)}", shown, count)
+        ends = zip(phase.residue, filled.stride, strict=True)
+        at = (slice(None), *(slice(residue, None, stride) for residue, stride in ends))
+        total[at], numbers[at] = part, n
+        if n in _chosen(count):
+            shown = dict.fromkeys(np.ndindex(shape), n) if count > 1 else {}
+            done = _grid(part, f"phase {coordinates(phase.residue)}", shown, count)
             taps = {n for at, n in _colours(filled).items() if at[2:] in phase.taps}
             words = "With stride 1 there is one phase, which is the whole result."
             if set(filled.stride) != {1}:
@@ -199,9 +205,10 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
                     f"the result, is written by {len(phase.taps)} of "
                     f"{math.prod(filled.kernel_size)} taps, with stride 1."
                 )
-            steps.append(Step(words, Row((_used(kernel, taps), "∗", grid(y, "y"), "→", done))))
+            steps.append(Step(words, Row((_used(kernel, taps), "∗", _grid(y, "y"), "→", done))))
+    colours = dict(np.ndenumerate(numbers)) if count > 1 else {}
     words = "The pixel shuffle puts the elements of the phases in turn."
-    steps.append(Step(words, grid(total, "so far" if geometry.bordered else "z", colours, count)))
+    steps.append(Step(words, _grid(total, "so far" if geometry.bordered else "z", colours, count)))
     result = _folded(geometry, total, steps)
     return Seen("polyphase", "Phases, and a pixel shuffle", tuple(steps), result)
 
@@ -214,13 +221,31 @@ def _used(table: Table, taps: set[int]) -> Table:
     return replace(table, cells=cells)
 
 
+# -- arrays ----------------------------------------------------------------------------------------
+
+
+def _nothing(shape: Sequence[int]) -> Values:
+    """An array of zeros."""
+    return np.full(shape, sympy.Integer(0), object)
+
+
 def _folded(geometry: Geometry, total: Values, steps: list[Step]) -> Values:
     """What was written to copies in the border, added to its originals, as a last step."""
     # An axis whose border holds zeros has been cropped already.
     axes = [axis if axis.bordered else replace(axis, low=0) for axis in geometry.axes]
-    result = cropped(geometry, total, axes)
+    result = _cropped(geometry, total, axes)
     if geometry.bordered:
-        steps.append(Step(_ending(geometry), grid(result, "z")))
+        steps.append(Step(_ending(geometry), _grid(result, "z")))
+    return result
+
+
+def _cropped(geometry: Geometry, total: Values, axes: Sequence[Axis]) -> Values:
+    """What the padding leaves of all that was stamped; copies go back to their originals."""
+    result = _nothing(geometry.in_shape)
+    for c, *at in np.ndindex(total.shape):
+        sources = [a.source(p - a.low) for a, p in zip(axes, at, strict=True)]
+        if None not in sources:
+            result[c, *sources] = result[c, *sources] + total[c, *at]
     return result
 
 
@@ -229,3 +254,62 @@ def _ending(geometry: Geometry) -> str:
     if geometry.bordered:
         return "What lies in the border is added to the elements that it copied."
     return "The padding of the convolution is cut off."
+
+
+def _colours(geometry: Geometry) -> dict[Place, int]:
+    """A colour for each entry of the kernel, by (o, c, *t)."""
+    return {at: n for n, at in enumerate(kernel_symbols(geometry))}
+
+
+def _grid(
+    values: Values,
+    name: str,
+    colours: Mapping[Place, int] | None = None,
+    taps: int = 0,
+    faint: Set[Place] = frozenset(),
+) -> Table:
+    """An array (channels, *sizes) as squares, one slice below the other."""
+    colours = colours or {}
+
+    def cell(at: Place) -> Cell:
+        title = f"{name} {coordinates(at)}"
+        return Cell(_digit(values[at]), colours.get(at), title, at in faint)
+
+    *across, width = values.shape
+    rows = tuple(tuple(cell((*at, n)) for n in range(width)) for at in np.ndindex(*across))
+    height = max(across[-1], 1) if len(across) > 1 else 1
+    cuts = tuple(range(height, len(rows), height))
+    return Table(rows, name, cuts, (), False, taps, f"{name}, {shape_words(values.shape)}")
+
+
+def _column(values: Values, name: str) -> Table:
+    """An array read row by row, as a column in brackets."""
+    cells = tuple((Cell(_digit(value)),) for value in values.flat)
+    return Table(cells, name, alt=f"{name}, {values.size} elements")
+
+
+def _digit(value: Any) -> Any:
+    # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
+    return "0" if value == 0 else sympy.expand(value)
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def _chosen(count: int) -> set[int]:
+    """Which of many steps are shown."""
+    most = MOST_STEPS
+    return set(range(count)) if count <= most else {*range(most - 3), count - 2, count - 1}
+
+
+def _named(letter: str, values: Values, at: Place) -> str:
+    """An element, with its number if it has one."""
+    value, name = values[at], letter + coordinates(at if values.shape[0] > 1 else at[1:])
+    return name if value.free_symbols else f"{name} = {value}"
+
+
+def _corner(whole: Geometry, output: Place) -> str:
+    """Where the stamp of an output goes, and how far apart its taps land."""
+    first = coordinates([s * n for s, n in zip(whole.stride, output[1:], strict=True)])
+    dilated = max(whole.dilation) > 1
+    return f"{first}, its taps {by(whole.dilation)} apart" if dilated else first

@@ -5,13 +5,19 @@ printer for each format, which prints every document and whatever `as_document` 
 `tables` draws C entry by entry, `diagrams` draws it as dots.
 """
 
-from tconvjax.rendering.diagrams import links_picture, sparsity
 from tconvjax.rendering.document import Cell, Row, Stack, Table, Words
 from tconvjax.rendering.html import to_html
 from tconvjax.rendering.latex import to_latex
 from tconvjax.rendering.mathml import to_mathml
 from tconvjax.rendering.svg import to_animation, to_svg
-from tconvjax.rendering.tables import array_table, conv_table, heat_table, matrix_table
+from tconvjax.rendering.tables import (
+    array_table,
+    conv_table,
+    heat_table,
+    links_picture,
+    matrix_table,
+    sparsity,
+)
 from tconvjax.rendering.text import to_csv, to_text
 from tconvjax.rendering.values import as_document, derivation_document
 

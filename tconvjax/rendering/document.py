@@ -18,8 +18,6 @@ from tconvjax.shown import Written
 MOST_LEVEL = 4
 """Deepest level of a heading: HTML has six levels, and the first two belong to the page."""
 
-DOTS_ACROSS, DOTS_DOWN, DOTS_DIAGONAL = "⋯", "⋮", "⋱"
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -188,3 +186,23 @@ def kept(count: int, room: int, full: Sequence[int] = ()) -> list[int]:
         if len(found) <= room:
             break
     return found
+
+
+def dots(row: int, column: int) -> str:
+    """The sign at a row and a column, one of which, or both, `kept` left out."""
+    return "⋮" if column >= 0 else "⋯" if row >= 0 else "⋱"
+
+
+def by(sizes: Sequence[int]) -> str:
+    """Sizes as ``4 x 4``."""
+    return " x ".join(map(str, sizes))
+
+
+def coordinates(at: Sequence[int]) -> str:
+    """An index as ``(0, 1)``."""
+    return f"({', '.join(map(str, at))})"
+
+
+def shape_words(shape: Sequence[int]) -> str:
+    """(channels, *sizes) in words."""
+    return by(shape[1:]) if shape[0] == 1 else f"{shape[0]} channels of {by(shape[1:])}"

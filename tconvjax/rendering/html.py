@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 from tconvjax.arguments import flag
 from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
-from tconvjax.rendering.mathml import NAMESPACE, entry_mathml, xml
-from tconvjax.rendering.palette import colour, ink
+from tconvjax.rendering.mathml import NAMESPACE, element, entry_mathml, xml
+from tconvjax.rendering.palette import painted
 from tconvjax.rendering.svg import svg_element
 from tconvjax.rendering.text import short
 from tconvjax.rendering.values import as_document
@@ -56,11 +56,8 @@ def to_html(document: Any, *, style: bool = True) -> str:
         2
     """
     shown = as_document(document)
-    block = ET.Element("div", {"class": "tconv"})
-    if flag("style", style):
-        ET.SubElement(block, "style").text = sheet(most_taps(shown))
-    block.append(_element(shown))
-    return xml(block)
+    sheets = [element("style", sheet(most_taps(shown)))] if flag("style", style) else []
+    return xml(element("div", *sheets, _element(shown), kind="tconv"))
 
 
 def sheet(taps: int) -> str:
@@ -85,68 +82,48 @@ def most_taps(document: Any) -> int:
 def _element(document: Any) -> ET.Element:
     match document:
         case Words(text, level):
-            element = ET.Element(f"h{level + 2}" if level else "p")
-            element.text = text
-            return element
+            return element(f"h{level + 2}" if level else "p", text)
         case Row(parts):
-            row = ET.Element("div", {"class": "row"})
-            row.extend([_element(part) for part in parts])
-            return row
+            return element("div", *map(_element, parts), kind="row")
         case Table():
             return _table(document)
         case Sparsity() | Linked():
             return svg_element(document)
         case Stack(parts):
-            block = ET.Element("div")
-            for part in parts:
-                element = _element(part)
-                inline = element.tag in ("table", "svg")
-                holder = ET.SubElement(block, "div", {"class": "row"}) if inline else block
-                holder.append(element)
-            return block
+            return element("div", *map(_line, parts))
         case str():
-            sign = ET.Element("span")
-            sign.text = document
-            return sign
-    math = ET.Element("math", {"xmlns": NAMESPACE})
-    math.append(entry_mathml(document))
-    return math
+            return element("span", document)
+    return element("math", entry_mathml(document), xmlns=NAMESPACE)
+
+
+def _line(part: Any) -> ET.Element:
+    """A part of a stack; tables and pictures get a row of their own."""
+    shown = _element(part)
+    return element("div", shown, kind="row") if shown.tag in ("table", "svg") else shown
 
 
 def _table(table: Table) -> ET.Element:
-    kind = "brackets" if table.brackets else "squares"
-    element = ET.Element("table", {"class": kind})
-    if table.alt:
-        element.set("aria-label", table.alt)
-    if table.name:
-        ET.SubElement(element, "caption").text = table.name
-    body = ET.SubElement(element, "tbody")
+    caption = [element("caption", table.name)] if table.name else []
+    lines = []
     for n, row in enumerate(table.cells):
-        line = ET.SubElement(body, "tr")
-        for m, cell in enumerate(row):
-            line.append(_cell(cell, table, n, m))
-    return element
+        lines.append(element("tr", *(_cell(cell, table, n, m) for m, cell in enumerate(row))))
+    kind, body = "brackets" if table.brackets else "squares", element("tbody", *lines)
+    return element("table", *caption, body, kind=kind, aria_label=table.alt)
 
 
 def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
-    element = ET.Element("td")
     kinds = {
         "cut-top": row in table.row_cuts,
         "cut-left": column in table.column_cuts,
         "faint": cell.faint,
         "zero": not isinstance(cell.entry, str) and cell.entry == 0,
     }
-    if any(kinds.values()):
-        element.set("class", " ".join(kind for kind, holds in kinds.items() if holds))
-    if cell.title:
-        element.set("title", cell.title)
-    if cell.tap is not None:
-        back = colour(cell.tap, table.taps)
-        element.set("style", f"background:{back};color:{ink(back)}")
-        element.set("data-tap", str(cell.tap))
     plain = isinstance(cell.entry, str) or not getattr(cell.entry, "free_symbols", None)
-    if plain:
-        element.text = short(cell.entry)
-    else:
-        ET.SubElement(element, "math").append(entry_mathml(cell.entry))
-    return element
+    return element(
+        "td",
+        short(cell.entry) if plain else element("math", entry_mathml(cell.entry)),
+        kind=" ".join(kind for kind, holds in kinds.items() if holds),
+        title=cell.title,
+        style=painted(cell.tap, table.taps),
+        data_tap=cell.tap,
+    )

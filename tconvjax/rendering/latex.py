@@ -9,18 +9,7 @@ from sympy.printing.latex import LatexPrinter
 
 from tconvjax.arguments import flag
 from tconvjax.errors import Described, fail
-from tconvjax.rendering.document import (
-    DOTS_ACROSS,
-    DOTS_DIAGONAL,
-    DOTS_DOWN,
-    Cell,
-    Linked,
-    Row,
-    Sparsity,
-    Stack,
-    Table,
-    Words,
-)
+from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.palette import colour, rgb
 from tconvjax.rendering.text import clean, label, long_sum
 from tconvjax.rendering.values import as_document
@@ -29,9 +18,9 @@ MOST_ENTRIES = 4096
 """Maximum entries of a table in a formula; no page shows more."""
 
 _SIGNS = {
-    DOTS_ACROSS: r"\cdots",
-    DOTS_DOWN: r"\vdots",
-    DOTS_DIAGONAL: r"\ddots",
+    "⋯": r"\cdots",
+    "⋮": r"\vdots",
+    "⋱": r"\ddots",
     "→": r"\to",
     "≠": r"\neq",
     "·": r"\cdot",

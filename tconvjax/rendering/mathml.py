@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from typing import Any
 from xml.dom import minidom
@@ -13,7 +14,7 @@ from sympy.printing.mathml import MathMLPresentationPrinter
 
 from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.latex import check_entries
-from tconvjax.rendering.palette import colour, ink
+from tconvjax.rendering.palette import painted
 from tconvjax.rendering.text import clean, label, long_sum, name_parts
 from tconvjax.rendering.values import as_document
 
@@ -43,101 +44,93 @@ def to_mathml(document: Any) -> str:
         1
     """
     document = as_document(document, dots=False)
-    math = ET.Element("math", {"xmlns": NAMESPACE, "display": "block"})
-    if isinstance(document, Table) and document.alt:
-        math.set("aria-label", document.alt)
-    math.append(_element(document))
-    return xml(math)
+    alt = document.alt if isinstance(document, Table) else ""
+    shown = _element(document)
+    return xml(element("math", shown, xmlns=NAMESPACE, display="block", aria_label=alt))
+
+
+def element(tag: str, *parts: ET.Element | str, **attributes: Any) -> ET.Element:
+    """An element of HTML, MathML or SVG, with its text or its parts.
+
+    The attribute ``kind`` is written ``class``, underscores become hyphens, and attributes that are
+    None or "" are left out. Texts and values are cleaned, so the result is always well-formed.
+    """
+    names = {
+        "class" if name == "kind" else name.replace("_", "-"): clean(str(value))
+        for name, value in attributes.items()
+        if value not in (None, "")
+    }
+    made = ET.Element(tag, names)
+    for part in parts:
+        if isinstance(part, str):
+            made.text = clean(part)
+        else:
+            made.append(part)
+    return made
 
 
 def xml(root: ET.Element) -> str:
-    """An element as text that is well-formed XML and HTML alike, whatever its texts hold."""
-    for element in root.iter():
-        element.text = element.text and clean(element.text)
-        element.tail = element.tail and clean(element.tail)
-        for name, value in element.attrib.items():
-            element.set(name, clean(value))
+    """An element as text that is well-formed XML and HTML alike."""
     return ET.tostring(root, encoding="unicode", short_empty_elements=False)
 
 
 def entry_mathml(entry: Any) -> ET.Element:
     """A number, a sign or an expression; of a long sum the first terms and the last."""
     if terms := long_sum(entry):
-        row = ET.Element("mrow")
-        for n, part in enumerate(terms):
-            if n:
-                ET.SubElement(row, "mo").text = "+"
-            row.append(entry_mathml(part))
-        return row
+        signed = itertools.chain(*((element("mo", "+"), entry_mathml(term)) for term in terms))
+        return element("mrow", *itertools.islice(signed, 1, None))
     if isinstance(entry, sympy.Symbol | sympy.Indexed):
         return _name(*name_parts(entry))
     if isinstance(entry, sympy.Basic):
         return _printed(entry)
-    sign = isinstance(entry, str) and not entry.isdigit()
-    element = ET.Element("mo" if sign else "mn")
-    element.text = entry if isinstance(entry, str) else "0" if entry == 0 else label(entry)
-    return element
+    if isinstance(entry, str):
+        return element("mn" if entry.isdigit() else "mo", entry)
+    return element("mn", "0" if entry == 0 else label(entry))
 
 
 def _element(document: Any) -> ET.Element:
     match document:
         case Words(text) | Sparsity(alt=text) | Linked(alt=text):
-            element = ET.Element("mtext")
-            element.text = text
-            return element
+            return element("mtext", text)
         case Table():
             return _table(document)
         case Row(parts):
-            row = ET.Element("mrow")
-            row.extend([_element(part) for part in parts])
-            return row
+            return element("mrow", *map(_element, parts))
         case Stack(parts):
-            table = ET.Element("mtable")
-            for part in parts:
-                cell = ET.SubElement(ET.SubElement(table, "mtr"), "mtd")
-                cell.append(_element(part))
-            return table
+            cells = (element("mtd", _element(part)) for part in parts)
+            return element("mtable", *(element("mtr", cell) for cell in cells))
     return entry_mathml(document)
 
 
 def _table(table: Table) -> ET.Element:
     check_entries(table)
-    grid = ET.Element("mtable", {"style": _BRACKETS} if table.brackets else {})
+    lines = []
     for n, row in enumerate(table.cells):
-        line = ET.SubElement(grid, "mtr")
-        for m, cell in enumerate(row):
-            # MathML Core has no lines of its own; browsers take them from CSS.
-            edges = {"top": n in table.row_cuts, "left": m in table.column_cuts}
-            style = [f"border-{edge}:{_LINE}" for edge, cut in edges.items() if cut]
-            line.append(_cell(cell, table, style if table.brackets else [f"border:{_LINE}"]))
-    return grid
+        top = n in table.row_cuts
+        cells = (_cell(c, table, top, m in table.column_cuts) for m, c in enumerate(row))
+        lines.append(element("mtr", *cells))
+    return element("mtable", *lines, style=_BRACKETS if table.brackets else "")
 
 
-def _cell(cell: Cell, table: Table, style: list[str]) -> ET.Element:
-    element = ET.Element("mtd")
-    if cell.tap is not None:
-        back = colour(cell.tap, table.taps)
-        style = [*style, f"background:{back}", f"color:{ink(back)}"]
-        element.set("data-tap", str(cell.tap))
-    if style:
-        element.set("style", ";".join(style))
-    element.append(entry_mathml(cell.entry))
-    return element
+def _cell(cell: Cell, table: Table, top: bool, left: bool) -> ET.Element:
+    # MathML Core has no lines of its own; browsers take them from CSS.
+    style = [f"border-top:{_LINE}"] if top else []
+    style += [f"border-left:{_LINE}"] if left else []
+    if not table.brackets:
+        style = [f"border:{_LINE}"]
+    style += filter(None, [painted(cell.tap, table.taps)])
+    return element("mtd", entry_mathml(cell.entry), data_tap=cell.tap, style=";".join(style))
 
 
 def _name(letter: str, *indices: str) -> ET.Element:
-    plain = ET.Element("mi")
-    plain.text = letter
+    plain = element("mi", letter)
     if not indices:
         return plain
-    scripted = ET.Element("msub")
-    scripted.append(plain)
-    row = ET.SubElement(scripted, "mrow")
+    row = []
     for n, part in enumerate(indices):
-        if n:
-            ET.SubElement(row, "mo", {"separator": "true"}).text = ","
-        ET.SubElement(row, "mn" if part.isdigit() else "mi").text = part
-    return scripted
+        row += [element("mo", ",", separator="true")] if n else []
+        row.append(element("mn" if part.isdigit() else "mi", part))
+    return element("msub", plain, element("mrow", *row))
 
 
 class _Printer(MathMLPresentationPrinter):  # type: ignore[misc]  # SymPy has no types

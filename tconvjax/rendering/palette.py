@@ -37,6 +37,14 @@ def ink(background: str) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
 
+def painted(tap: int | None, taps: int) -> str:
+    """The style of HTML and MathML for a cell with this tap; "" for None."""
+    if tap is None:
+        return ""
+    back = colour(tap, taps)
+    return f"background:{back};color:{ink(back)}"
+
+
 def rgb(code: str) -> tuple[int, int, int]:
     """The three parts of "#rrggbb", 0 to 255."""
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)

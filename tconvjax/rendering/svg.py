@@ -14,7 +14,7 @@ import sympy
 from tconvjax.arguments import counted, text
 from tconvjax.errors import Described, fail, kind_of
 from tconvjax.rendering.document import Cell, Link, Linked, Row, Sparsity, Stack, Table, Words
-from tconvjax.rendering.mathml import xml
+from tconvjax.rendering.mathml import element, xml
 from tconvjax.rendering.palette import colour, ink
 from tconvjax.rendering.text import MOST_LETTERS, label, short, shorten
 from tconvjax.rendering.values import as_document
@@ -119,7 +119,7 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     groups = []
     for n, one in enumerate(drawn):
         moves = f"animation:{name} {total:g}s steps(1,end) {n * seconds:g}s infinite"
-        groups.append(_element("g", one.shapes, **{"class": "s", "style": moves}))
+        groups.append(element("g", *one.shapes, kind="s", style=moves))
     width, height = max(one.width for one in drawn), max(one.height for one in drawn)
     return xml(_picture(width, height, groups, text("alt", alt), style))
 
@@ -152,32 +152,21 @@ def _picture(
     width: int, height: int, shapes: Sequence[ET.Element], alt: str, style: str = ""
 ) -> ET.Element:
     width, height = width + 2 * EDGE, height + 2 * EDGE
-    svg = _element(
+    titles = [element("title", alt)] if alt else []
+    return element(
         "svg",
+        *titles,
+        element("style", STYLE + style),
+        *shapes,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"{-EDGE} {-EDGE} {width} {height}",
         width=width,
         height=height,
         role="img",
-        **{"class": "tconv"},
+        kind="tconv",
         style="max-width:100%;height:auto",
+        aria_label=alt,
     )
-    if alt:
-        svg.set("aria-label", alt)
-        ET.SubElement(svg, "title").text = alt
-    ET.SubElement(svg, "style").text = STYLE + style
-    svg.extend(shapes)
-    return svg
-
-
-def _element(tag: str, parts: Sequence[ET.Element] = (), /, **attributes: Any) -> ET.Element:
-    """An element with its parts; underscores in the names of attributes become hyphens."""
-    names = {
-        name.replace("_", "-"): str(value) for name, value in attributes.items() if value != ""
-    }
-    element = ET.Element(tag, names)
-    element.extend(parts)
-    return element
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -206,9 +195,7 @@ def _draw(document: Any) -> _Drawn:
 
 
 def _words(lines: Sequence[str], kind: str = "", style: str = "") -> _Drawn:
-    shapes = [_text(line, 0, 11 + 20 * n, kind, "start") for n, line in enumerate(lines)]
-    for shape in shapes if style else ():
-        shape.set("style", style)
+    shapes = [_text(line, 0, 11 + 20 * n, kind, "start", style) for n, line in enumerate(lines)]
     return _Drawn(LETTER * max(map(len, lines)), 20 * len(lines) + 2, tuple(shapes))
 
 
@@ -233,13 +220,13 @@ def _down(parts: Sequence[_Drawn]) -> _Drawn:
 
 
 def _moved(part: _Drawn, x: int, y: int) -> ET.Element:
-    return _element("g", part.shapes, transform=f"translate({x} {y})" if x or y else "")
+    return element("g", *part.shapes, transform=f"translate({x} {y})" if x or y else "")
 
 
-def _text(words: str, x: int, y: int, kind: str = "", anchor: str = "middle") -> ET.Element:
-    element = _element("text", x=x, y=y, text_anchor=anchor, **{"class": kind})
-    element.text = words
-    return element
+def _text(
+    words: str, x: int, y: int, kind: str = "", anchor: str = "middle", style: str = ""
+) -> ET.Element:
+    return element("text", words, x=x, y=y, text_anchor=anchor, kind=kind, style=style)
 
 
 # -- tables ----------------------------------------------------------------------------------------
@@ -279,25 +266,16 @@ def _table(table: Table) -> _Drawn:
 
 def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> ET.Element:
     x, y = frame.corner(row, column)
-    mark = _text(short(cell.entry, frame.letters), x + frame.cell // 2, y + HEIGHT // 2)
-    box = _element("rect", x=x, y=y, width=frame.cell, height=HEIGHT)
-    if cell.tap is not None:
-        back = colour(cell.tap, table.taps)
-        box.attrib |= {"fill": back, "class": "k"}
-        mark.set("style", f"fill:{ink(back)}")
-    else:
-        box.set("class", "c")
-    bare = cell.tap is None and table.brackets
-    if bare and not cell.title:
+    back = "" if cell.tap is None else colour(cell.tap, table.taps)
+    words, middle = short(cell.entry, frame.letters), (x + frame.cell // 2, y + HEIGHT // 2)
+    mark = _text(words, *middle, style=f"fill:{ink(back)}" if back else "")
+    if table.brackets and not back and not cell.title:
         return mark
-    group = _element("g", [mark] if bare else [box, mark], **{"class": "f" if cell.faint else ""})
-    if cell.tap is not None:
-        group.set("data-tap", str(cell.tap))
-    if cell.title:
-        title = ET.Element("title")
-        title.text = cell.title
-        group.insert(0, title)
-    return group
+    parts = [element("title", cell.title)] if cell.title else []
+    if back or not table.brackets:
+        size, kind = {"width": frame.cell, "height": HEIGHT}, "k" if back else "c"
+        parts.append(element("rect", x=x, y=y, **size, fill=back, kind=kind))
+    return element("g", *parts, mark, kind="f" if cell.faint else "", data_tap=cell.tap)
 
 
 def _lines(table: Table, frame: _Frame, width: int, height: int) -> list[ET.Element]:
@@ -307,7 +285,7 @@ def _lines(table: Table, frame: _Frame, width: int, height: int) -> list[ET.Elem
     paths += [f"M{left + frame.cell * n} {top}V{height}" for n in table.column_cuts]
     if table.brackets:
         paths += [f"M6 {top}H1V{height}H6", f"M{right} {top}H{width - 1}V{height}H{right}"]
-    return [_element("path", d=path, **{"class": "b"}) for path in paths]
+    return [element("path", d=path, kind="b") for path in paths]
 
 
 # -- links and dots --------------------------------------------------------------------------------
@@ -345,9 +323,8 @@ def _curve(
     curve = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"
     thin = {"fill": "none", "stroke_width": 1.5, "stroke_opacity": ".7"}
     thick = {"stroke_width": 6, "stroke_linecap": "round"}
-    tap = "" if link.tap is None else link.tap
-    line = _element("path", d=curve, stroke=stroke, data_tap=tap, **thin)
-    return [line, _element("path", d=f"M{x1} {y1}h0M{x2} {y2}h0", stroke=stroke, **thick)]
+    line = element("path", d=curve, stroke=stroke, data_tap=link.tap, **thin)
+    return [line, element("path", d=f"M{x1} {y1}h0M{x2} {y2}h0", stroke=stroke, **thick)]
 
 
 def _sparsity(picture: Sparsity) -> _Drawn:
@@ -361,7 +338,7 @@ def _sparsity(picture: Sparsity) -> _Drawn:
         square = f"M{column * size} {top + row * size}h{size}v{size}h-{size}z"
         paths[tap] = paths.get(tap, "") + square
     for tap, path in sorted(paths.items()):
-        shapes.append(_element("path", d=path, fill=colour(tap, picture.taps), data_tap=tap))
-    box = {"x": 0, "y": top, "width": columns * size, "height": rows * size}
-    frame = _element("rect", **box, **{"class": "c"})
-    return _Drawn(columns * size, top + rows * size, (*shapes, frame))
+        shapes.append(element("path", d=path, fill=colour(tap, picture.taps), data_tap=tap))
+    width, height = columns * size, rows * size
+    frame = element("rect", x=0, y=top, width=width, height=height, kind="c")
+    return _Drawn(width, top + height, (*shapes, frame))

@@ -1,4 +1,7 @@
-"""Matrices and arrays as tables of coloured cells, abbreviated where they are large."""
+"""What is drawn of C: its entries as a table, its non-zeros as dots, its products as lines.
+
+Other matrices and arrays become tables too. Large ones are abbreviated before anything is computed.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,21 @@ import sympy
 
 from tconvjax.arguments import flag, text, whole
 from tconvjax.errors import Described, array_of, fail, kind_of
-from tconvjax.geometry import Geometry, check_geometry
+from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.rendering.document import (
-    DOTS_ACROSS,
-    DOTS_DIAGONAL,
-    DOTS_DOWN,
     Cell,
+    Link,
+    Linked,
+    Sparsity,
     Table,
+    by,
+    coordinates,
+    dots,
     kept,
 )
-from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, taps_of
+from tconvjax.symbolic.limits import products_of
+from tconvjax.symbolic.matrix import shape_of
+from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, symbol, taps_of
 
 MOST_SHOWN = 32
 """Default for the rows and columns of a table; of a larger matrix the middle is left out."""
@@ -31,11 +39,17 @@ MOST_SHOWN = 32
 MOST_CELLS = 65_536
 """Maximum cells of a table."""
 
+MOST_COPIES = 4_000_000
+"""Limit on cells shown times taps of the axes whose border holds copies."""
+
 MOST_HELD = 4_000_000
 """Maximum entries of a sparse matrix that is made dense to be read."""
 
-MOST_COPIES = 4_000_000
-"""Limit on cells shown times taps of the axes whose border holds copies."""
+MOST_DOTS = 20_000
+"""Maximum dots of a picture of where a matrix is not zero."""
+
+MOST_LINKS, MOST_LINKED = 400, 1000
+"""Maximum lines of a picture of links, and maximum elements of an array in it."""
 
 LEVELS = 64
 """Shades from the least amount to the largest."""
@@ -72,9 +86,8 @@ def conv_table(
     check_geometry(geometry)
     transpose, most = flag("transpose", transpose), whole("most", most, 3)
     names, entry = _kernel(geometry, kernel)
-    shapes = geometry.out_shape, geometry.in_shape
-    counts = math.prod(shapes[0]), math.prod(shapes[1])
-    _check_cells(geometry, [min(count, most) for count in counts])
+    shapes, counts = (geometry.out_shape, geometry.in_shape), shape_of(geometry)
+    _check_cells(counts, most, geometry)
     rows, full = kept(counts[0], most), set[int]()
     if counts[1] > most:
         full = {n for row in rows if row >= 0 for n in _reached(geometry, row, most)}
@@ -104,6 +117,104 @@ def conv_table(
     return Table(cells, caption, cuts[0], cuts[1], True, len(names), alt)
 
 
+def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
+    """Where C, or C.T, is not zero: a dot for each entry, in the colour of its tap.
+
+    Args:
+        geometry: with at most 20,000 products.
+        transpose: whether to show C.T instead of C.
+
+    Returns:
+        The places of the dots.
+
+    Raises:
+        GeometryError: if there are more products than a picture shows.
+
+    Examples:
+        >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
+        1764
+    """
+    check_geometry(geometry)
+    transpose, products = flag("transpose", transpose), products_of(geometry)
+    if products > MOST_DOTS:
+        shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+        rule = f"its matrix has up to {products} non-zero entries, and a picture shows {MOST_DOTS}"
+        fail("geometry", shown, rule, "take a smaller input, or conv_table, which is abbreviated")
+    o, c, t = geometry.out_shape, geometry.in_shape, geometry.kernel_shape
+    found = {(place(i, o), place(j, c)): place(tap, t) for i, j, tap in links(geometry)}
+    name, shape = "C", shape_of(geometry)
+    places = [(row, column, tap) for (row, column), tap in sorted(found.items())]
+    if transpose:
+        name, shape = "C.T", shape[::-1]
+        places = [(row, column, tap) for column, row, tap in places]
+    alt = f"where the {by(shape)} matrix {name} is not zero: {len(places)} places"
+    return Sparsity(shape, tuple(places), name, math.prod(geometry.kernel_shape), alt)
+
+
+def links_picture(geometry: Geometry) -> Linked:
+    """Input, kernel and output side by side, with a line for each product of the convolution.
+
+    Args:
+        geometry: one channel each way, one or two axes, and at most 400 products.
+
+    Returns:
+        Three tables; a line in the colour of the tap joins each output element to each input
+        element that it reads.
+
+    Raises:
+        GeometryError: if it has channels, more axes or more products.
+
+    Examples:
+        >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
+        6
+    """
+    check_geometry(geometry)
+    shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+    if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
+        rule = "links are drawn between arrays of one channel and of one or two axes"
+        fail("geometry", shown, rule, "draw one channel alone, or take conv_table")
+    # Counting them exactly would visit every product, those with zeros of the padding included.
+    few = products_of(geometry) <= MOST_LINKED**2
+    found = list(itertools.islice(links(geometry), MOST_LINKS + 1)) if few else []
+    if not few or len(found) > MOST_LINKS:
+        rule = f"it has more than {MOST_LINKS} products, too many to draw"
+        fail("geometry", shown, rule, "take a smaller input")
+    sizes = (geometry.in_size, geometry.kernel_size, geometry.out_size)
+    if max(map(math.prod, sizes)) > MOST_LINKED:
+        rule = f"an array in the picture has up to {MOST_LINKED} elements"
+        fail("geometry", shown, rule, "take a smaller input")
+    tables = tuple(_named(size, letter) for size, letter in zip(sizes, "xwy", strict=True))
+    # A single axis is drawn as a column, so an index without its channel gets a column of 0.
+    lines = tuple(
+        Link((*j, 0)[1:3], (*i, 0)[1:3], place(t, geometry.kernel_shape))  # type: ignore[arg-type]
+        for i, j, t in found
+    )
+    alt = (
+        f"{len(lines)} products of the convolution of {by(geometry.in_size)} with "
+        f"{by(geometry.kernel_size)} taps, each a line from an input element to an output "
+        "element in the colour of its tap"
+    )
+    return Linked(tables, lines, alt)
+
+
+def _named(sizes: tuple[int, ...], letter: str) -> Table:
+    """An array of symbols; those of a kernel are coloured."""
+    # One axis becomes a column, so that the lines between two of them do not lie on one another.
+    rows, columns = sizes if len(sizes) == 2 else (sizes[0], 1)
+
+    def cell(row: int, column: int) -> Cell:
+        at = (row, column)[: len(sizes)]
+        colour = place(at, sizes) if letter == "w" else None
+        return Cell(symbol(letter, at), colour, f"{letter} {coordinates(at)}")
+
+    cells = grid(cell, range(rows), range(columns))
+    taps = math.prod(sizes) if letter == "w" else 0
+    return Table(cells, letter, brackets=False, taps=taps, alt=f"{letter}, {by(sizes)}")
+
+
+# -- other matrices and arrays ---------------------------------------------------------------------
+
+
 def matrix_table(
     matrix: Any, *, name: str = "", taps: Sequence[Any] | None = None, most: int = MOST_SHOWN
 ) -> Table:
@@ -130,7 +241,7 @@ def matrix_table(
     """
     name, most = text("name", name), whole("most", most, 3)
     rows, columns, held = read_matrix("matrix", matrix)
-    _check_cells(None, (min(rows, most), min(columns, most)))
+    _check_cells((rows, columns), most)
     if taps is None:
         taps = symbols_of(held)
     elif isinstance(taps, str) or not isinstance(taps, Sequence):
@@ -142,9 +253,11 @@ def matrix_table(
 
     def cell(row: int, column: int) -> Cell:
         entry = held[row, column]
-        parts = entry.args if isinstance(entry, sympy.Add) and colours else [entry]
-        found = [colours.get(part) for part in parts] if colours else [None]
-        return Cell(entry, min(n for n in found if n is not None) if None not in found else None)
+        if not colours:  # the entry of an array may be unhashable
+            return Cell(entry)
+        parts = entry.args if isinstance(entry, sympy.Add) else (entry,)
+        found = [colours[part] for part in parts if part in colours]
+        return Cell(entry, min(found) if len(found) == len(parts) else None)
 
     shown, full = kept(rows, most), set[int]()
     if isinstance(held, sympy.MatrixBase) and columns > most:
@@ -199,7 +312,7 @@ def array_table(
         fail("values", kind_of(values), rule, "give nested lists or an array, or one slice of it")
     one = dimensions == 1
     height, width, held = read_matrix("values", np.asarray(values)[None] if one else values)
-    _check_cells(None, (min(height, most), min(width, most)))
+    _check_cells((height, width), most)
 
     def cell(row: int, column: int) -> Cell:
         at, entry = (column,) if one else (row, column), held[row, column]
@@ -242,18 +355,18 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
     if not np.isfinite(numbers).all():
         rule = "a shade needs finite numbers"
         fail("values", Described("array with inf or nan"), rule, "replace the others")
+    table = array_table(values, name=name, taps=LEVELS, most=most)
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
-    sides = [kept(size, whole("most", most, 3)) for size in numbers.shape]
-    places = itertools.product(*sides) if numbers.ndim in (1, 2) else ()
-    shades = {
-        at: round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
-        for at in places
-        if -1 not in at
-    }
-    table = array_table(values, name=name, shown=shades, taps=LEVELS, most=most)
+
+    def shaded(cell: Cell) -> Cell:
+        if not cell.title:  # dots
+            return cell
+        return replace(cell, tap=round((LEVELS - 1) * ((float(cell.entry) - least) / reach)))
+
+    cells = tuple(tuple(map(shaded, row)) for row in table.cells)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
-    return replace(table, alt=table.alt + ends)
+    return replace(table, cells=cells, alt=table.alt + ends)
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -282,17 +395,6 @@ def read_matrix(argument: str, matrix: Any) -> tuple[int, int, Any]:
     return rows, columns, matrix.tocsr()
 
 
-def most_products(geometry: Geometry) -> int:
-    """The number of products of a geometry, those with zeros of the padding included."""
-    outputs = geometry.out_channels * math.prod(geometry.out_size)
-    return outputs * math.prod(geometry.kernel_shape[1:])
-
-
-def by(sizes: Sequence[int]) -> str:
-    """Sizes as ``4 x 4``."""
-    return " x ".join(map(str, sizes))
-
-
 def natural(symbol: Any) -> list[Any]:
     """A key that sorts w_2 before w_10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(symbol))]
@@ -300,13 +402,11 @@ def natural(symbol: Any) -> list[Any]:
 
 def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[Any], Any]]:
     """The kernel's symbols, and a function from an index (o, c, *t) to its entry."""
+    letter = kernel.label if isinstance(kernel, sympy.IndexedBase) else None
+    names = KernelSymbols(geometry, str(letter or getattr(kernel, "letter", "w")))
     if kernel is None or isinstance(kernel, KernelSymbols | sympy.IndexedBase):
-        base = kernel.label if isinstance(kernel, sympy.IndexedBase) else None
-        letter = "w" if kernel is None else str(base or kernel.letter)
-        names = KernelSymbols(geometry, letter)
         return names, names.__getitem__
-    names, dtype = KernelSymbols(geometry), getattr(kernel, "dtype", None)
-    if getattr(dtype, "kind", "O") not in "iufcV":  # bfloat16 has the kind V
+    if getattr(getattr(kernel, "dtype", None), "kind", "O") not in "iufcV":  # V for bfloat16
         return names, taps_of(kernel, geometry).__getitem__
     array = np.asarray(kernel)
     if array.shape != geometry.kernel_shape:
@@ -315,8 +415,9 @@ def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[A
     return names, lambda tap: entries("kernel", [array[tap]], (1,))[0]
 
 
-def _check_cells(geometry: Geometry | None, sides: Sequence[int]) -> None:
+def _check_cells(sides: Sequence[int], most: int, geometry: Geometry | None = None) -> None:
     """Refuse a table that nobody reads, or whose taps take too long to find."""
+    sides = [min(side, most) for side in sides]
     cells = math.prod(sides)
     if cells > MOST_CELLS:
         rule = f"a table has at most {MOST_CELLS} cells"
@@ -334,7 +435,7 @@ def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
     o, *outputs = _index(row, geometry.out_shape)
     width = geometry.kernel_shape[1]
     first = o // (geometry.out_channels // geometry.groups) * width
-    sides: list[Sequence[int]] = [_ends(range(first, first + width), most)]
+    sides = [_ends(range(first, first + width), most)]
     for axis, i in zip(geometry.axes, outputs, strict=True):
         start = axis.stride * i - axis.low
         taps = _ends(range(axis.kernel_size), most)
@@ -344,9 +445,9 @@ def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
     return {place(j, geometry.in_shape) for some in ends for j in itertools.islice(some, most)}
 
 
-def _ends(numbers: range, most: int) -> Sequence[int]:
-    few = len(numbers) <= 2 * most
-    return numbers if few else [*numbers[:most], *numbers[-most:]]
+def _ends(numbers: range, most: int) -> list[int]:
+    """The first and the last few of some numbers."""
+    return sorted({*numbers[:most], *numbers[-most:]})
 
 
 def symbols_of(*matrices: Any) -> list[Any]:
@@ -359,20 +460,13 @@ def symbols_of(*matrices: Any) -> list[Any]:
     )
 
 
-# -- parts -----------------------------------------------------------------------------------------
-
-
 def grid(
     cell: Callable[[int, int], Cell], rows: Sequence[int], columns: Sequence[int]
 ) -> tuple[tuple[Cell, ...], ...]:
     """A cell for each row and column, dots where one is -1."""
-
-    def shown(row: int, column: int) -> Cell:
-        if row >= 0 and column >= 0:
-            return cell(row, column)
-        return Cell(DOTS_DOWN if column >= 0 else DOTS_ACROSS if row >= 0 else DOTS_DIAGONAL)
-
-    return tuple(tuple(shown(row, column) for column in columns) for row in rows)
+    return tuple(
+        tuple(cell(r, c) if r >= 0 and c >= 0 else Cell(dots(r, c)) for c in columns) for r in rows
+    )
 
 
 def _cuts(shown: Sequence[int], block: int) -> tuple[int, ...]:
@@ -399,8 +493,3 @@ def _index(place: int, shape: Sequence[int]) -> tuple[int, ...]:
         place, n = divmod(place, size)
         found.append(n)
     return tuple(reversed(found))
-
-
-def coordinates(at: Sequence[int]) -> str:
-    """An index as ``(0, 1)``."""
-    return f"({', '.join(map(str, at))})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import textwrap
 import unicodedata
@@ -15,18 +16,7 @@ import sympy
 
 from tconvjax.arguments import whole
 from tconvjax.errors import Described, fail
-from tconvjax.rendering.document import (
-    DOTS_ACROSS,
-    DOTS_DIAGONAL,
-    DOTS_DOWN,
-    Linked,
-    Row,
-    Sparsity,
-    Stack,
-    Table,
-    Words,
-    kept,
-)
+from tconvjax.rendering.document import Linked, Row, Sparsity, Stack, Table, Words, dots, kept
 from tconvjax.rendering.tables import natural, read_matrix
 from tconvjax.rendering.values import as_document
 
@@ -113,7 +103,7 @@ def long_sum(entry: Any) -> list[Any]:
     if not isinstance(entry, sympy.Add) or len(entry.args) <= MOST_TERMS:
         return []
     terms = sorted(entry.args, key=natural) if all(t.is_Symbol for t in entry.args) else entry.args
-    return [*terms[:FIRST_TERMS], DOTS_ACROSS, terms[-1]]
+    return [*terms[:FIRST_TERMS], "⋯", terms[-1]]
 
 
 def short(entry: Any, most: int = MOST_LETTERS) -> str:
@@ -125,14 +115,14 @@ def shorten(text: str, most: int) -> str:
     """Text of at most so many letters, dots for its middle; a sum is cut between terms."""
     if len(text) <= most:
         return text
-    head, _, tail = text.partition(f" {DOTS_ACROSS} ")
+    head, _, tail = text.partition(" ⋯ ")
     if not tail:
         head, _, tail = text.rpartition(" ")
         sign = head[-2:] if head[-2:] in (" +", " -") else ""
         head, tail = head.removesuffix(sign), f"{sign[1:]} {tail}" if sign else ""
     while tail and " " in head:
         head = head.rpartition(" ")[0]
-        cut = f"{head} {DOTS_ACROSS} {tail}"
+        cut = f"{head} ⋯ {tail}"
         if len(cut) <= most and head[-1:] in "+-":
             return cut
     if most < 3:
@@ -229,12 +219,11 @@ def _side_by_side(blocks: Sequence[list[str]], width: int) -> list[str]:
     if sum(sizes) + len(sizes) - 1 > width:
         return [line for block in blocks for line in block]
     tallest = max(map(len, blocks), default=0)
-    columns = []
-    for block, size in zip(blocks, sizes, strict=True):
-        above = (tallest - len(block)) // 2 if len(block) > 1 else (tallest - 1) // 2
-        padded = [""] * above + block
-        columns.append([line.ljust(size) for line in [*padded, *[""] * (tallest - len(padded))]])
-    return [" ".join(cells) for cells in zip(*columns, strict=True)]
+    lowered = [[""] * ((tallest - len(block)) // 2) + block for block in blocks]
+    return [
+        " ".join(line.ljust(size) for line, size in zip(lines, sizes, strict=True))
+        for lines in itertools.zip_longest(*lowered, fillvalue="")
+    ]
 
 
 def _table(table: Table, width: int, height: int, size: bool = False) -> list[str]:
@@ -242,11 +231,11 @@ def _table(table: Table, width: int, height: int, size: bool = False) -> list[st
     rows = kept(table.shape[0], max(height, 3))
     cells = [[short(cell.entry, width) for cell in row] for row in table.cells]
     across = list(zip(*(cells[r] for r in rows if r >= 0), strict=True))
-    sizes = [max(map(len, column), default=1) for column in across]
+    sizes = [max(map(len, column)) for column in across]
     full: list[int] = []
     if table.brackets:  # a matrix is read by its diagonals, so its columns are equally wide
         sizes = [max(sizes, default=1)] * len(sizes)
-        empty = {"·", DOTS_ACROSS, DOTS_DIAGONAL}
+        empty = {"·", "⋯", "⋱"}
         full = [n for n, column in enumerate(across) if not empty.issuperset(column)]
     # Sums have spaces of their own.
     spaced = not table.brackets and any(" " in text for row in cells for text in row)
@@ -263,22 +252,16 @@ def _table(table: Table, width: int, height: int, size: bool = False) -> list[st
         if room and row in table.row_cuts and row > 0:
             rule = _joined(["─" * size for size in wide], columns, cuts, wide, between)
             lines.append(rule.replace(" ", "─").replace("│", "┼"))
-        shown = [_at(cells, row, c) for c in columns]
+        shown = [cells[row][c] if row >= 0 and c >= 0 else dots(row, c) for c in columns]
         lines.append(_joined(shown, columns, cuts, wide, between))
     if not table.brackets:
         return lines
-    cut = size and (-1 in columns or any(DOTS_ACROSS in column for column in across))
+    cut = size and (-1 in columns or any("⋯" in column for column in across))
     note = textwrap.wrap(f"({clean(table.alt)})", width) if cut else []
     left, right = ("⎡", *"⎢" * (len(lines) - 2), "⎣"), ("⎤", *"⎥" * (len(lines) - 2), "⎦")
     if len(lines) == 1:
         left, right = ("[",), ("]",)
     return [*(f"{a}{line}{b}" for a, line, b in zip(left, lines, right, strict=False)), *note]
-
-
-def _at(cells: Sequence[Sequence[str]], row: int, column: int) -> str:
-    if row >= 0 and column >= 0:
-        return cells[row][column]
-    return DOTS_DOWN if column >= 0 else DOTS_ACROSS if row >= 0 else DOTS_DIAGONAL
 
 
 def _joined(
@@ -342,7 +325,7 @@ def _links(picture: Linked, width: int) -> list[str]:
     lines = []
     for n in kept(len(picture.links), MOST_LINES):
         if n < 0:
-            lines.append(DOTS_DOWN)
+            lines.append("⋮")
             continue
         link = picture.links[n]
         ends = [
@@ -414,8 +397,6 @@ def exactly(entry: Any) -> str:
     if isinstance(entry, int | sympy.Integer) and int(entry).bit_length() <= MOST_BITS:
         return str(int(entry))
     entry = sympy.sympify(entry)
-    if isinstance(entry, sympy.Symbol | sympy.Indexed):
-        return label(entry)
     if not entry.is_number:
         return clean(_expression(entry))
     number = complex(entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,6 @@ import sympy
 from tconvjax.arguments import counted, flag
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import Geometry
-from tconvjax.rendering.diagrams import MOST_DOTS, sparsity
 from tconvjax.rendering.document import (
     Document,
     Linked,
@@ -23,15 +21,16 @@ from tconvjax.rendering.document import (
     Stack,
     Table,
     Words,
+    coordinates,
 )
 from tconvjax.rendering.tables import (
+    MOST_DOTS,
     MOST_SHOWN,
     array_table,
     conv_table,
-    coordinates,
     heat_table,
     matrix_table,
-    most_products,
+    sparsity,
     symbols_of,
 )
 from tconvjax.symbolic import ConvolutionMatrix, kernel_symbols
@@ -39,6 +38,8 @@ from tconvjax.symbolic._blocks import Blocks
 from tconvjax.symbolic._derivation import Derivation
 from tconvjax.symbolic._polyphase import Polyphase
 from tconvjax.symbolic.kronecker import KroneckerForm
+from tconvjax.symbolic.limits import products_of
+from tconvjax.symbolic.matrix import shape_of
 from tconvjax.symbolic.names import symbol
 
 MOST_SIDE = 2048
@@ -165,8 +166,7 @@ def _part(part: Any, most: int, dots: bool) -> Any:
 
 def _matrix_of(geometry: Geometry, kernel: Any, transpose: bool, most: int, dots: bool) -> Document:
     """The matrix if it can be read, where it is not zero if that can be seen, else its corners."""
-    sides = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
-    seen = MOST_SHOWN < max(sides) <= MOST_SIDE and most_products(geometry) <= MOST_DOTS
+    seen = MOST_SHOWN < max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= MOST_DOTS
     if dots and seen:
         picture = sparsity(geometry, transpose=transpose)
         return Stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
