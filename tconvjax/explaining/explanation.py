@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,8 @@ import sympy
 
 from tconvjax.arguments import choice
 from tconvjax.errors import fail
-from tconvjax.explaining import views as seen_as
 from tconvjax.explaining.part import first_of, shortened
-from tconvjax.explaining.views import VIEWS, Place, Seen, Values, View
+from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View
 from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_text
 from tconvjax.rendering.document import Document, by, shape_words
@@ -66,16 +65,10 @@ def explain(
         w = first_of("w", w, geometry.kernel_shape, small.kernel_shape)
     y = _read("y", y, small.out_shape, list(vec_output(small)))
     w = _read("w", w, small.kernel_shape, list(kernel_symbols(small).values()))
-    compute: dict[str, Callable[[Geometry, Values, Values], Seen]] = {
-        "stamps": seen_as.stamps,
-        "zeros": seen_as.zeros,
-        "matrix": seen_as.matrix,
-        "polyphase": seen_as.phases,
-    }
     products: dict[Place, list[tuple[Any, Any]]] = {}
     for output, source, tap in links(small):
         products.setdefault(source, []).append((y[output], w[tap]))
-    return Explanation(small, tuple(compute[name](small, y, w) for name in names), note, products)
+    return Explanation(small, tuple(COMPUTE[name](small, y, w) for name in names), note, products)
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,16 +112,14 @@ class Explanation(Written):
         )
 
     @property
-    def document(self) -> Document:
+    def document(self) -> Stack:
         """Everything, one view after the other."""
         parts: list[Document] = [Words(_title(self.geometry), level=1)]
         parts += [Words(self.note)] if self.note else []
         parts += [view.document for view in self.views]
         if len(self.views) > 1:
-            agree = self.agree
-            parts.append(
-                Words("All views give the same result." if agree else "The views do not agree.")
-            )
+            differ = "The views do not agree."
+            parts.append(Words("All views give the same result." if self.agree else differ))
         return Stack(parts)
 
     def to_text(self, width: int = 80) -> str:
@@ -141,7 +132,7 @@ class Explanation(Written):
             f"{'#' * part.level} {part.text}".strip()
             if isinstance(part, Words)
             else f"```text\n{to_text(Stack([part]), width=100)}\n```"
-            for part in Stack([self.document]).parts
+            for part in self.document.parts
         ]
         return "\n\n".join(parts) + "\n"
 

@@ -221,6 +221,9 @@ def _used(table: Table, taps: set[int]) -> Table:
     return replace(table, cells=cells)
 
 
+COMPUTE = {"stamps": stamps, "zeros": zeros, "matrix": matrix, "polyphase": phases}
+"""The function of each view."""
+
 # -- arrays ----------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,8 @@
 """Matrices, arrays and whole explanations as text, LaTeX, MathML, HTML, SVG and CSV.
 
-One small algebra of documents (`Words`, `Row`, `Table`, `Sparsity`, `Linked` and `Stack`), and a
-printer for each format, which prints every document and whatever `as_document` makes one of.
-`tables` draws C entry by entry, `diagrams` draws it as dots.
+`tables.py` draws C: its entries as a table, its non-zeros as dots, its products as lines. What it
+makes are documents (`document.py`); `values.py` makes one of everything else that can be looked at
+(`as_document`). Each format has a file of its name, which prints every document.
 """
 
 from tconvjax.rendering.document import Cell, Row, Stack, Table, Words

@@ -165,15 +165,9 @@ Document: TypeAlias = Words | Row | Table | Sparsity | Linked | Stack
 
 
 def kept(count: int, room: int, full: Sequence[int] = ()) -> list[int]:
-    """Choose rows or columns to show; -1 stands for those left out in between.
+    """Choose at most ``room`` (3 or more) of ``count`` rows or columns, -1 for those left out.
 
-    Args:
-        count: how many there are.
-        room: how many may be shown, dots included; at least 3.
-        full: those that are not empty, in order; only they are chosen, and the first and the last.
-
-    Returns:
-        Numbers in order, from the beginning and from the end.
+    They are taken from both ends, and where some are ``full``, from these, the first and the last.
     """
     if count <= room:
         return list(range(count))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -77,8 +78,7 @@ def to_svg(document: Any, *, alt: str = "") -> str:
 def svg_element(document: Any, alt: str = "") -> ET.Element:
     """A document as one picture, not yet written."""
     drawn = _draw(document)
-    _check_size("document", [drawn])
-    return _picture(drawn.width, drawn.height, drawn.shapes, alt or spoken(document))
+    return _picture("document", [drawn], drawn.shapes, alt or spoken(document))
 
 
 def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") -> str:
@@ -108,7 +108,6 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     if not number or not math.isfinite(seconds) or seconds <= 0:
         fail("seconds", seconds, "it must be a number above 0", "give one such as 1.2")
     drawn = [_draw(as_document(frame)) for frame in frames]
-    _check_size("frames", drawn)
     count, total, share = len(drawn), len(drawn) * seconds, 100 / len(drawn)
     name = f"tconv-{count}"  # a page with several pictures has one animation for each count
     style = (
@@ -120,22 +119,7 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     for n, one in enumerate(drawn):
         moves = f"animation:{name} {total:g}s steps(1,end) {n * seconds:g}s infinite"
         groups.append(element("g", *one.shapes, kind="s", style=moves))
-    width, height = max(one.width for one in drawn), max(one.height for one in drawn)
-    return xml(_picture(width, height, groups, text("alt", alt), style))
-
-
-def _check_size(argument: str, drawn: Sequence[_Drawn]) -> None:
-    """Refuse what browsers are slow to show, or what no screen shows."""
-    width, height = max(one.width for one in drawn), max(one.height for one in drawn)
-    if width > MOST_WIDE or height > MOST_HIGH:
-        rule = f"a picture has at most {MOST_WIDE} x {MOST_HIGH}"
-        remedy = "show less of it, or use to_text, which shortens it"
-        fail(argument, Described(f"{width} x {height} pixels"), rule, remedy)
-    shapes = sum(1 for one in drawn for shape in one.shapes for _ in shape.iter())
-    if shapes > MOST_SHAPES:
-        shown = Described(f"{counted(len(drawn), 'picture')} of {shapes} shapes")
-        rule = f"a picture has at most {MOST_SHAPES} shapes"
-        fail(argument, shown, rule, "show less: a smaller input, or an abbreviated table")
+    return xml(_picture("frames", drawn, groups, text("alt", alt), style))
 
 
 def spoken(document: Any) -> str:
@@ -149,8 +133,19 @@ def spoken(document: Any) -> str:
 
 
 def _picture(
-    width: int, height: int, shapes: Sequence[ET.Element], alt: str, style: str = ""
+    argument: str, drawn: Sequence[_Drawn], shapes: Sequence[ET.Element], alt: str, style: str = ""
 ) -> ET.Element:
+    """The shapes in a frame that holds what is drawn; refuses what browsers are slow to show."""
+    width, height = max(one.width for one in drawn), max(one.height for one in drawn)
+    if width > MOST_WIDE or height > MOST_HIGH:
+        rule = f"a picture has at most {MOST_WIDE} x {MOST_HIGH}"
+        remedy = "show less of it, or use to_text, which shortens it"
+        fail(argument, Described(f"{width} x {height} pixels"), rule, remedy)
+    count = sum(1 for one in drawn for shape in one.shapes for _ in shape.iter())
+    if count > MOST_SHAPES:
+        shown = Described(f"{counted(len(drawn), 'picture')} of {count} shapes")
+        rule = f"a picture has at most {MOST_SHAPES} shapes"
+        fail(argument, shown, rule, "show less: a smaller input, or an abbreviated table")
     width, height = width + 2 * EDGE, height + 2 * EDGE
     titles = [element("title", alt)] if alt else []
     return element(
@@ -203,20 +198,17 @@ def _across(parts: Sequence[_Drawn]) -> _Drawn:
     if sum(part.width + GAP for part in parts) > MOST_WIDE:
         return _down(parts)
     height = max((part.height for part in parts), default=0)
-    shapes, x = [], 0
-    for part in parts:
-        shapes.append(_moved(part, x, (height - part.height) // 2))
-        x += part.width + GAP
-    return _Drawn(max(x - GAP, 0), height, tuple(shapes))
+    *lefts, end = itertools.accumulate((part.width + GAP for part in parts), initial=0)
+    places = zip(parts, lefts, strict=True)
+    shapes = tuple(_moved(part, x, (height - part.height) // 2) for part, x in places)
+    return _Drawn(max(end - GAP, 0), height, shapes)
 
 
 def _down(parts: Sequence[_Drawn]) -> _Drawn:
-    shapes, y = [], 0
-    for part in parts:
-        shapes.append(_moved(part, 0, y))
-        y += part.height + GAP // 2
     width = max((part.width for part in parts), default=0)
-    return _Drawn(width, max(y - GAP // 2, 0), tuple(shapes))
+    *tops, end = itertools.accumulate((part.height + GAP // 2 for part in parts), initial=0)
+    shapes = tuple(_moved(part, 0, y) for part, y in zip(parts, tops, strict=True))
+    return _Drawn(width, max(end - GAP // 2, 0), shapes)
 
 
 def _moved(part: _Drawn, x: int, y: int) -> ET.Element:
@@ -301,23 +293,21 @@ def _linked(picture: Linked) -> _Drawn:
     height = max(first.height, last.height)
     right = first.width + apart
     corners = [(0, top + (height - first.height) // 2), (right, top + (height - last.height) // 2)]
-    frames = _frame(picture.tables[0]), _frame(picture.tables[-1])
+    ends = []
+    for table, (x, y) in zip((picture.tables[0], picture.tables[-1]), corners, strict=True):
+        frame = _frame(table)
+        ends.append(replace(frame, left=frame.left + x, top=frame.top + y))
     taps = max(table.taps for table in picture.tables)
-    shapes = [shape for link in picture.links for shape in _curve(link, frames, corners, taps)]
+    shapes = [shape for link in picture.links for shape in _curve(link, ends[0], ends[1], taps)]
     shapes += [_moved(first, *corners[0]), _moved(last, *corners[1])]
     shapes.append(_moved(middle, first.width + (apart - middle.width) // 2, 0))
     return _Drawn(right + last.width, top + height, tuple(shapes))
 
 
-def _curve(
-    link: Link, frames: Sequence[_Frame], corners: Sequence[tuple[int, int]], taps: int
-) -> list[ET.Element]:
+def _curve(link: Link, start: _Frame, end: _Frame, taps: int) -> list[ET.Element]:
     """A line from the rim of one cell to that of another, below their text, dots at its ends."""
-    ends = []
-    for side, (row, column) in enumerate((link.start, link.end)):
-        (x, y), (left, top) = frames[side].corner(row, column), corners[side]
-        ends.append((left + x + (1 - side) * frames[side].cell, top + y + HEIGHT - 5))
-    (x1, y1), (x2, y2) = ends
+    (x1, y1), (x2, y2) = start.corner(*link.start), end.corner(*link.end)
+    x1, y1, y2 = x1 + start.cell, y1 + HEIGHT - 5, y2 + HEIGHT - 5
     middle = (x1 + x2) // 2
     stroke = "currentColor" if link.tap is None else colour(link.tap, taps)
     curve = f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"

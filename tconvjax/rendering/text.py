@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import math
+import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -115,15 +116,10 @@ def shorten(text: str, most: int) -> str:
     """Text of at most so many letters, dots for its middle; a sum is cut between terms."""
     if len(text) <= most:
         return text
-    head, _, tail = text.partition(" ⋯ ")
-    if not tail:
-        head, _, tail = text.rpartition(" ")
-        sign = head[-2:] if head[-2:] in (" +", " -") else ""
-        head, tail = head.removesuffix(sign), f"{sign[1:]} {tail}" if sign else ""
-    while tail and " " in head:
-        head = head.rpartition(" ")[0]
-        cut = f"{head} ⋯ {tail}"
-        if len(cut) <= most and head[-1:] in "+-":
+    terms = re.split(r" (?=[+-] )", text)
+    for count in range(len(terms) - 2, 0, -1):
+        cut = f"{' '.join(terms[:count])} {terms[count][0]} ⋯ {terms[-1]}"
+        if len(cut) <= most:
             return cut
     if most < 3:
         return "…"[:most]
@@ -241,19 +237,26 @@ def _table(table: Table, width: int, height: int, size: bool = False) -> list[st
     spaced = not table.brackets and any(" " in text for row in cells for text in row)
     between = "  " if spaced else " "
     gap, inside = len(between), width - 2 * table.brackets
-    columns = _fitting(sizes, inside, gap, full)
-    wide = _cut_to([1 if c < 0 else sizes[c] for c in columns], inside, gap)
+    columns, wide = _fitting(sizes, inside, gap, full)
     # A line between blocks takes a column, and is left out where there is no room for it.
     cuts = [c for c in table.column_cuts if c in columns]
     room = _total(wide, gap) + (1 + gap) * len(cuts) <= inside
     cuts = cuts if room else []
+
+    def joined(line: Sequence[str]) -> str:
+        parts: list[str] = []
+        for column, entry, size in zip(columns, line, wide, strict=True):
+            parts += ["│"] if column in cuts and parts else []
+            parts.append(shorten(entry, size).rjust(size))
+        return between.join(parts)
+
     lines = []
     for row in rows:
         if room and row in table.row_cuts and row > 0:
-            rule = _joined(["─" * size for size in wide], columns, cuts, wide, between)
+            rule = joined(["─" * size for size in wide])
             lines.append(rule.replace(" ", "─").replace("│", "┼"))
-        shown = [cells[row][c] if row >= 0 and c >= 0 else dots(row, c) for c in columns]
-        lines.append(_joined(shown, columns, cuts, wide, between))
+        shown = (cells[row][c] if row >= 0 and c >= 0 else dots(row, c) for c in columns)
+        lines.append(joined([*shown]))
     if not table.brackets:
         return lines
     cut = size and (-1 in columns or any("⋯" in column for column in across))
@@ -264,37 +267,19 @@ def _table(table: Table, width: int, height: int, size: bool = False) -> list[st
     return [*(f"{a}{line}{b}" for a, line, b in zip(left, lines, right, strict=False)), *note]
 
 
-def _joined(
-    line: Sequence[str],
-    columns: Sequence[int],
-    cuts: Sequence[int],
-    wide: Sequence[int],
-    between: str,
-) -> str:
-    parts: list[str] = []
-    for column, cell, size in zip(columns, line, wide, strict=True):
-        parts += [*(["│"] if column in cuts and parts else []), shorten(cell, size).rjust(size)]
-    return between.join(parts)
-
-
-def _fitting(sizes: Sequence[int], width: int, gap: int, full: Sequence[int]) -> list[int]:
-    """The columns that fit a width: all of them, or the first and the last of the full ones."""
+def _fitting(
+    sizes: Sequence[int], width: int, gap: int, full: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """The columns that fit a width, all or the first and the last full ones, and their sizes."""
     # No more than have room for a letter each.
-    for count in range(min(len(sizes), max(width, 3)), 3, -1):
-        found = kept(len(sizes), count, full)
-        if _total([1 if c < 0 else sizes[c] for c in found], gap) <= width:
-            return found
-    return kept(len(sizes), 3)
-
-
-def _cut_to(sizes: list[int], width: int, gap: int) -> list[int]:
-    """Sizes of columns, the widest cut down until all of them fit."""
-    while (over := _total(sizes, gap) - width) > 0 and max(sizes) > 1:
-        widest = max(sizes)
-        next_widest = max((size for size in sizes if size < widest), default=1)
-        share = -(-over // sizes.count(widest))
-        sizes = [min(size, max(next_widest, widest - share, 1)) for size in sizes]
-    return sizes
+    for count in (*range(min(len(sizes), max(width, 3)), 3, -1), 3):
+        columns = kept(len(sizes), count, full)
+        wide = [1 if c < 0 else sizes[c] for c in columns]
+        if _total(wide, gap) <= width:
+            return columns, wide
+    while _total(wide, gap) > width and max(wide) > 1:
+        wide[wide.index(max(wide))] -= 1
+    return columns, wide
 
 
 def _total(sizes: Sequence[int], gap: int) -> int:
