@@ -14,7 +14,6 @@ from hypothesis import given
 from tconvjax import Geometry, GeometryError
 from tconvjax.command.tour import EXAMPLES
 from tconvjax.explaining import explain
-from tconvjax.explaining.views import VIEWS
 from tconvjax.rendering import Row, Table
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
@@ -49,7 +48,7 @@ def test_all_views_give_the_transposed_convolution(a: Arguments) -> None:
 @pytest.mark.parametrize("a", FIXED)
 def test_all_views_agree_with_symbols(a: Arguments) -> None:
     told = explain(a.geometry)
-    assert [seen.view for seen in told.views] == list(VIEWS)
+    assert [seen.view for seen in told.views] == ["stamps", "zeros", "matrix", "polyphase"]
     assert told.agree
     text = told.to_text(10_000)
     for seen in told.views:

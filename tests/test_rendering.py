@@ -46,6 +46,7 @@ DOCUMENTS: dict[str, Any] = {
 @pytest.mark.parametrize("name", PRINTERS)
 def test_every_printer_prints_every_document_the_same_each_time_and_nothing_else(name: str) -> None:
     printer = PRINTERS[name]
+    assert DOCUMENTS["stack"].parts == (rendering.Words("one"), TABLE)
     for document in DOCUMENTS.values():
         text = printer(document)
         assert text == printer(document)
@@ -291,9 +292,6 @@ def test_csv_reads_the_matrices_of_other_libraries() -> None:
         assert rendering.to_latex(matrix).count("0.1") == 2
     for row in ([True, False], [sympy.true, sympy.false], [1, 0.0]):
         assert rendering.to_csv(np.array([row], object)) == "1,0\n"
-
-
-# -- what is shown ---------------------------------------------------------------------------------
 
 
 def test_dots_show_where_a_matrix_is_not_zero() -> None:

@@ -355,18 +355,18 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
     if not np.isfinite(numbers).all():
         rule = "a shade needs finite numbers"
         fail("values", Described("array with inf or nan"), rule, "replace the others")
-    table = array_table(values, name=name, taps=LEVELS, most=most)
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
-
-    def shaded(cell: Cell) -> Cell:
-        if not cell.title:  # dots
-            return cell
-        return replace(cell, tap=round((LEVELS - 1) * ((float(cell.entry) - least) / reach)))
-
-    cells = tuple(tuple(map(shaded, row)) for row in table.cells)
+    sides = [kept(size, whole("most", most, 3)) for size in numbers.shape]
+    places = itertools.product(*sides) if numbers.ndim in (1, 2) else ()
+    shades = {
+        at: round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
+        for at in places
+        if -1 not in at
+    }
+    table = array_table(values, name=name, shown=shades, taps=LEVELS, most=most)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
-    return replace(table, cells=cells, alt=table.alt + ends)
+    return replace(table, alt=table.alt + ends)
 
 
 # -- reading ---------------------------------------------------------------------------------------
