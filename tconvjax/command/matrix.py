@@ -22,7 +22,6 @@ from tconvjax.arguments import counted
 from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer
 from tconvjax.command.files import check_output, write, write_text
 from tconvjax.errors import GeometryError
-from tconvjax.explaining.views import VIEWS
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.values import entry_rule
 
@@ -81,7 +80,7 @@ def explain(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         check_output(arguments.output)
     geometry = layer(vars(arguments), False)
-    views: Any = VIEWS if arguments.view == "all" else (arguments.view,)
+    views: Any = explaining.views.VIEWS if arguments.view == "all" else (arguments.view,)
     if arguments.format == "animation":
         views = ("stamps",)
     y = filled("--y", arguments.y, geometry.out_shape)
