@@ -49,7 +49,7 @@ class Shown:
 
     def _repr_latex_(self) -> Any:
         formula = self._printed("to_latex", most=MOST_SET, dots=False)
-        return formula and f"$\\displaystyle {formula}$"
+        return None if formula is None else f"$\\displaystyle {formula}$"
 
     def _repr_svg_(self) -> Any:
         return self._printed("to_svg")

@@ -278,7 +278,8 @@ def _fitting(
         if _total(wide, gap) <= width:
             return columns, wide
     while _total(wide, gap) > width and max(wide) > 1:
-        wide[wide.index(max(wide))] -= 1
+        widest = max(wide)
+        wide = [size - (size == widest) for size in wide]
     return columns, wide
 
 
