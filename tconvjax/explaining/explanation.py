@@ -14,7 +14,7 @@ from tconvjax.arguments import choice
 from tconvjax.errors import fail
 from tconvjax.explaining.part import first_of, shortened
 from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View
-from tconvjax.geometry import Geometry, check_geometry, links
+from tconvjax.geometry import Geometry, links
 from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_text
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
@@ -59,7 +59,7 @@ def explain(
         remedy = f"write a tuple such as ({VIEWS[0]!r},)"
         fail("views", views, "it must be a sequence of names", remedy)
     names = [choice("views", view, VIEWS) for view in views]
-    small, note = shortened(check_geometry(geometry))
+    small, note = shortened(geometry)
     if note:
         y = first_of("y", y, geometry.out_shape, small.out_shape)
         w = first_of("w", w, geometry.kernel_shape, small.kernel_shape)

@@ -134,7 +134,6 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
         1764
     """
-    check_geometry(geometry)
     transpose, products = flag("transpose", transpose), products_of(geometry)
     if products > MOST_DOTS:
         shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
