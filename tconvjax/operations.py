@@ -21,7 +21,8 @@ from tconvjax.algorithms import ALGORITHMS
 from tconvjax.arguments import Ints, choice, frozen, ints
 from tconvjax.borders import fill_borders, fold_borders
 from tconvjax.errors import array_of, fail
-from tconvjax.geometry import Geometry, Padding, PaddingMode
+from tconvjax.geometry import Geometry
+from tconvjax.geometry.padding import Padding, PaddingMode
 from tconvjax.layouts import (
     DimensionNumbers,
     Partial,

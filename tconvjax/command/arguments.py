@@ -15,7 +15,8 @@ import numpy as np
 
 from tconvjax.arguments import ints
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import Axis, Geometry, Padding, in_sizes
+from tconvjax.geometry import Axis, Geometry, in_sizes
+from tconvjax.geometry.padding import Padding
 
 LARGEST = 1_000_000
 """Largest stride, size or padding that is read."""

@@ -10,7 +10,7 @@ from tconvjax.arguments import ints
 from tconvjax.command.arguments import CommandError, alternatives, by, for_axes, layer
 from tconvjax.command.files import check_output, write_text
 from tconvjax.errors import GeometryError
-from tconvjax.geometry import pads
+from tconvjax.geometry.padding import pads
 from tconvjax.layouts import ROLES
 
 SHADES = " ░▒▓█"

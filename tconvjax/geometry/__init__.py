@@ -14,18 +14,6 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 
 from tconvjax.geometry.axis import Axis
 from tconvjax.geometry.geometry import Geometry, check_geometry, links
-from tconvjax.geometry.padding import PADDING_MODES, Padding, PaddingMode, pads
 from tconvjax.geometry.sizes import in_sizes, out_size
 
-__all__ = [
-    "PADDING_MODES",
-    "Axis",
-    "Geometry",
-    "Padding",
-    "PaddingMode",
-    "check_geometry",
-    "in_sizes",
-    "links",
-    "out_size",
-    "pads",
-]
+__all__ = ["Axis", "Geometry", "check_geometry", "in_sizes", "links", "out_size"]

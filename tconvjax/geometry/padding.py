@@ -24,16 +24,7 @@ AxisPadding: TypeAlias = str | tuple[int, int]
 
 
 def copied(mode: PaddingMode, position: int, size: int) -> int | None:
-    """The element that a padding element copies, or None for a zero.
-
-    Args:
-        mode: the padding mode.
-        position: place of the padding element; 0 would be the first element of the axis.
-        size: elements of the axis.
-
-    Returns:
-        An index below ``size``, or None.
-    """
+    """The element of an axis that the padding at a position copies, or None for a zero."""
     if mode == "zeros" or size == 0:
         return None
     if mode == "circular":

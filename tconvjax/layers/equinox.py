@@ -14,7 +14,7 @@ import tconvjax
 from tconvjax.arguments import Ints, flag, frozen, ints, text, whole
 from tconvjax.conventions import convert_kernel, equinox_conv_transpose
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import PADDING_MODES, Padding, pads
+from tconvjax.geometry.padding import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed
 from tconvjax.operands import arrays, inexact_dtype, random_key
 

@@ -18,7 +18,7 @@ from tconvjax.arguments import Ints, flag, frozen, function, ints
 from tconvjax.conventions import convert_kernel, flax_conv_transpose
 from tconvjax.conventions.base import check_mask
 from tconvjax.errors import fail, kind_of
-from tconvjax.geometry import PADDING_MODES, Padding, pads
+from tconvjax.geometry.padding import PADDING_MODES, Padding, pads
 from tconvjax.layers.checking import check_channels, check_input, renamed
 from tconvjax.operands import as_array, inexact_dtype
 

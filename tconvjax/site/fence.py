@@ -33,7 +33,8 @@ from tconvjax import rendering, symbolic, upsampling
 from tconvjax.command.arguments import alternatives
 from tconvjax.errors import Described, GeometryError, fail
 from tconvjax.explaining import Explanation, explain
-from tconvjax.geometry import Axis, pads
+from tconvjax.geometry import Axis
+from tconvjax.geometry.padding import pads
 from tconvjax.rendering import Cell, Document, Table, stack
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.text import clean

@@ -20,7 +20,8 @@ from tconvjax.command.arguments import (
     values,
 )
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import PADDING_MODES, Geometry
+from tconvjax.geometry import Geometry
+from tconvjax.geometry.padding import PADDING_MODES
 
 MOST_SIDE = 4096
 """Maximum number of elements along an axis of a figure."""

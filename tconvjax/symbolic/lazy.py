@@ -11,7 +11,8 @@ from sympy.core.symbol import Str, uniquely_named_symbol
 
 from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
+from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.shown import Shown
 from tconvjax.symbolic.limits import check_size
 from tconvjax.symbolic.matrix import cells, shape_of, summed

@@ -14,7 +14,8 @@ from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, flag
 from tconvjax.errors import fail
-from tconvjax.geometry import Geometry, Padding, PaddingMode
+from tconvjax.geometry import Geometry
+from tconvjax.geometry.padding import Padding, PaddingMode
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.arguments import array, each, real
 
