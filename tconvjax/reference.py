@@ -7,10 +7,9 @@ algorithm with these two.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,22 +19,18 @@ from tconvjax.borders import fill_borders
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import Precision, Specs, placed
 
-if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
-    from jaxtyping import Array, Inexact, Num
-
 
 @functools.partial(
     jax.jit, static_argnames=("geometry", "specs", "precision", "preferred_element_type")
 )
 def convolve(
-    x: Num[Array, "..."],
-    w: Num[Array, "..."],
+    x: jax.Array,
+    w: jax.Array,
     geometry: Geometry,
     specs: Specs,
     precision: Precision = None,
     preferred_element_type: Any = None,
-) -> Num[Array, "..."]:
+) -> jax.Array:
     """The convolution, by definition.
 
     y[n, o, i] = sum over c, t of w[o, c, t] * x[n, c, stride * i + dilation * t - low]
@@ -103,12 +98,12 @@ def _after_zeros(y: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> ja
 
 
 def convolve_transposed(
-    y: Inexact[Array, "..."],
-    w: Inexact[Array, "..."],
+    y: jax.Array,
+    w: jax.Array,
     geometry: Geometry,
     specs: Specs,
     precision: Precision = None,
-) -> Inexact[Array, "..."]:
+) -> jax.Array:
     """The transposed convolution, by definition: the vjp of the jitted convolution in its input."""
     batch = y.shape[specs.out_spec[0]]
     x = jnp.zeros(placed((batch, *geometry.in_shape), specs.lhs_spec), y.dtype)

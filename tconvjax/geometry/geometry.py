@@ -423,7 +423,8 @@ def _read_data(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ..
         axes = counted(rank, "spatial axis", "spatial axes")
         rule = f"a kernel of {axes} goes with a channel axis and {axes}, after any batch axes"
         fail(argument, array_of(shape), rule, "reshape it, or the kernel")
-    channels, *sizes = ints(f"{argument}'s shape", shape[len(shape) - rank - 1 :], rank + 1, 0)
+    last = tuple(shape)[-rank - 1 :]  # batch sizes need not be known before tracing
+    channels, *sizes = ints(f"{argument}'s shape", last, rank + 1, 0)
     return channels, tuple(sizes)
 
 
