@@ -417,8 +417,7 @@ def _read_kernel(w_shape: Any, groups: Any) -> tuple[tuple[int, ...], tuple[int,
 def _read_data(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ...]]:
     """The channel count and the spatial sizes of an array of shape (..., channels, *sizes)."""
     if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
-        shape = frozen(f"{argument}'s shape", shape)
-        shape = shape if isinstance(shape, tuple) else (shape,)
+        shape = ints(f"{argument}'s shape", shape, None, 0)
     if len(shape) < rank + 1:
         axes = counted(rank, "spatial axis", "spatial axes")
         rule = f"a kernel of {axes} goes with a channel axis and {axes}, after any batch axes"
