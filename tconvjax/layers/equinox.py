@@ -161,20 +161,9 @@ class ConvTranspose(_Layer):
         original: bool = False,
         key: jax.Array,
     ) -> None:
-        super().__init__(
-            num_spatial_dims,
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            use_bias,
-            padding_mode,
-            dtype,
-            key=key,
-        )
+        shape = (num_spatial_dims, in_channels, out_channels, kernel_size)
+        steps = (stride, padding, dilation, groups)
+        super().__init__(*shape, *steps, use_bias, padding_mode, dtype, key=key)
         self.output_padding = ints("output_padding", output_padding, self.num_spatial_dims, 0)
         self.kernel_layout = "equinox" if flag("original", original) else "tconvjax"
         self.weight = convert_kernel(self.weight, "equinox", self.kernel_layout, groups=groups)

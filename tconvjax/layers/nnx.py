@@ -250,10 +250,10 @@ class ConvTranspose(_Layer):
             shape = (*self.kernel_size, self.out_features, self.in_features)
             return init(key, shape, self.param_dtype)
         kernel, groups = super()._initial(init, key), self.feature_group_count
-        if isinstance(kernel, nnx.VariableMetadata):  # of nnx.with_partitioning and its like
-            value = convert_kernel(kernel.raw_value, "flax", self.kernel_layout, groups=groups)
-            return dataclasses.replace(kernel, raw_value=value)
-        return convert_kernel(kernel, "flax", self.kernel_layout, groups=groups)
+        boxed = isinstance(kernel, nnx.VariableMetadata)  # of nnx.with_partitioning and its like
+        drawn = kernel.raw_value if boxed else kernel
+        value = convert_kernel(drawn, "flax", self.kernel_layout, groups=groups)
+        return dataclasses.replace(kernel, raw_value=value) if boxed else value
 
     def __call__(self, inputs: Any, output_size: Ints | None = None) -> jax.Array:
         """(*batch, *size, in_features) to (*batch, *output_size, out_features)."""
