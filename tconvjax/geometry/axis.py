@@ -113,10 +113,13 @@ class Axis:
         return replace(self, in_size=self.in_size + self.low + self.high, low=0, mode="zeros")
 
     def border_runs(self) -> tuple[tuple[int, int, int], ...]:
-        """The padded line as runs of the input: (first element, count, step).
+        """The padded line as runs of the input, so that arrays need only slices.
 
-        The step is 1, -1 or 0 (the same element again), so that arrays need only slices. Raises
-        GeometryError if there is nothing to copy.
+        Returns:
+            (first element, count, step); the step is 1, -1 or 0 (the same element again).
+
+        Raises:
+            GeometryError: if there is nothing to copy.
         """
         runs: list[tuple[int, int, int]] = []
         for position in range(-self.low, self.in_size + self.high):

@@ -311,34 +311,24 @@ class Geometry(Shown):
         # The sizes of x and y are both given; a name of a padding belongs to the convolution of x.
         strides, dilations, ends = steps(len(kernel), stride, dilation, padding)
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-        options: Any = {
-            "stride": strides,
-            "padding": tuple(map(conv_pads, ends, x_size, spans, strides)),
-            "dilation": dilations,
-            "groups": groups,
-            "padding_mode": padding_mode,
-        }
+        numbers = tuple(map(conv_pads, ends, x_size, spans, strides))
+        options: Any = {"stride": strides, "padding": numbers, "dilation": dilations}
+        options |= {"groups": groups, "padding_mode": padding_mode}
         try:
             return cls.of_conv_transpose((filters, *y_size), w_shape, output_size=x_size, **options)
         except GeometryError:
             forward = cls.of_conv((channels, *x_size), w_shape, **options)  # it may fail by itself
-            fail(
-                "y",
-                Described(f"array of size {y_size}"),
-                f"the convolution of x of size {x_size} has size {forward.out_size}",
-                "pass the output of the convolution of this x",
-            )
+            rule = f"the convolution of x of size {x_size} has size {forward.out_size}"
+            remedy = "pass the output of the convolution of this x"
+            fail("y", Described(f"array of size {y_size}"), rule, remedy)
 
 
 def check_geometry(geometry: Any) -> Geometry:
     """Return a geometry as it is; reject anything else."""
     if not isinstance(geometry, Geometry):
-        fail(
-            "geometry",
-            Described(f"{type(geometry).__name__} object"),
-            "it must be a Geometry",
-            "make one with Geometry.of_conv or Geometry.of_conv_transpose",
-        )
+        given = Described(f"{type(geometry).__name__} object")
+        remedy = "make one with Geometry.of_conv or Geometry.of_conv_transpose"
+        fail("geometry", given, "it must be a Geometry", remedy)
     return geometry
 
 
@@ -391,12 +381,9 @@ def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
 def kernel_rank(w_shape: Any) -> int:
     """The number of spatial axes of a kernel of this shape."""
     if not isinstance(w_shape, tuple) or len(w_shape) < 3:
-        fail(
-            "w",
-            array_of(w_shape),
-            "a kernel has two channel axes and at least one spatial axis",
-            "reshape it to (out_channels, in_channels / groups, *kernel_size)",
-        )
+        rule = "a kernel has two channel axes and at least one spatial axis"
+        remedy = "reshape it to (out_channels, in_channels / groups, *kernel_size)"
+        fail("w", array_of(w_shape), rule, remedy)
     return len(w_shape) - 2
 
 

@@ -66,12 +66,9 @@ def conv_transpose_axis(
         rule = f"padding={padding!r} fixes the size without it"
         fail("output_padding", extra, rule, "give output_size instead")
     if extra >= room:
-        fail(
-            "output_padding",
-            extra,
-            f"it must be smaller than the stride ({stride}) or than the dilation ({dilation})",
-            f"give at most {room - 1}, or a smaller or negative padding",
-        )
+        rule = f"it must be smaller than the stride ({stride}) or than the dilation ({dilation})"
+        remedy = f"give at most {room - 1}, or a smaller or negative padding"
+        fail("output_padding", extra, rule, remedy)
     low, high = conv_pads(padding, stride * size, span, stride)
     least = stride * (size - 1) + span - low - high
     natural = stride * size if named else least + extra
