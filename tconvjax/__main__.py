@@ -11,10 +11,20 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import tconvjax
-from tconvjax.command.arguments import CommandError, file, number, numbers, padding, sizes, values
+from tconvjax.command.arguments import (
+    CommandError,
+    check_output,
+    file,
+    number,
+    numbers,
+    padding,
+    sizes,
+    values,
+)
 from tconvjax.errors import GeometryError
 
 _PADS = "2, 2x1, low:high pairs such as 1:2x0:3, or SAME, VALID, ..."
@@ -51,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = arguments.command
         if name in ("tour", "apply", "upsample") or (name == "plan" and not arguments.platform):
             _check_platform()
+        paths = {key: path for key, path in vars(arguments).items() if isinstance(path, Path)}
+        if output := paths.pop("output", None):
+            check_output(output, [*paths.values()])
         module = importlib.import_module(f"tconvjax.command.{arguments.module}")
         status = int(getattr(module, name)(arguments))
         sys.stdout.flush()

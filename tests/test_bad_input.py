@@ -36,8 +36,8 @@ from tconvjax import (
     symbolic,
     upsampling,
 )
-from tconvjax.command import files
-from tconvjax.command.arguments import CommandError
+from tconvjax.command.arguments import CommandError, write_text
+from tconvjax.command.arrays import write_array
 from tconvjax.site import explorer, fence
 
 FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
@@ -292,8 +292,8 @@ def test_a_bad_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("write", [
-    lambda path: files.write_array(path.with_suffix(".npy"), W),
-    lambda path: files.write_text(path.with_suffix(".txt"), "new"),
+    lambda path: write_array(path.with_suffix(".npy"), W),
+    lambda path: write_text(path.with_suffix(".txt"), "new"),
 ])  # fmt: skip
 def test_a_full_disk_leaves_the_file_as_it_was(
     write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -27,7 +27,7 @@ from PIL import Image
 import tconvjax as tc
 from tconvjax.__main__ import main
 from tconvjax.command.arguments import CommandError
-from tconvjax.command.files import read_array
+from tconvjax.command.arrays import read_array
 from tconvjax.command.tour import EXAMPLES
 from tests.reading import read
 

@@ -19,8 +19,15 @@ import sympy
 
 from tconvjax import explaining, matrices, rendering, symbolic
 from tconvjax.arguments import counted
-from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer
-from tconvjax.command.files import check_output, write, write_text
+from tconvjax.command.arguments import (
+    CommandError,
+    by,
+    filled,
+    for_axes,
+    layer,
+    write,
+    write_text,
+)
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.values import entry_rule
@@ -44,8 +51,6 @@ _PAGE = (
 
 def matrix(arguments: argparse.Namespace) -> int:
     """Show the matrix of a convolution, or of its transpose."""
-    if arguments.output is not None:
-        check_output(arguments.output)
     if arguments.lazy:
         return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
     if arguments.size is None or arguments.kernel is None:
@@ -77,8 +82,6 @@ def matrix(arguments: argparse.Namespace) -> int:
 
 def explain(arguments: argparse.Namespace) -> int:
     """Explain a transposed convolution step by step, seen four ways."""
-    if arguments.output is not None:
-        check_output(arguments.output)
     geometry = layer(vars(arguments), False)
     views: Any = explaining.VIEWS if arguments.view == "all" else (arguments.view,)
     if arguments.format == "animation":

@@ -87,17 +87,18 @@ class Report:
                 print(line)
             self._after_empty = not line
 
-    def show(self, *blocks: str | list[str] | Numbers) -> None:
-        """Print words, blocks of lines and arrays beside one another, each centred."""
-        columns = [
-            [b] if isinstance(b, str) else b if isinstance(b, list) else _block(b) for b in blocks
-        ]
-        height = max(map(len, columns))
+    def show(self, *blocks: Any, width: int = 80, height: int = 40) -> None:
+        """Print words, arrays and SymPy's matrices beside one another, each centred."""
+        columns = []
+        for block in blocks:
+            numbers = _words(block) if isinstance(block, np.ndarray) else block
+            text = block if isinstance(block, str) else to_text(numbers, width=width, height=height)
+            columns.append(text.splitlines())
+        most = max(map(len, columns))
         for n, lines in enumerate(columns):
-            above = (height - len(lines)) // 2
-            width = max(map(len, lines))
-            padded = [""] * above + lines + [""] * (height - above - len(lines))
-            columns[n] = [line.ljust(width) for line in padded]
+            above, wide = (most - len(lines)) // 2, max(map(len, lines))
+            padded = [""] * above + lines + [""] * (most - above - len(lines))
+            columns[n] = [line.ljust(wide) for line in padded]
         self.say("", *("  " + " ".join(line) for line in zip(*columns, strict=True)), "")
 
     def check(self, *facts: Fact) -> None:
@@ -231,15 +232,14 @@ def _why_transposed(report: Report) -> None:
         "A convolution is linear, so it is a matrix. Write a 4x4 input x as a column of",
         "16 and the 2x2 output y as a column of 4. With a 3x3 kernel, C is 4x16:",
     )
-    report.show(_lines(symbols, width=78))
+    report.show(symbols, width=78)
     report.say("Each row shows which elements of x one element of y is made of. For")
     report.show("x =", x[0, 0], "  w =", w[0, 0], "  y = conv(x, w) =", y[0, 0])
     report.say(
         "The transposed matrix, 16x4, takes a column of 4 to a column of 16, which has",
         "the shape of x. That product is conv_transpose(y, w), hence the name:",
     )
-    columns = (_column(y), "->", _column(z))
-    report.show(_lines(symbols.T), "with this w: C.T * vec(y) =", *columns)
+    report.show(symbols.T, "with this w: C.T * vec(y) =", _column(y), "->", _column(z))
     report.say("It inverts the shape but not the values. x and conv_transpose(y, w) are")
     report.show(x[0, 0], "and", z[0, 0])
     report.check(
@@ -260,7 +260,7 @@ def _uses(report: Report) -> None:
         "edge pixels are repeated once first and padding 3 cuts that off again, so the",
         "border keeps its brightness. Along one axis, from two pixels a and b:",
     )
-    report.show("C.T * vec(y) =", _lines(along.T), "*", _column(["a", "a", "b", "b"]))
+    report.show("C.T * vec(y) =", along.T, "*", _column(["a", "a", "b", "b"]))
     # The second channel is the first one transposed, so that a mix-up of channels would show.
     pixels, expected = (np.append(a, a.swapaxes(2, 3), axis=1) for a in (PIXELS, BILINEAR))
     y = np.pad(pixels, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
@@ -303,7 +303,7 @@ def _compute(report: Report, example: Example, *more: Fact) -> None:
     z = _transposed(y, w, **steps)
     matrix = conv_matrix(Geometry.of_conv_transpose(y.shape[1:], w.shape, **steps), w).T
     report.say("", f"C.T * vec(y) for {example.name} (C.T is {matrix.rows}x{matrix.cols}):")
-    report.show(_lines(matrix, height=13), "*", _column(y), "=", _column(z, 13))
+    report.show(matrix, "*", _column(y), "=", _column(z), height=13)
     report.check(
         ("equals the tutorial's result", z, example.result),
         ("C.T * vec(y) equals conv_transpose(y, w)", _product(y, w, **steps), z.ravel()),
@@ -336,18 +336,12 @@ def _same(computed: ArrayLike, expected: ArrayLike) -> bool:
 
 def _words(array: ArrayLike) -> Numbers:
     """Write each number without a needless decimal point; words stay."""
-    write = lambda one: one if isinstance(one, str) else f"{float(one) + 0:g}"  # noqa: E731
+
+    def write(one: Any) -> str:
+        return one if isinstance(one, str) else f"{float(one) + 0:g}"
+
     return np.vectorize(write, otypes=[object])(array)
 
 
-def _lines(matrix: Any, **limits: int) -> list[str]:
-    return to_text(matrix, **limits).splitlines()
-
-
-def _block(array: ArrayLike, height: int = 40) -> list[str]:
-    # to_text writes the number 0 as a dot, but not the word.
-    return _lines(_words(array), height=height)
-
-
-def _column(array: ArrayLike, height: int = 40) -> list[str]:
-    return _block(np.reshape(array, (-1, 1)), height)
+def _column(array: ArrayLike) -> Numbers:
+    return np.reshape(array, (-1, 1))
