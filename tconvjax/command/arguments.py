@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -205,9 +206,12 @@ def write(path: Path, save: Callable[[IO[bytes]], object]) -> None:
             os.unlink(temporary)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8."""
-    write(path, lambda file: file.write(text.encode("utf-8")))
+def write_text(path: Path | None, text: str) -> None:
+    """Write text to a file as UTF-8, or without one to the terminal."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        write(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def reason(error: Exception) -> str:

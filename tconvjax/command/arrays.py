@@ -40,7 +40,7 @@ PICTURES = {
 """Pillow's name of a picture's format by the file's suffix."""
 
 
-def apply(arguments: argparse.Namespace) -> int:
+def apply(arguments: argparse.Namespace) -> None:
     """Run conv_transpose, or conv, and print the shapes, the algorithm and the time."""
     _check_options(arguments)
     paths = {name: getattr(arguments, name) for name in ("input", "kernel", "bias")}
@@ -59,7 +59,6 @@ def apply(arguments: argparse.Namespace) -> int:
     result = result.reshape(*lead, *result.shape[2:]) if alone else result
     _write_and_print(arguments, result, arrays)
     print(line)
-    return 0
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
@@ -154,7 +153,7 @@ def _write_and_print(
 # -- upsample --------------------------------------------------------------------------------------
 
 
-def upsample(arguments: argparse.Namespace) -> int:
+def upsample(arguments: argparse.Namespace) -> None:
     """Enlarge a picture along both axes, or an array along its last axes."""
     is_picture(arguments.output)
     if (arguments.factor is None) == (arguments.size is None):
@@ -178,7 +177,6 @@ def upsample(arguments: argparse.Namespace) -> int:
         with jax.enable_x64(_is_wide(x)):
             result = np.asarray(upsampling.upsample(x, size=size, **steps))
     _write_and_print(arguments, result, {"input": given})
-    return 0
 
 
 def _unpooled(x: Numbers, size: tuple[int, ...]) -> Numbers:

@@ -335,7 +335,7 @@ def _same(computed: ArrayLike, expected: ArrayLike) -> bool:
 
 
 def _words(array: ArrayLike) -> Numbers:
-    """Write each number without a needless decimal point; words stay."""
+    """Write numbers as words, since to_text shows the number 0 as a dot."""
 
     def write(one: Any) -> str:
         return one if isinstance(one, str) else f"{float(one) + 0:g}"
