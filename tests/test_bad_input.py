@@ -108,7 +108,7 @@ MADE = {"Axis", "Geometry", "conventions.Crop", "conventions.Layer", "convention
 
 RESULTS: dict[str, Callable[..., Any]] = {
     "results.entry": entry,
-    "results.of_he_normal": upsampling.he_normal(),
+    "results.of_scaling": upsampling.transposed_scaling(2, "fan_in", "normal"),
     "results.of_icnr_init": upsampling.icnr_init(jax.nn.initializers.ones, 2),
 }
 

@@ -187,7 +187,8 @@ def _unpooled(x: Numbers, size: tuple[int, ...]) -> Numbers:
             f"--size: unpooling needs whole multiples of {by(old)}, not {by(size)}; give --factor"
         )
     result = np.zeros((*x.shape[: -len(size)], *size), x.dtype)
-    result[..., *(slice(None, None, m // n) for n, m in zip(old, size, strict=True))] = x
+    places: Any = (..., *(slice(None, None, m // n) for n, m in zip(old, size, strict=True)))
+    result[places] = x
     return result
 
 

@@ -161,6 +161,12 @@ def axes_of(name: str, x: Any, layout: str | None, *arguments: Any) -> Axes:
     return Axes(channel, tuple(spatial), Specs(spec, tuple(range(len(spec))), spec))
 
 
+def read(name: str, value: Any, layout: str | None, *arguments: Any) -> tuple[jax.Array, Axes]:
+    """Read an array, and find its axes by the layout or by the arguments that name some."""
+    x = array(name, value)
+    return x, axes_of(name, x, layout, *arguments)
+
+
 def how_many(value: Any) -> int:
     """Count the axes that an argument names: 0 for a single number or None."""
     several = isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -139,8 +139,7 @@ def upsample(
 
 def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.Array, Axes]:
     """Read x and its axes, none of which may be empty."""
-    value = reading.array("x", x)
-    axes = reading.axes_of("x", value, layout, argument)
+    value, axes = reading.read("x", x, layout, argument)
     if 0 in axes.sizes(value.shape):
         rule = "an axis without elements has nothing to interpolate"
         fail("x", array_of(value.shape), rule, "give at least one element")

@@ -283,11 +283,10 @@ def avg_pool(
 
     Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its relatives.
     """
-    value = reading.as_floats(reading.array("x", x))
-    axes = reading.axes_of("x", value, layout, kernel_size, stride, padding)
+    value, axes = reading.read("x", x, layout, kernel_size, stride, padding)
     ceil = flag("ceil_mode", ceil_mode)
     windows = reading.windows_of(axes.sizes(value.shape), kernel_size, stride, padding, 1, ceil)
-    return _mean(axes, windows, count_include_pad, divisor_override)(value)
+    return _mean(axes, windows, count_include_pad, divisor_override)(reading.as_floats(value))
 
 
 def _mean(
@@ -356,12 +355,10 @@ def avg_unpool(
         >>> avg_unpool(jnp.array([[[3.0, 4.0]]]), 2, output_size=4).tolist()
         [[[1.5, 1.5, 2.0, 2.0]]]
     """
-    value = reading.as_floats(reading.array("y", y))
-    axes = reading.axes_of("y", value, layout, kernel_size, stride, padding, output_size)
+    value, axes = reading.read("y", y, layout, kernel_size, stride, padding, output_size)
+    value, ceil = reading.as_floats(value), flag("ceil_mode", ceil_mode)
     sizes = reading.each("output_size", output_size, axes.rank, 1)
-    windows = reading.windows_of(
-        sizes, kernel_size, stride, padding, 1, flag("ceil_mode", ceil_mode)
-    )
+    windows = reading.windows_of(sizes, kernel_size, stride, padding, 1, ceil)
     shape = axes.resized(value.shape, [window.out_size for window in windows])
     if shape != value.shape:
         rule = f"pooling the sizes {sizes} gives {shape}"
