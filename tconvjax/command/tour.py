@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from tconvjax import matrices, operations
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import to_text
+from tconvjax.rendering import Row, to_text
 from tconvjax.symbolic import conv_matrix
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
@@ -87,19 +87,11 @@ class Report:
                 print(line)
             self._after_empty = not line
 
-    def show(self, *blocks: Any, width: int = 80, height: int = 40) -> None:
-        """Print words, arrays and SymPy's matrices beside one another, each centred."""
-        columns = []
-        for block in blocks:
-            numbers = _words(block) if isinstance(block, np.ndarray) else block
-            text = block if isinstance(block, str) else to_text(numbers, width=width, height=height)
-            columns.append(text.splitlines())
-        most = max(map(len, columns))
-        for n, lines in enumerate(columns):
-            above, wide = (most - len(lines)) // 2, max(map(len, lines))
-            padded = [""] * above + lines + [""] * (most - above - len(lines))
-            columns[n] = [line.ljust(wide) for line in padded]
-        self.say("", *("  " + " ".join(line) for line in zip(*columns, strict=True)), "")
+    def show(self, *blocks: Any, height: int = 40) -> None:
+        """Print words, arrays and SymPy's matrices beside one another."""
+        parts = tuple(_words(b) if isinstance(b, np.ndarray) else b for b in blocks)
+        lines = to_text(Row(parts), width=78, height=height).splitlines()
+        self.say("", *(f"  {line}" for line in lines), "")
 
     def check(self, *facts: Fact) -> None:
         """Count one example, which matches if every computed value is as expected."""
@@ -232,7 +224,7 @@ def _why_transposed(report: Report) -> None:
         "A convolution is linear, so it is a matrix. Write a 4x4 input x as a column of",
         "16 and the 2x2 output y as a column of 4. With a 3x3 kernel, C is 4x16:",
     )
-    report.show(symbols, width=78)
+    report.show(symbols)
     report.say("Each row shows which elements of x one element of y is made of. For")
     report.show("x =", x[0, 0], "  w =", w[0, 0], "  y = conv(x, w) =", y[0, 0])
     report.say(
@@ -277,7 +269,7 @@ def _uses(report: Report) -> None:
         "tile; with a single 1 it becomes one nail in a bed of zeros, which is the",
         "simplest unpooling:",
     )
-    report.show(both[0][0, 0], "  ", both[1][0, 0])
+    report.show(both[0][0, 0], "and", both[1][0, 0])
     report.say(
         "Max-unpooling puts each value where the maximum had been. Those places differ",
         "from picture to picture, so no fixed kernel does it; it is the transpose of a",
