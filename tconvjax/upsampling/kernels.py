@@ -258,22 +258,19 @@ def overlap(geometry: Geometry) -> NDArray[np.int64]:
 def _overlap(axis: Axis) -> NDArray[np.int64]:
     """Count on the padded line of one axis, then add its border to the elements that it copies."""
     size = axis.filled().in_size
-    # A stamp is 1 at each tap. So it is a running sum, over every dilation-th element, of 1 at its
-    # first tap and -1 behind its last.
+    # In rows of a dilation's length, a stamp begins in one row and ends kernel_size rows below.
     step = max(min(axis.dilation, size), 1)
-    line = np.zeros(-(-size // step) * step, np.int64)
-    first = axis.stride * np.arange(axis.out_size)
-    line[first] += 1
-    behind = first + step * axis.kernel_size
-    line[behind[behind < len(line)]] -= 1
-    line = line.reshape(-1, step).cumsum(0).ravel()[:size]
+    starts = np.zeros(-(-size // step) * step, np.int64)
+    starts[axis.stride * np.arange(axis.out_size)] = 1
+    rows = starts.reshape(-1, step).cumsum(0)
+    rows[axis.kernel_size :] -= rows[: max(len(rows) - axis.kernel_size, 0)]
     sources = np.arange(size) - axis.low
     if axis.bordered and axis.in_size:
         runs = [start + sign * np.arange(count) for start, count, sign in axis.border_runs()]
         sources = np.concatenate(runs)
-    counts = np.zeros(axis.in_size, np.int64)
     inside = (sources >= 0) & (sources < axis.in_size)
-    np.add.at(counts, sources[inside], line[inside])
+    counts = np.zeros(axis.in_size, np.int64)
+    np.add.at(counts, sources[inside], rows.ravel()[:size][inside])
     return counts
 
 
