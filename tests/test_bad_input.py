@@ -36,8 +36,8 @@ from tconvjax import (
     symbolic,
     upsampling,
 )
-from tconvjax.command import files
-from tconvjax.command.arguments import CommandError
+from tconvjax.command.arguments import CommandError, write_text
+from tconvjax.command.arrays import write_array
 from tconvjax.site import explorer, fence
 
 FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
@@ -108,7 +108,7 @@ MADE = {"Axis", "Geometry", "conventions.Crop", "conventions.Layer", "convention
 
 RESULTS: dict[str, Callable[..., Any]] = {
     "results.entry": entry,
-    "results.of_he_normal": upsampling.he_normal(),
+    "results.of_scaling": upsampling.transposed_scaling(2, "fan_in", "normal"),
     "results.of_icnr_init": upsampling.icnr_init(jax.nn.initializers.ones, 2),
 }
 
@@ -204,7 +204,7 @@ def defects(name: str, argument: str, kinds: Iterable[str]) -> list[str]:
 
 
 def test_every_public_function_takes_its_examples_and_refuses_the_strange() -> None:
-    assert len(CALLS) > 100
+    assert len(CALLS) > 90
     assert {"conv", "Geometry.of_conv", "Explanation.to_text", "upsampling.fold"} <= CALLS.keys()
     found = []
     for name, (function, arguments) in CALLS.items():
@@ -292,8 +292,8 @@ def test_a_bad_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("write", [
-    lambda path: files.write_array(path.with_suffix(".npy"), W),
-    lambda path: files.write_text(path.with_suffix(".txt"), "new"),
+    lambda path: write_array(path.with_suffix(".npy"), W),
+    lambda path: write_text(path.with_suffix(".txt"), "new"),
 ])  # fmt: skip
 def test_a_full_disk_leaves_the_file_as_it_was(
     write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
