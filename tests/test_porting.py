@@ -126,7 +126,7 @@ def test_well_known_translations() -> None:
 def test_the_tables_of_the_guide_have_the_names_that_translate_reads() -> None:
     page = (Path(__file__).parents[1] / "docs/use/porting.md").read_text("utf-8")
     concepts = ("kernel_size", "stride", "padding", "output_padding", "output_size", "dilation",
-                "groups", "mode")  # fmt: skip
+                "groups", "padding_mode")  # fmt: skip
     for name, framework in FRAMEWORKS.items():
         names, kernel = framework.names, conv.KERNELS[name]
         cells = [f"`{names[c]}`" if c in names else "—" for c in concepts]

@@ -42,22 +42,14 @@ def _pads(reader: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
     pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
     pads = ints("pads", pads, 2 * reader.rank, 0) if isinstance(pads, tuple) else pads
     if not isinstance(pads, tuple):
-        fail(
-            "pads",
-            pads,
-            "it must be the beginnings of all axes, then their ends",
-            f"give {2 * reader.rank} ints",
-        )
+        rule = "it must be the beginnings of all axes, then their ends"
+        fail("pads", pads, rule, f"give {2 * reader.rank} ints")
     return pads[: reader.rank], pads[reader.rank :]
 
 
 def _shared(total: int, extra: int, auto: str) -> tuple[int, int]:
-    """Divide a total between the two ends; only SAME_UPPER cuts an odd element off the end.
-
-    ONNX does not specify how a negative total is divided. ONNX Runtime 1.32 adds all of it after
-    the last element, and so does this function.
-    """
-    if total < 0:
+    """Divide a total between the two ends; only SAME_UPPER cuts an odd element off the end."""
+    if total < 0:  # ONNX does not say; ONNX Runtime 1.32 adds all of it after the last element
         return 0, total - extra
     half = total // 2 if auto == "SAME_UPPER" else total - total // 2
     return half, total - half - extra
@@ -67,14 +59,9 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     """The padding of a layer in ONNX's attributes."""
     for axis in layer.axes:
         if axis.low < 0 or -axis.high >= max(axis.stride, axis.dilation):
-            cannot(
-                "ONNX",
-                "pads",
-                (axis.low, axis.high),
-                "pads are not negative, and output_padding is smaller than the stride or than the "
-                "dilation",
-                "put a Pad node behind it",
-            )
+            why = "pads are not negative, and output_padding is smaller than the stride or than "
+            ends = (axis.low, axis.high)
+            cannot("ONNX", "pads", ends, why + "the dilation", "put a Pad node behind it")
     return {
         "pads": (*layer.each("low"), *(max(high, 0) for high in layer.each("high"))),
         "output_padding": tuple(max(-high, 0) for high in layer.each("high")),
@@ -98,7 +85,7 @@ ONNX = Framework(
     data="(N, C, *size)",
     read=read,
     write=write,
-    lacks={"mode": "its ConvTranspose has no padding mode"},
+    lacks={"padding_mode": "its ConvTranspose has no padding mode"},
 )
 
 

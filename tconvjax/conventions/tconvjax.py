@@ -13,7 +13,7 @@ from tconvjax.geometry import Geometry
 def read(reader: Reader) -> Layer:
     """Read the arguments of `tconvjax.conv_transpose`."""
     axes, groups = reader.steps(), reader.groups()
-    mode: Any = choice("padding_mode", reader.value("mode", "zeros"), ("zeros", "circular"))
+    mode: Any = choice("padding_mode", reader.value("padding_mode", "zeros"), ("zeros", "circular"))
     padding, size = reader.value("padding", 0), reader.value("output_size")
     extra = reader.ints("output_padding", 0, 0)
     if not isinstance(padding, str) and mode == "zeros" and size is None:
@@ -60,7 +60,7 @@ TCONVJAX = Framework(
         "output_size": "output_size",
         "dilation": "dilation",
         "groups": "groups",
-        "mode": "padding_mode",
+        "padding_mode": "padding_mode",
     },
     data="(N, C, *size), or as dimension_numbers says",
     read=read,
