@@ -205,9 +205,8 @@ class Call:
         """Compute a layer."""
         self._check_channels(layer.groups)
         kernel, bias = self.kernel, self.bias
-        c, m, *taps = self.kernel_spec
         if self.backwards:
-            kernel = turned(kernel, layer.groups, (m, c, *taps), (m, c, *taps))
+            kernel = turned(kernel, layer.groups, self.kernel_spec, self.kernel_spec, True)
         return conv_transpose(
             self.data,
             kernel,
