@@ -139,11 +139,9 @@ class Call:
         the channels of the data last, and ``promotes`` allows arrays of several dtypes.
         """
         data_name, kernel_name, bias_name = names = tuple(arrays)
-        given = {
-            name: arrays[name] for name in names if name != bias_name or arrays[name] is not None
-        }
+        given = {n: value for n, value in arrays.items() if n != bias_name or value is not None}
         read = dict(zip(given, operands.arrays(**given), strict=True))
-        data, kernel, bias = (read.get(name) for name in names)
+        data, kernel, bias = read[data_name], read[kernel_name], read.get(bias_name)
         axes, rank = KERNELS[layout or framework.name], kernel.ndim - 2
         if rank < 1:
             rule = f"a kernel of {framework.title} is {axes.words()}"

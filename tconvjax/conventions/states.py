@@ -8,7 +8,7 @@ kernels are transposed, so this information comes from a model or from patterns 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -128,43 +128,36 @@ def _by_layer(state: Any) -> Layers:
         start = f"{state.name}/"
         state = {variable.path.removeprefix(start): variable for variable in state.weights}
     if isinstance(state, Mapping):
-        leaves = list(_mapped(state, ()))
+        leaves = list(_mapped(state, ""))
     else:  # a module; its leaves that are not arrays are functions and settings
-        leaves = [
-            (tuple(map(_step, path)), leaf)
-            for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
-            if hasattr(leaf, "shape")
-        ]
+        every = jax.tree_util.tree_leaves_with_path(state)
+        leaves = [(_dotted(path), leaf) for path, leaf in every if hasattr(leaf, "shape")]
     if not leaves:
         remedy = "give a state dict, a tree of arrays or a model"
         fail("state", kind_of(state), "there is no array in it", remedy)
     layers: Layers = {}
     for path, leaf in leaves:
-        *layer, name = ".".join(path).replace("/", ".").split(".")
+        *layer, name = path.replace("/", ".").split(".")
         if "parametrizations" in layer:  # PyTorch's, since 2.0
             at = layer.index("parametrizations")
             layer, name = layer[:at], ".".join([*layer[at + 1 :], name])
         if "rngs" not in layer:  # the keys of NNX's random streams are not weights
-            array = numbers(".".join(path) or "state", leaf, "leave it out")
+            array = numbers(path or "state", leaf, "leave it out")
             layers.setdefault(".".join(layer), {})[name] = array
     return layers
 
 
-def _mapped(tree: Any, path: tuple[str, ...]) -> Any:
+def _mapped(tree: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Any]]:
     """The leaves of nested mappings, in their order, which jax.tree would sort."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _mapped(value, (*path, str(key)))
+            yield from _mapped(value, f"{before}{key}.")
         else:
-            yield (*path, str(key)), value
+            yield f"{before}{key}", value
 
 
-def _step(entry: Any) -> str:
-    """One step of a path of jax.tree_util."""
-    for attribute in ("name", "key", "idx"):
-        if hasattr(entry, attribute):
-            return str(getattr(entry, attribute))
-    return str(entry)
+def _dotted(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def _renamed(rename: Rename, paths: Layers) -> dict[str, str]:
@@ -297,7 +290,7 @@ def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
         Array([1., 1.], dtype=...)
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(module)
-    positions = {".".join(map(_step, path)): n for n, (path, _) in enumerate(leaves)}
+    positions = {_dotted(path): n for n, (path, _) in enumerate(leaves)}
     values = [leaf for _, leaf in leaves]
     if not isinstance(arrays, Mapping):
         fail("arrays", kind_of(arrays), "it must be a mapping of paths", "give a dictionary")
