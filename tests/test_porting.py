@@ -372,6 +372,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (moved("numpy"), "source='numpy': the choices are torch, flax"),
     (said("tconvjax", "torch", kernel_size=(3,), padding="SAME", padding_mode="circular"), "padding_mode='circular'"),
     (said("torch", "lax", kernel_size=(3,), output_size=(9,)), "input_size=None: output_size means a different padding for every input size"),
+    (said("tf", "torch", kernel_size=(3,) * 4), "kernel_size=(3, 3, 3, 3): TensorFlow cannot express it"),
     (said("torch", "tf", kernel_size=(3,)), "input_size=None: TensorFlow needs the result's shape"),
 ]  # fmt: skip
 

@@ -21,12 +21,10 @@ def padded(axes: Sequence[Crop], padding: Any, single: bool = False) -> tuple[Cr
 
     If ``single``, one number may stand for both ends of an axis.
     """
-    named = isinstance(padding, str)
-    ends = (
-        [_named(a, padding) for a in axes]
-        if named
-        else pairs("padding", padding, len(axes), single)
-    )
+    if isinstance(padding, str):
+        ends = tuple(_named(axis, padding) for axis in axes)
+    else:
+        ends = pairs("padding", padding, len(axes), single)
     # Crop.around_dilated is its own inverse.
     return cut(axes, [axis.around_dilated for axis in cut(axes, ends)])
 

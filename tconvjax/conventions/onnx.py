@@ -40,10 +40,10 @@ def read(reader: Reader) -> Layer:
 def _pads(reader: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The beginnings of all axes, and the ends of all axes."""
     pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
-    pads = ints("pads", pads, 2 * reader.rank, 0) if isinstance(pads, tuple) else pads
-    if not isinstance(pads, tuple):
+    if not isinstance(pads, tuple) or len(pads) != 2 * reader.rank:
         rule = "it must be the beginnings of all axes, then their ends"
         fail("pads", pads, rule, f"give {2 * reader.rank} ints")
+    pads = ints("pads", pads, len(pads), 0)
     return pads[: reader.rank], pads[reader.rank :]
 
 

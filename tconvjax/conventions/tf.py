@@ -18,6 +18,7 @@ DATA_FORMATS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 
 def read(reader: Reader) -> Layer:
     """Read TensorFlow's arguments."""
+    _check_rank(reader.ints("kernel_size", 1))
     last = channels_last(reader.rank, reader.arguments.get("data_format"))
     steps = {name: _spatial(reader, name, last) for name in ("strides", "dilations")}
     axes = Reader({**reader.arguments, **steps}, reader.names, reader.rank).steps()
@@ -30,6 +31,11 @@ def read(reader: Reader) -> Layer:
     data = reader.data_size or tuple(map(forward_size, axes, sizes, ends))
     columns = zip(axes, data, sizes, ends, strict=True)
     return Layer(cut(axes, [forward_crop(*column) for column in columns]))
+
+
+def _check_rank(size: tuple[int, ...]) -> None:
+    if len(size) > 3:
+        cannot("TensorFlow", "kernel_size", size, "it has at most three axes", "use tconvjax")
 
 
 def channels_last(rank: int, data_format: Any) -> bool:
@@ -83,9 +89,7 @@ def _explicit(reader: Reader, padding: Any, last: bool) -> tuple[tuple[int, int]
 
 def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     """The padding and the shape of a layer in the arguments of ``tf.nn.conv2d_transpose``."""
-    if layer.rank > 3:
-        kernel = layer.each("kernel_size")
-        cannot("TensorFlow", "kernel_size", kernel, "it has at most three axes", "use tconvjax")
+    _check_rank(layer.each("kernel_size"))
     if data_size is None:
         need_sizes("TensorFlow needs the result's shape, which depends on the input's")
     sizes = tuple(axis.size(n) for axis, n in zip(layer.axes, data_size, strict=True))
