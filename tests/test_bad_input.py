@@ -46,7 +46,7 @@ FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
 DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, symbolic,
          upsampling)  # fmt: skip
-HOOKS = {"site.fence.format", "site.fence.makeExtension", "site.fence.validator"}
+HOOKS = {"site.fence.format", "site.fence.makeExtension"}
 """Markdown calls these; test_fences.py tests them."""
 
 X, W, Y = np.ones((1, 2, 8)), np.ones((4, 2, 3)), np.ones((1, 4, 6))
