@@ -39,8 +39,7 @@ def read(reader: Reader) -> Layer:
         ends = [_same(axis, more, name) for axis, more in zip(axes, extra, strict=True)]
         return Layer(cut(axes, ends), groups)
     numbers = ((0, 0),) * len(axes) if name else pairs("padding", padding, len(axes))
-    ends = [(low, high - more) for (low, high), more in zip(numbers, extra, strict=True)]
-    return Layer(cut(axes, ends), groups)
+    return Layer(cut(axes, numbers, extra), groups)
 
 
 def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:

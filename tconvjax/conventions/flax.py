@@ -27,11 +27,9 @@ def read(reader: Reader) -> Layer:
 def circular_low(axis: Crop, transposed: bool) -> int:
     """The natural element at which Flax's CIRCULAR starts.
 
-    With the forward convolution's kernel we compute the transpose of Flax's own ``Conv`` with the
-    same arguments, which pads (span - 1) // 2 elements before the first. Flax itself starts at half
-    of span - stride, rounded up. That is the same for odd spans with stride 1 and for even strides,
-    and one element off otherwise, so that Flax's result is not a transpose then. With Flax's own
-    kind of kernel we follow Flax.
+    With the forward convolution's kernel we compute the transpose of Flax's own ``Conv``, which
+    pads (span - 1) // 2 elements before the first. Flax starts at half of span - stride, rounded
+    up, which is one element off for some spans and strides.
     """
     return (axis.span - 1) // 2 if transposed else max(axis.span - axis.stride, 0) // 2
 

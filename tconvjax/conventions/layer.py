@@ -11,7 +11,7 @@ zeros. So one `Crop` per axis, the number of groups and the padding mode describ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -101,10 +101,12 @@ def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tu
     return tuple(ends)
 
 
-def cut(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
-    """The axes with these (low, high) numbers of elements cut off."""
-    columns = zip(axes, ends, strict=True)
-    return tuple(replace(axis, low=low, high=high) for axis, (low, high) in columns)
+def cut(
+    axes: Sequence[Crop], ends: Iterable[tuple[int, int]], extra: Sequence[int] = ()
+) -> tuple[Crop, ...]:
+    """The axes with (low, high) elements cut off, and ``extra`` given back after the last."""
+    columns = zip(axes, ends, extra or (0,) * len(axes), strict=True)
+    return tuple(replace(axis, low=low, high=high - more) for axis, (low, high), more in columns)
 
 
 def circular(axes: Sequence[Crop], lows: Sequence[int], groups: int = 1) -> Layer:

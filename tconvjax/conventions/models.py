@@ -11,9 +11,6 @@ from tconvjax.arguments import choice, whole
 from tconvjax.conventions.kernels import KERNELS
 from tconvjax.errors import fail, kind_of
 
-KINDS = ("conv_transpose", "conv", "linear", "embedding", "norm", "other")
-"""Kinds of layers, which determine how frameworks lay out their weights."""
-
 _CLASSES = (
     (re.compile(r"(Lazy)?Conv(ND|\dD)?Transpose(\dd)?"), "conv_transpose"),
     (re.compile(r"(Lazy)?Conv(ND|\d[dD])?"), "conv"),
@@ -22,6 +19,8 @@ _CLASSES = (
     (re.compile(r"_?\w*(Batch|Layer|Group|Instance|RMS)\w*Norm\w*"), "norm"),
 )
 """Names of layer classes; the first that matches any base class of an object decides."""
+KINDS = (*(kind for _, kind in _CLASSES), "other")
+"""Kinds of layers, which determine how frameworks lay out their weights."""
 
 
 @dataclass(frozen=True)

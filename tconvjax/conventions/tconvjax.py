@@ -17,9 +17,7 @@ def read(reader: Reader) -> Layer:
     padding, size = reader.value("padding", 0), reader.value("output_size")
     extra = reader.ints("output_padding", 0, 0)
     if not isinstance(padding, str) and mode == "zeros" and size is None:
-        numbers = pairs("padding", padding, len(axes))
-        ends = [(low, high - more) for (low, high), more in zip(numbers, extra, strict=True)]
-        return Layer(cut(axes, ends), groups)
+        return Layer(cut(axes, pairs("padding", padding, len(axes)), extra), groups)
     # With these names the ends are the same for every input size, so any size serves. A wanted
     # size and a period fix the ends for one input size only.
     always = size is None and mode == "zeros" and padding in ("SAME", "VALID", "CAUSAL")

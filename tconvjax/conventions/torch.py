@@ -25,8 +25,7 @@ def read(reader: Reader) -> Layer:
     if size is not None:
         extra = _extra_for(reader, axes, padding, size)
     check_extra(axes, extra)
-    ends = [(p, p - more) for p, more in zip(padding, extra, strict=True)]
-    return Layer(cut(axes, ends), reader.groups())
+    return Layer(cut(axes, [(p, p) for p in padding], extra), reader.groups())
 
 
 def _extra_for(
