@@ -91,7 +91,7 @@ class Framework:
     def arguments(self, layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
         """A layer in this framework's arguments, or an error that says why it has none."""
         steps = {name: layer.each(name) for name in ("kernel_size", "stride", "dilation")}
-        values = {**steps, "groups": layer.groups, "padding_mode": layer.mode, "rank": layer.rank}
+        values = {"rank": layer.rank, **steps, "groups": layer.groups, "padding_mode": layer.mode}
         plain = {"dilation": (1,) * layer.rank, "groups": 1, "padding_mode": "zeros"}
         for concept, why in self.lacks.items():
             value = values.pop(concept)

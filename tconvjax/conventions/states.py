@@ -109,13 +109,13 @@ def convert_state_dict(
     if source == "torch":
         layers = {path: _multiplied_out(path, arrays) for path, arrays in layers.items()}
     paths = _renamed(rename, layers)
+    if isinstance(kinds, Mapping):
+        check_used(kinds, list(dict.fromkeys([*layers, *paths.values()])))
     written: Layers = {}
     for path, arrays in layers.items():
         given = [k for p, k in patterns.items() if matches(p, path) or matches(p, paths[path])]
         kind = given[0] if given else _guess(arrays, source)
         written[paths[path]] = _written(path, arrays, kind, source, target)
-    if isinstance(kinds, Mapping):
-        check_used(kinds, list(dict.fromkeys([*layers, *written])))
     return _tree(written, target)
 
 
@@ -258,6 +258,8 @@ def _tree(layers: Layers, target: str) -> dict[str, Any]:
     tree: dict[Any, Any] = {}
     for path, arrays in layers.items():
         steps = path.split(".") if path else []
+        if not arrays:
+            continue
         if target == "flax":  # nested, with ints for numbered steps, as in Flax NNX
             node = tree
             for step in steps:
