@@ -48,21 +48,20 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
         remedy = "use keras.ops.conv_transpose, or tconvjax"
         cannot("Keras", "dilation_rate", layer.each("dilation"), why, remedy)
     for padding in ("valid", "same"):
-        found = [_extras_for(axis, padding) for axis in layer.axes]
-        if all(None in extras for extras in found):
+        if all(_ends(axis, None, padding) == (axis.low, axis.high) for axis in layer.axes):
             return {"padding": padding, "output_padding": None}
-        numbers = [[extra for extra in extras if extra is not None] for extras in found]
-        if all(numbers):
-            return {"padding": padding, "output_padding": tuple(n[0] for n in numbers)}
+        extra = tuple(_extra_for(axis, padding) for axis in layer.axes)
+        if None not in extra:
+            return {"padding": padding, "output_padding": extra}
     why = "it has 'valid' and 'same' with an output_padding below the stride"
     remedy = "use padding='valid' and crop the result with keras.layers.Cropping1D, 2D or 3D"
     return cannot("Keras", "padding", layer.crops, why, remedy)
 
 
-def _extras_for(axis: Crop, padding: str) -> list[int | None]:
-    """The output paddings, possibly None, with which Keras cuts off the ends of this axis."""
-    choices = (None, *range(axis.stride))
-    return [extra for extra in choices if _ends(axis, extra, padding) == (axis.low, axis.high)]
+def _extra_for(axis: Crop, padding: str) -> int | None:
+    """The output padding with which Keras cuts off the ends of this axis, if there is one."""
+    ends = (axis.low, axis.high)
+    return next((n for n in range(axis.stride) if _ends(axis, n, padding) == ends), None)
 
 
 KERAS = Framework(
