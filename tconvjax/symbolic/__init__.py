@@ -18,8 +18,8 @@ from tconvjax.symbolic.inverse import (
 )
 from tconvjax.symbolic.kronecker import kronecker_form
 from tconvjax.symbolic.lazy import ConvolutionMatrix
-from tconvjax.symbolic.matrix import conv_matrix
-from tconvjax.symbolic.names import kernel_symbols, vec_input, vec_output
+from tconvjax.symbolic.matrix import conv_matrix, vec_input, vec_output
+from tconvjax.symbolic.names import kernel_symbols
 
 __all__ = [
     "ConvolutionMatrix",

@@ -14,8 +14,7 @@ import sympy
 
 from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.limits import check_size
-from tconvjax.symbolic.matrix import MOST_ENTRIES, cells, shape_of, summed
+from tconvjax.symbolic.matrix import MOST_ENTRIES, cells, check_size, shape_of, summed
 from tconvjax.symbolic.names import symbol, taps_of
 
 MOST_BLOCKS = 10_000

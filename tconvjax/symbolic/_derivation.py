@@ -10,9 +10,17 @@ import sympy
 
 from tconvjax.geometry import Geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.limits import check_pairs, check_size
-from tconvjax.symbolic.matrix import cells, conv_matrix, summed
-from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
+from tconvjax.symbolic.matrix import (
+    cells,
+    check_pairs,
+    check_size,
+    conv_matrix,
+    places,
+    summed,
+    vec_input,
+    vec_output,
+)
+from tconvjax.symbolic.names import kernel_symbols
 
 MOST_PRODUCTS = 1_000
 """Largest number of products of a convolution whose derivation is checked and shown."""

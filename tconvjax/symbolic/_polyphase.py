@@ -13,9 +13,7 @@ import sympy
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.limits import check_size
-from tconvjax.symbolic.matrix import MOST_ENTRIES, conv_matrix, summed
-from tconvjax.symbolic.names import places
+from tconvjax.symbolic.matrix import MOST_ENTRIES, check_size, conv_matrix, places, summed
 
 MOST_PHASES = 5_000
 """Largest number of phases that are listed, empty ones included."""

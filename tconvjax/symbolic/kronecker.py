@@ -12,8 +12,7 @@ import sympy
 
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.limits import check_size
-from tconvjax.symbolic.matrix import shape_of, summed
+from tconvjax.symbolic.matrix import check_size, shape_of, summed
 from tconvjax.symbolic.names import taps_of
 
 MOST_PRODUCTS = 50_000

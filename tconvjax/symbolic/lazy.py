@@ -13,8 +13,7 @@ from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
 from tconvjax.shown import Shown
-from tconvjax.symbolic.limits import check_size
-from tconvjax.symbolic.matrix import cells, shape_of, summed
+from tconvjax.symbolic.matrix import cells, check_size, shape_of, summed
 
 MOST_WRITTEN = 50_000
 """Largest number of products of a matrix that is written out as an immutable one."""
