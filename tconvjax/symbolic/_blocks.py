@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,17 +21,7 @@ MOST_BLOCKS = 10_000
 
 @dataclass(frozen=True, repr=False)
 class Blocks(Written):
-    """A matrix cut into equal blocks, few of which are different.
-
-    Args:
-        grid: for each block the indices of the parts that are added up in it; an empty tuple is a
-            block of zeros.
-        parts: the different blocks by their indices.
-        block_shape: rows and columns of a block.
-        kind: the pattern of the grid: "full", "block diagonal", "block circulant" or "block
-            Toeplitz".
-        counts: the number of blocks down and across.
-    """
+    """A matrix cut into equal blocks: ``counts`` of them down and across, few of them different."""
 
     grid: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
     parts: Mapping[tuple[int, ...], sympy.SparseMatrix]
@@ -51,23 +39,31 @@ class Blocks(Written):
     def as_explicit(self) -> sympy.SparseMatrix:
         """The matrix that the blocks make up."""
         (down, across), (height, width) = self.counts, self.block_shape
-        entries = {index: part.todok().items() for index, part in self.parts.items()}
-
-        def triples() -> Iterator[tuple[int, int, Any]]:
-            for m, row in enumerate(self.grid):
-                for n, cell in enumerate(row):
-                    for (r, c), value in itertools.chain(*(entries[index] for index in cell)):
-                        yield m * height + r, n * width + c, value
-
-        return summed((down * height, across * width), triples())
+        made = self._made()
+        placed = {
+            (m * height, n * width): made[cell]
+            for m, row in enumerate(self.grid)
+            for n, cell in enumerate(row)
+            if cell
+        }
+        return sympy.SparseMatrix(down * height, across * width, placed)
 
     def as_block_matrix(self) -> sympy.BlockMatrix:
         """The blocks as SymPy's own block matrix."""
-        made: dict[Any, Any] = {(): sympy.ZeroMatrix(*self.block_shape)}
-        for cell in {*itertools.chain(*self.grid)} - {()}:
-            parts = (self.parts[index].as_immutable() for index in cell)
-            made[cell] = functools.reduce(operator.add, parts)
+        made = {cell: block.as_immutable() for cell, block in self._made().items()}
+        made[()] = sympy.ZeroMatrix(*self.block_shape)
         return sympy.BlockMatrix([[made[cell] for cell in row] for row in self.grid])
+
+    def _made(self) -> dict[Any, sympy.SparseMatrix]:
+        """The blocks of the grid by the indices of the parts that they add up."""
+        entries = {index: part.todok().items() for index, part in self.parts.items()}
+        return {
+            cell: summed(
+                self.block_shape,
+                ((r, c, value) for index in cell for (r, c), value in entries[index]),
+            )
+            for cell in {*itertools.chain(*self.grid)}
+        }
 
 
 def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
@@ -84,9 +80,11 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
         kernel: as in `conv_matrix`.
 
     Returns:
-        The blocks: their ``grid``, the different ``parts``, the ``kind`` of the pattern, and the
-        grid as symbols, ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``,
-        and ``as_block_matrix()`` is SymPy's own block matrix.
+        The blocks: the different ``parts`` by their indices; the ``grid``, which holds for each
+        block the indices of the parts that it adds up, none for zeros; the ``kind`` of the pattern,
+        "full", "block diagonal", "block circulant" or "block Toeplitz"; and the grid as symbols,
+        ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``, and
+        ``as_block_matrix()`` is SymPy's own block matrix.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import sympy
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.matrix import MOST_ENTRIES, check_size, conv_matrix, places, summed
+from tconvjax.symbolic.matrix import MOST_ENTRIES, check_size, conv_matrix, places
 
 MOST_PHASES = 5_000
 """Largest number of phases that are listed, empty ones included."""
@@ -21,14 +20,7 @@ MOST_PHASES = 5_000
 
 @dataclass(frozen=True)
 class Phase:
-    """The elements j = stride*q + residue of the transposed convolution's result.
-
-    Args:
-        residue: one number for each axis.
-        rows: the number of elements q along each axis.
-        taps: the taps that write into this phase.
-        matrix: from vec(y) to the elements, channel by channel: a convolution of stride 1.
-    """
+    """The elements j = stride*q + residue of the result: ``rows`` of them along each axis."""
 
     residue: tuple[int, ...]
     rows: tuple[int, ...]
@@ -38,27 +30,17 @@ class Phase:
 
 @dataclass(frozen=True, repr=False)
 class Polyphase(Written):
-    """P C.T: the transposed convolution with its result sorted by phase.
-
-    Args:
-        permutation: P, which puts the elements of a phase side by side.
-        phases: the blocks of P C.T, from top to bottom.
-    """
+    """P C.T: the transposed convolution with its result sorted by phase."""
 
     permutation: sympy.SparseMatrix
     phases: tuple[Phase, ...]
 
     def as_explicit(self) -> sympy.SparseMatrix:
         """The phases one below the other, which is P C.T."""
-
-        def triples() -> Iterator[tuple[int, int, Any]]:
-            above = 0
-            for phase in self.phases:
-                for (row, column), value in phase.matrix.todok().items():
-                    yield above + row, column, value
-                above += phase.matrix.rows
-
-        return summed((self.permutation.rows, self.phases[0].matrix.cols), triples())
+        blocks = [phase.matrix for phase in self.phases]
+        above = itertools.accumulate((block.rows for block in blocks), initial=0)
+        placed = {(row, 0): block for row, block in zip(above, blocks, strict=False)}
+        return sympy.SparseMatrix(self.permutation.rows, blocks[0].cols, placed)
 
 
 def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
@@ -74,8 +56,9 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
         kernel: as in `conv_matrix`.
 
     Returns:
-        The matrix P of the sort, ``permutation``, and the ``phases``, each with its ``residue``,
-        ``taps`` and ``matrix``. The ``as_explicit()`` of the whole is
+        The matrix P of the sort, ``permutation``, and the ``phases`` from top to bottom, each with
+        its ``residue`` r, the ``taps`` that write into it, and the ``matrix`` from vec(y) to its
+        elements, channel by channel. The ``as_explicit()`` of the whole is
         ``permutation * conv_matrix(geometry, kernel).T``.
 
     Raises:

@@ -24,13 +24,7 @@ MOST_TERMS = 5_000
 
 @dataclass(frozen=True)
 class KroneckerTerm:
-    """One entry of the kernel, and where it acts along each axis.
-
-    Args:
-        index: (o, c, *t), the index of the entry in the kernel.
-        entry: the entry.
-        factors: a 0-1 matrix for the channels, if there are several, and one for each axis.
-    """
+    """One entry of the kernel, and where it acts along each axis."""
 
     index: tuple[int, ...]
     entry: Any
@@ -39,12 +33,7 @@ class KroneckerTerm:
 
 @dataclass(frozen=True, repr=False)
 class KroneckerForm(Written):
-    """C = sum over the kernel's entries of w[o, c, t] * (E_oc x S_t1 x S_t2 x ...).
-
-    Args:
-        terms: one for each entry of the kernel.
-        shape: the shape of C.
-    """
+    """C = sum over the kernel's entries of w[o, c, t] * (E_oc x S_t1 x S_t2 x ...)."""
 
     terms: tuple[KroneckerTerm, ...]
     shape: tuple[int, int]
@@ -86,9 +75,10 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
         kernel: as in `conv_matrix`.
 
     Returns:
-        The ``terms``, each with the ``index`` of its kernel entry, the ``entry`` and the
-        ``factors``. The ``as_explicit()`` of the whole is ``conv_matrix(geometry, kernel)``, and
-        ``as_expr()`` is the sum as a SymPy expression.
+        The ``terms``, each with the ``index`` (o, c, *t) of its kernel entry, the ``entry``, and as
+        ``factors`` a 0-1 matrix for the channels, if there are several, and one for each axis. The
+        ``as_explicit()`` of the whole is ``conv_matrix(geometry, kernel)``, and ``as_expr()`` is
+        the sum as a SymPy expression.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large.
