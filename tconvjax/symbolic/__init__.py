@@ -7,7 +7,6 @@ needs SymPy: ``from tconvjax import symbolic``.
 
 from tconvjax.symbolic._blocks import blocks
 from tconvjax.symbolic._derivation import derivation
-from tconvjax.symbolic._overlap import overlap
 from tconvjax.symbolic._polyphase import polyphase
 from tconvjax.symbolic.inverse import (
     gram,
@@ -17,7 +16,7 @@ from tconvjax.symbolic.inverse import (
     rank,
 )
 from tconvjax.symbolic.kronecker import kronecker_form
-from tconvjax.symbolic.lazy import ConvolutionMatrix
+from tconvjax.symbolic.lazy import ConvolutionMatrix, overlap
 from tconvjax.symbolic.matrix import conv_matrix, vec_input, vec_output
 from tconvjax.symbolic.names import kernel_symbols
 

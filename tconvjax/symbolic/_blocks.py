@@ -12,7 +12,7 @@ import sympy
 
 from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.matrix import MOST_ENTRIES, cells, check_size, shape_of, summed
+from tconvjax.symbolic.matrix import MOST_ENTRIES, check_size, filled, places, shape_of, summed
 from tconvjax.symbolic.names import symbol, taps_of
 
 MOST_BLOCKS = 10_000
@@ -106,28 +106,22 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     counts = (outs, ins) if several else (axis.out_size, axis.in_size)
     check_size(geometry, MOST_ENTRIES)
     check_size(geometry, MOST_BLOCKS, math.prod(counts), "blocks")
-    taps = taps_of(kernel, geometry)
-    keys: dict[tuple[int, ...], tuple[int, ...]] = {}
+    shape = geometry.kernel_shape
+    kernels: Any = {index: {} for index in places(shape[:2] if several else shape[2:3])}
+    for (o, c, *t), entry in taps_of(kernel, geometry).items():
+        index = (o, c) if several else (t.pop(0),)
+        kernels[index][0, 0, *(t or [0])] = entry
     grid: list[list[Any]] = [[() for _ in range(counts[1])] for _ in range(counts[0])]
     if several:
         inner = replace(geometry, in_channels=1, out_channels=1, groups=1)
-        width = geometry.kernel_shape[1]
-        for o, c in itertools.product(range(outs), range(width)):
-            grid[o][o // (outs // geometry.groups) * width + c] = ((o, c),)
-            keys[o, c] = o, c
+        for o, c in kernels:
+            grid[o][o // (outs // geometry.groups) * shape[1] + c] = ((o, c),)
         kind = "block diagonal" if geometry.groups > 1 else "full"
     else:
         inner = replace(geometry, axes=tuple(others) or (Axis(1, 1, 1),))
         for i, j, t in axis.links():
             grid[i][j] += ((t,),)
-        keys = {(t,): (0, 0, t) for t in range(axis.kernel_size)}
         circular = axis.mode == "circular" and axis.in_size == axis.stride * axis.out_size
         kind = "block circulant" if circular else "block Toeplitz"
-    pattern = [(row, column, tap[2:]) for row, column, tap in cells(inner)]
-    shape = shape_of(inner)
-    alone = not several and not others  # the axis that stands in for none has no index in the taps
-    parts = {
-        index: summed(shape, ((m, n, taps[*head, *(() if alone else t)]) for m, n, t in pattern))
-        for index, head in keys.items()
-    }
-    return Blocks(tuple(map(tuple, grid)), parts, shape, kind, counts)
+    parts = {index: filled(inner, taps) for index, taps in kernels.items()}
+    return Blocks(tuple(map(tuple, grid)), parts, shape_of(inner), kind, counts)

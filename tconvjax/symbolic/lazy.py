@@ -1,4 +1,4 @@
-"""C as one object whose sizes may be symbols: a rule for its entries instead of the entries."""
+"""C with sizes that may be symbols: a rule for its entries, and how many stamps an element has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
 from tconvjax.shown import Shown
-from tconvjax.symbolic.matrix import cells, check_size, shape_of, summed
+from tconvjax.symbolic.matrix import check_size, filled
+from tconvjax.symbolic.names import kernel_symbols
 
 MOST_WRITTEN = 50_000
 """Largest number of products of a matrix that is written out as an immutable one."""
@@ -23,16 +24,8 @@ Size: TypeAlias = int | sympy.Expr
 Sizes: TypeAlias = Size | Sequence[Size]
 """One size for every axis, or one per axis."""
 
-LEAST = {
-    "in_size": 0,
-    "out_size": 0,
-    "kernel_size": 1,
-    "stride": 1,
-    "dilation": 1,
-    "in_channels": 0,
-    "out_channels": 0,
-    "groups": 1,
-}
+LEAST = dict.fromkeys(("in_size", "out_size", "in_channels", "out_channels"), 0)
+LEAST |= dict.fromkeys(("kernel_size", "stride", "dilation", "groups"), 1)
 """The smallest number that each size may be; padding and indices may be any."""
 
 
@@ -54,11 +47,7 @@ class Mod(sympy.Mod):  # type: ignore[misc]  # SymPy has no types
 
 
 def size(argument: str, value: Any) -> Any:
-    """Read a size as a SymPy expression; text is never read as code.
-
-    Raises:
-        GeometryError: if no numbers in place of its symbols make it a size.
-    """
+    """Read a size that some numbers in place of its symbols make; text is never read as code."""
     least = LEAST.get(argument)
     if not isinstance(value, sympy.Expr):
         return sympy.Integer(whole(argument, value, least))
@@ -99,7 +88,7 @@ def listed(value: Any) -> tuple[Any, ...]:
 
 
 class SymbolicAxis(NamedTuple):
-    """The sizes and steps of one spatial axis, and what its border holds, as SymPy objects."""
+    """One spatial axis as SymPy objects."""
 
     in_size: Any
     kernel_size: Any
@@ -164,14 +153,14 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """Make or rebuild a matrix from fields of its axes; use `of` or `of_geometry`."""
         if not all(isinstance(axis, tuple | sympy.Tuple) and len(axis) == 7 for axis in axes):
             fail("axes", axes, "it holds the fields of each axis", "use of or of_geometry")
-        read = sympy.Tuple(*(sympy.Tuple(*_read_axis(SymbolicAxis(*axis))) for axis in axes))
+        read = sympy.Tuple(*(_read_axis(SymbolicAxis(*axis)) for axis in axes))
         channels = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
-        numbers = [size(name, value) for name, value in channels.items()]
-        for name, number in zip(channels, numbers[:2], strict=False):
-            if (number / numbers[2]).is_integer is False:
+        numbers = {name: size(name, value) for name, value in channels.items()}
+        for name, number in numbers.items():
+            if (number / numbers["groups"]).is_integer is False:
                 rule = f"it must divide {name}={number}"
-                fail("groups", numbers[2], rule, "give a divisor of both")
-        made: ConvolutionMatrix = super().__new__(cls, read, *numbers, _base(kernel))
+                fail("groups", numbers["groups"], rule, "give a divisor of both")
+        made: ConvolutionMatrix = super().__new__(cls, read, *numbers.values(), _base(kernel))
         if made.is_numeric:
             _ = made.geometry  # rejects sizes that no convolution has
         else:
@@ -272,19 +261,13 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             GeometryError: if a size is still a symbol.
         """
         if not self.is_numeric:
-            sizes = self.free_symbols - {self.args[4], *self.args[4].free_symbols}
-            fail(
-                "sizes",
-                ", ".join(sorted(map(str, sizes))),
-                "they must be numbers",
-                "replace them by numbers with .subs",
-            )
+            letters = {self.args[4], *self.args[4].free_symbols}
+            sizes = ", ".join(sorted(map(str, self.free_symbols - letters)))
+            fail("sizes", sizes, "they must be numbers", "replace them by numbers with .subs")
         axes = []
         for axis in self.axes:
-            in_size, kernel_size, stride, dilation, low, _ = map(int, axis[:6])
-            mode: Any = axis.mode.name
-            out_size = int(axis.out_size)
-            axes.append(Axis(in_size, out_size, kernel_size, stride, dilation, low, mode))
+            in_size, *others = map(int, axis[:5])
+            axes.append(Axis(in_size, int(axis.out_size), *others, mode=axis.mode.name))
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
@@ -295,8 +278,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """
         geometry = self.geometry
         check_size(geometry, MOST_WRITTEN)
-        triples = ((row, column, self._tap(tap)) for row, column, tap in cells(geometry))
-        return summed(shape_of(geometry), triples).as_immutable()
+        taps = {index: self._tap(index) for index in kernel_symbols(geometry)}
+        return filled(geometry, taps).as_immutable()
 
     def entry_rule(self) -> sympy.Eq:
         """The equation of one entry, ``C[i, j]`` with symbols i and j.
@@ -390,12 +373,12 @@ def _unravelled(place: Any, sizes: Sequence[Any]) -> list[Any]:
     return index
 
 
-def _read_axis(axis: SymbolicAxis) -> list[Any]:
+def _read_axis(axis: SymbolicAxis) -> sympy.Tuple:
     """The fields of an axis as SymPy objects."""
     names = ("in_size", "kernel_size", "stride", "dilation", "padding", "padding")
     numbers = [size(name, value) for name, value in zip(names, axis[:6], strict=True)]
     mode = axis.mode.name if isinstance(axis.mode, Str) else axis.mode
-    return [*numbers, Str(choice("padding_mode", mode, PADDING_MODES))]
+    return sympy.Tuple(*numbers, Str(choice("padding_mode", mode, PADDING_MODES)))
 
 
 def _base(letter: Any) -> sympy.IndexedBase:
@@ -410,3 +393,79 @@ def _base(letter: Any) -> sympy.IndexedBase:
             "give a str such as 'w', and fill numbers into symbolic.conv_matrix",
         )
     return sympy.IndexedBase(letter)
+
+
+# -- how many stamps -------------------------------------------------------------------------------
+
+
+def overlap(
+    out_size: Size,
+    kernel_size: Size,
+    *,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: int = 1,
+    place: Any = None,
+) -> sympy.Expr:
+    """The number of stamps on element j along one axis: of (i, t) with s*i + d*t - p = j.
+
+    count(j) = max(0, min(n - 1, floor((j + p) / s)) - max(0, ceil((j + p - k + 1) / s)) + 1)
+
+    without dilation. With it, only every (d / g)-th i counts, where g = gcd(s, d), and none unless
+    g divides j + p. Over several axes the number is the product.
+
+    Args:
+        out_size: n, the elements that are stamped: an int or an expression.
+        kernel_size: k, taps: an int or an expression.
+        stride: s: an int or an expression; an int if there is a dilation.
+        padding: p, elements cut off before the first: an int or an expression.
+        dilation: d, an int.
+        place: j; None for a symbol j that is a whole number of at least 0, in which case no size
+            may contain a symbol of that name.
+
+    Returns:
+        An expression in the given symbols and j.
+
+    Raises:
+        GeometryError: if a size cannot be one, if j occurs in a size and no place is given, or if
+            the stride of a dilated kernel is a symbol.
+
+    Examples:
+        >>> n, k, s = sympy.symbols("n k s", integer=True, positive=True)
+        >>> overlap(n, k, stride=s)
+        Max(0, -Max(0, ceiling((j - k + 1)/s)) + Min(n - 1, floor(j/s)) + 1)
+        >>> [overlap(4, 3, stride=2, place=j) for j in range(9)]
+        [1, 1, 2, 1, 2, 1, 2, 1, 1]
+    """
+    n, k = size("out_size", out_size), size("kernel_size", kernel_size)
+    s, d = size("stride", stride), size("dilation", dilation)
+    shift = size("padding", padding)
+    if place is None:
+        if "j" in {str(symbol) for one in (n, k, s, shift) for symbol in one.free_symbols}:
+            fail(
+                "place",
+                None,
+                "it defaults to the symbol j, which occurs in a size",
+                "give a symbol of another name",
+            )
+        place = sympy.Symbol("j", integer=True, nonnegative=True)
+    at = size("place", place) + shift
+    first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
+    last = sympy.Min(n - 1, sympy.floor(at / s))
+    if d == 1:
+        return sympy.Max(0, last - first + 1)
+    if not (s.is_Integer and d.is_Integer):
+        fail(
+            "stride",
+            stride,
+            "with a dilation both must be numbers, because the count depends on the divisors that "
+            "they share",
+            "give ints, or dilation=1",
+        )
+    common = math.gcd(int(s), int(d))
+    period = int(d) // common
+    # s*i = at modulo d, divided by what s and d share, so that s has an inverse.
+    start = Mod(at / common * pow(int(s) // common, -1, period), period)
+    count = sympy.floor((last - start) / period) - sympy.ceiling((first - start) / period) + 1
+    shared = sympy.Eq(Mod(at, common), 0)
+    return sympy.Piecewise((sympy.Max(0, count), shared), (0, True))

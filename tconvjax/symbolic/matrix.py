@@ -11,7 +11,7 @@ import sympy
 
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry, check_geometry, links
-from tconvjax.symbolic.names import symbol, taps_of
+from tconvjax.symbolic.names import Taps, symbol, taps_of
 
 MOST_ENTRIES = 1_000_000
 """Limit on entries, rows and columns of C; beyond it SymPy needs minutes."""
@@ -56,8 +56,7 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.SparseMatrix:
     Dumoulin and Visin, arXiv:1603.07285, section 4.1, print it for a 4x4 input and a 3x3 kernel.
     """
     check_size(geometry, MOST_ENTRIES)
-    taps = taps_of(kernel, geometry)
-    return summed(shape_of(geometry), ((row, col, taps[t]) for row, col, t in cells(geometry)))
+    return filled(geometry, taps_of(kernel, geometry))
 
 
 def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
@@ -107,6 +106,11 @@ def cells(geometry: Geometry) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     rows, columns = places(geometry.out_shape), places(geometry.in_shape)
     for output, source, tap in links(geometry):
         yield rows[output], columns[source], tap
+
+
+def filled(geometry: Geometry, taps: Taps) -> sympy.SparseMatrix:
+    """C with these entries of the kernel."""
+    return summed(shape_of(geometry), ((row, col, taps[t]) for row, col, t in cells(geometry)))
 
 
 def summed(shape: tuple[int, int], triples: Iterable[tuple[int, int, Any]]) -> sympy.SparseMatrix:
