@@ -15,53 +15,40 @@ from numpy.typing import NDArray
 from tconvjax.arguments import choice
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED
 
 Format: TypeAlias = Literal["csr", "bcoo", "dense"]
+Indices: TypeAlias = NDArray[np.int64]
 
 MOST_ENTRIES = 2**27
 """Largest number of entries of a dense matrix, zeros included (half a GiB of float32), and of rows
 of a sparse one."""
 
-DTYPES = frozenset(
-    [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
-    + ["bfloat16", "float16", "float32", "float64", "complex64", "complex128"]
-)
+MOST_PRODUCTS = 2**25
+"""Largest number of entries of a sparse matrix: half a GiB with their indices, and some seconds."""
+
+DTYPES = FLOATS + COMPLEXES + SIGNED + UNSIGNED
 """The dtypes of JAX arrays that a matrix can hold."""
+
+SWITCH_ON = "switch them on with jax.config.update('jax_enable_x64', True)"
+"""The remedy where 64-bit numbers are off."""
 
 
 def check_format(format: Any, argument: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
-    """Refuse a format that cannot hold a matrix of this dtype and shape.
-
-    Args:
-        format: what the caller was given.
-        argument: the argument from which the matrix is made, in messages.
-        dtype: the dtype of the matrix.
-        shape: its rows and columns.
-    """
+    """Refuse a format that cannot hold a matrix of this dtype and shape, made from an argument."""
     choice("format", format, get_args(Format))
     in_scipy = dtype.kind in "biufc" and dtype != np.float16
     if (format == "csr" and not in_scipy) or (format == "bcoo" and dtype.name not in DTYPES):
-        fail(
-            argument,
-            Described(f"array of {dtype}"),
-            f"a matrix of format {format!r} cannot hold {dtype}",
-            "convert it, say to float32, or use format='dense'",
-        )
+        rule = f"a matrix of format {format!r} cannot hold {dtype}"
+        remedy = "convert it, say to float32, or use format='dense'"
+        fail(argument, Described(f"array of {dtype}"), rule, remedy)
     if format == "dense" and math.prod(shape) > MOST_ENTRIES:
-        fail(
-            "format",
-            "dense",
-            f"a matrix of shape {shape} has {math.prod(shape)} entries, and {MOST_ENTRIES} is the "
-            "limit",
-            "use format='csr'",
-        )
+        count = f"a matrix of shape {shape} has {math.prod(shape)} entries"
+        fail("format", "dense", f"{count}, and {MOST_ENTRIES} is the limit", "use format='csr'")
     if shape[0] > MOST_ENTRIES:
-        fail(
-            argument,
-            Described(f"matrix of shape {shape}"),
-            f"a sparse matrix has a number for each row, and {MOST_ENTRIES} rows are the limit",
-            "apply the functions themselves, which need no matrix",
-        )
+        rule = f"a sparse matrix has a number for each row, and {MOST_ENTRIES} rows are the limit"
+        remedy = "apply the functions themselves, which need no matrix"
+        fail(argument, Described(f"matrix of shape {shape}"), rule, remedy)
 
 
 def summable(values: NDArray[Any]) -> NDArray[Any]:
@@ -93,20 +80,10 @@ def _as_jax(argument: str, values: NDArray[Any]) -> jax.Array:
     with np.errstate(all="ignore"):
         narrow = values.astype(jax.dtypes.canonicalize_dtype(values.dtype))
     if not np.array_equal(narrow, values, equal_nan=values.dtype.kind in "fc"):
-        fail(
-            argument,
-            Described(f"array of {values.dtype}"),
-            f"64-bit numbers are switched off in JAX, and {narrow.dtype} cannot hold its values",
-            "switch them on with jax.config.update('jax_enable_x64', True), convert them, or use "
-            "format='csr'",
-        )
+        rule = f"64-bit numbers are switched off in JAX, and {narrow.dtype} cannot hold its values"
+        remedy = f"{SWITCH_ON}, convert them, or use format='csr'"
+        fail(argument, Described(f"array of {values.dtype}"), rule, remedy)
     return jnp.asarray(narrow)
-
-
-Indices: TypeAlias = NDArray[np.int64]
-
-MOST_PRODUCTS = 2**25
-"""Largest number of entries of a sparse matrix: half a GiB with their indices, and some seconds."""
 
 
 @overload
@@ -206,12 +183,8 @@ def _axis_products(axis: Axis) -> tuple[Indices, Indices, Indices]:
 def _kernel(geometry: Geometry, kernel: Any) -> NDArray[Any]:
     """The kernel as a NumPy array of numbers."""
     if np.ma.is_masked(kernel):
-        fail(
-            "kernel",
-            Described("masked array"),
-            "a matrix has no missing entries",
-            "fill them in, as in kernel.filled(0)",
-        )
+        remedy = "fill them in, as in kernel.filled(0)"
+        fail("kernel", Described("masked array"), "a matrix has no missing entries", remedy)
     needed = f"the geometry's kernel has shape {geometry.kernel_shape}"
     try:
         values = np.asarray(kernel)
@@ -220,21 +193,14 @@ def _kernel(geometry: Geometry, kernel: Any) -> NDArray[Any]:
     if values.shape != geometry.kernel_shape:
         fail("kernel", array_of(values.shape), needed, "reshape it")
     if values.dtype.kind not in "iufc":
-        fail(
-            "kernel",
-            Described(f"array of {values.dtype}"),
-            "a matrix holds NumPy's own integers, floats and complex numbers",
-            "convert it, say to float32",
-        )
-    return values
+        rule = "a matrix holds NumPy's own integers, floats and complex numbers"
+        fail("kernel", Described(f"array of {values.dtype}"), rule, "convert it, say to float32")
+    return values.astype(values.dtype.newbyteorder("="), copy=False)  # as SciPy needs it
 
 
 def _check(geometry: Geometry, fits: bool, rule: str) -> None:
     """Refuse a geometry whose products do not fit."""
     if not fits:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            rule,
-            "apply conv and conv_transpose themselves, which need no matrix",
-        )
+        shapes = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+        remedy = "apply conv and conv_transpose themselves, which need no matrix"
+        fail("geometry", shapes, rule, remedy)

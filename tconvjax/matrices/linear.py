@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tconvjax.arguments import frozen, function, ints
 from tconvjax.errors import Described, fail
-from tconvjax.matrices.convolution import DTYPES, Format, check_format, packed, summable
+from tconvjax.matrices.convolution import DTYPES, SWITCH_ON, Format, check_format, packed, summable
 
 Function: TypeAlias = Callable[[jax.Array], jax.Array]
 Trial: TypeAlias = tuple[Any, Any, NDArray[Any], NDArray[Any]]
@@ -71,24 +71,17 @@ def matrix_of(
     shape, dtype = ints("shape", sizes, len(sizes), 0), _dtype(dtype)
     result = jax.eval_shape(fn, jax.ShapeDtypeStruct(shape, dtype))
     if not isinstance(result, jax.ShapeDtypeStruct):
-        fail(
-            "fn",
-            Described(f"function whose result is {result}"),
-            "its result must be one array",
-            "return one of them",
-        )
+        several = Described(f"function whose result is {result}")
+        fail("fn", several, "its result must be one array", "return one of them")
     rows, columns = math.prod(result.shape), math.prod(shape)
     held = np.dtype(result.dtype)
     check_format(format, "fn", held, (rows, columns))
-    if columns * (columns + rows) > MOST_READ:
-        fail(
-            "shape",
-            shape,
-            f"reading {columns} columns of {rows} rows takes "
-            f"{columns * (columns + rows)} elements, and {MOST_READ} is the limit",
-            "use a smaller shape, conv_matrix for a convolution, or fn and "
-            "jax.linear_transpose(fn, x) themselves",
-        )
+    read = columns * (columns + rows)
+    if read > MOST_READ:
+        rule = f"reading {columns} columns of {rows} rows takes {read} elements"
+        functions = "fn and jax.linear_transpose(fn, x) themselves"
+        remedy = f"use a smaller shape, conv_matrix for a convolution, or {functions}"
+        fail("shape", shape, f"{rule}, and {MOST_READ} is the limit", remedy)
     count = max(1, min(columns, CHUNK // max(columns, rows, 1)))
 
     @jax.jit
@@ -103,12 +96,10 @@ def matrix_of(
     # Accelerators multiply float32 in fewer digits by default.
     with jax.default_matmul_precision("highest"):
         check_linear(fn, shape, dtype)
-        parts = [part(first) for first in range(0, columns, count)]
-    empty = np.zeros((0, rows), held)
+        parts = [part(first) for first in range(0, max(columns, 1), count)]
     if format == "dense":
-        return np.concatenate([empty, *parts]).T
-    matrix = scipy.sparse.vstack([scipy.sparse.csr_array(summable(empty)), *parts])
-    return packed("fn", matrix.T, held, format)
+        return np.concatenate(parts).T
+    return packed("fn", scipy.sparse.vstack(parts).T, held, format)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
@@ -120,19 +111,11 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     except Exception:  # noqa: BLE001 - NumPy and JAX raise several kinds
         found = None
     if dtype is None or found is None or found.name not in DTYPES:
-        fail(
-            "dtype",
-            dtype,
-            "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more",
-            "give jnp.float32, say",
-        )
+        rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
+        fail("dtype", dtype, rule, "give jnp.float32, say")
     if found != asked and dtype not in (int, float, complex):
-        fail(
-            "dtype",
-            str(asked),
-            "64-bit numbers are switched off in JAX",
-            f"switch them on with jax.config.update('jax_enable_x64', True), or give {found}",
-        )
+        rule = "64-bit numbers are switched off in JAX"
+        fail("dtype", str(asked), rule, f"{SWITCH_ON}, or give {found}")
     return np.dtype(found)
 
 
@@ -151,22 +134,16 @@ def check_linear(fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
         arguments += [(a * x + b * y).astype(dtype), x, y]
     zero, *found = np.asarray(jax.jit(jax.vmap(fn))(jnp.asarray(np.stack(arguments))))
     if np.any(zero != 0):
-        fail(
-            "fn",
-            Described("function that takes zero to something else"),
-            "it must be linear",
-            "leave out its bias, as in lambda x: fn(x) - fn(0 * x)",
-        )
+        affine = Described("function that takes zero to something else")
+        remedy = "leave out its bias, as in lambda x: fn(x) - fn(0 * x)"
+        fail("fn", affine, "it must be linear", remedy)
     exact = dtype.kind in "iu" and zero.dtype.kind in "iu"
     allowed = 0.0 if exact else _rounding(fn, shape, dtype, zero.dtype)
     for n, (a, b, _, _) in enumerate(trials):
         if not _agree(a, b, found[3 * n : 3 * n + 3], exact, allowed):
-            fail(
-                "fn",
-                Described("function with fn(a x + b y) unlike a fn(x) + b fn(y)"),
-                "it must be linear",
-                "take the matrix of its derivative, as in lambda t: jax.jvp(fn, (x,), (t,))[1]",
-            )
+            curved = Described("function with fn(a x + b y) unlike a fn(x) + b fn(y)")
+            remedy = "take the matrix of its derivative, as in lambda t: jax.jvp(fn, (x,), (t,))[1]"
+            fail("fn", curved, "it must be linear", remedy)
 
 
 def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Trial]:

@@ -204,13 +204,9 @@ def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
         matrix = matrix.xreplace(primes)
     for value in matrix.todok().values():
         if not value.is_Rational:
-            fail(
-                "kernel",
-                value,
-                "its entries must be rational numbers for an exact answer",
-                "give ints or sympy.Rational, or use NumPy's linalg with "
-                "tconvjax.matrices.conv_matrix",
-            )
+            rule = "its entries must be rational numbers for an exact answer"
+            remedy = "use NumPy's linalg with tconvjax.matrices.conv_matrix"
+            fail("kernel", value, rule, f"give ints or sympy.Rational, or {remedy}")
     return DomainMatrix.from_Matrix(matrix).convert_to(sympy.QQ).to_sparse()
 
 

@@ -13,11 +13,8 @@ from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
 from tconvjax.shown import Shown
-from tconvjax.symbolic.matrix import check_size, filled
+from tconvjax.symbolic.matrix import MOST_WRITTEN, check_size, filled
 from tconvjax.symbolic.names import kernel_symbols
-
-MOST_WRITTEN = 50_000
-"""Largest number of products of a matrix that is written out as an immutable one."""
 
 Size: TypeAlias = int | sympy.Expr
 """A whole number, or an expression that stands for one."""
@@ -58,12 +55,8 @@ def size(argument: str, value: Any) -> Any:
         and False not in (value.is_integer, value.is_extended_real, value.is_finite)
     )
     if not possible or (least is not None and (value - least).is_negative):
-        fail(
-            argument,
-            Described(value),
-            "it must be a whole number" + ("" if least is None else f" of at least {least}"),
-            "give an int, or an expression that stands for one",
-        )
+        rule = "it must be a whole number" + ("" if least is None else f" of at least {least}")
+        fail(argument, Described(value), rule, "give an int, or an expression that stands for one")
     return value
 
 
@@ -71,12 +64,8 @@ def each(argument: str, value: Any, count: int) -> tuple[Any, ...]:
     """One value per axis."""
     values = listed(value) or (value,) * count
     if len(values) != count:
-        fail(
-            argument,
-            value,
-            f"{count} are needed, and it has {len(values)}",
-            "give one for all or one for each",
-        )
+        rule = f"{count} are needed, and it has {len(values)}"
+        fail(argument, value, rule, "give one for all or one for each")
     return values
 
 
@@ -109,12 +98,7 @@ class _Indexed:
     """The access to entries, C[i, j]."""
 
     def __getitem__(self, key: Any) -> Any:
-        """An entry or a slice; negative rows and columns count from the end, as in SymPy.
-
-        Raises:
-            GeometryError: if a row or a column is not a whole number, a symbol or an expression.
-            IndexError: if there is no such row or column.
-        """
+        """An entry or a slice at whole numbers, symbols or expressions."""
         places: Any = key if isinstance(key, tuple) else (key,)
         read = tuple(p if isinstance(p, slice) else size("index", p) for p in places)
         return super().__getitem__(read if isinstance(key, tuple) else read[0])  # type: ignore[misc]
@@ -327,14 +311,10 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
 
     def _check_zeros(self, when: str) -> None:
         """Refuse borders that hold copies of elements."""
+        rule = f"{when} the border must hold zeros"
         for axis in self.axes:
             if axis.mode.name != "zeros":
-                fail(
-                    "padding_mode",
-                    axis.mode.name,
-                    f"{when} the border must hold zeros",
-                    "use padding_mode='zeros', or numbers",
-                )
+                fail("padding_mode", axis.mode.name, rule, "use padding_mode='zeros', or numbers")
 
     def _eval_transpose(self) -> sympy.Transpose:
         return _Transposed(self)
@@ -354,11 +334,7 @@ class _Transposed(_Indexed, sympy.Transpose):  # type: ignore[misc]
     """C.T, written out from the non-zero entries of C; SymPy would ask for every entry."""
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
-        """Every entry written out.
-
-        Raises:
-            GeometryError: if a size is still a symbol, or the matrix is too large.
-        """
+        """Every entry written out."""
         return self.arg.as_explicit().T
 
 
@@ -386,12 +362,8 @@ def _base(letter: Any) -> sympy.IndexedBase:
     if isinstance(letter, sympy.IndexedBase):
         return letter
     if not isinstance(letter, str) or not letter:
-        fail(
-            "kernel",
-            letter,
-            "it is the letter of the entries",
-            "give a str such as 'w', and fill numbers into symbolic.conv_matrix",
-        )
+        remedy = "give a str such as 'w', and fill numbers into symbolic.conv_matrix"
+        fail("kernel", letter, "it is the letter of the entries", remedy)
     return sympy.IndexedBase(letter)
 
 
@@ -442,12 +414,8 @@ def overlap(
     shift = size("padding", padding)
     if place is None:
         if "j" in {str(symbol) for one in (n, k, s, shift) for symbol in one.free_symbols}:
-            fail(
-                "place",
-                None,
-                "it defaults to the symbol j, which occurs in a size",
-                "give a symbol of another name",
-            )
+            rule = "it defaults to the symbol j, which occurs in a size"
+            fail("place", None, rule, "give a symbol of another name")
         place = sympy.Symbol("j", integer=True, nonnegative=True)
     at = size("place", place) + shift
     first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
@@ -455,13 +423,9 @@ def overlap(
     if d == 1:
         return sympy.Max(0, last - first + 1)
     if not (s.is_Integer and d.is_Integer):
-        fail(
-            "stride",
-            stride,
-            "with a dilation both must be numbers, because the count depends on the divisors that "
-            "they share",
-            "give ints, or dilation=1",
-        )
+        why = "because the count depends on the divisors that they share"
+        rule = f"with a dilation both must be numbers, {why}"
+        fail("stride", stride, rule, "give ints, or dilation=1")
     common = math.gcd(int(s), int(d))
     period = int(d) // common
     # s*i = at modulo d, divided by what s and d share, so that s has an inverse.

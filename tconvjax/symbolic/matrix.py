@@ -16,6 +16,9 @@ from tconvjax.symbolic.names import Taps, symbol, taps_of
 MOST_ENTRIES = 1_000_000
 """Limit on entries, rows and columns of C; beyond it SymPy needs minutes."""
 
+MOST_WRITTEN = 50_000
+"""Largest number of products of a matrix that is also written in another form."""
+
 MOST_SYMBOLS = 200_000
 """Largest number of symbols in a column; SymPy needs some seconds for them."""
 
@@ -146,13 +149,10 @@ def check_size(
     if count is None:
         count = max(products_of(geometry), *shape_of(geometry))
     if count > most:
-        fail(
-            "geometry",
-            Described(f"{geometry.in_shape} to {geometry.out_shape}"),
-            f"it has up to {count} {what}, and {most} is the limit",
-            "look at a smaller input, which shows the same pattern, or use tconvjax.matrices, "
-            "which holds numbers",
-        )
+        shapes = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+        rule = f"it has up to {count} {what}, and {most} is the limit"
+        smaller = "look at a smaller input, which shows the same pattern"
+        fail("geometry", shapes, rule, f"{smaller}, or use tconvjax.matrices, which holds numbers")
 
 
 def check_pairs(geometry: Geometry, most: int) -> None:

@@ -95,12 +95,8 @@ def as_objects(argument: str, values: Any) -> Any:
         listed = values.tolist() if hasattr(values, "tolist") else values
         array = np.asarray(listed, dtype=object)
     except (ValueError, TypeError):  # lists of unequal arrays, and JAX's keys of random numbers
-        fail(
-            argument,
-            kind_of(values),
-            "it must be an array of numbers or SymPy expressions, with rows of one length",
-            "give a NumPy array or nested lists",
-        )
+        rule = "it must be an array of numbers or SymPy expressions, with rows of one length"
+        fail(argument, kind_of(values), rule, "give a NumPy array or nested lists")
     shape = getattr(values, "shape", None)
     # The nested lists of an array without elements do not show the sizes after the first 0.
     empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
@@ -111,10 +107,6 @@ def _entry(argument: str, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     truth = isinstance(value, bool)
     if truth or not isinstance(value, int | float | complex | sympy.Expr):
-        fail(
-            argument,
-            value,
-            "its entries must be numbers or SymPy expressions",
-            "write 1 for True and 0 for False" if truth else "convert text yourself",
-        )
+        remedy = "write 1 for True and 0 for False" if truth else "convert text yourself"
+        fail(argument, value, "its entries must be numbers or SymPy expressions", remedy)
     return sympy.sympify(value)
