@@ -185,11 +185,8 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
     """
     matrix = _rational(geometry, kernel)
     reduced, pivots = matrix.rref()
-    rows, columns = matrix.shape
-    left = matrix.extract(list(range(rows)), list(pivots)).transpose()
-    right = reduced.extract(list(range(len(pivots))), list(range(columns))).transpose()
-    if not pivots:
-        return sympy.SparseMatrix(columns, rows, {})
+    left = matrix.extract(list(range(matrix.shape[0])), list(pivots)).transpose()
+    right = reduced[: len(pivots), :].transpose()
     return sympy.SparseMatrix((right * (left * matrix * right).inv() * left).to_Matrix())
 
 

@@ -42,13 +42,13 @@ def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.SparseMatrix:
         GeometryError: if the kernel has another shape, or the matrix is too large.
 
     Examples:
-        >>> from tconvjax.symbolic import vec_output
-        >>> C = conv_matrix(Geometry.of_conv((1, 5), (1, 1, 3), stride=2))
+        >>> geometry = Geometry.of_conv((1, 5), (1, 1, 3), stride=2)
+        >>> C = conv_matrix(geometry)
         >>> C
         Matrix([
         [w_0, w_1, w_2,   0,   0],
         [  0,   0, w_0, w_1, w_2]])
-        >>> C.T * vec_output(geometry := Geometry.of_conv((1, 5), (1, 1, 3), stride=2))
+        >>> C.T * vec_output(geometry)
         Matrix([
         [          w_0*y_0],
         [          w_1*y_0],
@@ -122,8 +122,7 @@ def summed(shape: tuple[int, int], triples: Iterable[tuple[int, int, Any]]) -> s
     for row, column, value in triples:
         found.setdefault((row, column), []).append(value)
     # A sum is built at once: adding to it term by term takes quadratic time.
-    entries = {place: v[0] if len(v) == 1 else sympy.Add(*v) for place, v in found.items()}
-    return sympy.SparseMatrix(*shape, entries)
+    return sympy.SparseMatrix(*shape, {place: sympy.Add(*v) for place, v in found.items()})
 
 
 def places(shape: Sequence[int]) -> dict[tuple[int, ...], int]:
