@@ -250,8 +250,9 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             fail("sizes", sizes, "they must be numbers", "replace them by numbers with .subs")
         axes = []
         for axis in self.axes:
-            in_size, *others = map(int, axis[:5])
-            axes.append(Axis(in_size, int(axis.out_size), *others, mode=axis.mode.name))
+            in_size, kernel_size, stride, dilation, low = map(int, axis[:5])
+            mode: Any = axis.mode.name
+            axes.append(Axis(in_size, int(axis.out_size), kernel_size, stride, dilation, low, mode))
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:

@@ -126,9 +126,9 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     check_size(geometry, MOST_BLOCKS, math.prod(counts), "blocks")
     shape = geometry.kernel_shape
     kernels: Any = {index: {} for index in places(shape[:2] if several else shape[2:3])}
-    for (o, c, *t), entry in taps_of(kernel, geometry).items():
-        index = (o, c) if several else (t.pop(0),)
-        kernels[index][0, 0, *(t or [0])] = entry
+    for (o, c, *tap), entry in taps_of(kernel, geometry).items():
+        index = (o, c) if several else (tap.pop(0),)
+        kernels[index][0, 0, *(tap or [0])] = entry
     grid: list[list[Any]] = [[() for _ in range(counts[1])] for _ in range(counts[0])]
     if several:
         inner = replace(geometry, in_channels=1, out_channels=1, groups=1)
