@@ -57,31 +57,21 @@ class Blocks(Written):
     def as_explicit(self) -> sympy.SparseMatrix:
         """The matrix that the blocks make up."""
         (down, across), (height, width) = self.counts, self.block_shape
-        made = self._made()
-        placed = {
-            (m * height, n * width): made[cell]
+        placed = (
+            (m * height + r, n * width + c, value)
             for m, row in enumerate(self.grid)
             for n, cell in enumerate(row)
-            if cell
-        }
-        return sympy.SparseMatrix(down * height, across * width, placed)
+            for index in cell
+            for (r, c), value in self.parts[index].todok().items()
+        )
+        return summed((down * height, across * width), placed)
 
     def as_block_matrix(self) -> sympy.BlockMatrix:
         """The blocks as SymPy's own block matrix."""
-        made = {cell: block.as_immutable() for cell, block in self._made().items()}
-        made[()] = sympy.ZeroMatrix(*self.block_shape)
+        made: dict[Any, Any] = {(): sympy.ZeroMatrix(*self.block_shape)}
+        for cell in {*itertools.chain(*self.grid)} - {()}:
+            made[cell] = replace(self, grid=((cell,),), counts=(1, 1)).as_explicit().as_immutable()
         return sympy.BlockMatrix([[made[cell] for cell in row] for row in self.grid])
-
-    def _made(self) -> dict[Any, sympy.SparseMatrix]:
-        """The blocks of the grid by the indices of the parts that they add up."""
-        entries = {index: part.todok().items() for index, part in self.parts.items()}
-        return {
-            cell: summed(
-                self.block_shape,
-                ((r, c, value) for index in cell for (r, c), value in entries[index]),
-            )
-            for cell in {*itertools.chain(*self.grid)}
-        }
 
 
 def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
