@@ -15,7 +15,7 @@ from jax.experimental import sparse
 
 import tconvjax as tc
 from tconvjax import matrices
-from tconvjax.matrices.convolution import products
+from tconvjax.matrices import products
 from tests import oracles
 from tests.strategies import FIXED, Arguments, arguments
 
