@@ -263,7 +263,7 @@ ANYTHING = st.recursive(
 )
 OF_NUMBERS = [
     name for name, (function, _) in CALLS.items()
-    if function.__module__.startswith(("tconvjax.geometry", "tconvjax.symbolic._overlap"))
+    if function.__module__.startswith(("tconvjax.geometry", "tconvjax.symbolic.lazy"))
 ]  # fmt: skip
 
 

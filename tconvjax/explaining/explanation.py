@@ -14,7 +14,7 @@ from tconvjax.explaining.arrays import Place, Values, places, title
 from tconvjax.geometry import Geometry
 from tconvjax.rendering import Document, Words, stack, to_animation, to_html, to_svg, to_text
 from tconvjax.shown import Written
-from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
+from tconvjax.symbolic.inverse import epsilon, vanishes
 
 View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -79,15 +79,12 @@ class Explanation(Written):
         first, *others = (seen.result for seen in self.views)
         spacing = epsilon(itertools.chain(*itertools.chain(*self.products.values())))
 
-        def near(at: Place, difference: Any) -> bool:
-            if difference == 0 or spacing is None:
-                return bool(difference == 0)
-            products = self.products.get(at, [])
-            return vanishes(difference, magnitudes(products), len(products), spacing)
+        def same(at: Place, other: Values) -> bool:
+            difference = sympy.expand(first[at] - other[at])
+            return vanishes(difference, self.products.get(at, []), spacing)
 
         return all(
-            first.shape == other.shape
-            and all(near(at, sympy.expand(first[at] - other[at])) for at in places(first.shape))
+            first.shape == other.shape and all(same(at, other) for at in places(first.shape))
             for other in others
         )
 

@@ -36,11 +36,9 @@ from tconvjax.rendering.tables import (
     symbols_of,
 )
 from tconvjax.symbolic import ConvolutionMatrix, kernel_symbols
-from tconvjax.symbolic._blocks import Blocks
 from tconvjax.symbolic._derivation import Derivation
-from tconvjax.symbolic._polyphase import Polyphase
-from tconvjax.symbolic.kronecker import KroneckerForm
 from tconvjax.symbolic.names import symbol
+from tconvjax.symbolic.structure import Blocks, KroneckerForm, Polyphase
 
 MOST_SIDE = 2048
 """Maximum rows or columns of a matrix whose entries are drawn as dots."""
