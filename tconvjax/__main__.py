@@ -11,26 +11,29 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import tconvjax
-from tconvjax.command.arguments import CommandError, file, number, numbers, padding, sizes, values
+from tconvjax.command import arguments as read
+from tconvjax.command.arguments import CommandError, check_output
 from tconvjax.errors import GeometryError
 
+_FROM_0, _FROM_1 = read.numbers(0), read.numbers(1)
 _PADS = "2, 2x1, low:high pairs such as 1:2x0:3, or SAME, VALID, ..."
 OPTIONS: dict[str, dict[str, Any]] = {
-    "size": {"type": sizes, "help": "size of the input, such as 7x7"},
-    "kernel": {"type": numbers(1), "help": "its size, such as 3x3"},
-    "stride": {"type": numbers(1), "default": 1},
-    "padding": {"type": padding, "default": 0, "help": _PADS},
-    "dilation": {"type": numbers(1), "default": 1},
-    "output-padding": {"type": numbers(0), "default": 0, "help": "additional elements at the end"},
-    "in-channels": {"type": number, "default": 1},
-    "out-channels": {"type": number, "default": 1},
-    "groups": {"type": number, "default": 1},
-    "batch": {"type": number, "default": 1},
+    "size": {"type": read.sizes, "help": "size of the input, such as 7x7"},
+    "kernel": {"type": _FROM_1, "help": "its size, such as 3x3"},
+    "stride": {"type": _FROM_1, "default": 1},
+    "padding": {"type": read.padding, "default": 0, "help": _PADS},
+    "dilation": {"type": _FROM_1, "default": 1},
+    "output-padding": {"type": _FROM_0, "default": 0, "help": "additional elements at the end"},
+    "in-channels": {"type": read.number, "default": 1},
+    "out-channels": {"type": read.number, "default": 1},
+    "groups": {"type": read.number, "default": 1},
+    "batch": {"type": read.number, "default": 1},
     "padding-mode": {"default": "zeros", "help": "zeros, circular, reflect or replicate"},
-    "output": {"type": file, "help": "file; replaced if it exists"},
+    "output": {"type": read.file, "help": "file; replaced if it exists"},
 }
 """Options that several commands have."""
 
@@ -51,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = arguments.command
         if name in ("tour", "apply", "upsample") or (name == "plan" and not arguments.platform):
             _check_platform()
+        paths = {key: path for key, path in vars(arguments).items() if isinstance(path, Path)}
+        if output := paths.pop("output", None):
+            check_output(output, [*paths.values()])
         module = importlib.import_module(f"tconvjax.command.{arguments.module}")
-        status = int(getattr(module, name)(arguments))
+        status = int(getattr(module, name)(arguments) or 0)
         sys.stdout.flush()
     except SystemExit as end:  # --help and --version
         return int(end.code or 0)
@@ -144,12 +150,12 @@ def _parser() -> argparse.ArgumentParser:
         "picture (.png .jpg .webp ...) is read as float32 in 0..255, channels first, and needs "
         "Pillow.",
     )
-    add("--input", type=file, required=True, help=".npy file or picture")
+    add("--input", type=read.file, required=True, help=".npy file or picture")
     shape = "(O, C/groups, *sizes); with 1 or 2 axes it is applied to every channel alone"
-    add("--kernel", type=file, required=True, help=shape)
-    add("--bias", type=file, help="one number for each channel of the result")
+    add("--kernel", type=read.file, required=True, help=shape)
+    add("--bias", type=read.file, help="one number for each channel of the result")
     add("--forward", action="store_true", help="the convolution instead of its transpose")
-    add("--output-size", type=numbers(0), help="size of the result, not with --output-padding")
+    add("--output-size", type=_FROM_0, help="size of the result, not with --output-padding")
     order = "layouts of x, w and y, such as NHWC,HWIO,NHWC; channels first by default"
     add("--layout", type=lambda text: tuple(text.split(",")), help=order)
     add("--algorithm", default="auto", help="auto, direct, patches, polyphase or taps")
@@ -169,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     rule = "the rule of one entry; a size or kernel that is left out becomes a symbol"
     add("--lazy", action="store_true", help=rule)
     row = "the kernel, row by row: 4,7,-2,0.5,1/3"
-    add("--values", type=values, metavar="NUMBERS", help=row)
+    add("--values", type=read.values, metavar="NUMBERS", help=row)
     formats = ("text", "latex", "mathml", "html", "svg", "csv", "npz")
     add("--format", choices=formats, default="text")
 
@@ -183,8 +189,8 @@ def _parser() -> argparse.ArgumentParser:
         "Elements without numbers are symbols. A large layer is explained by a small part of it. "
         "Numbers that begin with a minus sign are given as --w=-1,2.",
     )
-    add("--y", type=values, metavar="NUMBERS", help="the input, row by row: 0,1,2,3")
-    add("--w", type=values, metavar="NUMBERS", help="the kernel, row by row: 4,7,2,2")
+    add("--y", type=read.values, metavar="NUMBERS", help="the input, row by row: 0,1,2,3")
+    add("--w", type=read.values, metavar="NUMBERS", help="the kernel, row by row: 4,7,2,2")
     add("--view", choices=("stamps", "zeros", "matrix", "polyphase", "all"), default="all")
     add("--format", choices=("text", "markdown", "html", "svg", "animation"), default="text")
 
@@ -199,9 +205,9 @@ def _parser() -> argparse.ArgumentParser:
         "interpolation, whose border fades; unpool puts each element into the first place of its "
         "window and zeros elsewhere.",
     )
-    add("input", type=file, help=".npy file or picture")
-    add("--factor", type=numbers(1), help="2, or one per axis such as 2x3")
-    add("--size", type=numbers(1), help="size of the result instead of a factor, such as 480x640")
+    add("input", type=read.file, help=".npy file or picture")
+    add("--factor", type=_FROM_1, help="2, or one per axis such as 2x3")
+    add("--size", type=_FROM_1, help="size of the result instead of a factor, such as 480x640")
     methods = ("nearest", "linear", "cubic", "bicubic", "transposed", "unpool")
     add("--method", choices=methods, default="linear")
     add("--align-corners", action="store_true", help="keep the corners in their places")

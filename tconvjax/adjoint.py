@@ -77,12 +77,8 @@ def assert_adjoint(
 def _one(argument: str, result: Any) -> Any:
     """Check that a result is one array."""
     if not hasattr(result, "shape") or not hasattr(result, "dtype"):
-        fail(
-            argument,
-            Described(f"function that returns a {type(result).__name__}"),
-            "it must return one array",
-            "return an array",
-        )
+        given = Described(f"function that returns a {type(result).__name__}")
+        fail(argument, given, "it must return one array", "return an array")
     return result
 
 

@@ -21,30 +21,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def whole(argument: str, value: Any, least: int | None = None) -> int:
-    """Read a whole number, NumPy's included.
-
-    Args:
-        argument: the name in messages.
-        value: what was given.
-        least: the smallest number allowed.
-
-    Returns:
-        A Python int.
-
-    Raises:
-        GeometryError: if the value is no whole number, is traced, or is below ``least``.
-    """
+    """Read a whole number, NumPy's included, as a Python int; no bool and no traced one."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except Exception:  # noqa: BLE001 - a traced or symbolic size raises an error of its own
         number = None
     if number is None:
-        fail(
-            argument,
-            value,
-            "it must be a whole number that is known before tracing",
-            "give a Python int",
-        )
+        rule = "it must be a whole number that is known before tracing"
+        fail(argument, value, rule, "give a Python int")
     if least is not None and number < least:
         fail(argument, value, f"it must be at least {least}", f"give {least} or more")
     return number
@@ -73,7 +57,7 @@ def index(argument: str, value: Any, shape: Sequence[int]) -> tuple[int, ...]:
 
 def frozen(argument: str, value: Any) -> Any:
     """Turn nested sequences of whole numbers into nested tuples; names and None stay."""
-    if value is None or isinstance(value, str):
+    if value is None or type(value) is int or isinstance(value, str):
         return value
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return tuple(frozen(argument, item) for item in value)
@@ -84,30 +68,15 @@ def frozen(argument: str, value: Any) -> Any:
     return whole(argument, value) if items is None else frozen(argument, items)
 
 
-def ints(argument: str, value: Any, rank: int, least: int) -> tuple[int, ...]:
-    """Read one whole number per spatial axis.
-
-    Args:
-        argument: the name in messages.
-        value: one number for all axes, or one per axis.
-        rank: the number of spatial axes.
-        least: the smallest number allowed.
-
-    Returns:
-        ``rank`` numbers.
-
-    Raises:
-        GeometryError: if there are more or fewer, or one is below ``least``.
-    """
+def ints(argument: str, value: Any, rank: int | None, least: int) -> tuple[int, ...]:
+    """Read one whole number per spatial axis; with no rank, the value itself says how many."""
     value = frozen(argument, value)
+    if rank is None:
+        rank = max(len(value), 1) if isinstance(value, tuple) else 1
     values = value if isinstance(value, tuple) else (value,) * rank
     if len(values) != rank:
-        fail(
-            argument,
-            value,
-            f"the convolution has {counted(rank, 'spatial axis', 'spatial axes')}",
-            f"give an int or a tuple of length {rank}",
-        )
+        rule = f"the convolution has {counted(rank, 'spatial axis', 'spatial axes')}"
+        fail(argument, value, rule, f"give an int or a tuple of length {rank}")
     for number in values:
         if not isinstance(number, int):
             fail(argument, value, "it must be one whole number per axis", "give ints")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,36 +15,28 @@ from tconvjax.geometry import Axis, Geometry
 
 def fill_borders(x: jax.Array, geometry: Geometry, spec: Sequence[int]) -> jax.Array:
     """Write out the circular, reflected or replicated padding of x."""
-    return _for_bordered_axes(_fill, x, geometry, spec)
+    for axis, position in zip(geometry.axes, spec[2:], strict=True):
+        x = _fill(x, axis, position) if axis.bordered else x
+    return x
 
 
 def fold_borders(x: jax.Array, geometry: Geometry, spec: Sequence[int]) -> jax.Array:
     """Add each copy to its original: the exact transpose of `fill_borders`."""
-    return _for_bordered_axes(_fold, x, geometry, spec)
-
-
-def _for_bordered_axes(
-    step: Callable[[jax.Array, Axis, int], jax.Array],
-    x: jax.Array,
-    geometry: Geometry,
-    spec: Sequence[int],
-) -> jax.Array:
     for axis, position in zip(geometry.axes, spec[2:], strict=True):
-        if axis.bordered:
-            x = step(x, axis, position)
+        x = _fold(x, axis, position) if axis.bordered else x
     return x
 
 
 def _fill(x: jax.Array, axis: Axis, position: int) -> jax.Array:
     pieces = []
     for first, count, step in axis.border_runs():
+        start = first - count + 1 if step == -1 else first
+        piece = lax.slice_in_dim(x, start, start + (count if step else 1), axis=position)
         if step == 0:
-            one = lax.slice_in_dim(x, first, first + 1, axis=position)
-            pieces.append(jnp.repeat(one, count, axis=position))
-        else:
-            start = first if step == 1 else first - count + 1
-            piece = lax.slice_in_dim(x, start, start + count, axis=position)
-            pieces.append(piece if step == 1 else lax.rev(piece, (position,)))
+            piece = jnp.repeat(piece, count, axis=position)
+        elif step == -1:
+            piece = lax.rev(piece, (position,))
+        pieces.append(piece)
     return lax.concatenate(pieces, position)
 
 

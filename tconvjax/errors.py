@@ -35,15 +35,8 @@ def kind_of(value: Any) -> Described:
 
 
 def fail(argument: str, value: object, rule: str, remedy: str) -> NoReturn:
-    """Raise a GeometryError with the four parts of a message.
+    """Raise a GeometryError with its four parts: the argument by the name that the caller used.
 
-    Args:
-        argument: the name that the caller of the public function used.
-        value: what was received; long values go through `Described`.
-        rule: what a right value satisfies.
-        remedy: what to do instead.
-
-    Raises:
-        GeometryError: always.
+    Values whose repr would be long are `Described`.
     """
     raise GeometryError(f"{argument}={value!r}: {rule}; {remedy}")

@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec
 from tconvjax.arguments import counted
 from tconvjax.errors import array_of, fail
 from tconvjax.geometry import Geometry
+from tconvjax.geometry.geometry import kernel_rank
 
 DimensionNumbers: TypeAlias = Sequence[str] | lax.ConvDimensionNumbers | None
 Specs: TypeAlias = lax.ConvDimensionNumbers
@@ -103,23 +104,7 @@ def shape_of(role: str, batch: Any, geometry: Geometry, specs: Specs) -> tuple[A
 
 
 def layout(dimension_numbers: Any, rank: int) -> Specs:
-    """Find the positions of the axes of x, w and y.
-
-    Args:
-        dimension_numbers: as ``lax.conv_general_dilated`` takes them, for the forward convolution:
-            the layouts of x, w and y, such as ("NHWC", "HWIO", "NHWC"). None: channels first.
-        rank: the number of spatial axes.
-
-    Returns:
-        Positions (batch, channel, *spatial) in x and y, (out, in, *spatial) in w.
-
-    Raises:
-        GeometryError: if the layouts do not name each axis once.
-
-    Examples:
-        >>> layout(("NHWC", "HWIO", "NHWC"), 2).rhs_spec
-        (3, 2, 0, 1)
-    """
+    """The layouts of x, w and y for so many spatial axes; None stands for channels first."""
     if isinstance(dimension_numbers, list):
         dimension_numbers = tuple(dimension_numbers)
     try:
@@ -134,25 +119,18 @@ def _layout(dimension_numbers: Any, rank: int) -> Specs:
     try:
         return lax.conv_dimension_numbers(shape, shape, dimension_numbers)
     except (TypeError, ValueError, KeyError) as error:
+        rule = f"it must give the layouts of x, w and y, {rank + 2} letters each"
         fail(
             "dimension_numbers",
             dimension_numbers,
-            f"it must give the layouts of x, w and y, "
-            f"{rank + 2} letters each ({str(error).rstrip('.')})",
+            f"{rule} ({str(error).rstrip('.')})",
             "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels first",
         )
 
 
 def layout_of(dimension_numbers: Any, w: Any) -> Specs:
-    """Find the positions of the axes for the number of spatial axes that a kernel has."""
-    if w.ndim < 3:
-        fail(
-            "w",
-            array_of(w.shape),
-            "a kernel has two channel axes and at least one spatial axis",
-            "reshape it to (out_channels, in_channels / groups, *kernel_size)",
-        )
-    return layout(dimension_numbers, w.ndim - 2)
+    """The layouts for the number of spatial axes that a kernel has."""
+    return layout(dimension_numbers, kernel_rank(w.shape))
 
 
 def rank_of(dimension_numbers: Any) -> int:
@@ -164,12 +142,8 @@ def rank_of(dimension_numbers: Any) -> int:
 
 
 def _no_layouts(dimension_numbers: Any) -> NoReturn:
-    fail(
-        "dimension_numbers",
-        dimension_numbers,
-        "it must give the layouts of x, w and y",
-        "write them as ('NHWC', 'HWIO', 'NHWC')",
-    )
+    rule = "it must give the layouts of x, w and y"
+    fail("dimension_numbers", dimension_numbers, rule, "write them as ('NHWC', 'HWIO', 'NHWC')")
 
 
 # -- sizes and batch axes --------------------------------------------------------------------------
@@ -215,15 +189,12 @@ def sizes(role: str, value: Any, spec: Sequence[int]) -> tuple[int, ...]:
     return permuted(value.shape, positions(value.ndim, spec))
 
 
-def with_one_batch(value: jax.Array, role: str, specs: Specs) -> jax.Array:
-    """Give x or y exactly one batch axis, and leave w as it is."""
-    spec = spec_of(role, specs)
-    if value.ndim == len(spec):
-        return value
+def with_one_batch(value: jax.Array, spec: Sequence[int]) -> jax.Array:
+    """Give x or y exactly one batch axis; w has as many axes as its layout already."""
     batch = batch_sizes(value, spec)
     if batch == ():
         return jnp.expand_dims(value, spec[0])
-    return value.reshape(math.prod(batch), *value.shape[len(batch) :])
+    return value.reshape(math.prod(batch), *value.shape[len(batch) :]) if batch[1:] else value
 
 
 # -- moving arrays ---------------------------------------------------------------------------------

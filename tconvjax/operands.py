@@ -43,12 +43,8 @@ def as_array(name: str, value: Any) -> jax.Array:
     try:
         return jnp.asarray(None if isinstance(value, str | bytes) else value)
     except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
-        fail(
-            name,
-            kind_of(value),
-            "it must be an array of numbers",
-            "convert it with jnp.asarray",
-        )
+        rule = "it must be an array of numbers"
+        fail(name, kind_of(value), rule, "convert it with jnp.asarray")
 
 
 def _array(name: str, value: Any) -> Any:
@@ -59,13 +55,10 @@ def _array(name: str, value: Any) -> Any:
     if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
         value = value.astype(value.dtype.newbyteorder("="))
     if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
-        fail(
-            name,
-            Described(f"array of dtype {value.dtype}"),
-            "floats of 16 to 64 bits, complex numbers and "
-            "integers of 8 to 64 bits can be convolved",
-            "convert it with .astype",
+        rule = (
+            "floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved"
         )
+        fail(name, Described(f"array of dtype {value.dtype}"), rule, "convert it with .astype")
     return value
 
 
@@ -75,25 +68,17 @@ def check_sizes(geometry: Geometry) -> None:
         numbers = getattr(geometry, name)
         if max(numbers) > MOST:
             fail(name, numbers, f"it must be at most {MOST}", "give smaller steps")
-    padded = (
-        geometry.in_channels,
-        *(axis.in_size + max(axis.low, 0) + max(axis.high, 0) for axis in geometry.axes),
-    )
-    for name, sizes in (("in_size", padded), ("out_size", geometry.out_shape)):
+    padded = [axis.in_size + max(axis.low, 0) + max(axis.high, 0) for axis in geometry.axes]
+    images = {"in_size": (geometry.in_channels, *padded), "out_size": geometry.out_shape}
+    for name, sizes in images.items():
         if math.prod(sizes) > MOST_ELEMENTS:
-            fail(
-                name,
-                Described(f"channels and sizes {sizes}"),
-                f"an image has at most {MOST_ELEMENTS} elements",
-                "give smaller sizes, steps or padding",
-            )
+            rule = f"an image has at most {MOST_ELEMENTS} elements"
+            remedy = "give smaller sizes, steps or padding"
+            fail(name, Described(f"channels and sizes {sizes}"), rule, remedy)
     for axis in geometry.axes:
-        lines = {
-            "padding": max(abs(axis.low), abs(axis.high)),
-            "in_size": axis.in_size,
-            "out_size": axis.out_size,
-        }
-        for name, size in lines.items():
+        padding = max(abs(axis.low), abs(axis.high))
+        lengths = {"padding": padding, "in_size": axis.in_size, "out_size": axis.out_size}
+        for name, size in lengths.items():
             if size > MOST:
                 fail(name, size, f"along an axis it is at most {MOST}", "take a smaller one")
 
@@ -129,12 +114,9 @@ def checked_dtype(preferred: Any) -> Any:
         return None
     asked = dtype_of("preferred_element_type", preferred)
     if jax.dtypes.canonicalize_dtype(asked) != asked:
-        fail(
-            "preferred_element_type",
-            preferred,
-            "64-bit numbers are switched off in JAX",
-            "give a narrower dtype, or jax.config.update('jax_enable_x64', True)",
-        )
+        rule = "64-bit numbers are switched off in JAX"
+        remedy = "give a narrower dtype, or jax.config.update('jax_enable_x64', True)"
+        fail("preferred_element_type", preferred, rule, remedy)
     return asked
 
 
@@ -146,14 +128,10 @@ def result_dtype(given: Any, preferred: Any) -> Any:
     kinds = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
     kind = next(kind for kind in kinds if given.name in kind)
     if preferred.name not in kind or preferred.itemsize < given.itemsize:
-        wider = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
-        fail(
-            "preferred_element_type",
-            preferred.name,
-            f"the operands are {given.name}, and the "
-            "result must be of the same kind and at least as wide",
-            f"give one of {', '.join(wider)}",
-        )
+        wide = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
+        rule = "the result must be of the same kind and at least as wide"
+        rule = f"the operands are {given.name}, and {rule}"
+        fail("preferred_element_type", preferred.name, rule, f"give one of {', '.join(wide)}")
     return preferred
 
 
@@ -167,11 +145,7 @@ def checked_precision(value: Any) -> Any:
     except (TypeError, ValueError):
         read = ()
     if len(read) not in (1, 2) or (len(read) == 2 and (read[0] is None) != (read[1] is None)):
-        fail(
-            "precision",
-            value,
-            "it must be None, one of 'default', 'high', 'highest', a "
-            "lax.Precision, or a pair of them",
-            "use one of these",
-        )
+        names = "one of 'default', 'high', 'highest'"
+        rule = f"it must be None, {names}, a lax.Precision, or a pair of them"
+        fail("precision", value, rule, "use one of these")
     return read if len(read) == 2 else read[0]

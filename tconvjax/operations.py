@@ -21,13 +21,12 @@ from tconvjax.algorithms import ALGORITHMS
 from tconvjax.arguments import Ints, choice, frozen, ints
 from tconvjax.borders import fill_borders, fold_borders
 from tconvjax.errors import array_of, fail
-from tconvjax.geometry import Geometry, Padding, PaddingMode
+from tconvjax.geometry import Geometry
+from tconvjax.geometry.padding import Padding, PaddingMode
 from tconvjax.layouts import (
     DimensionNumbers,
-    Partial,
     Precision,
     Recipe,
-    Specs,
     batch_sizes,
     layout,
     layout_of,
@@ -107,9 +106,8 @@ def conv(
         groups=groups,
         padding_mode=padding_mode,
     )
-    return _apply(
-        "conv", data, kernel, shift, geometry, specs, precision, preferred_element_type, algorithm
-    )
+    recipe = Recipe("conv", geometry, specs, precision, preferred_element_type, algorithm)
+    return _apply(data, kernel, shift, recipe)
 
 
 def conv_transpose(
@@ -186,17 +184,8 @@ def conv_transpose(
         groups=groups,
         padding_mode=padding_mode,
     )
-    return _apply(
-        "conv_transpose",
-        data,
-        kernel,
-        shift,
-        geometry,
-        specs,
-        precision,
-        preferred_element_type,
-        algorithm,
-    )
+    recipe = Recipe("conv_transpose", geometry, specs, precision, preferred_element_type, algorithm)
+    return _apply(data, kernel, shift, recipe)
 
 
 def kernel_gradient(
@@ -251,12 +240,8 @@ def kernel_gradient(
     if dimension_numbers is not None:
         rank = rank_of(dimension_numbers)
     if rank < 1:
-        fail(
-            "kernel_size",
-            kernel_size,
-            f"x of shape {xs.shape} leaves no spatial axis to it",
-            "give one int per axis",
-        )
+        rule = f"x of shape {xs.shape} leaves no spatial axis to it"
+        fail("kernel_size", kernel_size, rule, "give one int per axis")
     specs = layout(dimension_numbers, rank)
     geometry = Geometry.of_kernel_gradient(
         sizes("x", xs, specs.lhs_spec),
@@ -269,58 +254,30 @@ def kernel_gradient(
         padding_mode=padding_mode,
     )
     if batch_sizes(xs, specs.lhs_spec) != batch_sizes(ys, specs.out_spec):
-        fail(
-            "y",
-            array_of(ys.shape),
-            f"x has shape {xs.shape}, and the two must have the same batch axes",
-            "pass the output of the convolution of this x",
-        )
-    return _apply(
-        "kernel_gradient",
-        xs,
-        ys,
-        None,
-        geometry,
-        specs,
-        precision,
-        preferred_element_type,
-        algorithm,
+        rule = f"x has shape {xs.shape}, and the two must have the same batch axes"
+        fail("y", array_of(ys.shape), rule, "pass the output of the convolution of this x")
+    recipe = Recipe(
+        "kernel_gradient", geometry, specs, precision, preferred_element_type, algorithm
     )
+    return _apply(xs, ys, None, recipe)
 
 
 # -- the body --------------------------------------------------------------------------------------
 
 
 def _apply(
-    partial: Partial,
-    a: operands.AnyArray,
-    b: operands.AnyArray,
-    bias: operands.AnyArray | None,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision,
-    preferred_element_type: Any,
-    algorithm: str,
+    a: operands.AnyArray, b: operands.AnyArray, bias: operands.AnyArray | None, recipe: Recipe
 ) -> jax.Array:
-    """Check the remaining arguments and call the jitted body."""
-    choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+    """Read what the recipe still has as it was given, and call the jitted body."""
+    geometry = recipe.geometry
+    choice("algorithm", recipe.algorithm, ("auto", *ALGORITHMS))
     operands.check_sizes(geometry)
-    channels = geometry.out_channels if partial == "conv" else geometry.in_channels
+    channels = geometry.out_channels if recipe.partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
-        fail(
-            "bias",
-            array_of(bias.shape),
-            f"it has one element for each of the result's {channels} channels",
-            f"reshape it to ({channels},)",
-        )
-    recipe = Recipe(
-        partial,
-        geometry,
-        specs,
-        operands.checked_precision(precision),
-        operands.checked_dtype(preferred_element_type),
-        algorithm,
-    )
+        rule = f"it has one element for each of the result's {channels} channels"
+        fail("bias", array_of(bias.shape), rule, f"reshape it to ({channels},)")
+    precision = operands.checked_precision(recipe.precision)
+    recipe = replace(recipe, precision=precision, dtype=operands.checked_dtype(recipe.dtype))
     return explicitly_sharded(functools.partial(_jitted, recipe=recipe), a, b, bias, recipe)
 
 
@@ -330,8 +287,8 @@ def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recip
     dtype = operands.result_dtype(operand_dtype, recipe.dtype)
     geometry, (first, second, result) = recipe.geometry, recipe.roles
     batch = batch_sizes(a, recipe.spec(first))
-    a = with_one_batch(a.astype(operand_dtype), first, recipe.specs)
-    b = with_one_batch(b.astype(operand_dtype), second, recipe.specs)
+    a = with_one_batch(a.astype(operand_dtype), recipe.spec(first))
+    b = with_one_batch(b.astype(operand_dtype), recipe.spec(second))
     if first == "x" and geometry.bordered:
         a = fill_borders(a, geometry, recipe.spec("x"))
     folds = result == "x" and geometry.bordered

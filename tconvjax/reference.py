@@ -7,10 +7,9 @@ algorithm with these two.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,36 +19,24 @@ from tconvjax.borders import fill_borders
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import Precision, Specs, placed
 
-if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    # For type checkers, and for jaxtyping's own at run time; else it costs 20 ms of import.
-    from jaxtyping import Array, Inexact, Num
-
 
 @functools.partial(
     jax.jit, static_argnames=("geometry", "specs", "precision", "preferred_element_type")
 )
 def convolve(
-    x: Num[Array, "..."],
-    w: Num[Array, "..."],
+    x: jax.Array,
+    w: jax.Array,
     geometry: Geometry,
     specs: Specs,
     precision: Precision = None,
     preferred_element_type: Any = None,
-) -> Num[Array, "..."]:
+) -> jax.Array:
     """The convolution, by definition.
 
     y[n, o, i] = sum over c, t of w[o, c, t] * x[n, c, stride * i + dilation * t - low]
 
-    Args:
-        x: input, one batch axis, laid out as ``specs.lhs_spec`` says.
-        w: kernel (O, C / groups, *k), laid out as ``specs.rhs_spec`` says.
-        geometry: which elements meet.
-        specs: where the axes stand.
-        precision: as in ``lax.conv_general_dilated``.
-        preferred_element_type: the dtype to add up in and to return; None for that of x.
-
-    Returns:
-        y, laid out as ``specs.out_spec`` says.
+    All three arrays are laid out as ``specs`` says, with one batch axis. The sums are kept in
+    ``preferred_element_type``, which is that of the result; None for that of x.
     """
     x = fill_borders(x, geometry, specs.lhs_spec)
     geometry, of_x, of_y = one_sided(geometry.filled())
@@ -75,12 +62,8 @@ def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
     0.12.0). The transpose is affected too: its padding is negative if that of the convolution is
     wider than the kernel reaches.
 
-    Args:
-        geometry: whose borders hold zeros.
-
-    Returns:
-        The geometry, and for each axis the number of elements of x to crop before the call, and
-        the number of zeros to put before its result, which are outputs that read only padding.
+    Returns the geometry, and for each axis the number of elements of x to crop before the call, and
+    the number of zeros to put before its result, which are outputs that read only padding.
     """
     axes, of_x, of_y = [], [], []
     for axis in geometry.axes:
@@ -90,25 +73,16 @@ def one_sided(geometry: Geometry) -> tuple[Geometry, list[int], list[int]]:
         blank = min(-(-first // axis.stride), axis.out_size) if first > 0 and more > 0 else 0
         of_x.append(crop)
         of_y.append(blank)
-        axes.append(
-            replace(
-                axis,
-                in_size=axis.in_size - crop,
-                out_size=axis.out_size - blank,
-                low=axis.low + crop - axis.stride * blank,
-            )
-        )
+        in_size, out_size = axis.in_size - crop, axis.out_size - blank
+        low = axis.low + crop - axis.stride * blank
+        axes.append(replace(axis, in_size=in_size, out_size=out_size, low=low))
     return replace(geometry, axes=tuple(axes)), of_x, of_y
 
 
 def _cropped(x: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> jax.Array:
-    """Remove elements at the beginning of each spatial axis.
-
-    We slice, because XLA merges a negative pad into the padding of the convolution
-    (openxla/xla#48715).
-    """
+    """Remove elements at the beginning of each spatial axis."""
     for count, position in zip(counts, spec[2:], strict=True):
-        if count:
+        if count:  # no negative pad: XLA merges it into that of the convolution (openxla/xla#48715)
             x = lax.slice_in_dim(x, count, None, axis=position)
     return x
 
@@ -124,24 +98,13 @@ def _after_zeros(y: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> ja
 
 
 def convolve_transposed(
-    y: Inexact[Array, "..."],
-    w: Inexact[Array, "..."],
+    y: jax.Array,
+    w: jax.Array,
     geometry: Geometry,
     specs: Specs,
     precision: Precision = None,
-) -> Inexact[Array, "..."]:
-    """The transposed convolution, by definition: the vjp of the jitted convolution in its input.
-
-    Args:
-        y: cotangent of the convolution's output, one batch axis.
-        w: kernel (O, C / groups, *k).
-        geometry: which elements meet.
-        specs: where the axes stand.
-        precision: as in ``lax.conv_general_dilated``.
-
-    Returns:
-        The cotangent of x, laid out as ``specs.lhs_spec`` says.
-    """
+) -> jax.Array:
+    """The transposed convolution, by definition: the vjp of the jitted convolution in its input."""
     batch = y.shape[specs.out_spec[0]]
     x = jnp.zeros(placed((batch, *geometry.in_shape), specs.lhs_spec), y.dtype)
     _, vjp = jax.vjp(lambda x: convolve(x, w, geometry, specs, precision), x)

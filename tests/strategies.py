@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tconvjax import ALGORITHMS, Geometry
 from tconvjax.conventions.kernels import KernelLayout
-from tconvjax.geometry import PADDING_MODES, PaddingMode
+from tconvjax.geometry.padding import PADDING_MODES, PaddingMode
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from PIL import Image
 import tconvjax as tc
 from tconvjax.__main__ import main
 from tconvjax.command.arguments import CommandError
-from tconvjax.command.files import read_array
+from tconvjax.command.arrays import read_array
 from tconvjax.command.tour import EXAMPLES
 from tests.reading import read
 
@@ -119,26 +119,27 @@ def test_the_tour_fails_if_an_example_does_not_match(
 # -- apply -----------------------------------------------------------------------------------------
 
 LAST: Any = ("NHWC", "HWIO", "NHWC")
-APPLIED: list[tuple[str, Any, Any, dict[str, Any]]] = [
+APPLIED: list[tuple[str, Any, str, Any, dict[str, Any]]] = [
     ("--stride 2x1 --padding 1:0x0:2 --output-padding 1,0 --groups 2 --bias b.npy",
-     ((2, 4, 5, 6), (4, 2, 3, 3), (4,)), tc.conv_transpose,
+     ((2, 4, 5, 6), (4, 2, 3, 3), (4,)), "polyphase", tc.conv_transpose,
      {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "output_padding": (1, 0), "groups": 2}),
     ("--stride 2 --padding 1 --output-size 9x8 --algorithm polyphase",
-     ((1, 4, 5, 4), (4, 2, 3, 3)), tc.conv_transpose,
+     ((1, 4, 5, 4), (4, 2, 3, 3)), "polyphase", tc.conv_transpose,
      {"stride": 2, "padding": 1, "output_size": (9, 8)}),
-    ("--forward --stride 2 --padding 1:0 --dilation 2", ((1, 2, 9, 8), (4, 2, 3, 3)), tc.conv,
-     {"stride": 2, "padding": ((1, 0), (1, 0)), "dilation": 2}),
+    ("--forward --stride 2 --padding 1:0 --dilation 2", ((1, 2, 9, 8), (4, 2, 3, 3)), "patches",
+     tc.conv, {"stride": 2, "padding": ((1, 0), (1, 0)), "dilation": 2}),
     ("--layout NHWC,HWIO,NHWC --padding same --stride 2", ((1, 3, 3, 4), (3, 3, 2, 4)),
-     tc.conv_transpose, {"stride": 2, "padding": "SAME", "dimension_numbers": LAST}),
+     "patches", tc.conv_transpose, {"stride": 2, "padding": "SAME", "dimension_numbers": LAST}),
     ("--layout NHWC,HWIO,NHWC --padding 1 --padding-mode circular", ((3, 3, 4), (3, 3, 2, 4)),
-     tc.conv_transpose, {"padding": 1, "padding_mode": "circular", "dimension_numbers": LAST}),
+     "direct", tc.conv_transpose,
+     {"padding": 1, "padding_mode": "circular", "dimension_numbers": LAST}),
 ]  # fmt: skip
-"""Options; shapes of the input, the kernel and the bias; the operation and its keywords."""
+"""Options; shapes of input, kernel and bias; the algorithm; the operation and its keywords."""
 
 
 @pytest.mark.parametrize("case", APPLIED, ids=lambda case: str(case[0]))
 def test_apply_is_the_operation_on_files(case: Any, folder: Path, capsys: Captured) -> None:
-    words, shapes, function, keywords = case
+    words, shapes, algorithm, function, keywords = case
     arrays = [normal(shape, seed=n) for n, shape in enumerate(shapes)]
     names = ("in.npy", "w.npy", "b.npy")[: len(arrays)]
     for name, array in zip(names, arrays, strict=True):
@@ -148,7 +149,7 @@ def test_apply_is_the_operation_on_files(case: Any, folder: Path, capsys: Captur
     expected = read(partial(function, **keywords), *arrays)
     np.testing.assert_allclose(np.load("out.npy"), expected, rtol=1e-5, atol=1e-5)
     assert {p.name for p in folder.iterdir()} == {*names, "out.npy"}
-    assert f"out.npy  {expected.shape} float32\n{function.__name__} by " in printed
+    assert f"out.npy  {expected.shape} float32\n{function.__name__} by {algorithm} on" in printed
     assert re.search(r": compiled in [\d.]+ s, ran in [\d.]+ s\n$", printed)
 
 

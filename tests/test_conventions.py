@@ -188,7 +188,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (conv.tf_conv_transpose, (LAST, LAST_W, 10, 2), {}, "output_shape=10: it must be the result's whole shape, 3 ints"),
     (conv.tf_conv_transpose, (LAST, LAST_W, (1, 10, 3), (2, 1, 1)), {}, "strides=(2, 1, 1): it must be 1 along batch and channels"),
     (conv.tf_conv_transpose, (LAST, [1.0], (1, 10, 3), 2), {}, "filters=list: TensorFlow has one to three axes of taps"),
-    (conv.onnx_conv_transpose, (Y, W), {"pads": [1]}, "pads=(1,): "),
+    (conv.onnx_conv_transpose, (Y, W), {"pads": [1]}, "pads=(1,): it must be the beginnings of all axes, then their ends; give 2 ints"),
     (conv.onnx_conv_transpose, (Y, W), {"pads": 1}, "pads=1: it must be the beginnings of all axes, then their ends; give 2 ints"),
     (conv.onnx_conv_transpose, (Y, W), {"pads": [0, 0], "auto_pad": "VALID"}, "pads=[0, 0]: auto_pad='VALID' fixes them already"),
     (conv.onnx_conv_transpose, (Y, W), {"auto_pad": "SAME"}, "auto_pad='SAME': the choices are NOTSET, SAME_UPPER, SAME_LOWER, VALID"),

@@ -126,7 +126,7 @@ def test_well_known_translations() -> None:
 def test_the_tables_of_the_guide_have_the_names_that_translate_reads() -> None:
     page = (Path(__file__).parents[1] / "docs/use/porting.md").read_text("utf-8")
     concepts = ("kernel_size", "stride", "padding", "output_padding", "output_size", "dilation",
-                "groups", "mode")  # fmt: skip
+                "groups", "padding_mode")  # fmt: skip
     for name, framework in FRAMEWORKS.items():
         names, kernel = framework.names, conv.KERNELS[name]
         cells = [f"`{names[c]}`" if c in names else "—" for c in concepts]
@@ -372,6 +372,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (moved("numpy"), "source='numpy': the choices are torch, flax"),
     (said("tconvjax", "torch", kernel_size=(3,), padding="SAME", padding_mode="circular"), "padding_mode='circular'"),
     (said("torch", "lax", kernel_size=(3,), output_size=(9,)), "input_size=None: output_size means a different padding for every input size"),
+    (said("tf", "torch", kernel_size=(3,) * 4), "kernel_size=(3, 3, 3, 3): TensorFlow cannot express it"),
     (said("torch", "tf", kernel_size=(3,)), "input_size=None: TensorFlow needs the result's shape"),
 ]  # fmt: skip
 

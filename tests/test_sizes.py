@@ -53,6 +53,7 @@ def test_named_padding_divides_by_the_stride_there_and_back() -> None:
         }[name]  # fmt: skip
         assert n in tc.in_sizes(there.out_size, k, **options)
         assert len(tc.in_sizes(there.out_size, k, **options)) == s
+        assert axis(Geometry.of_kernel_gradient, (1, n), (1, there.out_size), k, **options) == there
         back = axis(Geometry.of_conv_transpose, (1, n), (1, 1, k), **options)
         assert back.in_size == n * s
         options["output_size"] = n

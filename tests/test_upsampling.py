@@ -369,13 +369,15 @@ def test_an_icnr_start_is_a_convolution_and_nearest_neighbours(order: Any) -> No
     assert up.checkerboard(even, v).unevenness == 0
 
 
-@pytest.mark.parametrize(("start", "variance", "stride", "groups"), [
-    (up.lecun_normal, 1, 1, 1), (up.lecun_uniform, 1, 3, 4), (up.he_normal, 2, 2, 1),
-    (up.he_uniform, 2, 3, 4), (up.glorot_normal, 2 / 3, 2, 1), (up.glorot_uniform, 2 / 9, 2, 4),
+@pytest.mark.parametrize(("scaled", "variance", "stride", "groups"), [
+    ((1, "fan_in", "truncated_normal"), 1, 1, 1), ((1, "fan_in", "uniform"), 1, 3, 4),
+    ((2, "fan_in", "truncated_normal"), 2, 2, 1), ((2, "fan_in", "uniform"), 2, 3, 4),
+    ((1, "fan_avg", "normal"), 2 / 3, 2, 1), ((1, "fan_avg", "uniform"), 2 / 9, 2, 4),
 ])  # fmt: skip
-def test_the_fans_keep_the_variance(start: Any, variance: float, stride: int, groups: int) -> None:
-    """Of the result by fan_in; glorot's is between this and its derivative's."""
-    w = np.asarray(start(stride=stride, groups=groups)(jax.random.key(0), (32, 16, 6, 6)))
+def test_the_fans_keep_the_variance(scaled: Any, variance: float, stride: int, groups: int) -> None:
+    """Of the result by fan_in; that of fan_avg is between this and its derivative's."""
+    start = up.transposed_scaling(*scaled, stride=stride, groups=groups)
+    w = np.asarray(start(jax.random.key(0), (32, 16, 6, 6)))
     assert w.dtype == np.float32
     y = normal(2, 32, 12, 12)
     a = Arguments(2, 16 * groups, 32, tuple(11 * stride + 6 for _ in "HW"), (6, 6),
@@ -612,8 +614,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: up.fold(jnp.ones((1, 4, 7)), (4, 4), 2), "columns=array of shape (1, 4, 7): it must have a multiple of 4 rows, and 9 columns"),
     (lambda: up.bilinear_kernel(2, 10**9), "rank=1000000000: a kernel has at most 32 axes"),
     (lambda: up.bilinear_init(None, (2, 3, 4)), "shape=(2, 3, 4): it must be (C, C, *k)"),
-    (lambda: up.he_normal()(None, (3, 3)), "shape=(3, 3): a kernel has two channel axes"),
-    (lambda: up.he_normal(groups=2)(None, (3, 3, 3)), "groups=2: it must divide the 3 input channels of (3, 3, 3)"),
+    (lambda: up.transposed_scaling(2, "fan_in", "normal")(None, (3, 3)), "shape=(3, 3): a kernel has two channel axes"),
+    (lambda: up.transposed_scaling(2, "fan_in", "normal", groups=2)(None, (3, 3, 3)), "groups=2: it must divide the 3 input channels of (3, 3, 3)"),
     (lambda: up.icnr_init(jax.nn.initializers.zeros, 2)(None, (6, 1, 3, 3)), "shape=(6, 1, 3, 3): (4, 1, 1, 1) must divide it"),
     (lambda: up_any.icnr_init(None, 2), "init=NoneType: it must be a function"),
     (lambda: up_any.transposed_scaling("a", "fan_in", "normal"), "scale='a': it must be a finite number"),
@@ -628,7 +630,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: symbolic.overlap(4, 3, stride=sympy.Symbol("s", integer=True, positive=True), dilation=2), "stride=s: with a dilation"),
     (lambda: up_any.fold(jnp.ones((1, 4, 25)), 6, 2, layout=3), "layout=3: it must have one letter per axis"),
     (lambda: up.bilinear_init(None, (1, 1, 4), int), "dtype=<class 'int'>: it must be a dtype of floats"),
-    (lambda: up.he_normal()(3, (3, 3, 3)), "key=int: it must be one random key"),
+    (lambda: up.transposed_scaling(2, "fan_in", "normal")(3, (3, 3, 3)), "key=int: it must be one random key"),
     (lambda: up.checkerboard(LINE, np.ones((1, 1, 2), complex)), "kernel=ndarray: its weights must be real numbers"),
     (lambda: up.deconvolve(X, TAPS, tolerance=float("nan")), "tolerance=nan: it must be a finite number of at least 0"),
 ]  # fmt: skip

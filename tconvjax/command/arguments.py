@@ -1,4 +1,4 @@
-"""Read the words of a command line or of a fence: numbers, sizes, padding, and a layer of them."""
+"""Read the words of a command line or of a fence, and write the file that a command line names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import argparse
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from tconvjax.arguments import ints
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import Axis, Geometry, Padding, in_sizes
+from tconvjax.geometry import Axis, Geometry, in_sizes
+from tconvjax.geometry.padding import Padding
 
 LARGEST = 1_000_000
 """Largest stride, size or padding that is read."""
@@ -167,3 +169,52 @@ def filled(argument: str, numbers: Sequence[Fraction] | None, shape: tuple[int, 
         rule = f"{by(shape)} asks for {math.prod(shape)}"
         fail(argument, Described(f"{array.size} numbers"), rule, "give them row by row")
     return array.reshape(shape)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def check_output(path: Path, inputs: Sequence[Path] = ()) -> None:
+    """Check before any work that a result can be written to a path and replaces no input."""
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise CommandError(f"{path}: exists and is not a file; choose another name")
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise CommandError(
+            f"{path}: the folder {folder} is missing or cannot be written to; choose another one"
+        )
+    existing = [other for other in (path, *inputs) if os.path.exists(other)]
+    if existing[:1] == [path] and any(os.path.samefile(path, other) for other in existing[1:]):
+        raise CommandError(f"{path}: is one of the inputs; choose another name for the output")
+
+
+def write(path: Path, save: Callable[[IO[bytes]], object]) -> None:
+    """Write a file whole, or leave what was there; of a link, replace the target."""
+    check_output(path)
+    target = os.path.realpath(path)
+    temporary = f"{target}.{os.getpid()}.part"
+    try:
+        with open(temporary, "xb") as file:
+            save(file)
+        os.replace(temporary, target)
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            f"{path}: cannot be written ({reason(error)}); choose another name or format"
+        ) from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write text to a file as UTF-8, or without one to the terminal."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        write(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def reason(error: Exception) -> str:
+    """Say why a file could not be read or written."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

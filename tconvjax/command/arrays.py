@@ -1,4 +1,7 @@
-"""Run operations on arrays and pictures in files: ``tconvjax apply`` and ``tconvjax upsample``."""
+"""Run operations on arrays and pictures in files: ``tconvjax apply`` and ``tconvjax upsample``.
+
+Arrays are .npy files, and Pillow reads and writes pictures. Nothing in a file is run as code.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,40 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tconvjax import operations, upsampling
+from tconvjax import operands, operations, upsampling
 from tconvjax.algorithms.plan import plan
 from tconvjax.arguments import ints
-from tconvjax.command import files
-from tconvjax.command.arguments import CommandError, by, for_axes
-from tconvjax.command.files import Numbers
-from tconvjax.geometry import Geometry
-from tconvjax.layouts import layout_of, permuted
-from tconvjax.layouts import sizes as sizes_of
+from tconvjax.command.arguments import CommandError, by, for_axes, reason, write
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Numbers: TypeAlias = np.ndarray[Any, Any]
+
+PICTURES = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+"""Pillow's name of a picture's format by the file's suffix."""
 
 
-def apply(arguments: argparse.Namespace) -> int:
+def apply(arguments: argparse.Namespace) -> None:
     """Run conv_transpose, or conv, and print the shapes, the algorithm and the time."""
-    paths = {name: getattr(arguments, name) for name in ("input", "kernel", "bias")}
-    paths = {name: path for name, path in paths.items() if path}
-    files.check_output(arguments.output, list(paths.values()))
     _check_options(arguments)
-    arrays = {name: files.read_array(path) for name, path in paths.items()}
+    paths = {name: getattr(arguments, name) for name in ("input", "kernel", "bias")}
+    arrays = {name: read_array(path) for name, path in paths.items() if path}
     _check_kernel(arguments, arrays["input"], arrays["kernel"])
     with jax.enable_x64(_is_wide(*arrays.values())):
         with jax.numpy_dtype_promotion("standard"):
@@ -44,15 +57,13 @@ def apply(arguments: argparse.Namespace) -> int:
             x, w = x.reshape(math.prod(lead), 1, *sizes), w[None, None]
         result, line = _timed(arguments, x, w, values.get("bias"))
     result = result.reshape(*lead, *result.shape[2:]) if alone else result
-    files.write_array(arguments.output, result)
-    _print_arrays(arguments, **arrays, output=result)
+    _write_and_print(arguments, result, arrays)
     print(line)
-    return 0
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
     """Reject options that contradict one another, before a file is read."""
-    pictures = [files.is_picture(path) for path in (arguments.input, arguments.output)]
+    pictures = [is_picture(path) for path in (arguments.input, arguments.output)]
     if arguments.forward and (arguments.output_padding != 0 or arguments.output_size is not None):
         raise CommandError(
             "--output-padding and --output-size belong to the transposed convolution; leave them "
@@ -90,32 +101,28 @@ def _timed(
     arguments: argparse.Namespace, x: Numbers, w: Numbers, bias: Numbers | None
 ) -> tuple[Numbers, str]:
     """Compile and run the operation; return the result and a line about both."""
-    names = ["stride", "dilation", "groups", "padding_mode"]
+    names = ["stride", "dilation", "groups", "padding_mode", "algorithm"]
     names += [] if arguments.forward else ["output_padding", "output_size"]
     steps = {name: getattr(arguments, name) for name in names}
     steps["padding"] = for_axes(arguments.padding, w.ndim - 2)
-    specs = layout_of(arguments.layout, w)
-    kernel = permuted(w.shape, specs.rhs_spec)
+    steps["dimension_numbers"] = arguments.layout
     function: Any = operations.conv if arguments.forward else operations.conv_transpose
-    if arguments.forward:
-        geometry = Geometry.of_conv(sizes_of("x", x, specs.lhs_spec), kernel, **steps)
-        batch, shape = x.size // max(math.prod(geometry.in_shape), 1), geometry.out_shape
-    else:
-        sizes = sizes_of("y", x, specs.out_spec)
-        geometry = Geometry.of_conv_transpose(sizes, kernel, **steps)
-        batch, shape = x.size // max(math.prod(geometry.out_shape), 1), geometry.in_shape
-    _check_memory((batch, *shape), x.dtype)
-    chosen = arguments.algorithm
+    program = jax.jit(functools.partial(function, **steps))
+    traced = program.trace(x, w, bias)
+    _check_memory(traced.out_info.shape, x.dtype)
+    equation = next(e for e in traced.jaxpr.eqns if "recipe" in e.params)
+    recipe, first = equation.params["recipe"], equation.invars[0].aval
+    chosen = recipe.algorithm
     if chosen == "auto":
-        chosen = plan(geometry.filled(), function.__name__, x.dtype).algorithm
-    steps |= {"dimension_numbers": arguments.layout, "algorithm": arguments.algorithm}
+        planned = plan(recipe.geometry, recipe.partial, x.dtype, batch=recipe.batch(first))
+        chosen = planned.algorithm
     values = jax.device_put((x, w, bias))
     start = time.perf_counter()
-    compiled = jax.jit(functools.partial(function, **steps)).lower(*values).compile()
+    compiled = program.lower(*values).compile()
     middle = time.perf_counter()
     result = np.asarray(compiled(*values).block_until_ready())
     return result, (
-        f"{function.__name__} by {chosen} on {jax.default_backend()}: compiled in "
+        f"{recipe.partial} by {chosen} on {jax.default_backend()}: compiled in "
         f"{middle - start:.3f} s, ran in {time.perf_counter() - middle:.4f} s"
     )
 
@@ -134,21 +141,24 @@ def _check_memory(shape: Sequence[int], dtype: np.dtype[Any]) -> None:
         )
 
 
-def _print_arrays(arguments: argparse.Namespace, **arrays: Numbers) -> None:
-    for name, array in arrays.items():
+def _write_and_print(
+    arguments: argparse.Namespace, result: Numbers, arrays: dict[str, Numbers]
+) -> None:
+    """Write the result, and print the file, shape and dtype of every array."""
+    write_array(arguments.output, result)
+    for name, array in (arrays | {"output": result}).items():
         print(f"{name:8}{getattr(arguments, name)}  {array.shape} {array.dtype}")
 
 
 # -- upsample --------------------------------------------------------------------------------------
 
 
-def upsample(arguments: argparse.Namespace) -> int:
+def upsample(arguments: argparse.Namespace) -> None:
     """Enlarge a picture along both axes, or an array along its last axes."""
-    files.check_output(arguments.output, [arguments.input])
-    files.is_picture(arguments.output)
+    is_picture(arguments.output)
     if (arguments.factor is None) == (arguments.size is None):
         raise CommandError("--factor, --size: give one of the two")
-    x = given = files.read_array(arguments.input)
+    x = given = read_array(arguments.input)
     if x.dtype.kind in "iu" and arguments.method != "nearest":
         x = x.astype(np.float32)
     asked = arguments.factor or arguments.size
@@ -160,29 +170,100 @@ def upsample(arguments: argparse.Namespace) -> int:
     if arguments.factor is not None:
         size = tuple(f * n for f, n in zip(size, x.shape[-rank:], strict=True))
     _check_memory((*x.shape[:-rank], *size), x.dtype)
-    with jax.enable_x64(_is_wide(x)):
-        if arguments.method == "unpool":
-            result: Any = _unpooled(x, size)
-        else:
-            corners = arguments.align_corners
-            result = upsampling.upsample(
-                x, size=size, method=arguments.method, align_corners=corners
-            )
-        result = np.asarray(result)
-    files.write_array(arguments.output, result)
-    _print_arrays(arguments, input=given, output=result)
-    return 0
+    if arguments.method == "unpool":
+        result = _unpooled(x, size)
+    else:
+        steps = {name: getattr(arguments, name) for name in ("method", "align_corners")}
+        with jax.enable_x64(_is_wide(x)):
+            result = np.asarray(upsampling.upsample(x, size=size, **steps))
+    _write_and_print(arguments, result, {"input": given})
 
 
-def _unpooled(x: Numbers, size: tuple[int, ...]) -> Any:
+def _unpooled(x: Numbers, size: tuple[int, ...]) -> Numbers:
     """Put each element into the first place of its window, and zeros elsewhere."""
     old = x.shape[-len(size) :]
     if any(not n or m % n for n, m in zip(old, size, strict=True)):
         raise CommandError(
             f"--size: unpooling needs whole multiples of {by(old)}, not {by(size)}; give --factor"
         )
-    factors = tuple(m // n for n, m in zip(old, size, strict=True))
     result = np.zeros((*x.shape[: -len(size)], *size), x.dtype)
-    places: Any = (..., *(slice(None, None, factor) for factor in factors))
+    places: Any = (..., *(slice(None, None, m // n) for n, m in zip(old, size, strict=True)))
     result[places] = x
     return result
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def is_picture(path: Path) -> bool:
+    """Tell whether a name is that of a picture, and check that its format is known."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        try:
+            import PIL  # noqa: F401 - an optional requirement
+        except ImportError as error:
+            raise CommandError(
+                "pictures need Pillow; install it with pip install 'tconvjax[image]'"
+            ) from error
+    elif suffix != ".npy":
+        known = " ".join(PICTURES)
+        raise CommandError(f"{path}: unknown format; name a .npy file, or a picture ({known})")
+    return suffix in PICTURES
+
+
+def read_array(path: Path) -> Numbers:
+    """Read an array of numbers, or a picture as float32 from 0 to 255, channels first."""
+    picture = is_picture(path)
+    if not os.path.isfile(path):
+        raise CommandError(f"{path}: there is no such file; check the name")
+    try:
+        if picture:
+            return _read_picture(path)
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:  # NumPy and Pillow raise many kinds of errors for damaged files
+        kind = PICTURES.get(path.suffix.lower(), "NumPy")
+        how = "convert or rename it" if picture else "write numbers with numpy.save"
+        raise CommandError(f"{path}: is no {kind} file ({reason(error)}); {how}") from error
+    numbers: Numbers = operands.arrays(**{str(path): array})[0]
+    return numbers
+
+
+def _read_picture(path: Path) -> Numbers:
+    from PIL import Image, ImageOps
+
+    # Left to choose, Pillow would go by the content, and hand PostScript to another program.
+    with Image.open(path, formats=[PICTURES[path.suffix.lower()]]) as image:
+        # The result is written without the camera's note on how to turn the picture.
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith(("I", "F")):
+            raise ValueError(f"its pixels are of kind {upright.mode}, not of 8 bits")
+        grey = upright.mode in ("1", "L")
+        mode = "L" if grey else "RGBA" if upright.has_transparency_data else "RGB"
+        pixels = np.asarray(upright.convert(mode), np.float32)
+    return pixels[None] if grey else np.moveaxis(pixels, -1, 0)
+
+
+def write_array(path: Path, array: Numbers) -> None:
+    """Write an array; numbers of a picture are rounded and clipped to 0..255."""
+    if is_picture(path):
+        picture, name = _picture_of(path, array), PICTURES[path.suffix.lower()]
+        write(path, lambda file: picture.save(file, format=name))
+    else:
+        write(path, lambda file: np.save(file, array, allow_pickle=False))
+
+
+def _picture_of(path: Path, array: Numbers) -> Image.Image:
+    from PIL import Image
+
+    shape = (1, *array.shape) if array.ndim == 2 else array.shape
+    pixels = array.reshape(shape[-3:]) if shape[:-3] == (1,) * (len(shape) - 3) else array
+    fits = pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and pixels.size
+    if not fits or np.iscomplexobj(pixels) or np.isnan(pixels).any():
+        raise CommandError(
+            f"{path}: a picture shows 1, 3 or 4 channels of real numbers along two axes, and the "
+            f"result is {array.dtype} of shape {array.shape} or has NaN; write a .npy file"
+        )
+    whole = np.moveaxis(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), 0, -1)
+    whole = whole[..., 0] if whole.shape[-1] == 1 else whole
+    return Image.fromarray(np.ascontiguousarray(whole))

@@ -10,7 +10,6 @@ import contextlib
 import html
 import math
 import shutil
-import sys
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,15 @@ import sympy
 
 from tconvjax import explaining, matrices, rendering, symbolic
 from tconvjax.arguments import counted
-from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer
-from tconvjax.command.files import check_output, write, write_text
+from tconvjax.command.arguments import (
+    CommandError,
+    by,
+    filled,
+    for_axes,
+    layer,
+    write,
+    write_text,
+)
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.values import entry_rule
@@ -42,10 +48,8 @@ _PAGE = (
 )
 
 
-def matrix(arguments: argparse.Namespace) -> int:
+def matrix(arguments: argparse.Namespace) -> None:
     """Show the matrix of a convolution, or of its transpose."""
-    if arguments.output is not None:
-        check_output(arguments.output)
     if arguments.lazy:
         return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
     if arguments.size is None or arguments.kernel is None:
@@ -57,7 +61,7 @@ def matrix(arguments: argparse.Namespace) -> int:
     if arguments.format == "csv":
         _check_csv(geometry)
         entries = symbolic.conv_matrix(geometry, kernel)
-        return _give(arguments, rendering.to_csv(entries.T if transpose else entries))
+        return write_text(arguments.output, rendering.to_csv(entries.T if transpose else entries))
     rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     picture = arguments.format in ("svg", "html")
     document: Any = None
@@ -70,15 +74,12 @@ def matrix(arguments: argparse.Namespace) -> int:
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
     title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
     rows, columns = (columns, rows) if transpose else (rows, columns)
-    return _show(
-        arguments, document, title, f": {counted(rows, 'row')}, {counted(columns, 'column')}"
-    )
+    sides = f": {counted(rows, 'row')}, {counted(columns, 'column')}"
+    return _show(arguments, document, title, sides)
 
 
-def explain(arguments: argparse.Namespace) -> int:
+def explain(arguments: argparse.Namespace) -> None:
     """Explain a transposed convolution step by step, seen four ways."""
-    if arguments.output is not None:
-        check_output(arguments.output)
     geometry = layer(vars(arguments), False)
     views: Any = explaining.views.VIEWS if arguments.view == "all" else (arguments.view,)
     if arguments.format == "animation":
@@ -93,7 +94,7 @@ def explain(arguments: argparse.Namespace) -> int:
         "svg": lambda: explanation.to_svg() + "\n",
         "animation": lambda: explanation.to_animation() + "\n",
     }
-    return _give(arguments, printers[arguments.format]())
+    write_text(arguments.output, printers[arguments.format]())
 
 
 def _check_csv(geometry: Geometry) -> None:
@@ -127,7 +128,7 @@ def _rule(arguments: argparse.Namespace) -> Any:
     return entry_rule(lazy, arguments.transpose)
 
 
-def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str = "") -> int:
+def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str = "") -> None:
     alone = rendering.Stack([document])  # so that the size is written once, after the title
     printers = {
         "text": lambda: f"{title}{sides}\n{rendering.to_text(alone, width=_width())}\n",
@@ -136,10 +137,10 @@ def _show(arguments: argparse.Namespace, document: Any, title: str, sides: str =
         "html": lambda: _page(title, rendering.to_html(document)),
         "svg": lambda: rendering.to_svg(document, alt=title) + "\n",
     }
-    return _give(arguments, printers[arguments.format]())
+    write_text(arguments.output, printers[arguments.format]())
 
 
-def _save(arguments: argparse.Namespace, geometry: Geometry, kernel: Any) -> int:
+def _save(arguments: argparse.Namespace, geometry: Geometry, kernel: Any) -> None:
     """Write the matrix as a sparse file of SciPy."""
     if arguments.output is None or kernel is None:
         raise CommandError(
@@ -150,7 +151,6 @@ def _save(arguments: argparse.Namespace, geometry: Geometry, kernel: Any) -> int
     entries = entries.T.tocsr() if arguments.transpose else entries
     # Compressing millions of entries would take far longer than writing them.
     write(arguments.output, lambda file: scipy.sparse.save_npz(file, entries, compressed=False))
-    return 0
 
 
 def _page(title: str, body: str) -> str:
@@ -159,11 +159,3 @@ def _page(title: str, body: str) -> str:
 
 def _width() -> int:
     return max(shutil.get_terminal_size().columns, 20)
-
-
-def _give(arguments: argparse.Namespace, text: str) -> int:
-    if arguments.output is None:
-        sys.stdout.write(text)
-    else:
-        write_text(arguments.output, text)
-    return 0

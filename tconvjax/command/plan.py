@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from tconvjax.algorithms.plan import plan as choose
 from tconvjax.arguments import ints
-from tconvjax.command.arguments import CommandError, alternatives, by, for_axes, layer
-from tconvjax.command.files import check_output, write_text
+from tconvjax.command.arguments import CommandError, alternatives, by, for_axes, layer, write_text
 from tconvjax.errors import GeometryError
-from tconvjax.geometry import pads
+from tconvjax.geometry.padding import pads
 from tconvjax.layouts import ROLES
 
 SHADES = " ░▒▓█"
@@ -60,8 +59,6 @@ def checkerboard(arguments: argparse.Namespace) -> int:
     """Print how many stamps land on each element, and what to change."""
     from tconvjax import rendering, upsampling  # which import SymPy
 
-    if arguments.output is not None:
-        check_output(arguments.output)
     given = (arguments.kernel, arguments.stride, arguments.dilation)
     rank = next((len(value) for value in given if isinstance(value, tuple)), 2)
     if arguments.output is not None and rank > 2:

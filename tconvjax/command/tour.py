@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from tconvjax import matrices, operations
 from tconvjax.geometry import Geometry
-from tconvjax.rendering import to_text
+from tconvjax.rendering import Row, to_text
 from tconvjax.symbolic import conv_matrix
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
@@ -87,18 +87,11 @@ class Report:
                 print(line)
             self._after_empty = not line
 
-    def show(self, *blocks: str | list[str] | Numbers) -> None:
-        """Print words, blocks of lines and arrays beside one another, each centred."""
-        columns = [
-            [b] if isinstance(b, str) else b if isinstance(b, list) else _block(b) for b in blocks
-        ]
-        height = max(map(len, columns))
-        for n, lines in enumerate(columns):
-            above = (height - len(lines)) // 2
-            width = max(map(len, lines))
-            padded = [""] * above + lines + [""] * (height - above - len(lines))
-            columns[n] = [line.ljust(width) for line in padded]
-        self.say("", *("  " + " ".join(line) for line in zip(*columns, strict=True)), "")
+    def show(self, *blocks: Any, height: int = 40) -> None:
+        """Print words, arrays and SymPy's matrices beside one another."""
+        parts = tuple(_words(b) if isinstance(b, np.ndarray) else b for b in blocks)
+        lines = to_text(Row(parts), width=78, height=height).splitlines()
+        self.say("", *(f"  {line}" for line in lines), "")
 
     def check(self, *facts: Fact) -> None:
         """Count one example, which matches if every computed value is as expected."""
@@ -231,15 +224,14 @@ def _why_transposed(report: Report) -> None:
         "A convolution is linear, so it is a matrix. Write a 4x4 input x as a column of",
         "16 and the 2x2 output y as a column of 4. With a 3x3 kernel, C is 4x16:",
     )
-    report.show(_lines(symbols, width=78))
+    report.show(symbols)
     report.say("Each row shows which elements of x one element of y is made of. For")
     report.show("x =", x[0, 0], "  w =", w[0, 0], "  y = conv(x, w) =", y[0, 0])
     report.say(
         "The transposed matrix, 16x4, takes a column of 4 to a column of 16, which has",
         "the shape of x. That product is conv_transpose(y, w), hence the name:",
     )
-    columns = (_column(y), "->", _column(z))
-    report.show(_lines(symbols.T), "with this w: C.T * vec(y) =", *columns)
+    report.show(symbols.T, "with this w: C.T * vec(y) =", _column(y), "->", _column(z))
     report.say("It inverts the shape but not the values. x and conv_transpose(y, w) are")
     report.show(x[0, 0], "and", z[0, 0])
     report.check(
@@ -260,7 +252,7 @@ def _uses(report: Report) -> None:
         "edge pixels are repeated once first and padding 3 cuts that off again, so the",
         "border keeps its brightness. Along one axis, from two pixels a and b:",
     )
-    report.show("C.T * vec(y) =", _lines(along.T), "*", _column(["a", "a", "b", "b"]))
+    report.show("C.T * vec(y) =", along.T, "*", _column(["a", "a", "b", "b"]))
     # The second channel is the first one transposed, so that a mix-up of channels would show.
     pixels, expected = (np.append(a, a.swapaxes(2, 3), axis=1) for a in (PIXELS, BILINEAR))
     y = np.pad(pixels, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
@@ -277,7 +269,7 @@ def _uses(report: Report) -> None:
         "tile; with a single 1 it becomes one nail in a bed of zeros, which is the",
         "simplest unpooling:",
     )
-    report.show(both[0][0, 0], "  ", both[1][0, 0])
+    report.show(both[0][0, 0], "and", both[1][0, 0])
     report.say(
         "Max-unpooling puts each value where the maximum had been. Those places differ",
         "from picture to picture, so no fixed kernel does it; it is the transpose of a",
@@ -303,7 +295,7 @@ def _compute(report: Report, example: Example, *more: Fact) -> None:
     z = _transposed(y, w, **steps)
     matrix = conv_matrix(Geometry.of_conv_transpose(y.shape[1:], w.shape, **steps), w).T
     report.say("", f"C.T * vec(y) for {example.name} (C.T is {matrix.rows}x{matrix.cols}):")
-    report.show(_lines(matrix, height=13), "*", _column(y), "=", _column(z, 13))
+    report.show(matrix, "*", _column(y), "=", _column(z), height=13)
     report.check(
         ("equals the tutorial's result", z, example.result),
         ("C.T * vec(y) equals conv_transpose(y, w)", _product(y, w, **steps), z.ravel()),
@@ -335,19 +327,13 @@ def _same(computed: ArrayLike, expected: ArrayLike) -> bool:
 
 
 def _words(array: ArrayLike) -> Numbers:
-    """Write each number without a needless decimal point; words stay."""
-    write = lambda one: one if isinstance(one, str) else f"{float(one) + 0:g}"  # noqa: E731
+    """Write numbers as words, since to_text shows the number 0 as a dot."""
+
+    def write(one: Any) -> str:
+        return one if isinstance(one, str) else f"{float(one) + 0:g}"
+
     return np.vectorize(write, otypes=[object])(array)
 
 
-def _lines(matrix: Any, **limits: int) -> list[str]:
-    return to_text(matrix, **limits).splitlines()
-
-
-def _block(array: ArrayLike, height: int = 40) -> list[str]:
-    # to_text writes the number 0 as a dot, but not the word.
-    return _lines(_words(array), height=height)
-
-
-def _column(array: ArrayLike, height: int = 40) -> list[str]:
-    return _block(np.reshape(array, (-1, 1)), height)
+def _column(array: ArrayLike) -> Numbers:
+    return np.reshape(array, (-1, 1))

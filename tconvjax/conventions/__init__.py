@@ -7,22 +7,19 @@ expresses a layer in another framework's arguments, and the converters move its 
 
 from tconvjax.conventions.equinox import equinox_conv_transpose
 from tconvjax.conventions.flax import flax_conv_transpose
+from tconvjax.conventions.frameworks import read_layer, translate
 from tconvjax.conventions.haiku import haiku_conv_transpose
 from tconvjax.conventions.keras import keras_conv_transpose
 from tconvjax.conventions.kernels import KERNELS, convert_kernel
 from tconvjax.conventions.lax import lax_conv_transpose
-from tconvjax.conventions.layer import Crop, Layer
-from tconvjax.conventions.models import LayerKind, layer_kinds
+from tconvjax.conventions.models import LayerKind
 from tconvjax.conventions.onnx import onnx_conv_transpose
 from tconvjax.conventions.states import convert_state_dict, replace_leaves
 from tconvjax.conventions.tf import tf_conv_transpose
 from tconvjax.conventions.torch import torch_conv_transpose
-from tconvjax.conventions.translation import read_layer, translate
 
 __all__ = [
     "KERNELS",
-    "Crop",
-    "Layer",
     "LayerKind",
     "convert_kernel",
     "convert_state_dict",
@@ -31,7 +28,6 @@ __all__ = [
     "haiku_conv_transpose",
     "keras_conv_transpose",
     "lax_conv_transpose",
-    "layer_kinds",
     "onnx_conv_transpose",
     "read_layer",
     "replace_leaves",

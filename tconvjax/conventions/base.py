@@ -61,13 +61,13 @@ class Reader:
     def sizes(self, argument: str) -> tuple[int, ...]:
         """The spatial sizes of the input, without which this argument cannot be interpreted."""
         if self.data_size is None:
-            fail(
-                "input_size",
-                None,
-                f"{argument} means a different padding for every input size",
-                "give the spatial sizes of the input: input_size=(...)",
-            )
+            need_sizes(f"{argument} means a different padding for every input size")
         return self.data_size
+
+
+def need_sizes(rule: str) -> NoReturn:
+    """Raise a GeometryError that asks for the spatial sizes of the input."""
+    fail("input_size", None, rule, "give the spatial sizes of the input: input_size=(...)")
 
 
 @dataclass(frozen=True)
@@ -89,32 +89,17 @@ class Framework:
     extras: tuple[str, ...] = ()  # further arguments, which decide how others are read
 
     def arguments(self, layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-        """A layer in this framework's arguments.
-
-        Raises:
-            GeometryError: if the framework cannot express the layer.
-        """
-        absent = {"groups": 1, "dilation": (1,) * layer.rank, "mode": "zeros"}
-        values = {
-            "rank": layer.rank,
-            "kernel_size": layer.each("kernel_size"),
-            "stride": layer.each("stride"),
-            "dilation": layer.each("dilation"),
-            "groups": layer.groups,
-            "mode": layer.mode,
-        }
-        remedy = {"groups": "use tconvjax, or one layer for each block of channels"}
+        """A layer in this framework's arguments, or an error that says why it has none."""
+        steps = {name: layer.each(name) for name in ("kernel_size", "stride", "dilation")}
+        values = {"rank": layer.rank, **steps, "groups": layer.groups, "padding_mode": layer.mode}
+        plain = {"dilation": (1,) * layer.rank, "groups": 1, "padding_mode": "zeros"}
         for concept, why in self.lacks.items():
-            if values[concept] != absent[concept]:
-                argument = "padding_mode" if concept == "mode" else concept
-                cannot(
-                    self.title, argument, values[concept], why, remedy.get(concept, "use tconvjax")
-                )
-        named = {
-            self.names[concept]: value
-            for concept, value in values.items()
-            if concept in self.names and concept not in {"mode", *self.lacks}
-        }
+            value = values.pop(concept)
+            if value != plain[concept]:
+                more = ", or one layer for each block of channels" if concept == "groups" else ""
+                cannot(self.title, concept, value, why, f"use tconvjax{more}")
+        values.pop("padding_mode", None)  # ``write`` says it with the padding
+        named = {self.names[c]: value for c, value in values.items() if c in self.names}
         return {**named, **self.write(layer, data_size)}
 
 
@@ -154,37 +139,23 @@ class Call:
         the channels of the data last, and ``promotes`` allows arrays of several dtypes.
         """
         data_name, kernel_name, bias_name = names = tuple(arrays)
-        read: list[Any] = [
-            operands.arrays(**{name: value})[0] if value is not None or name != bias_name else None
-            for name, value in arrays.items()
-        ]
-        data, kernel, bias = read
+        given = {n: value for n, value in arrays.items() if n != bias_name or value is not None}
+        read = dict(zip(given, operands.arrays(**given), strict=True))
+        data, kernel, bias = read[data_name], read[kernel_name], read.get(bias_name)
         axes, rank = KERNELS[layout or framework.name], kernel.ndim - 2
         if rank < 1:
-            fail(
-                kernel_name,
-                array_of(kernel.shape),
-                f"a kernel of {framework.title} is {axes.words()}",
-                "give it at least one axis of taps",
-            )
+            rule = f"a kernel of {framework.title} is {axes.words()}"
+            fail(kernel_name, array_of(kernel.shape), rule, "give it at least one axis of taps")
         if data.ndim - rank - 1 not in batch:
             counts = " or ".join(str(n + rank + 1) for n in list(batch)[:2])
-            more = " or more" if len(batch) > 2 else ""
-            fail(
-                data_name,
-                array_of(data.shape),
-                f"with a kernel of shape {kernel.shape} it has {counts}{more} axes: "
-                f"{framework.data}",
-                "reshape it",
-            )
-        for name, array in zip(names, read, strict=True):
-            if array is not None and array.dtype != data.dtype and not promotes:
-                fail(
-                    name,
-                    Described(f"array of dtype {array.dtype}"),
-                    f"{data_name} is {data.dtype}, and {framework.title} takes one dtype",
-                    f"convert it: {name}.astype({data_name}.dtype)",
-                )
+            counts += " or more" if len(batch) > 2 else ""
+            rule = f"with a kernel of shape {kernel.shape} it has {counts} axes: {framework.data}"
+            fail(data_name, array_of(data.shape), rule, "reshape it")
+        for name, array in read.items():
+            if array.dtype != data.dtype and not promotes:
+                rule = f"{data_name} is {data.dtype}, and {framework.title} takes one dtype"
+                remedy = f"convert it: {name}.astype({data_name}.dtype)"
+                fail(name, Described(f"array of dtype {array.dtype}"), rule, remedy)
         spec = (0, rank + 1, *range(1, rank + 1)) if last else tuple(range(rank + 2))
         return cls(
             framework, names, data, kernel, bias, spec, spec, axes.spec(rank), axes.backwards
@@ -213,13 +184,13 @@ class Call:
         layer = self.read(arguments)
         for n, axis in zip(self.data_size, layer.axes, strict=True):
             if n > 0 and axis.size(n) < least and layer.mode == "zeros":
-                fail(
-                    self.framework.names["padding"],
-                    Described(f"cutting {axis.low} and {axis.high} off"),
+                found = Described(f"cutting {axis.low} and {axis.high} off")
+                rule = (
                     f"an input of size {n} gives {axis.size(n) + axis.low + axis.high} with kernel "
-                    f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}",
-                    f"cut {least - axis.size(n)} less",
+                    f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}"
                 )
+                remedy = f"cut {least - axis.size(n)} less"
+                fail(self.framework.names["padding"], found, rule, remedy)
         return self.apply(layer, precision, preferred)
 
     def read(self, arguments: Arguments) -> Layer:
@@ -232,9 +203,8 @@ class Call:
         """Compute a layer."""
         self._check_channels(layer.groups)
         kernel, bias = self.kernel, self.bias
-        c, m, *taps = self.kernel_spec
         if self.backwards:
-            kernel = turned(kernel, layer.groups, (m, c, *taps), (m, c, *taps))
+            kernel = turned(kernel, layer.groups, self.kernel_spec, self.kernel_spec, True)
         return conv_transpose(
             self.data,
             kernel,
@@ -259,33 +229,23 @@ class Call:
         c, m = (c * groups, m) if self.backwards else (c, m * groups)
         channels = data.shape[self.data_spec[1] + data.ndim - self.rank - 2]
         if channels != c:
-            fail(
-                kernel_name,
-                array_of(kernel.shape),
-                f"with groups={groups} it takes {c} channels, and {data_name} of shape "
-                f"{data.shape} has {channels}",
-                f"use {self.framework.title}'s layout, or convert the kernel with "
-                "tconvjax.conventions.convert_kernel",
-            )
+            rule = f"with groups={groups} it takes {c} channels, and {data_name} of shape "
+            rule += f"{data.shape} has {channels}"
+            remedy = f"use {self.framework.title}'s layout, or convert the kernel with "
+            remedy += "tconvjax.conventions.convert_kernel"
+            fail(kernel_name, array_of(kernel.shape), rule, remedy)
         if bias is not None and math.prod(bias.shape) != m:
-            fail(
-                bias_name,
-                array_of(bias.shape),
-                f"it needs one element for each of the result's {m} channels",
-                f"reshape it to ({m},)",
-            )
+            rule = f"it needs one element for each of the result's {m} channels"
+            fail(bias_name, array_of(bias.shape), rule, f"reshape it to ({m},)")
 
 
 def check_mask(mask: Any, kernel: Any) -> None:
     """A mask has the shape of its kernel."""
     shape = getattr(mask, "shape", None)
     if shape != kernel.shape:
-        fail(
-            "mask",
-            kind_of(mask) if shape is None else array_of(shape),
-            f"the kernel has shape {kernel.shape}",
-            "give a mask of the same shape",
-        )
+        found = kind_of(mask) if shape is None else array_of(shape)
+        rule = f"the kernel has shape {kernel.shape}"
+        fail("mask", found, rule, "give a mask of the same shape")
 
 
 def masked(argument: str, kernel: Any, mask: Any) -> Any:

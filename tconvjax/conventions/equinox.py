@@ -26,29 +26,20 @@ def read(reader: Reader) -> Layer:
     name = padding.upper() if isinstance(padding, str) else ""
     if isinstance(padding, str) and name not in NAMES:
         fail("padding", padding, f"the names are {', '.join(NAMES)}", "use one of them, or numbers")
-    mode = text("padding_mode", reader.value("mode", "ZEROS"))
+    mode = text("padding_mode", reader.value("padding_mode", "ZEROS"))
     if mode.upper() == "CIRCULAR":
         if any(extra) or name not in ("SAME", "SAME_LOWER"):
-            fail(
-                "padding_mode",
-                mode,
-                "Equinox has it with padding 'SAME' or 'SAME_LOWER' and without output_padding",
-                "use these, or tconvjax.conv_transpose",
-            )
+            rule = "Equinox has it with padding 'SAME' or 'SAME_LOWER' and without output_padding"
+            fail("padding_mode", mode, rule, "use these, or tconvjax.conv_transpose")
         return circular(axes, [_same(axis, 0, name)[0] for axis in axes], groups)
     if mode.upper() != "ZEROS":
-        fail(
-            "padding_mode",
-            mode,
-            "the modes are ZEROS and CIRCULAR",
-            "use one of them, or tconvjax.conv_transpose(padding_mode=...)",
-        )
+        remedy = "use one of them, or tconvjax.conv_transpose(padding_mode=...)"
+        fail("padding_mode", mode, "the modes are ZEROS and CIRCULAR", remedy)
     if name in ("SAME", "SAME_LOWER"):
         ends = [_same(axis, more, name) for axis, more in zip(axes, extra, strict=True)]
         return Layer(cut(axes, ends), groups)
     numbers = ((0, 0),) * len(axes) if name else pairs("padding", padding, len(axes))
-    ends = [(low, high - more) for (low, high), more in zip(numbers, extra, strict=True)]
-    return Layer(cut(axes, ends), groups)
+    return Layer(cut(axes, numbers, extra), groups)
 
 
 def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
@@ -67,13 +58,9 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for name in ("SAME", "SAME_LOWER"):
         if all(axis.low == _same(axis, 0, name)[0] for axis in layer.axes):
             return {"padding": name, "padding_mode": "CIRCULAR"}
-    return cannot(
-        "Equinox",
-        "padding_mode",
-        "circular",
-        "its CIRCULAR starts at another element",
-        "use tconvjax.layers.equinox.ConvTranspose",
-    )
+    why = "its CIRCULAR starts at another element"
+    remedy = "use tconvjax.layers.equinox.ConvTranspose"
+    return cannot("Equinox", "padding_mode", "circular", why, remedy)
 
 
 EQUINOX = Framework(
@@ -87,7 +74,7 @@ EQUINOX = Framework(
         "output_padding": "output_padding",
         "dilation": "dilation",
         "groups": "groups",
-        "mode": "padding_mode",
+        "padding_mode": "padding_mode",
         "rank": "num_spatial_dims",
         "bias": "use_bias",
         "in_channels": "in_channels",

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, flag
 from tconvjax.conventions.base import Call, Framework, Reader, cannot, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Layer, circular
-from tconvjax.errors import fail
 from tconvjax.layouts import Precision
-from tconvjax.operands import NO_DTYPES, arrays
+from tconvjax.operands import arrays, inexact_dtype
 
 
 def read(reader: Reader) -> Layer:
@@ -29,11 +27,9 @@ def read(reader: Reader) -> Layer:
 def circular_low(axis: Crop, transposed: bool) -> int:
     """The natural element at which Flax's CIRCULAR starts.
 
-    With the forward convolution's kernel we compute the transpose of Flax's own ``Conv`` with the
-    same arguments, which pads (span - 1) // 2 elements before the first. Flax itself starts at half
-    of span - stride, rounded up. That is the same for odd spans with stride 1 and for even strides,
-    and one element off otherwise, so that Flax's result is not a transpose then. With Flax's own
-    kind of kernel we follow Flax.
+    With the forward convolution's kernel we compute the transpose of Flax's own ``Conv``, which
+    pads (span - 1) // 2 elements before the first. Flax starts at half of span - stride, rounded
+    up, which is one element off for some spans and strides.
     """
     return (axis.span - 1) // 2 if transposed else max(axis.span - axis.stride, 0) // 2
 
@@ -50,13 +46,8 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for transposed, lows in starts.items():
         if list(layer.each("low")) == lows:
             return {"padding": "CIRCULAR", "transpose_kernel": transposed}
-    return cannot(
-        "Flax",
-        "padding",
-        layer.crops,
-        "its CIRCULAR starts at another element",
-        "use tconvjax.layers.nnx.ConvTranspose",
-    )
+    why = "its CIRCULAR starts at another element"
+    return cannot("Flax", "padding", layer.crops, why, "use tconvjax.layers.nnx.ConvTranspose")
 
 
 FLAX = Framework(
@@ -129,17 +120,12 @@ def flax_conv_transpose(
     With ``padding="CIRCULAR"`` and ``transpose_kernel=True`` this is the exact transpose of Flax's
     ``Conv``; Flax is one element off for even spans with stride 1 and odd ones with stride 3.
     """
-    values: dict[str, Any] = {
-        "inputs": inputs,
-        "kernel": masked("kernel", kernel, mask),
-        "bias": bias,
-    }
+    kernel = masked("kernel", kernel, mask)
+    values: dict[str, Any] = {"inputs": inputs, "kernel": kernel, "bias": bias}
     if dtype is not None:
-        target = _dtype(dtype)
-        values = {
-            name: None if value is None else arrays(**{name: value})[0].astype(target)
-            for name, value in values.items()
-        }
+        target = inexact_dtype("dtype", dtype)
+        read = zip(values, arrays(**values), strict=True)
+        values = {name: None if value is None else value.astype(target) for name, value in read}
     layout = "flax_transpose_kernel" if flag("transpose_kernel", transpose_kernel) else "flax"
     call = Call.of(FLAX, values, layout=layout, batch=range(16), last=True, promotes=True)
     return call.run(
@@ -150,13 +136,3 @@ def flax_conv_transpose(
         kernel_dilation=kernel_dilation,
         transpose_kernel=transpose_kernel,
     )
-
-
-def _dtype(value: Any) -> Any:
-    try:
-        dtype = None if isinstance(value, NO_DTYPES) else jnp.dtype(value)
-    except (TypeError, ValueError):
-        dtype = None
-    if dtype is None:
-        fail("dtype", value, "it must be a dtype", "give jnp.float32, for example")
-    return dtype

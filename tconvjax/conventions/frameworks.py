@@ -1,27 +1,41 @@
-"""The frameworks whose layers can be read and written.
+"""The frameworks whose layers can be read and written, and the translation between them.
 
-To add one, write a file of its name with ``read``, ``write``, a `Framework` and its function. List
-the framework here, its kernel in `kernels` and its function in the package, and add it to the
-tables of ``docs/use/porting.md`` and to the reference. `tests/conformance/test_peers.py` compares
-it with the original. To convert its weights too, `states` needs its names of arrays, and `models` a
-way to walk its layers.
+To add a framework:
+
+1. Write a file of its name, as ``torch.py`` is: ``read`` and ``write`` its arguments, a `Framework`
+   with its names for them, and the function that people call.
+2. List the framework below, its kernel in `KERNELS` (``kernels.py``) and its function in the
+   package's ``__init__.py``.
+3. Name it in the docstring of `translate`, in both tables of ``docs/use/porting.md`` and in
+   ``docs/reference/conventions.md``; the README counts the functions.
+4. Compare its function with the original in ``tests/conformance/test_peers.py``; its package joins
+   the extra "peers" of ``pyproject.toml``. The tests of all frameworks find it:
+   ``tests/test_porting.py`` asks which paddings it takes and where its channels lie, and
+   ``tests/test_bad_input.py`` for an example of each argument.
+5. To convert the weights of its models too, say in ``states.py`` how it names and lays out its
+   arrays, and in ``models.py`` how to find the layers of a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
-from tconvjax.conventions.base import Framework
+from tconvjax.arguments import choice, frozen, ints
+from tconvjax.conventions.base import Arguments, Framework, Reader
 from tconvjax.conventions.equinox import EQUINOX
 from tconvjax.conventions.flax import FLAX
 from tconvjax.conventions.haiku import HAIKU
 from tconvjax.conventions.keras import KERAS
 from tconvjax.conventions.lax import LAX
+from tconvjax.conventions.layer import Layer
 from tconvjax.conventions.onnx import ONNX
 from tconvjax.conventions.tconvjax import TCONVJAX
 from tconvjax.conventions.tf import TF
 from tconvjax.conventions.torch import TORCH
+from tconvjax.errors import fail
 
 FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
     {
@@ -30,3 +44,99 @@ FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
     }
 )
 """All frameworks by name."""
+
+_ABOUT = ("in_channels", "out_channels", "bias")
+"""Concepts that do not change the values of a layer."""
+
+
+def translate(
+    arguments: Arguments, source: str, target: str, *, input_size: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Express a transposed layer in another framework's arguments.
+
+    Both give stride * (n - 1) + span - low - high elements from n, with the same low and high.
+
+    Args:
+        arguments: the layer's arguments under the source's names; omitted ones have the source's
+            defaults. The kernel's size is one of them, under the source's name for it
+            ("kernel_size" for "lax" and "tf", which read it off the kernel). Channels and the flag
+            for a bias are kept where both frameworks have them.
+        source: "tconvjax", "torch", "keras", "tf", "onnx", "lax", "flax", "haiku" or "equinox".
+        target: one of the same names.
+        input_size: spatial sizes of the layer's input. Needed if the arguments specify a size of
+            the result (``output_size``, ``output_shape``), and for the target "tf", which requires
+            one.
+
+    Returns:
+        Arguments of the target. "lax" and "flax" get ``transpose_kernel=True``, so their kernels
+        have the layouts "lax_transpose_kernel" and "flax_transpose_kernel" of `convert_kernel`,
+        unless ``transpose_kernel`` is False in the result. TensorFlow's output_shape holds the
+        spatial sizes.
+
+    Raises:
+        GeometryError: if the source would refuse the arguments, or the target cannot express the
+            layer; the message says why.
+
+    Examples:
+        >>> torch = {"kernel_size": (4, 4), "stride": 2, "padding": 1}
+        >>> translate(torch, "torch", "keras")["padding"]
+        'same'
+        >>> translate(torch, "torch", "lax")["padding"]  # what is added around the dilated input
+        ((2, 2), (2, 2))
+        >>> translate({**torch, "padding": 2, "output_padding": 1}, "torch", "keras")
+        Traceback (most recent call last):
+            ...
+        tconvjax.GeometryError: padding=((2, 1), (2, 1)): Keras cannot express it: ...
+    """
+    layer = read_layer(arguments, source, input_size)
+    writer = FRAMEWORKS[choice("target", target, tuple(FRAMEWORKS))]
+    sizes = None if input_size is None else ints("input_size", input_size, layer.rank, 1)
+    about = {writer.names[k]: v for k, v in layer.about.items() if k in writer.names}
+    return {**about, **writer.arguments(layer, sizes)}
+
+
+def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | None = None) -> Layer:
+    """Read a framework's arguments into the neutral form.
+
+    Args:
+        arguments: as in `translate`.
+        source: as in `translate`.
+        input_size: as in `translate`.
+
+    Returns:
+        The layer: for each axis its steps and what is cut off its natural result.
+
+    Raises:
+        GeometryError: if the source would refuse the arguments.
+
+    Examples:
+        >>> keras = {"kernel_size": (3,), "strides": 2, "padding": "same"}
+        >>> read_layer(keras, "keras").crops
+        ((0, 1),)
+    """
+    framework = FRAMEWORKS[choice("source", source, tuple(FRAMEWORKS))]
+    names = framework.names
+    if not isinstance(arguments, Mapping):
+        fail("arguments", arguments, "it must be a mapping of argument names", "give a dictionary")
+    known = {*names.values(), *framework.extras}
+    for name in arguments:
+        if name not in known:
+            rule = f"{framework.call} has no such argument, or it is not needed here"
+            fail(name, arguments[name], rule, f"give {', '.join(sorted(known))}")
+    rank = _rank(arguments, framework)
+    sizes = None if input_size is None else ints("input_size", input_size, rank, 1)
+    layer = framework.read(Reader(arguments, names, rank, sizes))
+    about = {c: arguments[names[c]] for c in _ABOUT if names.get(c, "") in arguments}
+    return dataclasses.replace(layer, about=about)
+
+
+def _rank(arguments: Arguments, framework: Framework) -> int:
+    """The number of spatial axes, from the kernel's size or from an argument of its own."""
+    name = framework.names["kernel_size"]
+    size = frozen(name, arguments.get(name))
+    if isinstance(size, tuple) and size:
+        return len(size)
+    rank = arguments.get(framework.names.get("rank", ""))
+    if not size or not (isinstance(rank, int) or framework.name == "flax"):
+        fail(name, size, "it determines the number of axes", "give one int per axis")
+    return 1 if rank is None else int(rank)

@@ -24,15 +24,11 @@ def read(reader: Reader) -> Layer:
     if reader.value("output_size") is None:
         return Layer(padded(axes, padding))
     if not isinstance(padding, str) or padding not in ("SAME", "VALID"):
-        fail(
-            "padding",
-            padding,
-            "with output_shape it must be 'SAME' or 'VALID'",
-            "leave output_shape out, or use a name",
-        )
+        rule = "with output_shape it must be 'SAME' or 'VALID'"
+        fail("padding", padding, rule, "leave output_shape out, or use a name")
     sizes = reader.ints("output_size", 1)
     columns = zip(axes, reader.sizes("output_shape"), sizes, strict=True)
-    return Layer(cut(axes, [forward_crop(*column, padding, "output_shape") for column in columns]))
+    return Layer(cut(axes, [forward_crop(*column, padding) for column in columns]))
 
 
 def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
@@ -58,7 +54,7 @@ HAIKU = Framework(
     write=write,
     lacks={
         "groups": "it has no groups",
-        "mode": "it has no padding mode",
+        "padding_mode": "it has no padding mode",
         "dilation": "its ConvNDTranspose has none",
     },
     extras=("data_format",),

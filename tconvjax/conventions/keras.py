@@ -44,33 +44,24 @@ def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:
 def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     """The padding of a layer in the arguments of ``keras.layers.Conv2DTranspose`` and its like."""
     if max(layer.each("stride")) > 1 and max(layer.each("dilation")) > 1:
-        cannot(
-            "Keras",
-            "dilation_rate",
-            layer.each("dilation"),
-            "its layers refuse a stride with a dilation",
-            "use keras.ops.conv_transpose, or tconvjax",
-        )
+        why = "its layers refuse a stride with a dilation"
+        remedy = "use keras.ops.conv_transpose, or tconvjax"
+        cannot("Keras", "dilation_rate", layer.each("dilation"), why, remedy)
     for padding in ("valid", "same"):
-        found = [_extras_for(axis, padding) for axis in layer.axes]
-        if all(None in extras for extras in found):
+        if all(_ends(axis, None, padding) == (axis.low, axis.high) for axis in layer.axes):
             return {"padding": padding, "output_padding": None}
-        numbers = [[extra for extra in extras if extra is not None] for extras in found]
-        if all(numbers):
-            return {"padding": padding, "output_padding": tuple(n[0] for n in numbers)}
-    return cannot(
-        "Keras",
-        "padding",
-        layer.crops,
-        "it has 'valid' and 'same' with an output_padding below the stride",
-        "use padding='valid' and crop the result with keras.layers.Cropping1D, 2D or 3D",
-    )
+        extra = tuple(_extra_for(axis, padding) for axis in layer.axes)
+        if None not in extra:
+            return {"padding": padding, "output_padding": extra}
+    why = "it has 'valid' and 'same' with an output_padding below the stride"
+    remedy = "use padding='valid' and crop the result with keras.layers.Cropping1D, 2D or 3D"
+    return cannot("Keras", "padding", layer.crops, why, remedy)
 
 
-def _extras_for(axis: Crop, padding: str) -> list[int | None]:
-    """The output paddings, possibly None, with which Keras cuts off the ends of this axis."""
-    choices = (None, *range(axis.stride))
-    return [extra for extra in choices if _ends(axis, extra, padding) == (axis.low, axis.high)]
+def _extra_for(axis: Crop, padding: str) -> int | None:
+    """The output padding with which Keras cuts off the ends of this axis, if there is one."""
+    ends = (axis.low, axis.high)
+    return next((n for n in range(axis.stride) if _ends(axis, n, padding) == ends), None)
 
 
 KERAS = Framework(
@@ -89,7 +80,7 @@ KERAS = Framework(
     data="(N, *size, C); with data_format='channels_first' (N, C, *size)",
     read=read,
     write=write,
-    lacks={"groups": "it has no groups", "mode": "it has no padding mode"},
+    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
     extras=("data_format",),
 )
 
@@ -131,9 +122,8 @@ def keras_conv_transpose(
         >>> keras_conv_transpose(y, w, strides=2, padding="same", output_padding=0).shape
         (1, 7, 7, 5)
     """
-    last = (
-        data_format is None or choice("data_format", data_format, DATA_FORMATS) == DATA_FORMATS[0]
-    )
+    chosen = DATA_FORMATS[0] if data_format is None else data_format
+    last = choice("data_format", chosen, DATA_FORMATS) == DATA_FORMATS[0]
     call = Call.of(KERAS, {"inputs": inputs, "kernel": kernel, "bias": None}, last=last)
     return call.run(
         strides=strides,

@@ -99,31 +99,25 @@ def convert_kernel(kernel: Any, source: str, target: str, *, groups: int = 1) ->
     traced = isinstance(kernel, jax.Array)
     w = kernel if traced else numbers("kernel", kernel, "give an array")
     if w.ndim < 3:
-        fail(
-            "kernel",
-            array_of(w.shape),
-            "a kernel has two channel axes and at least one axis of taps",
-            "give a convolution's kernel",
-        )
+        rule = "a kernel has two channel axes and at least one axis of taps"
+        fail("kernel", array_of(w.shape), rule, "give a convolution's kernel")
     groups = whole("groups", groups, 1)
     came, go = before.spec(w.ndim - 2), after.spec(w.ndim - 2)
     check_kernel_groups(w, came, before.backwards, groups)
     if before.backwards == after.backwards:
         w = w.transpose([came[go.index(n)] for n in range(w.ndim)])
-    elif before.backwards:
-        (c, m, *taps), (to_c, to_m, *to_taps) = came, go
-        w = turned(w, groups, (m, c, *taps), (to_m, to_c, *to_taps))
     else:
-        w = turned(w, groups, came, go)
+        w = turned(w, groups, came, go, before.backwards)
     return w if traced else np.ascontiguousarray(w)
 
 
-def turned(w: Any, groups: int, came: Sequence[int], go: Sequence[int]) -> Any:
-    """Turn the forward convolution's kernel into that of the dilated input's convolution, or back.
+def turned(w: Any, groups: int, came: Sequence[int], go: Sequence[int], backwards: bool) -> Any:
+    """Turn a kernel around; ``came`` and ``go`` are the positions of (C, M, *taps) in w and after.
 
-    ``came`` and ``go`` are the positions of (C, M, *taps), with the groups on C, before and after;
-    for the way back those of (M, C, *taps).
+    If not ``backwards``, w is the forward convolution's kernel, whose groups are on C.
     """
+    if backwards:
+        came, go = ((m, c, *taps) for c, m, *taps in (came, go))
     w = w.transpose(came)[:, :, *(slice(None, None, -1),) * (w.ndim - 2)]
     first, second, *taps = w.shape
     if groups > 1:
@@ -136,13 +130,8 @@ def check_kernel_groups(w: Any, spec: Sequence[int], backwards: bool, groups: in
     """Groups must divide the channel axis that holds them."""
     position = spec[1 if backwards else 0]
     if w.shape[position] % groups:
-        fail(
-            "groups",
-            groups,
-            f"it must divide the {w.shape[position]} channels of axis {position} of the kernel of "
-            f"shape {w.shape}",
-            "give the groups of the layer",
-        )
+        rule = f"it must divide the {w.shape[position]} channels of axis {position} of the kernel "
+        fail("groups", groups, f"{rule}of shape {w.shape}", "give the groups of the layer")
 
 
 def numbers(name: str, value: Any, remedy: str) -> Any:

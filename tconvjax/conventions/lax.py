@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from tconvjax.arguments import flag
 from tconvjax.conventions.base import Call, Framework, Reader
-from tconvjax.conventions.layer import Crop, Layer, cut, cut_around_dilated, pairs
+from tconvjax.conventions.layer import Crop, Layer, cut, pairs
 from tconvjax.errors import fail
 from tconvjax.layouts import DimensionNumbers, Precision, layout_of
 
@@ -22,8 +22,11 @@ def padded(axes: Sequence[Crop], padding: Any, single: bool = False) -> tuple[Cr
     If ``single``, one number may stand for both ends of an axis.
     """
     if isinstance(padding, str):
-        return cut_around_dilated(axes, [_named(axis, padding) for axis in axes])
-    return cut_around_dilated(axes, pairs("padding", padding, len(axes), single))
+        ends = tuple(_named(axis, padding) for axis in axes)
+    else:
+        ends = pairs("padding", padding, len(axes), single)
+    # Crop.around_dilated is its own inverse.
+    return cut(axes, [axis.around_dilated for axis in cut(axes, ends)])
 
 
 def _named(axis: Crop, name: str) -> tuple[int, int]:
@@ -58,12 +61,8 @@ def read(reader: Reader) -> Layer:
     if not consistent or (isinstance(padding, str) and padding in ("SAME", "VALID")):
         return Layer(padded(axes, padding), groups)
     if isinstance(padding, str):
-        fail(
-            "padding",
-            padding,
-            f"with {name} the names are SAME and VALID",
-            "use one of them, or (low, high) pairs",
-        )
+        rule = f"with {name} the names are SAME and VALID"
+        fail("padding", padding, rule, "use one of them, or (low, high) pairs")
     return Layer(cut(axes, pairs("padding", padding, reader.rank, single=False)), groups)
 
 
@@ -86,7 +85,7 @@ LAX = Framework(
     data="(N, *size, C), or as dimension_numbers says",
     read=read,
     write=write,
-    lacks={"groups": "it has no groups", "mode": "it has no padding mode"},
+    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
     extras=("transpose_kernel", "use_consistent_padding"),
 )
 

@@ -11,11 +11,11 @@ zeros. So one `Crop` per axis, the number of groups and the padding mode describ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tconvjax.arguments import check_fields, choice, counted, frozen, whole
+from tconvjax.arguments import counted, frozen
 from tconvjax.errors import fail
 
 
@@ -29,9 +29,6 @@ class Crop:
         dilation: result elements between neighbouring taps.
         low: natural elements that are cut off before the first; negative adds zeros.
         high: natural elements that are cut off after the last; negative adds zeros.
-
-    Raises:
-        GeometryError: if a field is not a whole number, or a step is below 1.
     """
 
     kernel_size: int
@@ -39,11 +36,6 @@ class Crop:
     dilation: int
     low: int = 0
     high: int = 0
-
-    def __post_init__(self) -> None:
-        """Validate the fields."""
-        steps = {"kernel_size": 1, "stride": 1, "dilation": 1}
-        check_fields(self, {**steps, "low": None, "high": None})
 
     @property
     def span(self) -> int:
@@ -56,12 +48,8 @@ class Crop:
         return self.span - 1 - self.low, self.span - 1 - self.high
 
     def size(self, n: int) -> int:
-        """The number of result elements for n input elements.
-
-        Raises:
-            GeometryError: if n is not a whole number.
-        """
-        return self.stride * (whole("n", n) - 1) + self.span - self.low - self.high
+        """The number of result elements for n input elements."""
+        return self.stride * (n - 1) + self.span - self.low - self.high
 
 
 @dataclass(frozen=True)
@@ -74,9 +62,6 @@ class Layer:
         mode: "zeros", or "circular" for a result of ``stride * n`` elements onto which everything
             beyond its ends is added at the opposite end.
         about: arguments that do not change the values: ``in_channels``, ``out_channels``, ``bias``.
-
-    Raises:
-        GeometryError: if a field has another type, or there is no axis.
     """
 
     axes: tuple[Crop, ...]
@@ -84,29 +69,14 @@ class Layer:
     mode: Literal["zeros", "circular"] = "zeros"
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Validate the fields."""
-        axes = self.axes
-        if not isinstance(axes, tuple) or not axes or not all(isinstance(a, Crop) for a in axes):
-            fail("axes", axes, "a layer has one Crop per spatial axis", "give a tuple of Crop")
-        whole("groups", self.groups, 1)
-        choice("mode", self.mode, ("zeros", "circular"))
-        if not isinstance(self.about, Mapping):
-            fail("about", self.about, "it must be a mapping of argument names", "give a dict")
-
     @property
     def rank(self) -> int:
         """The number of spatial axes."""
         return len(self.axes)
 
     def each(self, name: str) -> tuple[Any, ...]:
-        """One attribute of every axis.
-
-        Raises:
-            GeometryError: if a `Crop` has no such attribute.
-        """
-        names = (*Crop.__dataclass_fields__, "span", "around_dilated")
-        return tuple(getattr(axis, choice("name", name, names)) for axis in self.axes)
+        """One attribute of every axis."""
+        return tuple(getattr(axis, name) for axis in self.axes)
 
     @property
     def crops(self) -> tuple[tuple[int, int], ...]:
@@ -122,10 +92,8 @@ def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tu
     read = frozen(argument, value)
     entries = read if isinstance(read, tuple) else (read,) * rank
     ends = [(entry, entry) if single and isinstance(entry, int) else entry for entry in entries]
-    if len(ends) != rank or not all(
-        isinstance(end, tuple) and len(end) == 2 and all(isinstance(n, int) for n in end)
-        for end in ends
-    ):
+    two = (isinstance(end, tuple) and [*map(type, end)] == [int, int] for end in ends)
+    if len(ends) != rank or not all(two):
         singles = ", one int per axis or one int" if single else ""
         example = ((1, 2),) * rank
         rule = f"it must be one (low, high) pair per axis{singles}"
@@ -133,18 +101,12 @@ def pairs(argument: str, value: Any, rank: int, single: bool = True) -> tuple[tu
     return tuple(ends)
 
 
-def cut(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
-    """The axes with these (low, high) numbers of elements cut off."""
-    return tuple(
-        Crop(axis.kernel_size, axis.stride, axis.dilation, low, high)
-        for axis, (low, high) in zip(axes, ends, strict=True)
-    )
-
-
-def cut_around_dilated(axes: Sequence[Crop], ends: Sequence[tuple[int, int]]) -> tuple[Crop, ...]:
-    """The axes for a framework that specifies the padding of the dilated input."""
-    # Crop.around_dilated is its own inverse.
-    return cut(axes, [axis.around_dilated for axis in cut(axes, ends)])
+def cut(
+    axes: Sequence[Crop], ends: Iterable[tuple[int, int]], extra: Sequence[int] = ()
+) -> tuple[Crop, ...]:
+    """The axes with (low, high) elements cut off, and ``extra`` given back after the last."""
+    columns = zip(axes, ends, extra or (0,) * len(axes), strict=True)
+    return tuple(replace(axis, low=low, high=high - more) for axis, (low, high), more in columns)
 
 
 def circular(axes: Sequence[Crop], lows: Sequence[int], groups: int = 1) -> Layer:
@@ -158,13 +120,9 @@ def check_extra(axes: Sequence[Crop], extra: Sequence[int]) -> None:
     for axis, more in zip(axes, extra, strict=True):
         room = max(axis.stride, axis.dilation)
         if more >= room:
-            fail(
-                "output_padding",
-                more,
-                f"it must be smaller than the stride ({axis.stride}) or "
-                f"than the dilation ({axis.dilation})",
-                f"give at most {room - 1}",
-            )
+            rule = f"it must be smaller than the stride ({axis.stride}) or "
+            rule += f"than the dilation ({axis.dilation})"
+            fail("output_padding", more, rule, f"give at most {room - 1}")
 
 
 def forward_size(axis: Crop, size: int, padding: str | tuple[int, int]) -> int:
@@ -175,23 +133,14 @@ def forward_size(axis: Crop, size: int, padding: str | tuple[int, int]) -> int:
     return max((size + low + high - axis.span) // axis.stride + 1, 0)
 
 
-def forward_crop(
-    axis: Crop, n: int, size: int, padding: str | tuple[int, int], argument: str
-) -> tuple[int, int]:
-    """The ends of a result of ``size`` elements, which a convolution with this padding takes to n.
-
-    ``argument`` is the name of the argument that asks for the size, for messages.
-    """
+def forward_crop(axis: Crop, n: int, size: int, padding: str | tuple[int, int]) -> tuple[int, int]:
+    """The ends of a result of ``size`` elements that a convolution with this padding takes to n."""
     gives, total = forward_size(axis, size, padding), axis.size(n) - size
     low, high = (0, 0) if isinstance(padding, str) else padding
     if gives != n:
         least = axis.stride * (n - 1) + 1 if padding == "SAME" else axis.size(n) - low - high
-        fail(
-            argument,
-            size,
-            f"a convolution of {counted(size, 'element')} with padding {padding!r} gives {gives}, "
-            f"and the input has {n}",
-            f"give {least} to {least + axis.stride - 1}",
-        )
+        what = f"a convolution of {counted(size, 'element')} with padding {padding!r}"
+        remedy = f"give {least} to {least + axis.stride - 1}"
+        fail("output_shape", size, f"{what} gives {gives}, and the input has {n}", remedy)
     low = max(total, 0) // 2 if padding == "SAME" else low
     return low, total - low

@@ -11,9 +11,6 @@ from tconvjax.arguments import choice, whole
 from tconvjax.conventions.kernels import KERNELS
 from tconvjax.errors import fail, kind_of
 
-KINDS = ("conv_transpose", "conv", "linear", "embedding", "norm", "other")
-"""Kinds of layers, which determine how frameworks lay out their weights."""
-
 _CLASSES = (
     (re.compile(r"(Lazy)?Conv(ND|\dD)?Transpose(\dd)?"), "conv_transpose"),
     (re.compile(r"(Lazy)?Conv(ND|\d[dD])?"), "conv"),
@@ -22,6 +19,8 @@ _CLASSES = (
     (re.compile(r"_?\w*(Batch|Layer|Group|Instance|RMS)\w*Norm\w*"), "norm"),
 )
 """Names of layer classes; the first that matches any base class of an object decides."""
+KINDS = (*(kind for _, kind in _CLASSES), "other")
+"""Kinds of layers, which determine how frameworks lay out their weights."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +53,6 @@ class LayerKind:
 def layer_kinds(model: Any) -> dict[str, LayerKind]:
     """The kind of every layer of a model, by its dotted path.
 
-    Args:
-        model: a PyTorch, Flax NNX, Equinox or Keras model.
-
-    Returns:
-        Kinds by path, including those of layers without weights.
-
-    Raises:
-        GeometryError: if the model has no layer with a known class name.
-
     Examples:
         >>> class ConvTranspose:
         ...     groups = 2
@@ -76,20 +66,14 @@ def layer_kinds(model: Any) -> dict[str, LayerKind]:
         found = dict(model.named_modules())
     elif hasattr(model, "_flatten_layers"):  # Keras
         layers = model._flatten_layers(include_self=False)
-        start = f"{model.name}/"
-        found = {
-            str(layer.path or "").removeprefix(start).replace("/", "."): layer for layer in layers
-        }
+        paths = (str(layer.path or "").removeprefix(f"{model.name}/") for layer in layers)
+        found = {path.replace("/", "."): layer for path, layer in zip(paths, layers, strict=True)}
     else:
         found = dict(_walk(model, "", set()))
     kinds = {path: kind for path, part in found.items() if (kind := _kind_of(part)) is not None}
     if not kinds:
-        fail(
-            "kinds",
-            kind_of(model),
-            "it is neither a mapping nor a model with layers of a known name",
-            "give patterns of paths and their kinds",
-        )
+        rule = "it is neither a mapping nor a model with layers of a known name"
+        fail("kinds", kind_of(model), rule, "give patterns of paths and their kinds")
     return kinds
 
 
@@ -121,14 +105,11 @@ def _kind_of(part: Any) -> LayerKind | None:
     for pattern, kind in _CLASSES:
         if any(pattern.fullmatch(name) for name in names):
             groups = getattr(part, "groups", getattr(part, "feature_group_count", 1))
-            own = getattr(part, "kernel_layout", None)  # of the layers in tconvjax.layers
-            transposed = getattr(part, "transpose_kernel", False) is True  # of Flax's
-            layout = "flax_transpose_kernel" if transposed else None
-            return LayerKind(
-                kind,
-                groups if type(groups) is int and groups > 0 else 1,
-                own if isinstance(own, str) and own in KERNELS else layout,
-            )
+            layout = getattr(part, "kernel_layout", None)  # of the layers in tconvjax.layers
+            if not isinstance(layout, str) or layout not in KERNELS:
+                transposed = getattr(part, "transpose_kernel", False) is True  # of Flax's
+                layout = "flax_transpose_kernel" if transposed else None
+            return LayerKind(kind, groups if type(groups) is int and groups > 0 else 1, layout)
     return None
 
 
@@ -151,12 +132,8 @@ def check_used(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
     """Every pattern matches a layer; with a typing error a layer would get the wrong layout."""
     for pattern in patterns:
         if not any(matches(pattern, path) for path in paths):
-            fail(
-                f"kinds[{pattern!r}]",
-                patterns[pattern],
-                "no layer has such a path",
-                f"the layers are {', '.join(paths[:8])}",
-            )
+            remedy = f"the layers are {', '.join(paths[:8])}"
+            fail(f"kinds[{pattern!r}]", patterns[pattern], "no layer has such a path", remedy)
 
 
 def matches(pattern: str, path: str) -> bool:

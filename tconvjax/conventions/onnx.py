@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jax.typing import ArrayLike
@@ -24,57 +24,40 @@ def read(reader: Reader) -> Layer:
     if auto != "NOTSET" and pads is not None:
         fail("pads", pads, f"auto_pad={auto!r} fixes them already", "give one of the two")
     if reader.value("output_size") is not None:
-        sizes = reader.ints("output_size", 0)
-        data = reader.sizes("output_shape")
+        sizes, data = reader.ints("output_size", 0), reader.sizes("output_shape")
         totals = [a.size(n) + e - w for a, n, e, w in zip(axes, data, extra, sizes, strict=True)]
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
         totals = [axis.span - axis.stride + e for axis, e in zip(axes, extra, strict=True)]
     else:
-        low, high = _pads(reader)
-        ends = [(lo, hi - e) for lo, hi, e in zip(low, high, extra, strict=True)]
-        return Layer(cut(axes, ends), groups)
-    ends = [_shared(total, e, auto) for total, e in zip(totals, extra, strict=True)]
-    return Layer(cut(axes, ends), groups)
+        return Layer(cut(axes, _pads(reader), extra), groups)
+    return Layer(cut(axes, [_shared(total, auto) for total in totals], extra), groups)
 
 
-def _pads(reader: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The beginnings of all axes, and the ends of all axes."""
+def _pads(reader: Reader) -> Iterable[tuple[int, int]]:
+    """The (low, high) pads of each axis."""
     pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
-    pads = ints("pads", pads, 2 * reader.rank, 0) if isinstance(pads, tuple) else pads
-    if not isinstance(pads, tuple):
-        fail(
-            "pads",
-            pads,
-            "it must be the beginnings of all axes, then their ends",
-            f"give {2 * reader.rank} ints",
-        )
-    return pads[: reader.rank], pads[reader.rank :]
+    if not isinstance(pads, tuple) or len(pads) != 2 * reader.rank:
+        rule = "it must be the beginnings of all axes, then their ends"
+        fail("pads", pads, rule, f"give {2 * reader.rank} ints")
+    pads = ints("pads", pads, len(pads), 0)
+    return zip(pads[: reader.rank], pads[reader.rank :], strict=True)
 
 
-def _shared(total: int, extra: int, auto: str) -> tuple[int, int]:
-    """Divide a total between the two ends; only SAME_UPPER cuts an odd element off the end.
-
-    ONNX does not specify how a negative total is divided. ONNX Runtime 1.32 adds all of it after
-    the last element, and so does this function.
-    """
-    if total < 0:
-        return 0, total - extra
+def _shared(total: int, auto: str) -> tuple[int, int]:
+    """Divide a total between the two ends; only SAME_UPPER cuts an odd element off the end."""
+    if total < 0:  # ONNX does not say; ONNX Runtime 1.32 adds all of it after the last element
+        return 0, total
     half = total // 2 if auto == "SAME_UPPER" else total - total // 2
-    return half, total - half - extra
+    return half, total - half
 
 
 def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     """The padding of a layer in ONNX's attributes."""
     for axis in layer.axes:
         if axis.low < 0 or -axis.high >= max(axis.stride, axis.dilation):
-            cannot(
-                "ONNX",
-                "pads",
-                (axis.low, axis.high),
-                "pads are not negative, and output_padding is smaller than the stride or than the "
-                "dilation",
-                "put a Pad node behind it",
-            )
+            why = "pads are not negative, and output_padding is smaller than the stride or than "
+            ends = (axis.low, axis.high)
+            cannot("ONNX", "pads", ends, why + "the dilation", "put a Pad node behind it")
     return {
         "pads": (*layer.each("low"), *(max(high, 0) for high in layer.each("high"))),
         "output_padding": tuple(max(-high, 0) for high in layer.each("high")),
@@ -98,7 +81,7 @@ ONNX = Framework(
     data="(N, C, *size)",
     read=read,
     write=write,
-    lacks={"mode": "its ConvTranspose has no padding mode"},
+    lacks={"padding_mode": "its ConvTranspose has no padding mode"},
 )
 
 

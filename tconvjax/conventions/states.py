@@ -1,16 +1,14 @@
 """Convert the weights of whole models: names, shapes and trees of one framework to another's.
 
-A tree is read into layers, each with a dotted path, a kind, and arrays under PyTorch's names and in
-PyTorch's layouts; the target's tree is written from these layers. The kind of a layer determines
-the layout of its arrays. Arrays alone do not show which kernels are transposed, so this information
-comes from a model or from patterns of paths.
+A tree is read into layers, each with a dotted path, a kind and arrays by name. The kind determines
+which names the target has for the arrays, and how it lays them out. Arrays alone do not show which
+kernels are transposed, so this information comes from a model or from patterns of paths.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -19,17 +17,18 @@ import numpy as np
 from tconvjax.arguments import choice
 from tconvjax.conventions.kernels import convert_kernel, numbers
 from tconvjax.conventions.models import LayerKind, by_path, check_used, matches
-from tconvjax.conventions.parametrizations import multiplied_out
 from tconvjax.errors import Described, GeometryError, array_of, fail, kind_of
 
 Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
 """Kinds by glob patterns of layer paths, or a model with the same layers."""
 Rename: TypeAlias = Mapping[str, str] | Callable[[str], str] | None
-Flat: TypeAlias = Mapping[tuple[str, str], Any]
-"""Arrays by (layer path, name)."""
+Layers: TypeAlias = dict[str, dict[str, Any]]
+"""Arrays by layer path and name."""
 
 TREES = ("torch", "flax", "equinox", "keras", "haiku")
 """Frameworks whose trees are read and written."""
+_LAST = ("flax", "keras", "haiku")
+"""Those that keep a weight as (*kernel_size, in, out) instead of (out, in, *kernel_size)."""
 
 
 def _names(*names: str) -> dict[str, str]:
@@ -55,12 +54,6 @@ LEAVES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "other": {},
 }
 """For each kind of layer, the name of each of PyTorch's arrays in every framework."""
-
-
-@dataclass
-class _Layer:
-    kind: LayerKind
-    arrays: dict[str, Any] = field(default_factory=dict)
 
 
 def convert_state_dict(
@@ -107,236 +100,176 @@ def convert_state_dict(
     """
     choice("source", source, TREES)
     choice("target", target, TREES)
-    found, known = _by_layer(state), by_path(kinds)
+    layers, patterns = _by_layer(state), by_path(kinds)
     if source == "flax" and isinstance(state, Mapping) and "params" in state:
-        merged: dict[str, dict[str, Any]] = {}
-        for path, arrays in found.items():  # whose first step is one of linen's collections
+        merged: Layers = {}
+        for path, arrays in layers.items():  # whose first step is one of linen's collections
             merged.setdefault(path.partition(".")[2], {}).update(arrays)
-        found = merged
+        layers = merged
     if source == "torch":
-        found = {path: multiplied_out(path, arrays) for path, arrays in found.items()}
-    layers = _read(found, source, known, _renamed(rename, found))
+        layers = {path: _multiplied_out(path, arrays) for path, arrays in layers.items()}
+    paths = _renamed(rename, layers)
     if isinstance(kinds, Mapping):
-        check_used(kinds, list(dict.fromkeys([*found, *layers])))
-    return _tree(
-        {
-            (path, name): array
-            for path, layer in layers.items()
-            for name, array in _written(path, layer, target).items()
-        },
-        target,
-    )
+        check_used(kinds, list(dict.fromkeys([*layers, *paths.values()])))
+    written: Layers = {}
+    for path, arrays in layers.items():
+        given = [k for p, k in patterns.items() if matches(p, path) or matches(p, paths[path])]
+        kind = given[0] if given else _guess(arrays, source)
+        written[paths[path]] = _written(path, arrays, kind, source, target)
+    return _tree(written, target)
 
 
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def _by_layer(state: Any) -> dict[str, dict[str, Any]]:
+def _by_layer(state: Any) -> Layers:
     """Arrays by layer path and name, from any tree."""
     if hasattr(state, "weights") and hasattr(state, "get_weights"):  # a Keras model
         start = f"{state.name}/"
         state = {variable.path.removeprefix(start): variable for variable in state.weights}
     if isinstance(state, Mapping):
-        leaves = list(_mapped(state, ()))
+        leaves = list(_mapped(state, ""))
     else:  # a module; its leaves that are not arrays are functions and settings
-        leaves = [
-            (tuple(map(_step, path)), leaf)
-            for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
-            if hasattr(leaf, "shape")
-        ]
+        every = jax.tree_util.tree_leaves_with_path(state)
+        leaves = [(_dotted(path), leaf) for path, leaf in every if hasattr(leaf, "shape")]
     if not leaves:
-        fail(
-            "state",
-            kind_of(state),
-            "there is no array in it",
-            "give a state dict, a tree of arrays or a model",
-        )
-    layers: dict[str, dict[str, Any]] = {}
+        remedy = "give a state dict, a tree of arrays or a model"
+        fail("state", kind_of(state), "there is no array in it", remedy)
+    layers: Layers = {}
     for path, leaf in leaves:
-        *layer, name = ".".join(path).replace("/", ".").split(".")
+        *layer, name = path.replace("/", ".").split(".")
         if "parametrizations" in layer:  # PyTorch's, since 2.0
             at = layer.index("parametrizations")
             layer, name = layer[:at], ".".join([*layer[at + 1 :], name])
         if "rngs" not in layer:  # the keys of NNX's random streams are not weights
-            array = numbers(".".join(path) or "state", leaf, "leave it out")
+            array = numbers(path or "state", leaf, "leave it out")
             layers.setdefault(".".join(layer), {})[name] = array
     return layers
 
 
-def _mapped(tree: Any, path: tuple[str, ...]) -> Any:
+def _mapped(tree: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Any]]:
     """The leaves of nested mappings, in their order, which jax.tree would sort."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _mapped(value, (*path, str(key)))
+            yield from _mapped(value, f"{before}{key}.")
         else:
-            yield (*path, str(key)), value
+            yield f"{before}{key}", value
 
 
-def _step(entry: Any) -> str:
-    """One step of a path of jax.tree_util."""
-    for attribute in ("name", "key", "idx"):
-        if hasattr(entry, attribute):
-            return str(getattr(entry, attribute))
-    return str(entry)
+def _dotted(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def _renamed(rename: Rename, paths: Iterable[str]) -> Callable[[str], str]:
-    """A function from the source's paths to the target's, whose results are checked."""
+def _renamed(rename: Rename, paths: Layers) -> dict[str, str]:
+    """The target's path of every layer, by the source's."""
     if rename is not None and not isinstance(rename, Mapping) and not callable(rename):
         fail("rename", rename, "it must be a mapping or a function of paths", "give a dictionary")
     if isinstance(rename, Mapping):
         for path in rename:
             if path not in paths:
-                layers = ", ".join(list(paths)[:8])
-                fail("rename", path, "no layer has that path", f"the layers are {layers}")
-
-    def renamed(path: str) -> str:
+                remedy = f"the layers are {', '.join(list(paths)[:8])}"
+                fail("rename", path, "no layer has that path", remedy)
+    renamed: dict[str, str] = {}
+    for path in paths:
         new: Any = rename(path) if callable(rename) else (rename or {}).get(path, path)
+        found = Described(f"{path!r} to {new!r}")
         if not isinstance(new, str):
-            fail("rename", Described(f"{path!r} to {new!r}"), "a path is a string", "give one")
-        return new
-
+            fail("rename", found, "a path is a string", "give one")
+        if new in renamed.values():
+            fail("rename", found, "another layer has that path", "give every layer its own")
+        renamed[path] = new
     return renamed
 
 
-def _read(
-    found: Mapping[str, Mapping[str, Any]],
-    source: str,
-    kinds: Mapping[str, LayerKind],
-    rename: Callable[[str], str],
-) -> dict[str, _Layer]:
-    """Layers by their new paths, with arrays under PyTorch's names and in its layouts."""
-    layers: dict[str, _Layer] = {}
-    for path, arrays in found.items():
-        new = rename(path)
-        if new in layers:
-            fail(
-                "rename",
-                Described(f"{path!r} to {new!r}"),
-                "another layer has that path",
-                "give every layer its own",
-            )
-        kind = _kind(path, new, arrays, source, kinds)
-        back = {names[source]: name for name, names in LEAVES[kind.kind].items() if source in names}
-        layers[new] = _Layer(kind)
-        for name, array in arrays.items():
-            with _in_array(path, name):
-                layers[new].arrays[back.get(name, name)] = (
-                    _to_torch(array, back[name], kind, source) if name in back else array
-                )
-    return layers
-
-
-def _kind(
-    path: str, new: str, arrays: Mapping[str, Any], source: str, kinds: Mapping[str, LayerKind]
-) -> LayerKind:
-    """The given kind of a layer, or a guess from its arrays."""
-    for pattern, kind in kinds.items():
-        if matches(pattern, path) or matches(pattern, new):
-            return kind
-    for sort in ("norm", "embedding"):
-        distinct = {names.get(source) for names in LEAVES[sort].values()}
+def _guess(arrays: Mapping[str, Any], source: str) -> LayerKind:
+    """The kind of a layer that no pattern names, from its arrays."""
+    for kind in ("norm", "embedding"):
+        distinct = {names.get(source) for names in LEAVES[kind].values()}
         if (distinct - {_WEIGHT[source], _BIAS[source]}) & arrays.keys():
-            return LayerKind(sort)
+            return LayerKind(kind)
     weight = arrays.get(_WEIGHT[source])
     guess = {0: "other", 1: "norm" if source in ("torch", "equinox") else "other", 2: "linear"}
     return LayerKind(guess.get(0 if weight is None else weight.ndim, "conv"))
 
 
-@contextlib.contextmanager
-def _in_array(path: str, name: str) -> Iterator[None]:
-    """Prefix error messages with the array that they are about."""
-    try:
-        yield
-    except GeometryError as error:
-        raise GeometryError(f"{path}.{name}: {error}") from None
-
-
-# -- layouts ---------------------------------------------------------------------------------------
-
-
-def _layout(kind: LayerKind, framework: str) -> str:
-    """The layout of a transposed kernel: the layer's own if it is one of this framework's."""
-    own = kind.layout
-    if own and (own == framework or own.startswith(framework + "_") or own == "tconvjax"):
-        return own
-    return framework
-
-
-def _to_torch(array: Any, name: str, kind: LayerKind, source: str) -> Any:
-    """An array in PyTorch's layout."""
-    axes = {"linear": (2,), "embedding": (2,), "conv": range(3, 33)}.get(kind.kind)
-    if name == "weight" and axes is not None and array.ndim not in axes:
-        fail(
-            "kinds",
-            Described(f"{kind.kind!r} for an array of shape {array.shape}"),
-            "the weight of a linear layer or an embedding has two axes, that of a convolution more",
-            "give the layer's real kind",
-        )
-    if name == "weight" and kind.kind == "conv_transpose":
-        return convert_kernel(array, _layout(kind, source), "torch", groups=kind.groups)
-    if name == "weight" and source in ("flax", "keras", "haiku"):
-        if kind.kind == "conv":
-            return array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
-        if kind.kind == "linear":
-            return array.T
-    return array.reshape(-1) if name == "bias" and kind.kind != "other" else array
-
-
-def _from_torch(array: Any, name: str, kind: LayerKind, target: str, rank: int) -> Any:
-    """An array in the target's layout."""
-    if name == "weight" and kind.kind == "conv_transpose":
-        return convert_kernel(array, "torch", _layout(kind, target), groups=kind.groups)
-    if name == "weight" and target in ("flax", "keras", "haiku"):
-        if kind.kind == "conv":
-            return np.ascontiguousarray(array.transpose(*range(2, array.ndim), 1, 0))
-        if kind.kind == "linear":
-            return np.ascontiguousarray(array.T)
-    if name == "bias" and target == "equinox" and kind.kind in ("conv", "conv_transpose"):
-        return array.reshape(-1, *[1] * rank)
-    return array
-
-
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def _written(path: str, layer: _Layer, target: str) -> dict[str, Any]:
+def _written(
+    path: str, arrays: Mapping[str, Any], kind: LayerKind, source: str, target: str
+) -> dict[str, Any]:
     """The arrays of a layer under the target's names and in its layouts."""
-    names = LEAVES[layer.kind.kind]
-    rank = layer.arrays["weight"].ndim - 2 if "weight" in layer.arrays else 0
+    leaves = {names[source]: leaf for leaf, names in LEAVES[kind.kind].items() if source in names}
+    weight = arrays.get(_WEIGHT[source])
+    rank = 0 if weight is None else weight.ndim - 2
     written = {}
-    for name, array in layer.arrays.items():
-        if name == "num_batches_tracked":
+    for name, array in arrays.items():
+        leaf = leaves.get(name)
+        if leaf is None:
+            written[name] = array
             continue
-        if name in names and target not in names[name]:
-            fail(
-                path,
-                Described(name),
-                f"{target} keeps it outside its parameters",
-                "set it in the model's state by hand",
-            )
-        with _in_array(path, name):
-            new = names.get(name, {}).get(target, name)
-            written[new] = _from_torch(array, name, layer.kind, target, rank)
+        names = LEAVES[kind.kind][leaf]
+        if target not in names:
+            rule = f"{target} keeps it outside its parameters"
+            fail(path, Described(leaf), rule, "set it in the model's state by hand")
+        try:
+            written[names[target]] = _laid_out(array, leaf, kind, source, target, rank)
+        except GeometryError as error:
+            raise GeometryError(f"{path}.{name}: {error}") from None
+    written.pop("num_batches_tracked", None)
     if target == "torch" and "running_mean" in written:
         written["num_batches_tracked"] = np.zeros((), np.int64)
     return written
 
 
-def _tree(flat: Flat, target: str) -> dict[str, Any]:
+def _laid_out(array: Any, leaf: str, kind: LayerKind, source: str, target: str, rank: int) -> Any:
+    """An array of a layer with ``rank`` spatial axes in the target's layout."""
+    sort = kind.kind
+    if leaf == "bias":
+        axes = rank if target == "equinox" and sort in ("conv", "conv_transpose") else 0
+        return array.reshape(-1, *[1] * axes)
+    if leaf != "weight" or sort == "norm":
+        return array
+    if sort == "conv_transpose":
+        layouts = (_layout(kind, framework) for framework in (source, target))
+        return convert_kernel(array, *layouts, groups=kind.groups)
+    if array.ndim not in (range(3, 33) if sort == "conv" else (2,)):
+        fail(
+            "kinds",
+            Described(f"{sort!r} for an array of shape {array.shape}"),
+            "the weight of a linear layer or an embedding has two axes, that of a convolution more",
+            "give the layer's real kind",
+        )
+    if sort == "embedding" or (source in _LAST) == (target in _LAST):
+        return array
+    n = array.ndim
+    order = (*range(2, n), 1, 0) if target in _LAST else (n - 1, n - 2, *range(n - 2))
+    return np.ascontiguousarray(array.transpose(order))
+
+
+def _layout(kind: LayerKind, framework: str) -> str:
+    """The layout of a transposed kernel: the layer's own if it is one of this framework's."""
+    own = kind.layout or framework
+    return own if own == "tconvjax" or own.partition("_")[0] == framework else framework
+
+
+def _tree(layers: Layers, target: str) -> dict[str, Any]:
     """Arrays in the shape of the target's tree."""
     tree: dict[Any, Any] = {}
-    for (path, name), array in flat.items():
+    for path, arrays in layers.items():
         steps = path.split(".") if path else []
+        if not arrays:
+            continue
         if target == "flax":  # nested, with ints for numbered steps, as in Flax NNX
             node = tree
             for step in steps:
                 node = node.setdefault(int(step) if step.isdigit() else step, {})
-            node[name] = array
+            node.update(arrays)
         elif target == "haiku":
-            tree.setdefault("/".join(steps), {})[name] = array
+            tree["/".join(steps)] = arrays
         else:
-            tree[("/" if target == "keras" else ".").join([*steps, name])] = array
+            between = "/" if target == "keras" else "."
+            tree |= {between.join([*steps, name]): array for name, array in arrays.items()}
     return tree
 
 
@@ -359,26 +292,91 @@ def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
         Array([1., 1.], dtype=...)
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(module)
-    positions = {".".join(map(_step, path)): n for n, (path, _) in enumerate(leaves)}
+    positions = {_dotted(path): n for n, (path, _) in enumerate(leaves)}
     values = [leaf for _, leaf in leaves]
     if not isinstance(arrays, Mapping):
         fail("arrays", kind_of(arrays), "it must be a mapping of paths", "give a dictionary")
     for path, value in arrays.items():
         array = numbers(str(path), value, "give an array")
         if path not in positions:
-            fail(
-                path,
-                array_of(array.shape),
-                "the module has no such leaf",
-                f"its leaves are {', '.join(list(positions)[:8])}, ...",
-            )
+            remedy = f"its leaves are {', '.join(list(positions)[:8])}, ..."
+            fail(path, array_of(array.shape), "the module has no such leaf", remedy)
         old = values[positions[path]]
         if np.shape(old) != array.shape:
-            fail(
-                path,
-                array_of(array.shape),
-                f"the module's has shape {np.shape(old)}",
-                "convert the weights of the same model",
-            )
+            rule = f"the module's has shape {np.shape(old)}"
+            fail(path, array_of(array.shape), rule, "convert the weights of the same model")
         values[positions[path]] = jax.numpy.asarray(array, old.dtype)
     return jax.tree_util.tree_unflatten(tree, values)
+
+
+# -- PyTorch's weight norm, spectral norm and pruning ----------------------------------------------
+
+
+def _multiplied_out(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The arrays of a layer with each reparametrised weight multiplied out, rounded once."""
+    arrays = dict(arrays)
+    for suffixes, multiply in _FORMS.items():
+        for name in [name for name in arrays if name.endswith(suffixes[0])]:
+            weight = name.removesuffix(suffixes[0])
+            parts = [weight + suffix for suffix in suffixes]
+            if _is_weight(weight) and all(part in arrays for part in parts):
+                values = [arrays[part] for part in parts]
+                product = multiply(*(value.astype(np.float64) for value in values))
+                if product is not None:
+                    for part in parts:
+                        del arrays[part]
+                    arrays[weight] = product.astype(max(values, key=np.size).dtype)
+    for name, array in arrays.items():
+        weight = name.partition(".")[0] if "." in name else name.rpartition("_")[0]
+        if "." in name or (name.removeprefix(weight) in _PARTS and _is_weight(weight)):
+            rule = "it is part of a reparametrisation other than a complete weight norm, spectral "
+            rule += "norm or pruning"
+            call = f"torch.nn.utils.parametrize.remove_parametrizations(layer, {weight!r})"
+            remedy = f"remove it in PyTorch ({call}) and save the weights again"
+            fail(f"{path}.{name}", array_of(array.shape), rule, remedy)
+    return arrays
+
+
+def _is_weight(name: str) -> bool:
+    return "weight" in name or name == "bias"
+
+
+def _weight_norm(g: Any, v: Any) -> Any:
+    """Compute g * v / |v|, with |v| over the axes along which g has size 1."""
+    g = g.reshape((1,) * v.ndim) if g.size == 1 else g
+    if g.ndim != v.ndim or any(
+        one not in (1, size) for one, size in zip(g.shape, v.shape, strict=True)
+    ):
+        return None
+    axes = tuple(n for n, size in enumerate(g.shape) if size == 1)
+    return g * (v / np.sqrt(np.sum(np.square(v), axis=axes, keepdims=True)))
+
+
+def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
+    """Compute w / (u . W v), where W is w as a matrix with its outputs for rows.
+
+    A state dict does not say whether the outputs are the first or the second axis. For the right
+    axis W v is a multiple of u, because each training step ends with u = W v / |W v|.
+    """
+    found = []
+    for axis in range(min(w.ndim, 2)):
+        matrix = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)
+        if matrix.shape == (u.size, v.size):
+            product = matrix @ v
+            found.append((float(np.linalg.norm(product - (u @ product) * u)), float(u @ product)))
+    return w / min(found)[1] if found else None
+
+
+def _pruned(w: Any, mask: Any) -> Any:
+    return w * mask if w.shape == mask.shape else None
+
+
+_FORMS: Mapping[tuple[str, ...], Callable[..., Any]] = {
+    ("_g", "_v"): _weight_norm,
+    (".original0", ".original1"): _weight_norm,
+    ("_orig", "_u", "_v"): _spectral_norm,
+    (".original", ".0._u", ".0._v"): _spectral_norm,
+    ("_orig", "_mask"): _pruned,
+}
+"""Functions by the name suffixes of their operands; dotted suffixes are PyTorch's since 2.0."""
+_PARTS = frozenset(itertools.chain(*_FORMS))

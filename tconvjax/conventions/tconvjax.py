@@ -13,13 +13,11 @@ from tconvjax.geometry import Geometry
 def read(reader: Reader) -> Layer:
     """Read the arguments of `tconvjax.conv_transpose`."""
     axes, groups = reader.steps(), reader.groups()
-    mode: Any = choice("padding_mode", reader.value("mode", "zeros"), ("zeros", "circular"))
+    mode: Any = choice("padding_mode", reader.value("padding_mode", "zeros"), ("zeros", "circular"))
     padding, size = reader.value("padding", 0), reader.value("output_size")
     extra = reader.ints("output_padding", 0, 0)
     if not isinstance(padding, str) and mode == "zeros" and size is None:
-        numbers = pairs("padding", padding, len(axes))
-        ends = [(low, high - more) for (low, high), more in zip(numbers, extra, strict=True)]
-        return Layer(cut(axes, ends), groups)
+        return Layer(cut(axes, pairs("padding", padding, len(axes)), extra), groups)
     # With these names the ends are the same for every input size, so any size serves. A wanted
     # size and a period fix the ends for one input size only.
     always = size is None and mode == "zeros" and padding in ("SAME", "VALID", "CAUSAL")
@@ -60,7 +58,7 @@ TCONVJAX = Framework(
         "output_size": "output_size",
         "dilation": "dilation",
         "groups": "groups",
-        "mode": "padding_mode",
+        "padding_mode": "padding_mode",
     },
     data="(N, C, *size), or as dimension_numbers says",
     read=read,

@@ -8,7 +8,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, frozen, ints
-from tconvjax.conventions.base import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, cannot, need_sizes
 from tconvjax.conventions.layer import Layer, cut, forward_crop, forward_size, pairs
 from tconvjax.errors import fail, kind_of
 
@@ -18,7 +18,8 @@ DATA_FORMATS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 
 def read(reader: Reader) -> Layer:
     """Read TensorFlow's arguments."""
-    last = channels_last(reader)
+    _check_rank(reader.ints("kernel_size", 1))
+    last = channels_last(reader.rank, reader.arguments.get("data_format"))
     steps = {name: _spatial(reader, name, last) for name in ("strides", "dilations")}
     axes = Reader({**reader.arguments, **steps}, reader.names, reader.rank).steps()
     padding = reader.padding("SAME")
@@ -29,30 +30,31 @@ def read(reader: Reader) -> Layer:
         ends = _explicit(reader, padding, last)
     data = reader.data_size or tuple(map(forward_size, axes, sizes, ends))
     columns = zip(axes, data, sizes, ends, strict=True)
-    return Layer(cut(axes, [forward_crop(*column, "output_shape") for column in columns]))
+    return Layer(cut(axes, [forward_crop(*column) for column in columns]))
 
 
-def channels_last(reader: Reader) -> bool:
+def _check_rank(size: tuple[int, ...]) -> None:
+    if len(size) > 3:
+        cannot("TensorFlow", "kernel_size", size, "it has at most three axes", "use tconvjax")
+
+
+def channels_last(rank: int, data_format: Any) -> bool:
     """Whether ``data_format`` puts channels last."""
-    formats = DATA_FORMATS[reader.rank]
-    name = reader.arguments.get("data_format")
-    return name is None or choice("data_format", name, formats) == formats[0]
+    formats = DATA_FORMATS[rank]
+    return data_format is None or choice("data_format", data_format, formats) == formats[0]
 
 
 def _spatial(reader: Reader, name: str, last: bool) -> Any:
     """The spatial entries of a list that may also have entries of 1 for batch and channels."""
     value = frozen(name, reader.arguments.get(name))
-    value = 1 if value is None else value
-    if not isinstance(value, tuple) or len(value) in (1, reader.rank):
-        return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+    if not isinstance(value, tuple) or len(value) == reader.rank:
+        return value
+    if len(value) == 1:
+        return value[0]
     if len(value) != reader.rank + 2:
-        fail(
-            name,
-            value,
-            f"it must have 1, {reader.rank} or {reader.rank + 2} entries",
-            "give one int per axis",
-        )
-    others, spatial = _divided(ints(name, value, reader.rank + 2, 1), last)
+        rule = f"it must have 1, {reader.rank} or {reader.rank + 2} entries"
+        fail(name, value, rule, "give one int per axis")
+    others, spatial = _divided(value, last)
     if others != (1, 1):
         fail(name, value, "it must be 1 along batch and channels", "give 1 there")
     return spatial
@@ -69,12 +71,9 @@ def _sizes(reader: Reader, last: bool) -> tuple[int, ...]:
     """The spatial part of output_shape."""
     shape = frozen("output_shape", reader.value("output_size"))
     if not isinstance(shape, tuple) or len(shape) not in (reader.rank, reader.rank + 2):
-        fail(
-            "output_shape",
-            shape,
-            f"it must be the result's whole shape, {reader.rank + 2} ints",
-            "give (batch, *size, channels) in the order of data_format",
-        )
+        rule = f"it must be the result's whole shape, {reader.rank + 2} ints"
+        remedy = "give (batch, *size, channels) in the order of data_format"
+        fail("output_shape", shape, rule, remedy)
     spatial = shape if len(shape) == reader.rank else _divided(shape, last)[1]
     return ints("output_shape", spatial, reader.rank, 1)
 
@@ -83,48 +82,30 @@ def _explicit(reader: Reader, padding: Any, last: bool) -> tuple[tuple[int, int]
     """Explicit pairs, which TensorFlow takes for two axes, with pairs for batch and channels."""
     others, spatial = _divided(pairs("padding", padding, reader.rank + 2, single=False), last)
     if reader.rank != 2 or others != ((0, 0), (0, 0)) or min(map(min, spatial)) < 0:
-        fail(
-            "padding",
-            padding,
-            "explicit pairs are for tf.nn.conv2d_transpose: four of them, none negative, (0, 0) "
-            "along batch and channels",
-            "use 'SAME' or 'VALID'",
-        )
+        rule = "explicit pairs are for tf.nn.conv2d_transpose: four of them, none negative, (0, 0) "
+        fail("padding", padding, rule + "along batch and channels", "use 'SAME' or 'VALID'")
     return spatial
 
 
 def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     """The padding and the shape of a layer in the arguments of ``tf.nn.conv2d_transpose``."""
-    if layer.rank > 3:
-        kernel = layer.each("kernel_size")
-        cannot("TensorFlow", "kernel_size", kernel, "it has at most three axes", "use tconvjax")
+    _check_rank(layer.each("kernel_size"))
     if data_size is None:
-        fail(
-            "input_size",
-            None,
-            "TensorFlow needs the result's shape, which depends on the input's",
-            "give the spatial sizes of the input: input_size=(...)",
-        )
+        need_sizes("TensorFlow needs the result's shape, which depends on the input's")
     sizes = tuple(axis.size(n) for axis, n in zip(layer.axes, data_size, strict=True))
     uncut = cut(layer.axes, ((0, 0),) * layer.rank)
     for name in ("VALID", "SAME"):
         columns = zip(uncut, data_size, sizes, layer.crops, strict=True)
         if all(
-            forward_size(axis, size, name) == n
-            and forward_crop(axis, n, size, name, "output_shape") == ends
+            forward_size(axis, size, name) == n and forward_crop(axis, n, size, name) == ends
             for axis, n, size, ends in columns
         ):
             return {"output_shape": sizes, "padding": name}
     if layer.rank == 2 and all(axis.low >= 0 and -axis.high < axis.stride for axis in layer.axes):
         ends = [(axis.low, max(axis.high, 0)) for axis in layer.axes]
         return {"output_shape": sizes, "padding": [(0, 0), *ends, (0, 0)]}
-    return cannot(
-        "TensorFlow",
-        "padding",
-        layer.crops,
-        "it has SAME and VALID, and for two axes pairs that are not negative",
-        "use VALID and crop the result",
-    )
+    why = "it has SAME and VALID, and for two axes pairs that are not negative"
+    return cannot("TensorFlow", "padding", layer.crops, why, "use VALID and crop the result")
 
 
 TF = Framework(
@@ -141,7 +122,7 @@ TF = Framework(
     data="(N, *size, C), or channels first by data_format",
     read=read,
     write=write,
-    lacks={"groups": "it has no groups", "mode": "it has no padding mode"},
+    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
     extras=("data_format",),
 )
 
@@ -189,12 +170,8 @@ def tf_conv_transpose(
     del name
     rank = filters.ndim - 2 if hasattr(filters, "ndim") else 0
     if rank not in DATA_FORMATS:
-        fail(
-            "filters",
-            kind_of(filters),
-            "TensorFlow has one to three axes of taps",
-            "give an array (*k, M, C)",
-        )
+        rule = "TensorFlow has one to three axes of taps"
+        fail("filters", kind_of(filters), rule, "give an array (*k, M, C)")
     arguments = {
         "output_shape": output_shape,
         "strides": strides,
@@ -202,17 +179,13 @@ def tf_conv_transpose(
         "data_format": data_format,
         "dilations": dilations,
     }
-    last = channels_last(Reader(arguments, TF.names, rank))
+    last = channels_last(rank, data_format)
     call = Call.of(TF, {"input": input, "filters": filters, "bias": None}, last=last)
     layer = call.read(arguments)
     # The entries for batch and channels have only one right value.
     shape = frozen("output_shape", output_shape)
     ends = (call.data.shape[0], call.kernel.shape[call.kernel_spec[1]])
     if len(shape) != rank + 2 or _divided(shape, last)[0] != ends:
-        fail(
-            "output_shape",
-            shape,
-            f"the batch is {ends[0]} and filters give {ends[1]} channels",
-            "give these with the spatial sizes",
-        )
+        rule = f"the batch is {ends[0]} and filters give {ends[1]} channels"
+        fail("output_shape", shape, rule, "give these with the spatial sizes")
     return call.apply(layer)

@@ -17,19 +17,15 @@ def read(reader: Reader) -> Layer:
     """Read PyTorch's arguments."""
     axes, padding = reader.steps(), reader.ints("padding", 0, 0)
     extra = reader.ints("output_padding", 0, 0)
-    if reader.value("mode", "zeros") != "zeros":
-        fail(
-            "padding_mode",
-            reader.value("mode"),
-            "PyTorch transposes zero padding only",
-            "use 'zeros', or tconvjax.conv_transpose(padding_mode=...)",
-        )
+    mode = reader.value("padding_mode", "zeros")
+    if mode != "zeros":
+        remedy = "use 'zeros', or tconvjax.conv_transpose(padding_mode=...)"
+        fail("padding_mode", mode, "PyTorch transposes zero padding only", remedy)
     size = reader.value("output_size")
     if size is not None:
         extra = _extra_for(reader, axes, padding, size)
     check_extra(axes, extra)
-    ends = [(p, p - more) for p, more in zip(padding, extra, strict=True)]
-    return Layer(cut(axes, ends), reader.groups())
+    return Layer(cut(axes, [(p, p) for p in padding], extra), reader.groups())
 
 
 def _extra_for(
@@ -44,12 +40,8 @@ def _extra_for(
     least = [axis.size(n) - 2 * p for axis, n, p in zip(axes, data, padding, strict=True)]
     for low, axis, n in zip(least, axes, sizes, strict=True):
         if not low <= n < low + axis.stride:
-            fail(
-                "output_size",
-                size,
-                f"from an input of {data} an axis has {low} to {low + axis.stride - 1} elements",
-                "give a size of this range",
-            )
+            rule = f"from an input of {data} an axis has {low} to {low + axis.stride - 1} elements"
+            fail("output_size", size, rule, "give a size of this range")
     return tuple(n - low for n, low in zip(sizes, least, strict=True))
 
 
@@ -58,18 +50,12 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for axis in layer.axes:
         room = max(axis.stride, axis.dilation)
         if axis.low < 0 or not 0 <= axis.low - axis.high < room:
-            cannot(
-                "PyTorch",
-                "padding",
-                (axis.low, axis.high),
-                "it cuts one number off both ends, and its output_padding gives some of the last "
-                "elements back, fewer than the stride or the dilation",
-                "use padding=0 there and crop or pad the result",
-            )
-    return {
-        "padding": layer.each("low"),
-        "output_padding": tuple(axis.low - axis.high for axis in layer.axes),
-    }
+            why = "it cuts one number off both ends, and its output_padding gives some of the last "
+            why += "elements back, fewer than the stride or the dilation"
+            remedy = "use padding=0 there and crop or pad the result"
+            cannot("PyTorch", "padding", (axis.low, axis.high), why, remedy)
+    extra = tuple(axis.low - axis.high for axis in layer.axes)
+    return {"padding": layer.each("low"), "output_padding": extra}
 
 
 TORCH = Framework(
@@ -84,7 +70,7 @@ TORCH = Framework(
         "output_size": "output_size",
         "dilation": "dilation",
         "groups": "groups",
-        "mode": "padding_mode",
+        "padding_mode": "padding_mode",
         "bias": "bias",
         "in_channels": "in_channels",
         "out_channels": "out_channels",
@@ -92,7 +78,7 @@ TORCH = Framework(
     data="(N, C, *size) or (C, *size)",
     read=read,
     write=write,
-    lacks={"mode": "it transposes zero padding only"},
+    lacks={"padding_mode": "it transposes zero padding only"},
 )
 
 

@@ -19,8 +19,8 @@ from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_t
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
+from tconvjax.symbolic.inverse import epsilon, vanishes
 from tconvjax.symbolic.names import as_objects, entries
-from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
 
 
 def explain(
@@ -99,15 +99,12 @@ class Explanation(Written):
         first, *others = (seen.result for seen in self.views)
         spacing = epsilon(itertools.chain(*itertools.chain(*self.products.values())))
 
-        def near(at: Place, difference: Any) -> bool:
-            if difference == 0 or spacing is None:
-                return bool(difference == 0)
-            products = self.products.get(at, [])
-            return vanishes(difference, magnitudes(products), len(products), spacing)
+        def same(at: Place, other: Values) -> bool:
+            difference = sympy.expand(first[at] - other[at])
+            return vanishes(difference, self.products.get(at, []), spacing)
 
         return all(
-            first.shape == other.shape
-            and all(near(at, sympy.expand(first[at] - other[at])) for at in np.ndindex(first.shape))
+            first.shape == other.shape and all(same(at, other) for at in np.ndindex(first.shape))
             for other in others
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from tconvjax.errors import array_of, fail
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.rendering.document import shape_words
-from tconvjax.symbolic.limits import products_of
+from tconvjax.symbolic.matrix import products_of
 from tconvjax.symbolic.names import as_objects
 
 MOST_PRODUCTS = 600

@@ -13,23 +13,7 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 """
 
 from tconvjax.geometry.axis import Axis
-from tconvjax.geometry.geometry import Geometry, Link, check_geometry, links
-from tconvjax.geometry.padding import PADDING_MODES, PaddingMode
-from tconvjax.geometry.parsing import PADDING_NAMES, Padding, conv_pads, pads
+from tconvjax.geometry.geometry import Geometry, check_geometry, links
 from tconvjax.geometry.sizes import in_sizes, out_size
 
-__all__ = [
-    "PADDING_MODES",
-    "PADDING_NAMES",
-    "Axis",
-    "Geometry",
-    "Link",
-    "Padding",
-    "PaddingMode",
-    "check_geometry",
-    "conv_pads",
-    "in_sizes",
-    "links",
-    "out_size",
-    "pads",
-]
+__all__ = ["Axis", "Geometry", "check_geometry", "in_sizes", "links", "out_size"]

@@ -93,10 +93,8 @@ class Axis:
         Raises:
             GeometryError: if there is no such output or input.
         """
-        output, source = (
-            place("output", output, self.out_size),
-            place("source", source, self.in_size),
-        )
+        output = place("output", output, self.out_size)
+        source = place("source", source, self.in_size)
         if self.mode == "zeros":
             tap, rest = divmod(source + self.low - self.stride * output, self.dilation)
             return (tap,) if rest == 0 and 0 <= tap < self.kernel_size else ()
@@ -115,21 +113,20 @@ class Axis:
         return replace(self, in_size=self.in_size + self.low + self.high, low=0, mode="zeros")
 
     def border_runs(self) -> tuple[tuple[int, int, int], ...]:
-        """The padded line as runs of the input: (first element, count, step).
+        """The padded line as runs of the input, so that arrays need only slices.
 
-        The step is 1, -1 or 0 (the same element again), so that arrays need only slices. Raises
-        GeometryError if there is nothing to copy.
+        Returns:
+            (first element, count, step); the step is 1, -1 or 0 (the same element again).
+
+        Raises:
+            GeometryError: if there is nothing to copy.
         """
         runs: list[tuple[int, int, int]] = []
         for position in range(-self.low, self.in_size + self.high):
             source = self._source(position)
             if source is None:
-                fail(
-                    "padding_mode",
-                    self.mode,
-                    "an empty axis has no element to copy into its padding",
-                    "use padding 0 or padding_mode='zeros'",
-                )
+                rule = "an empty axis has no element to copy into its padding"
+                fail("padding_mode", self.mode, rule, "use padding 0 or padding_mode='zeros'")
             if runs:
                 first, count, step = runs[-1]
                 wanted = source - first if count == 1 else step

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, NoReturn
 
-from tconvjax.arguments import Ints, check_fields, choice, frozen, index, ints, some, whole
-from tconvjax.errors import Described, GeometryError, fail
-from tconvjax.geometry import parsing
+from tconvjax.arguments import (
+    Ints,
+    check_fields,
+    choice,
+    counted,
+    frozen,
+    index,
+    ints,
+    some,
+    whole,
+)
+from tconvjax.errors import Described, GeometryError, array_of, fail
 from tconvjax.geometry.axis import Axis
-from tconvjax.geometry.padding import PADDING_MODES, PaddingMode
-from tconvjax.geometry.parsing import Padding
+from tconvjax.geometry.padding import PADDING_MODES, Padding, PaddingMode, conv_pads
+from tconvjax.geometry.sizes import conv_axis, conv_transpose_axis, steps
 from tconvjax.shown import Shown
 
 
@@ -178,9 +186,19 @@ class Geometry(Shown):
             >>> Geometry.of_conv((1, 7, 7), (1, 1, 3, 3), stride=2, padding=1).out_size
             (4, 4)
         """
-        kernel = frozen("w's shape", w_shape)
-        x = parsing.channels_and_sizes("x", x_shape, len(parsing.kernel_sizes(kernel)))
-        return _of_conv(*x, kernel, _steps(stride, padding, dilation, groups, padding_mode))
+        kernel, taps, groups = _read_kernel(w_shape, groups)
+        channels, sizes = _read_data("x", x_shape, len(taps))
+        if channels != kernel[1] * groups:
+            _misfit(
+                kernel,
+                f"x has {channels} channels and groups={groups}, so the kernel's second axis "
+                f"must have {channels} / {groups} entries, and has {kernel[1]}",
+                "(out_channels, in_channels / groups, *kernel_size)",
+            )
+        mode = choice("padding_mode", padding_mode, PADDING_MODES)
+        columns = zip(sizes, taps, *steps(len(taps), stride, dilation, padding), strict=True)
+        axes = tuple(conv_axis(*column, mode) for column in columns)
+        return cls(axes, channels, kernel[0], groups)
 
     @classmethod
     def of_conv_transpose(
@@ -225,15 +243,28 @@ class Geometry(Shown):
             >>> Geometry.of_conv_transpose((1, 4, 4), (1, 1, 3, 3), stride=2, padding=1).in_size
             (7, 7)
         """
-        kernel = frozen("w's shape", w_shape)
-        y = parsing.channels_and_sizes("y", y_shape, len(parsing.kernel_sizes(kernel)))
-        return _of_conv_transpose(
-            *y,
-            kernel,
-            _steps(stride, padding, dilation, groups, padding_mode),
-            frozen("output_padding", output_padding),
-            frozen("output_size", output_size),
-        )
+        kernel, taps, groups = _read_kernel(w_shape, groups)
+        rank = len(taps)
+        channels, sizes = _read_data("y", y_shape, rank)
+        if channels != kernel[0]:
+            _misfit(
+                kernel,
+                f"y has {channels} channels, so the kernel's first axis, the forward convolution's "
+                f"output channels, must have {channels} entries",
+                "(y's channels, result's channels / groups, *kernel_size), which is PyTorch's",
+            )
+        mode = choice("padding_mode", padding_mode, PADDING_MODES)
+        extra = ints("output_padding", output_padding, rank, 0)
+        wanted: tuple[int | None, ...] = (None,) * rank
+        if output_size is not None:
+            wanted = ints("output_size", output_size, rank, 0)
+            if any(extra):
+                rule = "output_size fixes the size already"
+                fail("output_padding", output_padding, rule, "give one of the two")
+        given = steps(rank, stride, dilation, padding)
+        columns = zip(sizes, taps, *given, (mode,) * rank, extra, wanted, strict=True)
+        axes = tuple(conv_transpose_axis(*column) for column in columns)
+        return cls(axes, kernel[1] * groups, channels, groups)
 
     @classmethod
     def of_kernel_gradient(
@@ -270,44 +301,34 @@ class Geometry(Shown):
             >>> Geometry.of_kernel_gradient((1, 8), (1, 4), 3, stride=2, padding=1).in_size
             (8,)
         """
-        kernel = frozen("kernel_size", kernel_size)
-        kernel = ints("kernel_size", kernel, len(kernel) if isinstance(kernel, tuple) else 1, 1)
-        channels, x_size = parsing.channels_and_sizes("x", x_shape, len(kernel))
-        filters, y_size = parsing.channels_and_sizes("y", y_shape, len(kernel))
+        kernel = ints("kernel_size", kernel_size, None, 1)
+        channels, x_size = _read_data("x", x_shape, len(kernel))
+        filters, y_size = _read_data("y", y_shape, len(kernel))
         groups = whole("groups", groups, 1)
         if channels % groups:
             fail("groups", groups, f"it must divide x's {channels} channels", "give a divisor")
-        rank = len(kernel)
-        strides = ints("stride", stride, rank, 1)
-        dilations = ints("dilation", dilation, rank, 1)
-        # The sizes of x and y are both given; a name of a padding belongs to the convolution of x.
-        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-        ends = parsing.pads(frozen("padding", padding), rank)
-        numbers = tuple(map(parsing.conv_pads, ends, x_size, spans, strides))
         w_shape = (filters, channels // groups, *kernel)
-        steps: Any = {"stride": strides, "padding": numbers, "dilation": dilations}
-        steps |= {"groups": groups, "padding_mode": padding_mode}
+        # The sizes of x and y are both given; a name of a padding belongs to the convolution of x.
+        strides, dilations, ends = steps(len(kernel), stride, dilation, padding)
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+        numbers = tuple(map(conv_pads, ends, x_size, spans, strides))
+        options: Any = {"stride": strides, "padding": numbers, "dilation": dilations}
+        options |= {"groups": groups, "padding_mode": padding_mode}
         try:
-            return cls.of_conv_transpose((filters, *y_size), w_shape, output_size=x_size, **steps)
+            return cls.of_conv_transpose((filters, *y_size), w_shape, output_size=x_size, **options)
         except GeometryError:
-            forward = cls.of_conv((channels, *x_size), w_shape, **steps)  # it may fail by itself
-            fail(
-                "y",
-                Described(f"array of size {y_size}"),
-                f"the convolution of x of size {x_size} has size {forward.out_size}",
-                "pass the output of the convolution of this x",
-            )
+            forward = cls.of_conv((channels, *x_size), w_shape, **options)  # it may fail by itself
+            rule = f"the convolution of x of size {x_size} has size {forward.out_size}"
+            remedy = "pass the output of the convolution of this x"
+            fail("y", Described(f"array of size {y_size}"), rule, remedy)
 
 
 def check_geometry(geometry: Any) -> Geometry:
     """Return a geometry as it is; reject anything else."""
     if not isinstance(geometry, Geometry):
-        fail(
-            "geometry",
-            Described(f"{type(geometry).__name__} object"),
-            "it must be a Geometry",
-            "make one with Geometry.of_conv or Geometry.of_conv_transpose",
-        )
+        given = Described(f"{type(geometry).__name__} object")
+        remedy = "make one with Geometry.of_conv or Geometry.of_conv_transpose"
+        fail("geometry", given, "it must be a Geometry", remedy)
     return geometry
 
 
@@ -354,94 +375,43 @@ def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
     return table
 
 
-# -- from arguments to a geometry ------------------------------------------------------------------
+# -- reading shapes --------------------------------------------------------------------------------
 
 
-class _Steps(NamedTuple):
-    """The arguments of both operations, frozen."""
-
-    stride: Any
-    padding: Any
-    dilation: Any
-    groups: int
-    mode: PaddingMode
-
-    def per_axis(self, rank: int) -> tuple[Any, Any, Any]:
-        """Stride, dilation and padding of each axis."""
-        return (
-            ints("stride", self.stride, rank, 1),
-            ints("dilation", self.dilation, rank, 1),
-            parsing.pads(self.padding, rank),
-        )
+def kernel_rank(w_shape: Any) -> int:
+    """The number of spatial axes of a kernel of this shape."""
+    if not isinstance(w_shape, tuple) or len(w_shape) < 3:
+        rule = "a kernel has two channel axes and at least one spatial axis"
+        remedy = "reshape it to (out_channels, in_channels / groups, *kernel_size)"
+        fail("w", array_of(w_shape), rule, remedy)
+    return len(w_shape) - 2
 
 
-def _steps(stride: Any, padding: Any, dilation: Any, groups: Any, mode: Any) -> _Steps:
-    return _Steps(
-        frozen("stride", stride),
-        frozen("padding", padding),
-        frozen("dilation", dilation),
-        whole("groups", groups, 1),
-        choice("padding_mode", mode, PADDING_MODES),  # type: ignore[arg-type]
-    )
-
-
-@functools.lru_cache(maxsize=4096)
-def _of_conv(
-    channels: int, in_size: tuple[int, ...], w_shape: tuple[int, ...], steps: _Steps
-) -> Geometry:
-    kernel = _kernel_size(w_shape, steps.groups)
-    if channels != w_shape[1] * steps.groups:
-        _misfit(
-            w_shape,
-            f"x has {channels} channels and groups={steps.groups}, so the kernel's second axis "
-            f"must have {channels} / {steps.groups} entries, and has {w_shape[1]}",
-            "(out_channels, in_channels / groups, *kernel_size)",
-        )
-    modes = (steps.mode,) * len(kernel)
-    columns = zip(in_size, kernel, *steps.per_axis(len(kernel)), modes, strict=True)
-    axes = tuple(itertools.starmap(parsing.conv_axis, columns))
-    return Geometry(axes, channels, w_shape[0], steps.groups)
-
-
-@functools.lru_cache(maxsize=4096)
-def _of_conv_transpose(
-    channels: int,
-    out_size: tuple[int, ...],
-    w_shape: tuple[int, ...],
-    steps: _Steps,
-    output_padding: Any,
-    output_size: Any,
-) -> Geometry:
-    kernel = _kernel_size(w_shape, steps.groups)
-    if channels != w_shape[0]:
-        _misfit(
-            w_shape,
-            f"y has {channels} channels, so the kernel's first axis, the forward convolution's "
-            f"output channels, must have {channels} entries",
-            "(y's channels, result's channels / groups, *kernel_size), which is PyTorch's",
-        )
-    rank = len(kernel)
-    extra = ints("output_padding", output_padding, rank, 0)
-    sizes: tuple[int | None, ...] = (None,) * rank
-    if output_size is not None:
-        sizes = ints("output_size", output_size, rank, 0)
-        if any(extra):
-            rule = "output_size fixes the size already"
-            fail("output_padding", output_padding, rule, "give one of the two")
-    modes = (steps.mode,) * rank
-    columns = zip(out_size, kernel, *steps.per_axis(rank), extra, sizes, modes, strict=True)
-    axes = tuple(itertools.starmap(parsing.conv_transpose_axis, columns))
-    return Geometry(axes, w_shape[1] * steps.groups, channels, steps.groups)
-
-
-def _kernel_size(w_shape: tuple[int, ...], groups: int) -> tuple[int, ...]:
-    """The taps along each axis; the groups must divide the kernel's first axis."""
-    kernel, channels = parsing.kernel_sizes(w_shape), w_shape[0]
+def _read_kernel(w_shape: Any, groups: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """The kernel's shape, its taps along each axis, and the groups, which divide its first axis."""
+    kernel = frozen("w's shape", w_shape)
+    rank = kernel_rank(kernel)
+    taps = ints("kernel_size", kernel[2:], rank, 1)
+    channels, _ = ints("w's shape", kernel[:2], 2, 0)
+    groups = whole("groups", groups, 1)
     if channels % groups:
         divisors = [n for n in range(1, channels + 1) if channels % n == 0]
         rule = f"it must divide the kernel's {channels} output channels"
         fail("groups", groups, rule, f"groups that do: {some(divisors)}")
-    return kernel
+    return kernel, taps, groups
+
+
+def _read_data(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ...]]:
+    """The channel count and the spatial sizes of an array of shape (..., channels, *sizes)."""
+    if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
+        shape = ints(f"{argument}'s shape", shape, None, 0)
+    if len(shape) < rank + 1:
+        axes = counted(rank, "spatial axis", "spatial axes")
+        rule = f"a kernel of {axes} goes with a channel axis and {axes}, after any batch axes"
+        fail(argument, array_of(shape), rule, "reshape it, or the kernel")
+    last = tuple(shape)[-rank - 1 :]  # batch sizes need not be known before tracing
+    channels, *sizes = ints(f"{argument}'s shape", last, rank + 1, 0)
+    return channels, tuple(sizes)
 
 
 def _misfit(w_shape: tuple[int, ...], rule: str, order: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The padding modes: what the elements around an axis hold.
+"""Paddings: what the elements around an axis hold, and every way to say how many there are.
 
 To add a mode that copies elements, name it in `PaddingMode` and say in `copied` which element each
 padding element copies. Links, matrices, borders and pictures follow from that. Beside it, NumPy's
@@ -7,23 +7,24 @@ name for the mode goes to ``tests/oracles.py``, and the docs and docstrings list
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, assert_never, get_args
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, assert_never, get_args
+
+from tconvjax.arguments import counted, frozen
+from tconvjax.errors import fail
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
 
+PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")
+Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
+"""A name, one integer, one integer per axis, or one (low, high) pair per axis."""
+AxisPadding: TypeAlias = str | tuple[int, int]
+"""The padding of one axis: a name, or (low, high)."""
+
 
 def copied(mode: PaddingMode, position: int, size: int) -> int | None:
-    """The element that a padding element copies, or None for a zero.
-
-    Args:
-        mode: the padding mode.
-        position: place of the padding element; 0 would be the first element of the axis.
-        size: elements of the axis.
-
-    Returns:
-        An index below ``size``, or None.
-    """
+    """The element of an axis that the padding at a position copies, or None for a zero."""
     if mode == "zeros" or size == 0:
         return None
     if mode == "circular":
@@ -34,3 +35,39 @@ def copied(mode: PaddingMode, position: int, size: int) -> int | None:
         folded = position % (2 * size - 2)
         return min(folded, 2 * size - 2 - folded)
     assert_never(mode)
+
+
+def pads(value: Any, rank: int) -> tuple[AxisPadding, ...]:
+    """Read the padding of each axis."""
+    value = frozen("padding", value)
+    if isinstance(value, str):
+        if value.upper() not in PADDING_NAMES:
+            rule = f"the names are {', '.join(PADDING_NAMES)}"
+            fail("padding", value, rule, "use one of them, or give numbers")
+        return (value.upper(),) * rank
+    values = value if isinstance(value, tuple) else (value,) * rank
+    pairs = tuple(item if isinstance(item, tuple) else (item, item) for item in values)
+    if len(pairs) != rank or any(
+        len(pair) != 2 or not all(isinstance(end, int) for end in pair) for pair in pairs
+    ):
+        fail(
+            "padding",
+            value,
+            f"the convolution has {counted(rank, 'spatial axis', 'spatial axes')}",
+            f"give a name, one int, {'' if rank == 1 else f'{rank} ints, '}or "
+            f"{counted(rank, '(low, high) pair')} such as {((1, 2),) * rank}",
+        )
+    return pairs
+
+
+def conv_pads(padding: AxisPadding, size: int, span: int, stride: int) -> tuple[int, int]:
+    """(low, high) of a convolution of ``size`` elements, names resolved."""
+    if not isinstance(padding, str):
+        return padding
+    if padding == "VALID":
+        return 0, 0
+    if padding == "CAUSAL":
+        return span - 1, 0
+    total = max(stride * (-(-size // stride) - 1) + span - size, 0)
+    less, more = total // 2, total - total // 2
+    return (less, more) if padding == "SAME" else (more, less)

@@ -1,1 +1,57 @@
-"""Layers for Flax NNX (`tconvjax.layers.nnx`) and Equinox (`tconvjax.layers.equinox`)."""
+"""Layers for Flax NNX (`tconvjax.layers.nnx`) and Equinox (`tconvjax.layers.equinox`).
+
+This file checks what both have: the channels, the input, and the names in messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tconvjax.arguments import counted, whole
+from tconvjax.errors import GeometryError, array_of, fail
+
+
+def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> None:
+    """Groups divide the channels of both sides; all under the library's names."""
+    groups = whole(argument, groups, 1)
+    for side, value in channels.items():
+        if whole(side, value, 1) % groups:
+            fail(argument, groups, f"it must divide {side}={value}", "give a divisor of both")
+
+
+def check_input(
+    argument: str, shape: tuple[int, ...], rank: int, channels: tuple[str, int], last: bool
+) -> None:
+    """The input of a layer has its channels, (argument name, number), last or first."""
+    name, count = channels
+    layout = f"(*batch, *size, {name})" if last else f"({name}, *size)"
+    axes, order = counted(rank, "spatial axis", "spatial axes"), "last" if last else "first"
+    rule = f"the layer takes {layout}, channels {order}, with {axes} and {name}={count}"
+    if len(shape) < rank + 1:
+        fail(argument, array_of(shape), rule, "reshape it")
+    if len(shape) > rank + 1 and not last:
+        fail(argument, array_of(shape), rule, "map the layer over the batch with jax.vmap")
+    here, there = (-1, len(shape) - rank - 1) if last else (0, rank)
+    if shape[here] != count:
+        found = f"; axis {here % len(shape)} has {shape[here]}"
+        move = f"move the channels: jnp.moveaxis({argument}, {there}, {here})"
+        change = f"make the layer with {name}={shape[here]}, or change the input"
+        fail(argument, array_of(shape), rule + found, move if shape[there] == count else change)
+
+
+def check_no_size(output_size: Any, library: str) -> None:
+    """A layer that is read as the library's own has the size that its arguments give."""
+    if output_size is not None:
+        fail("output_size", output_size, f"{library}'s layer has none", "leave it out")
+
+
+@contextlib.contextmanager
+def renamed(**names: str) -> Iterator[None]:
+    """Let errors name their argument as the layer's caller knows it."""
+    try:
+        yield
+    except GeometryError as error:
+        argument, equals, rest = str(error).partition("=")
+        raise GeometryError(f"{names.get(argument, argument)}{equals}{rest}") from None

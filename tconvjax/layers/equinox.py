@@ -14,8 +14,8 @@ import tconvjax
 from tconvjax.arguments import Ints, flag, frozen, ints, text, whole
 from tconvjax.conventions import convert_kernel, equinox_conv_transpose
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import PADDING_MODES, Padding, pads
-from tconvjax.layers.checking import check_channels, check_input, renamed
+from tconvjax.geometry.padding import PADDING_MODES, Padding, pads
+from tconvjax.layers import check_channels, check_input, check_no_size, renamed
 from tconvjax.operands import arrays, inexact_dtype, random_key
 
 
@@ -55,7 +55,8 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         self.kernel_size = ints("kernel_size", kernel_size, rank, 1)
         self.stride = ints("stride", stride, rank, 1)
         self.dilation = ints("dilation", dilation, rank, 1)
-        check_channels(("groups", groups), in_channels=in_channels, out_channels=out_channels)
+        channels = {"in_channels": in_channels, "out_channels": out_channels}
+        check_channels("groups", groups, channels)
         self.num_spatial_dims, self.groups = rank, groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.padding = padding.upper() if isinstance(padding, str) else frozen("padding", padding)
@@ -79,14 +80,9 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
 
     def _arguments(self) -> dict[str, Any]:
         """Keyword arguments of `tconvjax.conv`."""
-        return {
-            "bias": None if self.bias is None else self.bias.reshape(-1),
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "padding_mode": self.padding_mode,
-        }
+        names = ("stride", "padding", "dilation", "groups", "padding_mode")
+        bias = None if self.bias is None else self.bias.reshape(-1)
+        return {"bias": bias, **{name: getattr(self, name) for name in names}}
 
 
 class Conv(_Layer):
@@ -165,20 +161,9 @@ class ConvTranspose(_Layer):
         original: bool = False,
         key: jax.Array,
     ) -> None:
-        super().__init__(
-            num_spatial_dims,
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            use_bias,
-            padding_mode,
-            dtype,
-            key=key,
-        )
+        shape = (num_spatial_dims, in_channels, out_channels, kernel_size)
+        steps = (stride, padding, dilation, groups)
+        super().__init__(*shape, *steps, use_bias, padding_mode, dtype, key=key)
         self.output_padding = ints("output_padding", output_padding, self.num_spatial_dims, 0)
         self.kernel_layout = "equinox" if flag("original", original) else "tconvjax"
         self.weight = convert_kernel(self.weight, "equinox", self.kernel_layout, groups=groups)
@@ -190,15 +175,11 @@ class ConvTranspose(_Layer):
         if self.kernel_layout == "tconvjax":
             with renamed(y="x", w="weight"):
                 return tconvjax.conv_transpose(x, self.weight, output_size=output_size, **arguments)
-        if output_size is not None:
-            fail("output_size", output_size, "Equinox's layer has none", "leave it out")
-        if x.dtype != self.weight.dtype:
-            fail(
-                "x",
-                Described(f"array of dtype {x.dtype}"),
-                f"the layer's parameters are {self.weight.dtype}, and Equinox takes one dtype",
-                f"convert it: x.astype({str(self.weight.dtype)!r})",
-            )
+        check_no_size(output_size, "Equinox")
+        if x.dtype != (dtype := self.weight.dtype):
+            rule = f"the layer's parameters are {dtype}, and Equinox takes one dtype"
+            given = Described(f"array of dtype {x.dtype}")
+            fail("x", given, rule, f"convert it: x.astype({str(dtype)!r})")
         return equinox_conv_transpose(x, self.weight, **arguments)
 
 

@@ -18,8 +18,8 @@ from tconvjax.arguments import Ints, flag, frozen, function, ints
 from tconvjax.conventions import convert_kernel, flax_conv_transpose
 from tconvjax.conventions.base import check_mask
 from tconvjax.errors import fail, kind_of
-from tconvjax.geometry import PADDING_MODES, Padding, pads
-from tconvjax.layers.checking import check_channels, check_input, renamed
+from tconvjax.geometry.padding import PADDING_MODES, Padding, pads
+from tconvjax.layers import check_channels, check_input, check_no_size, renamed
 from tconvjax.operands import as_array, inexact_dtype
 
 
@@ -51,17 +51,13 @@ class _Layer(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
         kernel_metadata: Mapping[str, Any] | None = None,
         bias_metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        sizes = frozen("kernel_size", kernel_size)
-        rank = max(len(sizes), 1) if isinstance(sizes, tuple) else 1
-        self.kernel_size = ints("kernel_size", sizes, rank, 1)
+        self.kernel_size = ints("kernel_size", kernel_size, None, 1)
+        rank = len(self.kernel_size)
         self.strides = ints("strides", 1 if strides is None else strides, rank, 1)
         dilation = 1 if kernel_dilation is None else kernel_dilation
         self.kernel_dilation = ints("kernel_dilation", dilation, rank, 1)
-        check_channels(
-            ("feature_group_count", feature_group_count),
-            in_features=in_features,
-            out_features=out_features,
-        )
+        channels = {"in_features": in_features, "out_features": out_features}
+        check_channels("feature_group_count", feature_group_count, channels)
         self.in_features, self.out_features = in_features, out_features
         self.feature_group_count = feature_group_count
         self.precision, self.preferred_element_type = precision, preferred_element_type
@@ -103,9 +99,8 @@ class _Layer(nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
         rank, padding, mode = len(self.kernel_size), self.padding, "zeros"
         if isinstance(padding, str) and padding.lower() in PADDING_MODES[1:]:
             # In Flax CIRCULAR and REFLECT are paddings, of span - 1 elements in all.
-            totals = [
-                d * (k - 1) for d, k in zip(self.kernel_dilation, self.kernel_size, strict=True)
-            ]
+            steps = zip(self.kernel_dilation, self.kernel_size, strict=True)
+            totals = [d * (k - 1) for d, k in steps]
             mode, padding = padding.lower(), tuple((n // 2, n - n // 2) for n in totals)
         data = (0, rank + 1, *range(1, rank + 1))
         return {
@@ -255,22 +250,20 @@ class ConvTranspose(_Layer):
             shape = (*self.kernel_size, self.out_features, self.in_features)
             return init(key, shape, self.param_dtype)
         kernel, groups = super()._initial(init, key), self.feature_group_count
-        if isinstance(kernel, nnx.VariableMetadata):  # of nnx.with_partitioning and its like
-            value = convert_kernel(kernel.raw_value, "flax", self.kernel_layout, groups=groups)
-            return dataclasses.replace(kernel, raw_value=value)
-        return convert_kernel(kernel, "flax", self.kernel_layout, groups=groups)
+        boxed = isinstance(kernel, nnx.VariableMetadata)  # of nnx.with_partitioning and its like
+        drawn = kernel.raw_value if boxed else kernel
+        value = convert_kernel(drawn, "flax", self.kernel_layout, groups=groups)
+        return dataclasses.replace(kernel, raw_value=value) if boxed else value
 
     def __call__(self, inputs: Any, output_size: Ints | None = None) -> jax.Array:
         """(*batch, *size, in_features) to (*batch, *output_size, out_features)."""
         arrays = self._arrays(inputs)
         if self.original:
-            if output_size is not None:
-                fail("output_size", output_size, "Flax's layer has none", "leave it out")
+            check_no_size(output_size, "Flax")
             names = ("strides", "padding", "kernel_dilation", "precision", "preferred_element_type")
             flax: dict[str, Any] = {name: getattr(self, name) for name in names}
-            return flax_conv_transpose(
-                *arrays, **flax, transpose_kernel=self.kernel_layout != "flax"
-            )
+            flax["transpose_kernel"] = self.kernel_layout != "flax"
+            return flax_conv_transpose(*arrays, **flax)
         arguments = {**self._arguments(), "output_padding": self.output_padding}
         fixed = output_size is not None or any(self.output_padding)
         if arguments["padding_mode"] != "zeros" and not fixed:

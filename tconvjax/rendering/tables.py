@@ -29,8 +29,7 @@ from tconvjax.rendering.document import (
     dots,
     kept,
 )
-from tconvjax.symbolic.limits import products_of
-from tconvjax.symbolic.matrix import shape_of
+from tconvjax.symbolic.matrix import products_of, shape_of
 from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, symbol, taps_of
 
 MOST_SHOWN = 32

@@ -34,13 +34,10 @@ from tconvjax.rendering.tables import (
     symbols_of,
 )
 from tconvjax.symbolic import ConvolutionMatrix, kernel_symbols
-from tconvjax.symbolic._blocks import Blocks
 from tconvjax.symbolic._derivation import Derivation
-from tconvjax.symbolic._polyphase import Polyphase
-from tconvjax.symbolic.kronecker import KroneckerForm
-from tconvjax.symbolic.limits import products_of
-from tconvjax.symbolic.matrix import shape_of
+from tconvjax.symbolic.matrix import products_of, shape_of
 from tconvjax.symbolic.names import symbol
+from tconvjax.symbolic.structure import Blocks, KroneckerForm, Polyphase
 
 MOST_SIDE = 2048
 """Maximum rows or columns of a matrix whose entries are drawn as dots."""

@@ -113,24 +113,16 @@ def _setting(geometry: Geometry) -> dict[str, int]:
     """Find the number of each control."""
     rank, axis = geometry.rank, geometry.axes[0]
     if rank > 2:
-        fail(
-            "geometry", Described(f"{rank} spatial axes"), "the explorer shows 1 or 2", "take fewer"
-        )
+        found = Described(f"{rank} spatial axes")
+        fail("geometry", found, "the explorer shows 1 or 2", "take fewer")
     if len(set(geometry.axes)) > 1:
-        fail(
-            "geometry",
-            Described(f"axes of sizes {geometry.out_size}"),
-            "the explorer has one number for both axes",
-            "give both axes the same sizes, steps and padding",
-        )
-    channels = (geometry.in_channels, geometry.out_channels)
-    if channels != (geometry.groups,) * 2:
-        fail(
-            "geometry",
-            Described(f"{channels[0]} and {channels[1]} channels"),
-            f"the explorer shows one channel each way per group, and groups={geometry.groups}",
-            "give as many groups as channels",
-        )
+        found = Described(f"axes of sizes {geometry.out_size}")
+        rule = "the explorer has one number for both axes"
+        fail("geometry", found, rule, "give both axes the same sizes, steps and padding")
+    if {geometry.in_channels, geometry.out_channels} != {geometry.groups}:
+        found = Described(f"{geometry.in_channels} and {geometry.out_channels} channels")
+        rule = f"the explorer shows one channel each way per group, and groups={geometry.groups}"
+        fail("geometry", found, rule, "give as many groups as channels")
     if axis.bordered:
         rule = "the explorer shows padding with zeros"
         fail("padding_mode", axis.mode, rule, "use padding_mode='zeros'")
@@ -139,12 +131,8 @@ def _setting(geometry: Geometry) -> dict[str, int]:
         fail("in_size", axis.in_size, rule, "use less padding")
     extra, room = axis.low - axis.high, max(axis.stride, axis.dilation)
     if not 0 <= extra < room:
-        fail(
-            "padding",
-            (axis.low, axis.high),
-            f"the explorer has one number for both ends, and an output padding below {room}",
-            "pad both ends alike",
-        )
+        rule = f"the explorer has one number for both ends, and an output padding below {room}"
+        fail("padding", (axis.low, axis.high), rule, "pad both ends alike")
     setting = {
         "dimension": rank,
         "out_size": axis.out_size,
@@ -172,12 +160,8 @@ def _listed(letter: str, values: Any, shape: tuple[int, ...]) -> str:
         except Exception:  # noqa: BLE001 - a symbol raises an error of its own library
             whole = None
         if whole is None or whole != value or abs(whole) > MOST_VALUE:
-            fail(
-                letter,
-                Described(str(value)[:40]),
-                f"the explorer shows whole numbers from {-MOST_VALUE} to {MOST_VALUE}",
-                "give such numbers",
-            )
+            rule = f"the explorer shows whole numbers from {-MOST_VALUE} to {MOST_VALUE}"
+            fail(letter, Described(str(value)[:40]), rule, "give such numbers")
         entries[n] = whole
     if len(entries) != math.prod(shape):
         rule = f"it has shape {shape}"

@@ -9,7 +9,6 @@ Every figure is made while the page is built, and only the explorer needs a scri
             - name: tconv
               class: tconv
               format: !!python/name:tconvjax.site.fence.format
-              validator: !!python/name:tconvjax.site.fence.validator
 
 This is an extension of Markdown and a fence of superfences instead of a plugin of MkDocs, so that
 other builders can use it too. No text of a page is evaluated.
@@ -19,7 +18,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -31,9 +30,10 @@ from pymdownx.superfences import SuperFencesException
 
 from tconvjax import rendering, symbolic, upsampling
 from tconvjax.command.arguments import alternatives
-from tconvjax.errors import Described, GeometryError, fail
+from tconvjax.errors import GeometryError, fail
 from tconvjax.explaining import Explanation, explain
-from tconvjax.geometry import Axis, pads
+from tconvjax.geometry import Axis
+from tconvjax.geometry.padding import pads
 from tconvjax.rendering import Cell, Stack, Table
 from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
@@ -41,7 +41,7 @@ from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
 from tconvjax.site.reading import Fence, read
 
-__all__ = ["format", "makeExtension", "validator"]
+__all__ = ["format", "makeExtension"]
 
 _FENCE = re.compile(r"[\s>]*(`{3,}|~{3,})\s*(.*)")
 _FIGURE = '<figure class="tconv-figure'
@@ -71,47 +71,16 @@ def makeExtension(**options: Any) -> Extension:
     return _Fences()
 
 
-def validator(
-    language: str,
-    inputs: Mapping[str, Any],
-    options: dict[str, Any],
-    attrs: dict[str, Any],
-    md: Any,
-) -> bool:
-    """Accept every head of a fence, so that `format` can reject what it does not know.
-
-    Args:
-        language: name of the fence.
-        inputs: what the head holds. If a validator rejected it, superfences would show the fence as
-            plain code, and a strict build would pass.
-        options: filled with the inputs.
-        attrs: left empty.
-        md: the Markdown instance.
-
-    Returns:
-        True.
-
-    Examples:
-        >>> options = {}
-        >>> validator("tconv", {"kernel": "3"}, options, {}, None), options
-        (True, {'kernel': '3'})
-    """
-    options.update(inputs)
-    return True
-
-
-def format(
-    source: str, language: str, class_name: str, options: Mapping[str, Any], md: Any, **rest: Any
-) -> str:
+def format(source: str, language: str, class_name: str, options: Any, md: Any, **rest: Any) -> str:
     r"""Turn a fence into a figure.
 
     Args:
         source: the body, ``key: value`` lines.
         language: name of the fence.
         class_name: class of the figure.
-        options: what the head holds, which should be nothing.
+        options: not used, since `makeExtension` rejects heads with more than a name.
         md: the Markdown instance.
-        **rest: classes, id_value and attrs, as superfences gives them.
+        **rest: not used: classes, id_value and attrs, as superfences gives them.
 
     Returns:
         A ``figure`` with what the fence asks for and its caption.
@@ -133,8 +102,6 @@ def format(
         10
     """
     try:
-        if head := {**options, **rest.get("attrs", {})}:
-            _reject_head(Described(f"a head with {', '.join(head)}"))
         return _figure(read(source), class_name, _Sheet.of(md))
     except Exception as error:
         lines = [line for line in source.splitlines() if line.strip()]
@@ -252,8 +219,8 @@ class _Sheet(Postprocessor):
 class _Heads(Preprocessor):
     """Rejects a fence with more than its name in its head.
 
-    superfences takes a head that it cannot read, such as ``tconv kernel=3``, for plain code, and a
-    strict build passes.
+    superfences shows a fence with a head such as ``tconv kernel=3`` as plain code, and a strict
+    build passes.
     """
 
     def run(self, lines: list[str]) -> list[str]:
@@ -262,25 +229,14 @@ class _Heads(Preprocessor):
             found = _FENCE.match(line)
             if found and not closing:
                 closing = found[1]
-                name, _, head = found[2].partition(" ")
+                name, _, head = found[2].strip("{ }").removeprefix(".").partition(" ")
                 if name == "tconv" and head.strip():
-                    try:
-                        _reject_head(head.strip()[:60])
-                    except GeometryError as error:
-                        message = f"{place(self.md, [line])}tconv {error}"
-                        raise GeometryError(message) from None
+                    rule = "its keys belong in its body, below 'tconv'"
+                    remedy = "write them one per line, as 'kernel: 3'"
+                    fail(f"{place(self.md, [line])}tconv fence", head.strip()[:60], rule, remedy)
             elif found and found[1].startswith(closing) and not found[2]:
                 closing = ""
         return lines
-
-
-def _reject_head(head: str) -> None:
-    fail(
-        "fence",
-        head,
-        "its keys belong in its body, below 'tconv'",
-        "write them one per line, as 'kernel: 3'",
-    )
 
 
 # -- the documents of the views --------------------------------------------------------------------
@@ -312,12 +268,8 @@ def shown(fence: Fence) -> Document:
             return _sizes(fence)
         case "overlap":
             if geometry.rank > 2:
-                fail(
-                    "kernel",
-                    geometry.kernel_size,
-                    "stamps are drawn over one axis or two",
-                    "show one plane of them",
-                )
+                rule = "stamps are drawn over one axis or two"
+                fail("kernel", geometry.kernel_size, rule, "show one plane of them")
             return rendering.heat_table(upsampling.overlap(geometry), name="stamps", most=most)
     return _steps(fence)
 

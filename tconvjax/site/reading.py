@@ -20,7 +20,8 @@ from tconvjax.command.arguments import (
     values,
 )
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import PADDING_MODES, Geometry
+from tconvjax.geometry import Geometry
+from tconvjax.geometry.padding import PADDING_MODES
 
 MOST_SIDE = 4096
 """Maximum number of elements along an axis of a figure."""
@@ -139,12 +140,8 @@ def read(source: str) -> Fence:
     """
     given = _values(source)
     if "view" not in given:
-        fail(
-            "view",
-            Described("nothing"),
-            "a fence names what it shows",
-            f"add a line such as 'view: matrix', or one of {', '.join(VIEWS[1:])}",
-        )
+        remedy = f"add a line such as 'view: matrix', or one of {', '.join(VIEWS[1:])}"
+        fail("view", Described("nothing"), "a fence names what it shows", remedy)
     view = given.pop("view")
     for key in given:
         if view not in _ONLY_FOR.get(key, (view,)):
@@ -186,13 +183,10 @@ def _values(source: str) -> dict[str, Any]:
 def _geometry(given: Mapping[str, Any]) -> Geometry:
     """Build the geometry that the sizes and steps describe."""
     if ("in_size" in given) == ("out_size" in given):
-        fail(
-            "in_size, out_size",
-            Described("both" if "in_size" in given else "neither"),
-            "a fence has one of the two: the size of the convolution's input, or of the transposed "
-            "convolution's input",
-            "give one, such as 'out_size: 2x2'",
-        )
+        found = Described("both" if "in_size" in given else "neither")
+        rule = "a fence has one of the two: the size of the convolution's input, or of the "
+        rule += "transposed convolution's input"
+        fail("in_size, out_size", found, rule, "give one, such as 'out_size: 2x2'")
     if "kernel" not in given:
         rule = "a convolution has one"
         fail("kernel", Described("nothing"), rule, "add a line such as 'kernel: 3'")
@@ -203,10 +197,7 @@ def _geometry(given: Mapping[str, Any]) -> Geometry:
     size = given["in_size" if forward else "out_size"]
     geometry = layer({**given, "size": size, "in_channels": ins, "out_channels": outs}, forward)
     if max(*geometry.in_shape, *geometry.out_shape, *geometry.kernel_shape) > MOST_SIDE:
-        fail(
-            "in_size",
-            Described(by(geometry.in_shape)),
-            f"an axis of a figure has at most {MOST_SIDE} elements",
-            "use a smaller size; the pattern repeats",
-        )
+        rule = f"an axis of a figure has at most {MOST_SIDE} elements"
+        remedy = "use a smaller size; the pattern repeats"
+        fail("in_size", Described(by(geometry.in_shape)), rule, remedy)
     return geometry

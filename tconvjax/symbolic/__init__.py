@@ -5,10 +5,7 @@ Input and output are read as columns, row by row and channel by channel. Then th
 needs SymPy: ``from tconvjax import symbolic``.
 """
 
-from tconvjax.symbolic._blocks import blocks
 from tconvjax.symbolic._derivation import derivation
-from tconvjax.symbolic._overlap import overlap
-from tconvjax.symbolic._polyphase import polyphase
 from tconvjax.symbolic.inverse import (
     gram,
     least_squares_inverse,
@@ -16,10 +13,10 @@ from tconvjax.symbolic.inverse import (
     orthonormality,
     rank,
 )
-from tconvjax.symbolic.kronecker import kronecker_form
-from tconvjax.symbolic.lazy import ConvolutionMatrix
-from tconvjax.symbolic.matrix import conv_matrix
-from tconvjax.symbolic.names import kernel_symbols, vec_input, vec_output
+from tconvjax.symbolic.lazy import ConvolutionMatrix, overlap
+from tconvjax.symbolic.matrix import conv_matrix, vec_input, vec_output
+from tconvjax.symbolic.names import kernel_symbols
+from tconvjax.symbolic.structure import blocks, kronecker_form, polyphase
 
 __all__ = [
     "ConvolutionMatrix",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,17 @@ import sympy
 
 from tconvjax.geometry import Geometry
 from tconvjax.shown import Written
-from tconvjax.symbolic.limits import check_pairs, check_size
-from tconvjax.symbolic.matrix import cells, conv_matrix, summed
-from tconvjax.symbolic.names import kernel_symbols, places, vec_input, vec_output
+from tconvjax.symbolic.matrix import (
+    cells,
+    check_pairs,
+    check_size,
+    conv_matrix,
+    places,
+    summed,
+    vec_input,
+    vec_output,
+)
+from tconvjax.symbolic.names import kernel_symbols
 
 MOST_PRODUCTS = 1_000
 """Largest number of products of a convolution whose derivation is checked and shown."""
@@ -23,15 +31,10 @@ MOST_PAIRS = 10_000
 
 @dataclass(frozen=True)
 class Step:
-    """An equation of a derivation.
+    """An equation of a derivation: scalars or matrices that are "equal", or "unequal".
 
-    Args:
-        title: what it is, in a few words.
-        words: why it holds, and what it says.
-        equation: left and right side, scalars or matrices.
-        claim: "equal", or "unequal" where the point is that the two sides differ.
-        written: the equation as people write it, with matrices beside what they are multiplied by
-            and signs as text; empty if the two sides are all there is to show.
+    ``written`` is the equation as people write it, with matrices beside what they are multiplied by
+    and signs as text; it is empty if the two sides are all there is to show.
     """
 
     title: str
@@ -43,23 +46,15 @@ class Step:
     @property
     def holds(self) -> bool:
         """Whether SymPy finds the claim to be true, computed anew."""
-        left, right = (
-            sympy.SparseMatrix(side if hasattr(side, "shape") else [side]) for side in self.equation
-        )
-        same = left.shape == right.shape and not any(
-            map(sympy.expand, (left - right).todok().values())
-        )
+        matrices = (side if hasattr(side, "shape") else [side] for side in self.equation)
+        left, right = map(sympy.SparseMatrix, matrices)
+        same = left.shape == right.shape and not (left - right).applyfunc(sympy.expand).todok()
         return same == (self.claim == "equal")
 
 
 @dataclass(frozen=True, repr=False)
 class Derivation(Written):
-    """The chain of steps for one geometry.
-
-    Args:
-        geometry: the geometry of the convolution.
-        steps: the equations, in order.
-    """
+    """The chain of steps for one geometry."""
 
     geometry: Geometry
     steps: tuple[Step, ...]
@@ -105,14 +100,14 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     products = list(cells(geometry))
     form = sympy.Add(*(y[row] * w[tap] * x[column] for row, column, tap in products))
     sums = summed((len(y), 1), ((row, 0, w[tap] * x[column]) for row, column, tap in products))
-    gathered = _derivatives(form, x)
+    gathered = _jacobian([form], x).T
     stamped = summed((len(x), 1), ((j, 0, tap * y[i]) for (i, j), tap in matrix.todok().items()))
     stamps = [part for n in range(len(y)) for part in ("+", y[n], matrix[n, :].T)][1:]
     yield Step(
         "The sum",
         "Each output is the sum of the taps, each times the input element under it: the derivative "
         "in y of the sum T of all products y w x.",
-        (_derivatives(form, y), sums),
+        (_jacobian([form], y).T, sums),
         written=(y, "=", sums),
     )
     yield Step(
@@ -176,28 +171,13 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         )
 
 
-def _jacobian(sums: sympy.Matrix, inputs: sympy.Matrix) -> sympy.SparseMatrix:
-    """The derivatives of some sums in some symbols, by calculus."""
-    column = {symbol: n for n, symbol in enumerate(inputs)}
-    entries = {
-        (row, column[symbol]): derivative
+def _jacobian(sums: Sequence[Any], inputs: sympy.Matrix) -> sympy.SparseMatrix:
+    """The derivatives of some sums in some symbols by the sum rule: each term once."""
+    columns = {symbol: n for n, symbol in enumerate(inputs)}
+    derivatives = (
+        (row, columns[symbol], sympy.diff(term, symbol))
         for row, form in enumerate(sums)
-        for symbol, derivative in _partials(form, column).items()
-    }
-    return sympy.SparseMatrix(len(sums), len(inputs), entries)
-
-
-def _derivatives(form: Any, column: sympy.Matrix) -> sympy.Matrix:
-    """The derivative of a sum in each symbol of a column."""
-    found = _partials(form, set(column))
-    return sympy.Matrix(len(column), 1, [found.get(symbol, sympy.S.Zero) for symbol in column])
-
-
-def _partials(form: Any, symbols: Collection[Any]) -> dict[Any, Any]:
-    """The non-zero derivatives of a sum, by the sum rule: each term once."""
-    found: dict[Any, list[Any]] = {}
-    for term in sympy.Add.make_args(form):
-        for symbol in term.free_symbols:
-            if symbol in symbols:
-                found.setdefault(symbol, []).append(sympy.diff(term, symbol))
-    return {symbol: sympy.Add(*terms) for symbol, terms in found.items()}
+        for term in sympy.Add.make_args(form)
+        for symbol in term.free_symbols & columns.keys()
+    )
+    return summed((len(sums), len(columns)), derivatives)

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,14 @@ from sympy.polys.matrices import DomainMatrix
 
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
-from tconvjax.symbolic.limits import check_pairs, check_size, products_of
-from tconvjax.symbolic.matrix import conv_matrix, shape_of, summed
-from tconvjax.symbolic.rounding import epsilon, magnitudes, vanishes
+from tconvjax.symbolic.matrix import (
+    check_pairs,
+    check_size,
+    conv_matrix,
+    products_of,
+    shape_of,
+    summed,
+)
 
 MOST_PAIRS = 130_000
 """Largest number of products of two taps in C C.T or C.T C; SymPy needs some seconds for them."""
@@ -27,12 +33,7 @@ MOST_SOLVED = 4_096
 
 @dataclass(frozen=True)
 class Gram:
-    """Both products of C with its transpose.
-
-    Args:
-        outputs: C C.T: how much the stamps of two outputs overlap.
-        inputs: C.T C: what a convolution followed by its transpose makes of an input.
-    """
+    """Both products of C with its transpose: C C.T of outputs and C.T C of inputs."""
 
     outputs: sympy.SparseMatrix
     inputs: sympy.SparseMatrix
@@ -40,12 +41,7 @@ class Gram:
 
 @dataclass(frozen=True)
 class Orthonormality:
-    """The conditions on the kernel's entries for C.T to undo C.
-
-    Args:
-        after: expressions that must all be 0 for C C.T = 1: the convolution undoes its transpose.
-        before: expressions that must all be 0 for C.T C = 1: the transpose undoes the convolution.
-    """
+    """The expressions that must be 0 for C.T to undo C: after it, and before it."""
 
     after: tuple[Any, ...]
     before: tuple[Any, ...]
@@ -59,7 +55,8 @@ def gram(geometry: Geometry, kernel: Any = None) -> Gram:
         kernel: as in `conv_matrix`.
 
     Returns:
-        ``outputs``, C C.T, and ``inputs``, C.T C, each entry expanded.
+        ``outputs``, C C.T: how much the stamps of two outputs overlap; and ``inputs``, C.T C: what
+        a convolution followed by its transpose makes of an input. Each entry is expanded.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large to multiply.
@@ -91,7 +88,8 @@ def orthonormality(geometry: Geometry, kernel: Any = None) -> Orthonormality:
         kernel: as in `conv_matrix`; with numbers the conditions are numbers.
 
     Returns:
-        The expressions that must be 0: ``after`` for C C.T = 1 and ``before`` for C.T C = 1. There
+        The expressions that must be 0: ``after`` for C C.T = 1, where the convolution undoes its
+        transpose, and ``before`` for C.T C = 1, where the transpose undoes the convolution. There
         are none if every kernel meets the conditions, and a number other than 0 is among them if
         no kernel does. With floats, values that rounding explains count as 0.
 
@@ -187,11 +185,8 @@ def least_squares_inverse(geometry: Geometry, kernel: Any) -> sympy.SparseMatrix
     """
     matrix = _rational(geometry, kernel)
     reduced, pivots = matrix.rref()
-    rows, columns = matrix.shape
-    left = matrix.extract(list(range(rows)), list(pivots)).transpose()
-    right = reduced.extract(list(range(len(pivots))), list(range(columns))).transpose()
-    if not pivots:
-        return sympy.SparseMatrix(columns, rows, {})
+    left = matrix.extract(list(range(matrix.shape[0])), list(pivots)).transpose()
+    right = reduced[: len(pivots), :].transpose()
     return sympy.SparseMatrix((right * (left * matrix * right).inv() * left).to_Matrix())
 
 
@@ -206,45 +201,86 @@ def _rational(geometry: Geometry, kernel: Any) -> DomainMatrix:
         matrix = matrix.xreplace(primes)
     for value in matrix.todok().values():
         if not value.is_Rational:
-            fail(
-                "kernel",
-                value,
-                "its entries must be rational numbers for an exact answer",
-                "give ints or sympy.Rational, or use NumPy's linalg with "
-                "tconvjax.matrices.conv_matrix",
-            )
+            rule = "its entries must be rational numbers for an exact answer"
+            remedy = "use NumPy's linalg with tconvjax.matrices.conv_matrix"
+            fail("kernel", value, rule, f"give ints or sympy.Rational, or {remedy}")
     return DomainMatrix.from_Matrix(matrix).convert_to(sympy.QQ).to_sparse()
 
 
-def _squared(matrix: sympy.SparseMatrix) -> sympy.SparseMatrix:
-    """The matrix times its transpose, each entry expanded."""
+def _products(factor: sympy.SparseMatrix) -> dict[tuple[int, int], list[tuple[Any, Any]]]:
+    """The products that each entry of ``factor * factor.T`` adds up."""
     columns: dict[int, list[tuple[int, Any]]] = defaultdict(list)
-    for (row, column), entry in matrix.todok().items():
+    for (row, column), entry in factor.todok().items():
         columns[column].append((row, entry))
-    times = functools.cache(_times)
-    pairs = itertools.chain(*(itertools.product(one, one) for one in columns.values()))
-    return summed((matrix.rows, matrix.rows), ((m, n, times(a, b)) for (m, a), (n, b) in pairs))
+    found: dict[tuple[int, int], list[tuple[Any, Any]]] = defaultdict(list)
+    for entries in columns.values():
+        for (m, a), (n, b) in itertools.product(entries, entries):
+            found[m, n].append((a, b))
+    return found
 
 
+def _squared(factor: sympy.SparseMatrix) -> sympy.SparseMatrix:
+    """``factor * factor.T``, each entry expanded."""
+    products = _products(factor)
+    return summed((factor.rows,) * 2, ((*at, _total(pairs)) for at, pairs in products.items()))
+
+
+def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:
+    """What must vanish for ``factor * factor.T`` to be 1, each condition once."""
+    products, spacing = _products(factor), epsilon(factor.todok().values())
+    for n in range(factor.rows):
+        products[n, n].append((sympy.S.One, sympy.S.NegativeOne))
+    found: dict[Any, None] = {}
+    for (m, n), pairs in sorted(products.items()):
+        if n <= m:  # the matrix is symmetric
+            condition = _total(pairs)
+            known = condition in found or -condition in found
+            if not known and not vanishes(condition, pairs, spacing):
+                found[condition] = None
+    return tuple(found)
+
+
+def _total(pairs: Iterable[tuple[Any, Any]]) -> Any:
+    return sympy.Add(*itertools.starmap(_times, pairs))
+
+
+@functools.lru_cache(maxsize=2**14)
 def _times(a: Any, b: Any) -> Any:
     # Expanding takes ten times as long as multiplying, and products of symbols do not need it.
     return a * b if a.is_Atom and b.is_Atom else sympy.expand(a * b)
 
 
-def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:
-    """What must vanish for ``factor * factor.T`` to be 1, each condition once."""
-    rows: dict[int, dict[int, Any]] = defaultdict(dict)
-    for (row, column), entry in factor.todok().items():
-        rows[row][column] = entry
-    spacing = epsilon(factor.todok().values())
-    difference = _squared(factor) - sympy.SparseMatrix.eye(factor.rows)
-    found: dict[Any, None] = {}
-    for (m, n), condition in sorted(difference.todok().items()):
-        if n > m or condition in found or -condition in found:  # the matrix is symmetric
-            continue
-        both = [(rows[m][k], rows[n][k]) for k in rows[m].keys() & rows[n].keys()]
-        one = [(sympy.S.One, sympy.S.One)] if m == n else []
-        if spacing and vanishes(condition, magnitudes(both + one), len(both), spacing):
-            continue
-        found[condition] = None
-    return tuple(found)
+# -- telling a real difference from what rounding leaves of zero -----------------------------------
+
+
+def epsilon(values: Iterable[Any]) -> float | None:
+    """The spacing of floats at 1 in the coarsest of the numbers; None if all are exact."""
+    floats = (number for value in values for number in value.atoms(sympy.Float))
+    least = min((number._prec for number in floats), default=None)
+    return None if least is None else 2.0 ** (1 - least)
+
+
+def vanishes(difference: Any, products: Iterable[tuple[Any, Any]], spacing: float | None) -> bool:
+    """Whether an expanded difference of two sums of these products may be 0.
+
+    To first order, a sum of n products in floats is off by at most n epsilon times the sum of the
+    absolute products, in whatever order it is added up. So two such sums differ by at most twice
+    that; one more epsilon for each covers what is of second order. ``spacing`` is the `epsilon` of
+    the factors; None if the difference must be exactly 0.
+    """
+    if difference == 0 or spacing is None:
+        return bool(difference == 0)
+    products = list(products)
+    sizes: dict[Any, Any] = defaultdict(int)  # of each power product of symbols
+    for a, b in products:
+        for (p, m), (q, n) in itertools.product(_terms(a), _terms(b)):
+            number, symbols = sympy.expand(p * q).as_coeff_Mul()
+            sizes[symbols] += abs(m * n * number)
+    most = 2 * (len(products) + 1) * spacing
+    return all(abs(number) <= most * sizes[term] for term, number in _terms(difference))
+
+
+def _terms(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Power products of symbols, and their coefficients."""
+    found: Mapping[Any, Any] = sympy.expand(value).as_coefficients_dict()
+    return found.items()

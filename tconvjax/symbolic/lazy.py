@@ -1,4 +1,4 @@
-"""C as one object whose sizes may be symbols: a rule for its entries instead of the entries."""
+"""C with sizes that may be symbols: a rule for its entries, and how many stamps an element has."""
 
 from __future__ import annotations
 
@@ -11,29 +11,19 @@ from sympy.core.symbol import Str, uniquely_named_symbol
 
 from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import PADDING_MODES, Axis, Geometry, check_geometry
+from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.shown import Shown
-from tconvjax.symbolic.limits import check_size
-from tconvjax.symbolic.matrix import cells, shape_of, summed
-
-MOST_WRITTEN = 50_000
-"""Largest number of products of a matrix that is written out as an immutable one."""
+from tconvjax.symbolic.matrix import MOST_WRITTEN, check_size, filled
+from tconvjax.symbolic.names import kernel_symbols
 
 Size: TypeAlias = int | sympy.Expr
 """A whole number, or an expression that stands for one."""
 Sizes: TypeAlias = Size | Sequence[Size]
 """One size for every axis, or one per axis."""
 
-LEAST = {
-    "in_size": 0,
-    "out_size": 0,
-    "kernel_size": 1,
-    "stride": 1,
-    "dilation": 1,
-    "in_channels": 0,
-    "out_channels": 0,
-    "groups": 1,
-}
+LEAST = dict.fromkeys(("in_size", "out_size", "in_channels", "out_channels"), 0)
+LEAST |= dict.fromkeys(("kernel_size", "stride", "dilation", "groups"), 1)
 """The smallest number that each size may be; padding and indices may be any."""
 
 
@@ -55,11 +45,7 @@ class Mod(sympy.Mod):  # type: ignore[misc]  # SymPy has no types
 
 
 def size(argument: str, value: Any) -> Any:
-    """Read a size as a SymPy expression; text is never read as code.
-
-    Raises:
-        GeometryError: if no numbers in place of its symbols make it a size.
-    """
+    """Read a size that some numbers in place of its symbols make; text is never read as code."""
     least = LEAST.get(argument)
     if not isinstance(value, sympy.Expr):
         return sympy.Integer(whole(argument, value, least))
@@ -70,12 +56,8 @@ def size(argument: str, value: Any) -> Any:
         and False not in (value.is_integer, value.is_extended_real, value.is_finite)
     )
     if not possible or (least is not None and (value - least).is_negative):
-        fail(
-            argument,
-            Described(value),
-            "it must be a whole number" + ("" if least is None else f" of at least {least}"),
-            "give an int, or an expression that stands for one",
-        )
+        rule = "it must be a whole number" + ("" if least is None else f" of at least {least}")
+        fail(argument, Described(value), rule, "give an int, or an expression that stands for one")
     return value
 
 
@@ -83,12 +65,8 @@ def each(argument: str, value: Any, count: int) -> tuple[Any, ...]:
     """One value per axis."""
     values = listed(value) or (value,) * count
     if len(values) != count:
-        fail(
-            argument,
-            value,
-            f"{count} are needed, and it has {len(values)}",
-            "give one for all or one for each",
-        )
+        rule = f"{count} are needed, and it has {len(values)}"
+        fail(argument, value, rule, "give one for all or one for each")
     return values
 
 
@@ -100,7 +78,7 @@ def listed(value: Any) -> tuple[Any, ...]:
 
 
 class SymbolicAxis(NamedTuple):
-    """The sizes and steps of one spatial axis, and what its border holds, as SymPy objects."""
+    """One spatial axis as SymPy objects."""
 
     in_size: Any
     kernel_size: Any
@@ -121,12 +99,7 @@ class _Indexed:
     """The access to entries, C[i, j]."""
 
     def __getitem__(self, key: Any) -> Any:
-        """An entry or a slice; negative rows and columns count from the end, as in SymPy.
-
-        Raises:
-            GeometryError: if a row or a column is not a whole number, a symbol or an expression.
-            IndexError: if there is no such row or column.
-        """
+        """An entry or a slice at whole numbers, symbols or expressions."""
         places: Any = key if isinstance(key, tuple) else (key,)
         read = tuple(p if isinstance(p, slice) else size("index", p) for p in places)
         return super().__getitem__(read if isinstance(key, tuple) else read[0])  # type: ignore[misc]
@@ -165,14 +138,14 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """Make or rebuild a matrix from fields of its axes; use `of` or `of_geometry`."""
         if not all(isinstance(axis, tuple | sympy.Tuple) and len(axis) == 7 for axis in axes):
             fail("axes", axes, "it holds the fields of each axis", "use of or of_geometry")
-        read = sympy.Tuple(*(sympy.Tuple(*_read_axis(SymbolicAxis(*axis))) for axis in axes))
+        read = sympy.Tuple(*(_read_axis(SymbolicAxis(*axis)) for axis in axes))
         channels = {"in_channels": in_channels, "out_channels": out_channels, "groups": groups}
-        numbers = [size(name, value) for name, value in channels.items()]
-        for name, number in zip(channels, numbers[:2], strict=False):
-            if (number / numbers[2]).is_integer is False:
+        numbers = {name: size(name, value) for name, value in channels.items()}
+        for name, number in numbers.items():
+            if (number / numbers["groups"]).is_integer is False:
                 rule = f"it must divide {name}={number}"
-                fail("groups", numbers[2], rule, "give a divisor of both")
-        made: ConvolutionMatrix = super().__new__(cls, read, *numbers, _base(kernel))
+                fail("groups", numbers["groups"], rule, "give a divisor of both")
+        made: ConvolutionMatrix = super().__new__(cls, read, *numbers.values(), _base(kernel))
         if made.is_numeric:
             _ = made.geometry  # rejects sizes that no convolution has
         else:
@@ -273,19 +246,14 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             GeometryError: if a size is still a symbol.
         """
         if not self.is_numeric:
-            sizes = self.free_symbols - {self.args[4], *self.args[4].free_symbols}
-            fail(
-                "sizes",
-                ", ".join(sorted(map(str, sizes))),
-                "they must be numbers",
-                "replace them by numbers with .subs",
-            )
+            letters = {self.args[4], *self.args[4].free_symbols}
+            sizes = ", ".join(sorted(map(str, self.free_symbols - letters)))
+            fail("sizes", sizes, "they must be numbers", "replace them by numbers with .subs")
         axes = []
         for axis in self.axes:
-            in_size, kernel_size, stride, dilation, low, _ = map(int, axis[:6])
+            in_size, kernel_size, stride, dilation, low = map(int, axis[:5])
             mode: Any = axis.mode.name
-            out_size = int(axis.out_size)
-            axes.append(Axis(in_size, out_size, kernel_size, stride, dilation, low, mode))
+            axes.append(Axis(in_size, int(axis.out_size), kernel_size, stride, dilation, low, mode))
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
@@ -296,8 +264,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         """
         geometry = self.geometry
         check_size(geometry, MOST_WRITTEN)
-        triples = ((row, column, self._tap(tap)) for row, column, tap in cells(geometry))
-        return summed(shape_of(geometry), triples).as_immutable()
+        taps = {index: self._tap(index) for index in kernel_symbols(geometry)}
+        return filled(geometry, taps).as_immutable()
 
     def entry_rule(self) -> sympy.Eq:
         """The equation of one entry, ``C[i, j]`` with symbols i and j.
@@ -345,14 +313,10 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
 
     def _check_zeros(self, when: str) -> None:
         """Refuse borders that hold copies of elements."""
+        rule = f"{when} the border must hold zeros"
         for axis in self.axes:
             if axis.mode.name != "zeros":
-                fail(
-                    "padding_mode",
-                    axis.mode.name,
-                    f"{when} the border must hold zeros",
-                    "use padding_mode='zeros', or numbers",
-                )
+                fail("padding_mode", axis.mode.name, rule, "use padding_mode='zeros', or numbers")
 
     def _eval_transpose(self) -> sympy.Transpose:
         return _Transposed(self)
@@ -372,11 +336,7 @@ class _Transposed(_Indexed, sympy.Transpose):  # type: ignore[misc]
     """C.T, written out from the non-zero entries of C; SymPy would ask for every entry."""
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:
-        """Every entry written out.
-
-        Raises:
-            GeometryError: if a size is still a symbol, or the matrix is too large.
-        """
+        """Every entry written out."""
         return self.arg.as_explicit().T
 
 
@@ -391,12 +351,12 @@ def _unravelled(place: Any, sizes: Sequence[Any]) -> list[Any]:
     return index
 
 
-def _read_axis(axis: SymbolicAxis) -> list[Any]:
+def _read_axis(axis: SymbolicAxis) -> sympy.Tuple:
     """The fields of an axis as SymPy objects."""
     names = ("in_size", "kernel_size", "stride", "dilation", "padding", "padding")
     numbers = [size(name, value) for name, value in zip(names, axis[:6], strict=True)]
     mode = axis.mode.name if isinstance(axis.mode, Str) else axis.mode
-    return [*numbers, Str(choice("padding_mode", mode, PADDING_MODES))]
+    return sympy.Tuple(*numbers, Str(choice("padding_mode", mode, PADDING_MODES)))
 
 
 def _base(letter: Any) -> sympy.IndexedBase:
@@ -404,10 +364,74 @@ def _base(letter: Any) -> sympy.IndexedBase:
     if isinstance(letter, sympy.IndexedBase):
         return letter
     if not isinstance(letter, str) or not letter:
-        fail(
-            "kernel",
-            letter,
-            "it is the letter of the entries",
-            "give a str such as 'w', and fill numbers into symbolic.conv_matrix",
-        )
+        remedy = "give a str such as 'w', and fill numbers into symbolic.conv_matrix"
+        fail("kernel", letter, "it is the letter of the entries", remedy)
     return sympy.IndexedBase(letter)
+
+
+# -- how many stamps -------------------------------------------------------------------------------
+
+
+def overlap(
+    out_size: Size,
+    kernel_size: Size,
+    *,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: int = 1,
+    place: Any = None,
+) -> sympy.Expr:
+    """The number of stamps on element j along one axis: of (i, t) with s*i + d*t - p = j.
+
+    count(j) = max(0, min(n - 1, floor((j + p) / s)) - max(0, ceil((j + p - k + 1) / s)) + 1)
+
+    without dilation. With it, only every (d / g)-th i counts, where g = gcd(s, d), and none unless
+    g divides j + p. Over several axes the number is the product.
+
+    Args:
+        out_size: n, the elements that are stamped: an int or an expression.
+        kernel_size: k, taps: an int or an expression.
+        stride: s: an int or an expression; an int if there is a dilation.
+        padding: p, elements cut off before the first: an int or an expression.
+        dilation: d, an int.
+        place: j; None for a symbol j that is a whole number of at least 0, in which case no size
+            may contain a symbol of that name.
+
+    Returns:
+        An expression in the given symbols and j.
+
+    Raises:
+        GeometryError: if a size cannot be one, if j occurs in a size and no place is given, or if
+            the stride of a dilated kernel is a symbol.
+
+    Examples:
+        >>> n, k, s = sympy.symbols("n k s", integer=True, positive=True)
+        >>> overlap(n, k, stride=s)
+        Max(0, -Max(0, ceiling((j - k + 1)/s)) + Min(n - 1, floor(j/s)) + 1)
+        >>> [overlap(4, 3, stride=2, place=j) for j in range(9)]
+        [1, 1, 2, 1, 2, 1, 2, 1, 1]
+    """
+    n, k = size("out_size", out_size), size("kernel_size", kernel_size)
+    s, d = size("stride", stride), size("dilation", dilation)
+    shift = size("padding", padding)
+    if place is None:
+        if "j" in {str(symbol) for one in (n, k, s, shift) for symbol in one.free_symbols}:
+            rule = "it defaults to the symbol j, which occurs in a size"
+            fail("place", None, rule, "give a symbol of another name")
+        place = sympy.Symbol("j", integer=True, nonnegative=True)
+    at = size("place", place) + shift
+    first = sympy.Max(0, sympy.ceiling((at - d * (k - 1)) / s))
+    last = sympy.Min(n - 1, sympy.floor(at / s))
+    if d == 1:
+        return sympy.Max(0, last - first + 1)
+    if not (s.is_Integer and d.is_Integer):
+        why = "because the count depends on the divisors that they share"
+        rule = f"with a dilation both must be numbers, {why}"
+        fail("stride", stride, rule, "give ints, or dilation=1")
+    common = math.gcd(int(s), int(d))
+    period = int(d) // common
+    # s*i = at modulo d, divided by what s and d share, so that s has an inverse.
+    start = Mod(at / common * pow(int(s) // common, -1, period), period)
+    count = sympy.floor((last - start) / period) - sympy.ceiling((first - start) / period) + 1
+    shared = sympy.Eq(Mod(at, common), 0)
+    return sympy.Piecewise((sympy.Max(0, count), shared), (0, True))

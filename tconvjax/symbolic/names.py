@@ -1,4 +1,4 @@
-"""The symbols of a convolution: w for its kernel, x and y for its input and output."""
+"""The entries of kernels: symbols such as w_1_0, and numbers or expressions that people give."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ import sympy
 
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry, check_geometry
-from tconvjax.symbolic.limits import check_size
 
 Taps: TypeAlias = Mapping[tuple[int, ...], Any]
 """From (o, c, *t), an index of ``geometry.kernel_shape``, to an entry of the kernel."""
-
-MOST_SYMBOLS = 200_000
-"""Largest number of symbols in a column; SymPy needs some seconds for them."""
 
 
 class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
@@ -72,75 +68,21 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
     return KernelSymbols(check_geometry(geometry))
 
 
-def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
-    """The input as a column of symbols x, in the order of C's columns.
-
-    Args:
-        geometry: any geometry with at most 200,000 inputs.
-
-    Returns:
-        A column with ``prod(geometry.in_shape)`` rows.
-
-    Raises:
-        GeometryError: if there are more.
-    """
-    return _vec("x", geometry, check_geometry(geometry).in_shape)
-
-
-def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
-    """The output as a column of symbols y, in the order of C's rows.
-
-    Args:
-        geometry: any geometry with at most 200,000 outputs.
-
-    Returns:
-        A column with ``prod(geometry.out_shape)`` rows.
-
-    Raises:
-        GeometryError: if there are more.
-    """
-    return _vec("y", geometry, check_geometry(geometry).out_shape)
-
-
-def _vec(name: str, geometry: Geometry, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
-    check_size(geometry, MOST_SYMBOLS, math.prod(shape), f"symbols {name}")
-    shown = 0 if shape[0] > 1 else 1
-    symbols = [symbol(name, index[shown:]) for index in places(shape)]
-    return sympy.ImmutableDenseMatrix(len(symbols), 1, symbols)
-
-
 def symbol(name: str, index: Sequence[int]) -> sympy.Symbol:
     """A symbol whose name carries an index, such as ``w_1_0``."""
     return sympy.Symbol("_".join(map(str, (name, *index))))
 
 
-def places(shape: Sequence[int]) -> dict[tuple[int, ...], int]:
-    """Every index of an array, and its place when the array is read row by row."""
-    return {index: n for n, index in enumerate(itertools.product(*map(range, shape)))}
-
-
 def taps_of(kernel: Any, geometry: Geometry) -> Taps:
     """A kernel's entries as SymPy expressions: symbols for None; text is never read as code."""
-    shape = geometry.kernel_shape
-    if kernel is None or (isinstance(kernel, KernelSymbols) and kernel.shape == shape):
-        return dict(kernel or kernel_symbols(geometry))
-    return dict(zip(places(shape), entries("kernel", kernel, shape), strict=True))
+    names = kernel_symbols(geometry)
+    if kernel is None or (isinstance(kernel, KernelSymbols) and kernel.shape == names.shape):
+        return dict(kernel or names)
+    return dict(zip(names, entries("kernel", kernel, names.shape), strict=True))
 
 
 def entries(argument: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
-    """An array's entries as SymPy expressions, read row by row.
-
-    Args:
-        argument: the name in messages.
-        values: array, list, or SymPy array of numbers or expressions.
-        shape: the shape it must have.
-
-    Returns:
-        SymPy expressions; integers and fractions stay exact.
-
-    Raises:
-        GeometryError: if the shape differs, or an entry is neither a number nor an expression.
-    """
+    """The entries of an array of this shape as SymPy expressions, read row by row."""
     array = as_objects(argument, values)
     if array.shape != shape:
         fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
@@ -153,12 +95,8 @@ def as_objects(argument: str, values: Any) -> Any:
         listed = values.tolist() if hasattr(values, "tolist") else values
         array = np.asarray(listed, dtype=object)
     except (ValueError, TypeError):  # lists of unequal arrays, and JAX's keys of random numbers
-        fail(
-            argument,
-            kind_of(values),
-            "it must be an array of numbers or SymPy expressions, with rows of one length",
-            "give a NumPy array or nested lists",
-        )
+        rule = "it must be an array of numbers or SymPy expressions, with rows of one length"
+        fail(argument, kind_of(values), rule, "give a NumPy array or nested lists")
     shape = getattr(values, "shape", None)
     # The nested lists of an array without elements do not show the sizes after the first 0.
     empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
@@ -169,10 +107,6 @@ def _entry(argument: str, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     truth = isinstance(value, bool)
     if truth or not isinstance(value, int | float | complex | sympy.Expr):
-        fail(
-            argument,
-            value,
-            "its entries must be numbers or SymPy expressions",
-            "write 1 for True and 0 for False" if truth else "convert text yourself",
-        )
+        remedy = "write 1 for True and 0 for False" if truth else "convert text yourself"
+        fail(argument, value, "its entries must be numbers or SymPy expressions", remedy)
     return sympy.sympify(value)

@@ -88,13 +88,7 @@ def check_elements(
 
 @dataclass(frozen=True)
 class Axes:
-    """Where an array has its channels and its spatial axes.
-
-    Args:
-        channel: position of the channel axis.
-        spatial: positions of the spatial axes, in order.
-        specs: the layouts of x, w and y for `tconvjax.conv`, where w is (O, I, *k).
-    """
+    """Positions of an array's channels and spatial axes, and its layouts for `tconvjax.conv`."""
 
     channel: int
     spatial: Sizes
@@ -126,10 +120,7 @@ class Axes:
 
 
 def layout_spec(layout: Any) -> Sizes:
-    """Read the letters of a layout as positions (batch, channel, *spatial).
-
-    A layout without the letter N is read as if N led.
-    """
+    """Read the letters of a layout as positions (batch, channel, *spatial); N leads by default."""
     letters = layout if isinstance(layout, str) else ""
     letters = letters if "N" in letters else f"N{letters}"
     spatial = [n for n, letter in enumerate(letters) if letter not in "NC"]
@@ -142,8 +133,8 @@ def layout_spec(layout: Any) -> Sizes:
 def axes_of(name: str, x: Any, layout: str | None, *arguments: Any) -> Axes:
     """Find the axes of x by the letters of a layout, or channels first.
 
-    Without a layout, a tuple among the arguments tells the number of spatial axes by its length;
-    without a tuple, all axes but two are spatial.
+    Without a layout, a tuple among the arguments has an element per spatial axis; without a tuple,
+    all axes but two are spatial.
     """
     lengths = {length for length in map(how_many, arguments) if length}
     spec = tuple(range(max(lengths, default=x.ndim - 2) + 2))
@@ -159,6 +150,12 @@ def axes_of(name: str, x: Any, layout: str | None, *arguments: Any) -> Axes:
         fail(name, array_of(x.shape), rule, "give one value per axis, or the layout of this array")
     channel, *spatial = positions(x.ndim, spec)
     return Axes(channel, tuple(spatial), Specs(spec, tuple(range(len(spec))), spec))
+
+
+def read(name: str, value: Any, layout: str | None, *arguments: Any) -> tuple[jax.Array, Axes]:
+    """Read an array, and find its axes by the layout or by the arguments that name some."""
+    x = array(name, value)
+    return x, axes_of(name, x, layout, *arguments)
 
 
 def how_many(value: Any) -> int:
@@ -186,9 +183,8 @@ def windows_of(
 ) -> Windows:
     """Read the arguments of sliding windows as PyTorch does, as one `Axis` per spatial axis.
 
-    Only pooling has a ``ceil_mode``: whether a last window that reaches past the padding counts, if
-    it starts before the padding at the end. A single window gets stride 1, so that no room is made
-    for a second.
+    Only pooling has a ``ceil_mode``. A single window gets stride 1, so that no room is made for a
+    second.
     """
     rank = len(sizes)
     kernels = each("kernel_size", kernel_size, rank, 1)
@@ -199,7 +195,7 @@ def windows_of(
         room = n + 2 * p - d * (k - 1) - 1
         count = room // s + 1
         if ceil_mode and room % s and count * s < n + p:
-            count += 1
+            count += 1  # a last window that starts before the padding at the end, and passes it
         if count < 1:
             rule = (
                 f"a window spans {n + 2 * p - room} elements, and the padded axis has {n + 2 * p}"
@@ -220,18 +216,16 @@ def convolve_channels(
     stride: Sequence[int],
     padding: Sequence[tuple[int, int]],
 ) -> jax.Array:
-    """Apply `tconvjax.conv` or `conv_transpose` with the same taps to each channel.
-
-    The algorithm is "taps" if possible, because XLA's grouped convolution on a CPU carries a NaN
-    into other channels.
-    """
+    """Apply `tconvjax.conv` or `conv_transpose` with the same taps to each channel."""
     channels = x.shape[axes.channel]
+    # XLA's grouped convolution on a CPU carries a NaN into other channels.
+    algorithm = "taps" if taps.size <= MOST_TERMS else "patches"
     return operation(
         x,
         jnp.broadcast_to(jnp.asarray(taps, x.dtype), (channels, min(channels, 1), *taps.shape)),
         stride=stride,
         padding=padding,
         groups=max(channels, 1),
-        algorithm="taps" if taps.size <= MOST_TERMS else "patches",
+        algorithm=algorithm,
         dimension_numbers=axes.specs,
     )

@@ -14,7 +14,8 @@ from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, flag
 from tconvjax.errors import fail
-from tconvjax.geometry import Geometry, Padding, PaddingMode
+from tconvjax.geometry import Geometry
+from tconvjax.geometry.padding import Padding, PaddingMode
 from tconvjax.operations import conv, conv_transpose
 from tconvjax.upsampling.arguments import array, each, real
 
@@ -184,28 +185,23 @@ def _by_gradients(
     def unfinished(state: _State, until: Any) -> jax.Array:
         return (state.count < until) & (state.size > least)
 
-    def search(state: _State, until: Any) -> _State:
-        return lax.while_loop(lambda state: unfinished(state, until), step, state)
-
     def twice(found: tuple[Any, ...]) -> tuple[Any, ...]:
         """Take as many steps again; idle if they bring too little."""
-        _, state, before, _ = found
+        _, state, _ = found
         until = 2 * jnp.maximum(state.count, 2)
-        new = search(state, jnp.minimum(until, steps))
-        left = jnp.sqrt(_squares(new.residual))
-        return state.x, new, left, (new.count == until) & (left > 0.7 * before)
+        most = jnp.minimum(until, steps)
+        new = lax.while_loop(lambda state: unfinished(state, most), step, state)
+        little = _squares(new.residual) > 0.7**2 * _squares(state.residual)
+        idle = little & (new.count == until) & (state.count > 0)
+        return state.x, new, idle & (not patient)
 
     s = _adjoint(y, w, geometry)
     least = _squares(s) * jnp.maximum(tolerance if patient else 0, jnp.finfo(s.dtype).eps) ** 2
     state = _State(0, jnp.zeros_like(s), y.astype(s.dtype), s, _squares(s))
-    if patient:
-        state = search(state, steps)
-        return state.x, jnp.asarray(state.count)
-    infinite = jnp.full((), jnp.inf, state.size.dtype)
-    kept, state, _, idle = lax.while_loop(
-        lambda found: unfinished(found[1], steps) & ~found[3],
+    kept, state, idle = lax.while_loop(
+        lambda found: unfinished(found[1], steps) & ~found[2],
         twice,
-        (state.x, state, infinite, jnp.asarray(False)),
+        (state.x, state, jnp.asarray(False)),
     )
     return jnp.where(idle, kept, state.x), jnp.asarray(state.count)
 

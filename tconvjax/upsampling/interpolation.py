@@ -37,13 +37,10 @@ Method = Literal["nearest", "linear", "cubic", "bicubic", "transposed"]
 
 @dataclass(frozen=True)
 class Interpolation:
-    """How an element spreads over its neighbours.
+    """The weight of an element at a distance, where it ends, and what replaces missing elements.
 
-    Args:
-        function: the weight at a distance, in elements of the input.
-        reach: the distance beyond which the weight is 0.
-        border: what replaces the weights of elements beyond the border: the other weights, which
-            are scaled to add up to 1; the last element, which is repeated; or nothing.
+    At the border the other weights are scaled to add up to 1, the last element is repeated, or
+    nothing is done.
     """
 
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -139,8 +136,7 @@ def upsample(
 
 def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.Array, Axes]:
     """Read x and its axes, none of which may be empty."""
-    value = reading.array("x", x)
-    axes = reading.axes_of("x", value, layout, argument)
+    value, axes = reading.read("x", x, layout, argument)
     if 0 in axes.sizes(value.shape):
         rule = "an axis without elements has nothing to interpolate"
         fail("x", array_of(value.shape), rule, "give at least one element")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
@@ -283,27 +282,18 @@ def avg_pool(
 
     Arguments and results are those of ``torch.nn.functional.avg_pool2d`` and its relatives.
     """
-    value = reading.as_floats(reading.array("x", x))
-    axes = reading.axes_of("x", value, layout, kernel_size, stride, padding)
-    ceil = flag("ceil_mode", ceil_mode)
+    value, axes = reading.read("x", x, layout, kernel_size, stride, padding)
+    ceil, counts = flag("ceil_mode", ceil_mode), flag("count_include_pad", count_include_pad)
     windows = reading.windows_of(axes.sizes(value.shape), kernel_size, stride, padding, 1, ceil)
-    return _mean(axes, windows, count_include_pad, divisor_override)(value)
-
-
-def _mean(
-    axes: Axes, windows: Windows, count_include_pad: Any, divisor_override: Any
-) -> Callable[[Any], jax.Array]:
-    """The linear map from x to the means of its windows."""
-    counts = flag("count_include_pad", count_include_pad)
     divisor = divisor_override
     if divisor is not None:
         (divisor,) = reading.each("divisor_override", divisor, 1, -operands.MOST)
         if not divisor:
             fail("divisor_override", 0, "nothing can be divided by 0", "give another number")
-    return functools.partial(_means, axes=axes, windows=windows, divisor=divisor, counts=counts)
+    return _means(reading.as_floats(value), axes, windows, divisor, counts)
 
 
-@functools.partial(jax.jit, static_argnames=("axes", "windows", "divisor", "counts"))
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _means(
     x: jax.Array, axes: Axes, windows: Windows, divisor: int | None, counts: bool
 ) -> jax.Array:
@@ -356,17 +346,22 @@ def avg_unpool(
         >>> avg_unpool(jnp.array([[[3.0, 4.0]]]), 2, output_size=4).tolist()
         [[[1.5, 1.5, 2.0, 2.0]]]
     """
-    value = reading.as_floats(reading.array("y", y))
-    axes = reading.axes_of("y", value, layout, kernel_size, stride, padding, output_size)
-    sizes = reading.each("output_size", output_size, axes.rank, 1)
-    windows = reading.windows_of(
-        sizes, kernel_size, stride, padding, 1, flag("ceil_mode", ceil_mode)
+    value, axes = reading.read("y", y, layout, kernel_size, stride, padding, output_size)
+    value, sizes = reading.as_floats(value), reading.each("output_size", output_size, axes.rank, 1)
+    pooled = functools.partial(
+        avg_pool,
+        kernel_size=reading.each("kernel_size", kernel_size, axes.rank, 1),
+        stride=stride,
+        padding=padding,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+        divisor_override=divisor_override,
+        layout=layout,
     )
-    shape = axes.resized(value.shape, [window.out_size for window in windows])
+    like = jax.ShapeDtypeStruct(axes.resized(value.shape, sizes), value.dtype)
+    shape = jax.eval_shape(pooled, like).shape
     if shape != value.shape:
         rule = f"pooling the sizes {sizes} gives {shape}"
         fail("y", array_of(value.shape), rule, "give another output_size")
-    mean = _mean(axes, windows, count_include_pad, divisor_override)
-    like = jax.ShapeDtypeStruct(axes.resized(value.shape, sizes), value.dtype)
-    (x,) = jax.linear_transpose(mean, like)(value)
+    (x,) = jax.linear_transpose(pooled, like)(value)
     return x

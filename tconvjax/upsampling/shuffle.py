@@ -20,6 +20,20 @@ from tconvjax.upsampling.arguments import Axes, Sizes, Windows
 Order = Literal["CRD", "DCR"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
+
+def _woven(v: jax.Array, rank: int) -> jax.Array:
+    """(..., a1, a2, b1, b2) to (..., b1, a1, b2, a2), for two axes."""
+    at = v.ndim - 2 * rank
+    pairs = zip(range(at + rank, v.ndim), range(at, at + rank), strict=True)
+    return v.transpose(*range(at), *chain(*pairs))
+
+
+def _unwoven(v: jax.Array, rank: int) -> jax.Array:
+    """The inverse of `_woven`."""
+    at = v.ndim - 2 * rank
+    return v.transpose(*range(at), *range(at + 1, v.ndim, 2), *range(at, v.ndim, 2))
+
+
 # -- phases as channels ----------------------------------------------------------------------------
 
 
@@ -50,8 +64,7 @@ def pixel_shuffle(
     W. Shi et al., arXiv:1609.05158.
     """
     choice("order", order, ORDERS)
-    value = reading.array("x", x)
-    axes = reading.axes_of("x", value, layout, factor)
+    value, axes = reading.read("x", x, layout, factor)
     factors, channels = reading.each("factor", factor, axes.rank, 1), value.shape[axes.channel]
     count = math.prod(factors)
     if channels % count:
@@ -64,20 +77,12 @@ def pixel_shuffle(
 def _shuffled(x: jax.Array, axes: Axes, factors: Sizes, order: Order) -> jax.Array:
     x = axes.channels_first(x)
     *batch, channels = x.shape[: -axes.rank]
-    sizes, c = x.shape[-axes.rank :], channels // math.prod(factors)
-    x = x.reshape(*batch, *((c, *factors) if order == "CRD" else (*factors, c)), *sizes)
-    x = x.transpose(_woven(len(batch), axes.rank, order))
+    sizes, phases, at = x.shape[-axes.rank :], math.prod(factors), len(batch)
+    if order == "DCR":
+        x = x.reshape(*batch, phases, channels // phases, *sizes).swapaxes(at, at + 1)
+    x = _woven(x.reshape(*batch, channels // phases, *factors, *sizes), axes.rank)
     large = (n * f for n, f in zip(sizes, factors, strict=True))
-    return axes.moved_back(x.reshape(*batch, c, *large))
-
-
-def _woven(batch: int, rank: int, order: Order) -> list[int]:
-    """The permutation from (*batch, channels and phases, *n) to (*batch, c, n1, f1, n2, f2...)."""
-    channel = batch + rank * (order == "DCR")
-    first = batch + (order == "CRD")
-    sizes = range(batch + 1 + rank, batch + 1 + 2 * rank)
-    woven = zip(sizes, range(first, first + rank), strict=True)
-    return [*range(batch), channel, *chain(*woven)]
+    return axes.moved_back(x.reshape(*batch, channels // phases, *large))
 
 
 def pixel_unshuffle(
@@ -102,8 +107,7 @@ def pixel_unshuffle(
         [0, 1, 2, 3]
     """
     choice("order", order, ORDERS)
-    value = reading.array("x", x)
-    axes = reading.axes_of("x", value, layout, factor)
+    value, axes = reading.read("x", x, layout, factor)
     return _unshuffled(value, axes, reading.divisors(factor, axes.sizes(value.shape)), order)
 
 
@@ -112,10 +116,11 @@ def _unshuffled(x: jax.Array, axes: Axes, factors: Sizes, order: Order) -> jax.A
     x = axes.channels_first(x)
     *batch, c = x.shape[: -axes.rank]
     sizes = [n // f for n, f in zip(x.shape[-axes.rank :], factors, strict=True)]
-    x = x.reshape(*batch, c, *chain(*zip(sizes, factors, strict=True)))
-    woven = _woven(len(batch), axes.rank, order)
-    x = x.transpose([woven.index(position) for position in range(x.ndim)])
-    return axes.moved_back(x.reshape(*batch, c * math.prod(factors), *sizes))
+    phases, at = math.prod(factors), len(batch)
+    x = _unwoven(x.reshape(*batch, c, *chain(*zip(sizes, factors, strict=True))), axes.rank)
+    if order == "DCR":
+        x = x.reshape(*batch, c, phases, *sizes).swapaxes(at, at + 1)
+    return axes.moved_back(x.reshape(*batch, c * phases, *sizes))
 
 
 # -- windows as columns ----------------------------------------------------------------------------
@@ -156,8 +161,7 @@ def unfold(
 
     Arguments and results are those of ``torch.nn.functional.unfold``.
     """
-    value = reading.array("x", x)
-    axes = reading.axes_of("x", value, layout, kernel_size, dilation, padding, stride)
+    value, axes = reading.read("x", x, layout, kernel_size, dilation, padding, stride)
     windows = reading.windows_of(axes.sizes(value.shape), kernel_size, stride, padding, dilation)
     padded = axes.resized(value.shape, [w.in_size + w.low + w.high for w in windows])
     reading.check_elements("padding", padding, padded)
@@ -168,12 +172,10 @@ def unfold(
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _columns(x: jax.Array, axes: Axes, windows: Windows) -> jax.Array:
-    x = _gathered(axes.channels_first(x), windows)
-    *lead, channels = x.shape[: -2 * axes.rank]
-    at = len(lead) + 1
-    x = x.transpose(*range(at), *range(at + 1, x.ndim, 2), *range(at, x.ndim, 2))
-    taps, outs = x.shape[at : at + axes.rank], x.shape[at + axes.rank :]
-    return x.reshape(*lead, channels * math.prod(taps), math.prod(outs))
+    x = _unwoven(_gathered(axes.channels_first(x), windows), axes.rank)
+    *batch, channels = x.shape[: -2 * axes.rank]
+    taps, outs = x.shape[-2 * axes.rank : -axes.rank], x.shape[-axes.rank :]
+    return x.reshape(*batch, channels * math.prod(taps), math.prod(outs))
 
 
 def fold(
@@ -232,10 +234,8 @@ def fold(
 def _added(v: jax.Array, axes: Axes, windows: Windows) -> jax.Array:
     taps, outs = [w.kernel_size for w in windows], [w.out_size for w in windows]
     *batch, rows, _ = v.shape
-    v = v.reshape(*batch, rows // math.prod(taps), *taps, *outs)
+    v = _woven(v.reshape(*batch, rows // math.prod(taps), *taps, *outs), axes.rank)
     at = len(batch) + 1
-    woven = zip(range(at + axes.rank, v.ndim), range(at, at + axes.rank), strict=True)
-    v = v.transpose(*range(at), *chain(*woven))  # (..., out1, k1, out2, k2)
     if splits := _splits(windows):
         x = phases.from_phases(phases.fold_windows(v, splits, at), splits, at)
     else:

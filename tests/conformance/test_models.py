@@ -17,6 +17,7 @@ import pytest
 
 from tconvjax import GeometryError
 from tconvjax import conventions as conv
+from tconvjax.conventions.models import layer_kinds
 from tests.conformance.test_peers import peer
 
 torch = peer("torch")
@@ -183,7 +184,7 @@ def test_a_generator_in_keras() -> None:
         variable.assign(arrays.pop(variable.path.removeprefix(f"{model.name}/")))
     assert arrays == {}
     close(source(x), first(jnp.tanh(model(last(x), training=False))))
-    assert conv.layer_kinds(model) == conv.layer_kinds(source)
+    assert layer_kinds(model) == layer_kinds(source)
     back(model, "keras", source)
 
 
@@ -211,7 +212,7 @@ def test_a_3d_decoder_in_haiku() -> None:
         source.state_dict(), "torch", "haiku", kinds=source, rename=lambda path: f"up_{path}"
     )
     close(source(x), first(model.apply(tree, last(x))))
-    kinds = {f"up_{path}": kind for path, kind in conv.layer_kinds(source).items()}
+    kinds = {f"up_{path}": kind for path, kind in layer_kinds(source).items()}
     back(tree, "haiku", source, kinds, rename=lambda path: path.removeprefix("up_"))
 
 

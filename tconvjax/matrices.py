@@ -1,0 +1,408 @@
+"""The matrix C of a convolution at real sizes, with numbers; and of any linear JAX function.
+
+Arrays are read as columns, row by row and channel by channel: ``C @ x.ravel()`` is the convolution
+of x and ``C.T @ y.ravel()`` the transposed convolution of y, each without its batch axis. Import it
+by name: ``from tconvjax import matrices``. `tconvjax.symbolic` has the same matrix in symbols.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias, get_args, overload
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+from jax.experimental import sparse
+from numpy.typing import NDArray
+
+from tconvjax.arguments import choice, frozen, function, ints
+from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED
+
+__all__ = ["conv_matrix", "matrix_of"]
+
+Format: TypeAlias = Literal["csr", "bcoo", "dense"]
+Indices: TypeAlias = NDArray[np.int64]
+Function: TypeAlias = Callable[[jax.Array], jax.Array]
+Trial: TypeAlias = tuple[Any, Any, NDArray[Any], NDArray[Any]]
+"""Two factors, a and b, and two arguments, x and y."""
+
+MOST_ENTRIES = 2**27
+"""Largest number of entries of a dense matrix, zeros included (half a GiB of float32), and of rows
+of a sparse one."""
+
+MOST_PRODUCTS = 2**25
+"""Largest number of entries of a sparse matrix: half a GiB with their indices, and some seconds."""
+
+DTYPES = FLOATS + COMPLEXES + SIGNED + UNSIGNED
+"""The dtypes of JAX arrays that a matrix can hold."""
+
+SWITCH_ON = "switch them on with jax.config.update('jax_enable_x64', True)"
+"""The remedy where 64-bit numbers are off."""
+
+MOST_READ = 2**31
+"""Largest number of elements that `matrix_of` puts in and gets out of all columns: some seconds."""
+
+CHUNK = 2**24
+"""Elements of the larger array in a batch of columns."""
+
+ROUNDS = 3
+"""Pairs of random arguments that are tried at each scale."""
+
+MOST_DEVIATION = 0.05
+"""Upper bound on the tolerance, relative to the largest element."""
+
+_NARROW = re.compile(r"\b(bf16|f16|f8)\w*\[")
+
+
+# -- the matrix of a convolution -------------------------------------------------------------------
+
+
+@overload
+def conv_matrix(
+    geometry: Geometry, kernel: Any, format: Literal["csr"] = "csr"
+) -> scipy.sparse.csr_array: ...
+@overload
+def conv_matrix(geometry: Geometry, kernel: Any, format: Literal["bcoo"]) -> sparse.BCOO: ...
+@overload
+def conv_matrix(geometry: Geometry, kernel: Any, format: Literal["dense"]) -> NDArray[Any]: ...
+def conv_matrix(geometry: Geometry, kernel: Any, format: Format = "csr") -> Any:
+    """The matrix C of a convolution with a given kernel.
+
+    C[o i, c j] = sum of w[o, c, t] over the taps t with stride*i + dilation*t - low = j
+
+    Args:
+        geometry: any geometry: N-D, strided, padded, dilated, with channels and groups.
+        kernel: array of shape (O, C / groups, *kernel_size), of NumPy's integers, floats or complex
+            numbers; float16 only for "bcoo" and "dense", because SciPy has no such matrices.
+        format: "csr" for ``scipy.sparse.csr_array``, "bcoo" for ``jax.experimental.sparse.BCOO``,
+            "dense" for a NumPy array.
+
+    Returns:
+        A matrix of the kernel's dtype with a row for each output element and a column for each
+        input element. Its ``.T`` is the matrix of the transposed convolution.
+
+    Raises:
+        GeometryError: if the kernel has another shape or does not hold numbers, if there is no such
+            format, if the matrix would have more than 2**25 entries (2**27 if dense, counting
+            zeros), or if a BCOO cannot hold the kernel's numbers because 64-bit numbers are off in
+            JAX.
+
+    Examples:
+        >>> import numpy as np
+        >>> conv_matrix(Geometry.of_conv((1, 5), (1, 1, 3), stride=2), np.ones((1, 1, 3)), "dense")
+        array([[1., 1., 1., 0., 0.],
+               [0., 0., 1., 1., 1.]])
+    """
+    values = _kernel(check_geometry(geometry), kernel)
+    shape = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
+    check_format(format, "kernel", values.dtype, shape)
+    rows, columns, taps = products(geometry)
+    # If the border copies an element, an output may read it several times; SciPy adds the taps up.
+    entries = summable(values).ravel()[taps]
+    matrix = scipy.sparse.csr_array((entries, (rows, columns)), shape=shape)
+    return packed("kernel", matrix, values.dtype, format)
+
+
+def products(geometry: Geometry) -> tuple[Indices, Indices, Indices]:
+    """Every product of a convolution, as rows and columns of C and places in the kernel.
+
+    This is `tconvjax.links` in arrays: the places of output, input and tap in arrays of
+    ``out_shape``, ``in_shape`` and ``kernel_shape`` read row by row.
+
+    Raises:
+        GeometryError: if there are more than 2**25 products.
+    """
+    ends = [
+        axis.stride * (axis.out_size + 1) + axis.dilation * axis.kernel_size + abs(axis.low)
+        for axis in geometry.axes
+    ]
+    arrays = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
+    most = max(*ends, *map(math.prod, arrays))
+    _check(geometry, most < 2**62, "64-bit numbers cannot count its elements")
+    rule = f"its matrix has more than {MOST_PRODUCTS} entries"
+    longest = max(axis.out_size * axis.kernel_size for axis in geometry.axes)
+    _check(geometry, longest <= MOST_PRODUCTS, rule)
+    axes = [_axis_products(axis) for axis in geometry.axes]
+    width, outs = geometry.kernel_shape[1], geometry.out_channels // geometry.groups
+    pairs = geometry.out_channels * width
+    count = math.prod((pairs, *(len(taps) for _, _, taps in axes)))
+    _check(geometry, count <= MOST_PRODUCTS, rule)
+    o, c = np.divmod(np.arange(pairs), max(width, 1))
+    channels = (o, o // max(outs, 1) * width + c, np.arange(pairs))
+    shapes = (geometry.out_size, geometry.in_size, geometry.kernel_size)
+    found = []
+    for n, (channel, shape) in enumerate(zip(channels, shapes, strict=True)):
+        place = channel
+        for along, size in zip(axes, shape, strict=True):
+            place = np.add.outer(place * size, along[n]).ravel()
+        found.append(place)
+    return found[0], found[1], found[2]
+
+
+def _axis_products(axis: Axis) -> tuple[Indices, Indices, Indices]:
+    """`Axis.links` as arrays of outputs, inputs and taps, in order."""
+    i, t = (grid.ravel() for grid in np.mgrid[: axis.out_size, : axis.kernel_size])
+    j, size = axis.stride * i + axis.dilation * t - axis.low, axis.in_size
+    inside = (j >= 0) & (j < size)
+    if axis.bordered and size and not inside.all():
+        positions, where = np.unique(j[~inside], return_inverse=True)
+        j[~inside] = np.array([axis.source(int(p)) for p in positions])[where]
+        inside[:] = True
+    return i[inside], j[inside], t[inside]
+
+
+def _kernel(geometry: Geometry, kernel: Any) -> NDArray[Any]:
+    """The kernel as a NumPy array of numbers."""
+    if np.ma.is_masked(kernel):
+        remedy = "fill them in, as in kernel.filled(0)"
+        fail("kernel", Described("masked array"), "a matrix has no missing entries", remedy)
+    needed = f"the geometry's kernel has shape {geometry.kernel_shape}"
+    try:
+        values = np.asarray(kernel)
+    except (ValueError, TypeError):  # lists of several lengths, and JAX's keys of random numbers
+        fail("kernel", kind_of(kernel), needed, "give an array of numbers")
+    if values.shape != geometry.kernel_shape:
+        fail("kernel", array_of(values.shape), needed, "reshape it")
+    if values.dtype.kind not in "iufc":
+        rule = "a matrix holds NumPy's own integers, floats and complex numbers"
+        fail("kernel", Described(f"array of {values.dtype}"), rule, "convert it, say to float32")
+    return values.astype(values.dtype.newbyteorder("="), copy=False)  # as SciPy needs it
+
+
+def _check(geometry: Geometry, fits: bool, rule: str) -> None:
+    """Refuse a geometry whose products do not fit."""
+    if not fits:
+        shapes = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+        remedy = "apply conv and conv_transpose themselves, which need no matrix"
+        fail("geometry", shapes, rule, remedy)
+
+
+# -- the matrix of any linear function -------------------------------------------------------------
+
+
+def matrix_of(
+    fn: Function, shape: Sequence[int], dtype: Any = jnp.float32, format: Format = "dense"
+) -> Any:
+    """The matrix of any linear JAX function, read column by column.
+
+    M[:, j] = fn(e_j), where e_j is 1 at place j and 0 elsewhere
+
+    Args:
+        fn: a linear function from one array to one array, such as a layer without its bias.
+        shape: the shape of its argument.
+        dtype: the dtype of its argument.
+        format: "dense" for a NumPy array, "csr" for ``scipy.sparse.csr_array``, "bcoo" for
+            ``jax.experimental.sparse.BCOO``; the sparse ones hold only what is not zero.
+
+    Returns:
+        A matrix with a row for each element of the result and a column for each element of the
+        argument.
+
+    Raises:
+        GeometryError: if fn is not linear, which is tried on random arguments of several sizes;
+            if the dtype has 64 bits and these are off in JAX; or if the matrix is too large.
+
+    Examples:
+        >>> matrix_of(lambda x: x[::-1] + x, (3,))
+        array([[1., 0., 1.],
+               [0., 2., 0.],
+               [1., 0., 1.]], dtype=float32)
+    """
+    function("fn", fn)
+    sizes = frozen("shape", shape)
+    sizes = sizes if isinstance(sizes, tuple) else (sizes,)
+    shape, dtype = ints("shape", sizes, len(sizes), 0), _dtype(dtype)
+    result = jax.eval_shape(fn, jax.ShapeDtypeStruct(shape, dtype))
+    if not isinstance(result, jax.ShapeDtypeStruct):
+        several = Described(f"function whose result is {result}")
+        fail("fn", several, "its result must be one array", "return one of them")
+    rows, columns = math.prod(result.shape), math.prod(shape)
+    held = np.dtype(result.dtype)
+    check_format(format, "fn", held, (rows, columns))
+    read = columns * (columns + rows)
+    if read > MOST_READ:
+        rule = f"reading {columns} columns of {rows} rows takes {read} elements"
+        functions = "fn and jax.linear_transpose(fn, x) themselves"
+        remedy = f"use a smaller shape, conv_matrix for a convolution, or {functions}"
+        fail("shape", shape, f"{rule}, and {MOST_READ} is the limit", remedy)
+    count = max(1, min(columns, CHUNK // max(columns, rows, 1)))
+
+    @jax.jit
+    def batch(first: Any) -> jax.Array:
+        units = jax.nn.one_hot(first + jnp.arange(count), columns, dtype=dtype)
+        return jax.vmap(fn)(units.reshape(count, *shape)).reshape(count, rows)
+
+    def part(first: int) -> Any:
+        found = np.asarray(batch(first))[: columns - first]
+        return found if format == "dense" else scipy.sparse.csr_array(summable(found))
+
+    # Accelerators multiply float32 in fewer digits by default.
+    with jax.default_matmul_precision("highest"):
+        check_linear(fn, shape, dtype)
+        parts = [part(first) for first in range(0, max(columns, 1), count)]
+    if format == "dense":
+        return np.concatenate(parts).T
+    return packed("fn", scipy.sparse.vstack(parts).T, held, format)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype of fn's argument."""
+    try:
+        asked = np.dtype(dtype).newbyteorder("=")
+        # Python's own float and int mean the widest dtype available, as everywhere in JAX.
+        found = jax.dtypes.canonicalize_dtype(asked)
+    except Exception:  # noqa: BLE001 - NumPy and JAX raise several kinds
+        found = None
+    if dtype is None or found is None or found.name not in DTYPES:
+        rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
+        fail("dtype", dtype, rule, "give jnp.float32, say")
+    if found != asked and dtype not in (int, float, complex):
+        rule = "64-bit numbers are switched off in JAX"
+        fail("dtype", str(asked), rule, f"{SWITCH_ON}, or give {found}")
+    return np.dtype(found)
+
+
+# -- whether a function is linear ------------------------------------------------------------------
+
+
+def check_linear(fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise GeometryError unless fn(0) = 0 and fn(a x + b y) = a fn(x) + b fn(y), up to rounding.
+
+    It is tried for random x and y and for factors of both signs, large and small.
+    """
+    trials = list(_trials(shape, dtype))
+    arguments = [np.zeros(shape, dtype)]
+    for a, b, x, y in trials:
+        # All three are exact in every dtype, so any rounding happens in fn.
+        arguments += [(a * x + b * y).astype(dtype), x, y]
+    zero, *found = np.asarray(jax.jit(jax.vmap(fn))(jnp.asarray(np.stack(arguments))))
+    if np.any(zero != 0):
+        affine = Described("function that takes zero to something else")
+        remedy = "leave out its bias, as in lambda x: fn(x) - fn(0 * x)"
+        fail("fn", affine, "it must be linear", remedy)
+    exact = dtype.kind in "iu" and zero.dtype.kind in "iu"
+    allowed = 0.0 if exact else _rounding(fn, shape, dtype, zero.dtype)
+    for n, (a, b, _, _) in enumerate(trials):
+        if not _agree(a, b, found[3 * n : 3 * n + 3], exact, allowed):
+            curved = Described("function with fn(a x + b y) unlike a fn(x) + b fn(y)")
+            remedy = "take the matrix of its derivative, as in lambda t: jax.jvp(fn, (x,), (t,))[1]"
+            fail("fn", curved, "it must be linear", remedy)
+
+
+def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Trial]:
+    """Random arguments with few enough digits that their sums are exact."""
+    rng = np.random.default_rng(0)
+    whole = dtype.kind in "iu"
+    most = 64 if not whole else 20 if dtype.itemsize == 1 else 1000
+    least = 0 if dtype.kind == "u" else -most
+    for a, b in _factors(dtype):
+        for _ in range(ROUNDS):
+            x, y, u, v = (rng.integers(least, most + 1, shape) for _ in range(4))
+            if dtype.kind == "c":
+                x, y = x + 1j * u, y + 1j * v
+            # Sixteenths are fractions that bfloat16 can hold.
+            scale = 1 if whole else 1 / 16
+            yield a, b, (x * scale).astype(dtype), (y * scale).astype(dtype)
+
+
+def _factors(dtype: np.dtype[Any]) -> list[tuple[Any, Any]]:
+    """Powers of two, which round nothing, of both signs if the dtype has signs."""
+    if dtype.kind == "u":
+        return [(1, 1), (2, 1)]
+    if dtype.kind == "i":
+        return [(1, 1), (2, -1), (-1, 2)]
+    far = 2.0 ** (3 if dtype == np.float16 else 20)
+    found = [(1, 1), (-1, 1), (2, -1), (far, -far), (-1 / far, 1 / far)]
+    return [*found, (1j, 1), (-2, 1j)] if dtype.kind == "c" else found
+
+
+def _agree(a: Any, b: Any, found: Sequence[NDArray[Any]], exact: bool, allowed: float) -> bool:
+    """Whether fn(a x + b y), fn(x) and fn(y) are as they must be."""
+    one, of_x, of_y = found
+    if exact:  # integers wrap around, and stay linear while they do
+        return bool(np.array_equal(one, a * of_x + b * of_y))
+    limits = jnp.finfo(one.dtype) if jnp.issubdtype(one.dtype, jnp.inexact) else None
+    wide = np.complex128 if one.dtype.kind == "c" else np.float64
+    one, of_x, of_y = (part.astype(wide) for part in found)
+    if not (np.isfinite(of_x).all() and np.isfinite(of_y).all()):
+        return False
+    of_x, of_y = a * of_x, b * of_y
+    largest = max(float(np.abs(part).max(initial=0)) for part in (of_x + of_y, of_x, of_y))
+    if limits is not None and largest > float(limits.max) / 4:
+        return True  # after an overflow the numbers say nothing
+    least = 0.0 if limits is None else 8 * float(limits.tiny)
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(one - of_x - of_y) <= allowed * largest + least).all())
+
+
+def _rounding(
+    fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any], result: np.dtype[Any]
+) -> float:
+    """The tolerance, relative to the largest element."""
+    program = str(jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype)))
+    floats = [kind for kind in (dtype, result) if jnp.issubdtype(kind, jnp.inexact)]
+    widest = [float(jnp.finfo(kind).eps) for kind in floats] or [2.0**-52]
+    if _NARROW.search(program):  # a layer in mixed precision rounds to 16 bits inside
+        widest.append(float(jnp.finfo(jnp.bfloat16).eps))
+    return min(max(widest) * (64 + 4 * math.prod(shape) ** 0.5), MOST_DEVIATION)
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+
+def check_format(format: Any, argument: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
+    """Refuse a format that cannot hold a matrix of this dtype and shape, made from an argument."""
+    choice("format", format, get_args(Format))
+    in_scipy = dtype.kind in "biufc" and dtype != np.float16
+    if (format == "csr" and not in_scipy) or (format == "bcoo" and dtype.name not in DTYPES):
+        rule = f"a matrix of format {format!r} cannot hold {dtype}"
+        remedy = "convert it, say to float32, or use format='dense'"
+        fail(argument, Described(f"array of {dtype}"), rule, remedy)
+    if format == "dense" and math.prod(shape) > MOST_ENTRIES:
+        count = f"a matrix of shape {shape} has {math.prod(shape)} entries"
+        fail("format", "dense", f"{count}, and {MOST_ENTRIES} is the limit", "use format='csr'")
+    if shape[0] > MOST_ENTRIES:
+        rule = f"a sparse matrix has a number for each row, and {MOST_ENTRIES} rows are the limit"
+        remedy = "apply the functions themselves, which need no matrix"
+        fail(argument, Described(f"matrix of shape {shape}"), rule, remedy)
+
+
+def summable(values: NDArray[Any]) -> NDArray[Any]:
+    """The values in a dtype that SciPy's sparse matrices can hold: float32 for 16-bit floats."""
+    narrow = values.dtype.itemsize == 2 and values.dtype.kind in "fV"
+    return values.astype(np.float32) if narrow else values
+
+
+def packed(argument: str, matrix: Any, dtype: np.dtype[Any], format: Format) -> Any:
+    """A SciPy matrix in the format that was asked for, with numbers of this dtype."""
+    if format == "csr":
+        return matrix.tocsr()
+    if format == "dense":
+        return matrix.toarray().astype(dtype, copy=False)
+    found = matrix.tocsr().tocoo()
+    return sparse.BCOO(
+        (
+            _as_jax(argument, found.data.astype(dtype, copy=False)),
+            _as_jax(argument, np.stack([found.row, found.col], axis=1)),
+        ),
+        shape=matrix.shape,
+        indices_sorted=True,
+        unique_indices=True,
+    )
+
+
+def _as_jax(argument: str, values: NDArray[Any]) -> jax.Array:
+    """A NumPy array as a JAX array; refused if JAX would change its numbers."""
+    with np.errstate(all="ignore"):
+        narrow = values.astype(jax.dtypes.canonicalize_dtype(values.dtype))
+    if not np.array_equal(narrow, values, equal_nan=values.dtype.kind in "fc"):
+        rule = f"64-bit numbers are switched off in JAX, and {narrow.dtype} cannot hold its values"
+        remedy = f"{SWITCH_ON}, convert them, or use format='csr'"
+        fail(argument, Described(f"array of {values.dtype}"), rule, remedy)
+    return jnp.asarray(narrow)
