@@ -75,6 +75,26 @@ def test_no_choice_makes_copies_past_all_bounds(x: Any, w: Any, dtype: str) -> N
     assert usage.temp_size_in_bytes < 2**28
 
 
+@pytest.mark.parametrize("numbers", [None, ("NHWC", "HWIO", "NHWC"), ("HWCN", "OIHW", "NCHW")])
+def test_a_cpu_gets_the_one_layout_that_is_fast_within_a_loop(numbers: Any) -> None:
+    """XLA brings operands into it only where there is no loop around the convolution."""
+    options: dict[str, Any] = {"dimension_numbers": numbers, "algorithm": "direct", "padding": 1}
+    shapes = (1, 4, 5, 6), (3, 4, 2, 3)
+    specs = jax.lax.conv_dimension_numbers(*shapes, numbers)
+    x, w = (
+        np.ones(np.array(shape)[np.argsort(spec)], np.float32)
+        for shape, spec in zip(shapes, specs[:2], strict=True)
+    )
+
+    def step(x: Any, w: Any) -> Any:
+        y, vjp = jax.vjp(lambda x, w: tc.conv(x, w, **options), x, w)
+        return vjp(y)
+
+    found = convolutions(lowered(step, "cpu", x, w))
+    assert len(found) == 3
+    assert all("[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]" in line for line in found)
+
+
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_accelerators_get_the_vjp_form(platform: str) -> None:
     """One convolution with its kernel reversed: what cuDNN's backward-data matcher looks for."""

@@ -22,8 +22,8 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     accelerate(fn)(x) = fn(x), to rounding
 
     Each ``conv_general_dilated`` that fn traces to, whichever library wrote it, is a `conv`,
-    `conv_transpose` or `kernel_gradient` of some geometry. It is replaced by that if the cost model
-    of `plan` expects the operation or its derivatives to be faster; otherwise it stays as it is.
+    `conv_transpose` or `kernel_gradient` of some geometry. It is replaced by that where XLA has no
+    fast form of it or of its derivatives; otherwise it stays as it is. `report` says why.
     This includes convolutions inside jit, scan, while, cond, checkpoint, custom_jvp, custom_vjp and
     shard_map.
 

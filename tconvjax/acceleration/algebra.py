@@ -12,7 +12,6 @@ play w and y in either order. A negative coefficient means that an array is read
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -226,15 +225,7 @@ def _spec(c: Convolution, array: Array, letters: Sequence[str]) -> tuple[int, ..
     return (*(places[letter] for letter in letters), *spec[2:])
 
 
-def elements_rearranged(a: Assignment, c: Convolution) -> int:
-    """Elements of the arrays that are reversed or regrouped."""
-    touched = {*a.regrouped, a.backwards} - {None}
-    return sum(math.prod(c.shape(array)) for array in touched if array)
-
-
-def computed(
-    lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment, algorithm: str = "auto"
-) -> jax.Array:
+def computed(lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment) -> jax.Array:
     """Compute the convolution with this package.
 
     out[n, o, m] = sum over c, u, t with stride * m + rhs_dilation * t - low = lhs_dilation * u
@@ -245,7 +236,6 @@ def computed(
         rhs: as in ``lax.conv_general_dilated``.
         c: the convolution.
         a: how to compute it.
-        algorithm: of the partial and of its derivatives.
 
     Returns:
         The result of ``lax.conv_general_dilated``, to rounding.
@@ -253,7 +243,7 @@ def computed(
     given: dict[Array, jax.Array] = {"lhs": lhs, "rhs": rhs}
     first, second = (_arranged(given[array], array, c, a) for array in a.operands)
     dtype = jnp.dtype(c.out_dtype)
-    recipe = Recipe(a.partial, a.geometry, a.specs, c.precision, dtype, algorithm)
+    recipe = Recipe(a.partial, a.geometry, a.specs, c.precision, dtype)
     out = trilinear(first, second, recipe)
     if "out" in a.regrouped:
         held = _other_letter("out", c.grouped("out"))

@@ -1,32 +1,20 @@
-"""Decide whether this package runs a convolution, and how, by the estimates of the cost model."""
+"""Decide whether this package runs a convolution of a program, and say why."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from tconvjax import operands
-from tconvjax.acceleration.algebra import (
-    Assignment,
-    Convolution,
-    assignments,
-    elements_rearranged,
-)
-from tconvjax.algorithms.plan import MARGIN, estimate, line, plan, unfit
-from tconvjax.layouts import ROLES, Partial
+from tconvjax.acceleration.algebra import Assignment, Convolution, assignments
+from tconvjax.algorithms.plan import Plan, planned
+from tconvjax.layouts import ROLES, Partial, Recipe
 from tconvjax.reference import one_sided
-
-SECONDS_AN_ELEMENT = 1.5e-9
-"""Seconds per element to reverse an array or move its groups."""
-
-SECONDS_A_TAP = 2.6e-9
-"""Overhead in seconds per output and tap of XLA's plain CPU loop: between 2.6e-9 and 4e-8 for
-kernels of 2 to 3 taps along three axes and 1 to 32 channels. The cost table models multiplications
-only, which underestimates layers with few channels."""
 
 
 @dataclass(frozen=True)
@@ -37,34 +25,43 @@ class Decision:
         convolution: what was read; None if it cannot be read.
         assignment: how it is computed instead; None if it is left alone.
         algorithm: of the assignment; "" if it is left alone.
-        before: estimated seconds on a CPU as it is; None without an estimate.
-        after: estimated seconds on a CPU by the assignment.
         reason: why.
-        bound: the ``algorithm`` argument of the operation and its derivatives.
     """
 
     convolution: Convolution | None
     assignment: Assignment | None
     algorithm: str
-    before: float | None
-    after: float | None
     reason: str
-    bound: str = "auto"
 
 
-def decide(equation: Any) -> Decision:
-    """Decide about the equation of a ``conv_general_dilated``, for the default backend."""
+def decide(equation: Any, nested: bool) -> Decision:
+    """Decide about a ``conv_general_dilated``, for the default backend.
+
+    Args:
+        equation: of a program.
+        nested: whether it is inside of a loop or branch.
+    """
     objection = _objection(equation)
     if objection:
-        return Decision(None, None, "", None, None, objection)
+        return Decision(None, None, "", objection)
     convolution = read(equation)
     ways = list(assignments(convolution))
     if not ways:
         reason = "stride, lhs_dilation and rhs_dilation are all above 1"
-        return Decision(convolution, None, "", None, None, reason)
-    if jax.default_backend() != "cpu":
-        return _on_an_accelerator(convolution, ways)
-    return _on_a_cpu(convolution, ways)
+        return Decision(convolution, None, "", reason)
+    way = natural(convolution, ways)
+    array, position = way.batch_entry
+    batch = convolution.shape(array)[position]
+    plans = {partial: _planned(convolution, way, partial, batch) for partial in ROLES}
+    own = plans[way.partial]
+    if jax.default_backend() == "cpu":
+        reason = _on_a_cpu(convolution, way, nested)
+    else:
+        reason = _on_an_accelerator(convolution, plans)
+    if reason:
+        return Decision(convolution, way, own.algorithm, reason)
+    left = "XLA's fast convolution takes it as it is" if own.algorithm != "direct" else own.reason
+    return Decision(convolution, None, "", left)
 
 
 # -- reading an equation ---------------------------------------------------------------------------
@@ -126,36 +123,32 @@ def natural(c: Convolution, ways: list[Assignment]) -> Assignment:
     return min(ways, key=lambda a: math.prod(c.spatial(a.roles[1])))
 
 
-def _on_a_cpu(c: Convolution, ways: list[Assignment]) -> Decision:
-    way = natural(c, ways)
-    before = _direct(c, way, way.partial)
-    misread = one_sided(way.geometry)[0] != way.geometry
-    if _in_fast_form(c) and not misread:
-        return Decision(c, None, "", before, None, "XLA's fast convolution takes it as it is")
-    bound = _bound(c, way)
-    chosen = {partial: _chosen(c, way, partial, bound) for partial in ROLES}
-    algorithm, after = chosen[way.partial]
-    reason = "it is expected to be faster"
-    decided = Decision(c, way, algorithm, before, after, reason, bound)
-    if misread:
-        return replace(decided, reason="XLA may read memory that is not its own (xla#48713)")
-    if after < MARGIN * before:
-        return decided
-    all_before = sum(_direct(c, way, partial) for partial in ROLES)
-    all_after = sum(seconds for _, seconds in chosen.values())
-    # If the lhs is spread, the kernel gradient costs most, and its estimate is least accurate.
-    if (_spread(c) or after < before / MARGIN) and all_after < MARGIN * all_before:
-        return replace(decided, reason="its derivatives are expected to be faster")
-    return Decision(c, None, "", before, after, "it is not expected to be faster")
+def _planned(c: Convolution, way: Assignment, partial: Partial, batch: int) -> Plan:
+    platform = jax.default_backend()
+    recipe = Recipe(partial, way.geometry, way.specs, c.precision, c.dtype, platform=platform)
+    return planned(recipe, batch)
 
 
-def _in_fast_form(c: Convolution) -> bool:
-    """Whether XLA runs it with a fast convolution, without zeros to multiply.
+def _on_a_cpu(c: Convolution, way: Assignment, nested: bool) -> str:
+    """Why XLA does not run it fast on a CPU; "" if it does.
 
-    With few channels, "patches" alone is up to four times faster there, but not within a model: a
-    step of a HiFi-GAN took as long or longer (``benchmarks/acceleration.py``).
+    Its fast kernels take float32 over one or two axes without groups. With few channels, "patches"
+    alone is up to four times faster there, but not within a model: a step of a HiFi-GAN took as
+    long or longer (``benchmarks/acceleration.py``).
     """
-    return len(c.stride) <= 2 and c.dtype == jnp.float32 and c.groups == 1 and not _spread(c)
+    if one_sided(way.geometry)[0] != way.geometry:
+        return "XLA may read memory that is not its own (xla#48713)"
+    if _spread(c):
+        return "XLA is slow where the lhs is spread, and slower in the kernel gradient of that"
+    if len(c.stride) > 2:
+        return f"XLA runs a convolution over {len(c.stride)} axes as a plain loop"
+    if c.groups > 1:
+        return "XLA runs a convolution with groups as a plain loop"
+    if c.dtype != jnp.float32:
+        return f"XLA runs a convolution of {c.dtype} as a plain loop"
+    return (
+        "XLA runs the derivatives of a convolution within a loop as plain loops" if nested else ""
+    )
 
 
 def _spread(c: Convolution) -> bool:
@@ -163,58 +156,8 @@ def _spread(c: Convolution) -> bool:
     return max(n for _, _, n in c.steps()) > 1
 
 
-def _bound(c: Convolution, way: Assignment) -> str:
-    """The algorithm to ask for: "auto", or "patches" if "auto" would mean a plain loop of XLA."""
-    given = (c.dtype, "cpu", _batch(c, way))
-    loops = any(
-        plan(way.geometry, partial, *given).algorithm == "direct"
-        and line("direct", partial, way.geometry, c.dtype).endswith("looped")
-        for partial in ROLES
-    )
-    fits = not any(unfit("patches", partial, way.geometry) for partial in ROLES)
-    return "patches" if loops and fits else "auto"
-
-
-def _chosen(c: Convolution, way: Assignment, partial: Partial, bound: str) -> tuple[str, float]:
-    """(algorithm, seconds) of a partial, with the time to rearrange the arrays."""
-    geometry, batch = way.geometry, _batch(c, way)
-    found = plan(geometry, partial, c.dtype, "cpu", batch)
-    name = found.algorithm if bound == "auto" else bound
-    own = next(s.seconds for s in found.candidates if s.algorithm == name)
-    seconds = _direct(c, way, partial) if own is None else own
-    return name, seconds + SECONDS_AN_ELEMENT * elements_rearranged(way, c)
-
-
-def _direct(c: Convolution, way: Assignment, partial: Partial) -> float:
-    """The estimate of XLA's convolution."""
-    geometry, batch = way.geometry, _batch(c, way)
-    seconds = estimate("direct", partial, geometry, c.dtype, batch)
-    looped = line("direct", partial, geometry, c.dtype).endswith("looped")
-    if looped and partial != "kernel_gradient":
-        result = geometry.out_shape if partial == "conv" else geometry.in_shape
-        seconds += SECONDS_A_TAP * batch * math.prod(result) * math.prod(geometry.kernel_size)
-    return seconds
-
-
-def _batch(c: Convolution, way: Assignment) -> int:
-    array, position = way.batch_entry
-    return c.shape(array)[position]
-
-
-def _on_an_accelerator(c: Convolution, ways: list[Assignment]) -> Decision:
-    """Follow `plan`, and replace every convolution whose lhs is spread.
-
-    XLA hands a spread lhs to the library of a GPU, but not the kernel gradient that autodiff
-    derives from it.
-    """
-    way = natural(c, ways)
-    batch, platform = _batch(c, way), jax.default_backend()
-    found = {p: plan(way.geometry, p, c.dtype, platform, batch) for p in ROLES}
-    own = found[way.partial]
+def _on_an_accelerator(c: Convolution, plans: Mapping[Partial, Plan]) -> str:
+    """Why it is replaced; XLA hands a spread lhs to cuDNN, but not the kernel gradient of that."""
     if _spread(c):
-        reason = "autodiff would spread the lhs of its kernel gradient"
-        return Decision(c, way, own.algorithm, None, None, reason)
-    for plan_ in found.values():
-        if plan_.algorithm != "direct":
-            return Decision(c, way, own.algorithm, None, None, plan_.reason)
-    return Decision(c, None, "", None, None, own.reason)
+        return "autodiff would spread the lhs of its kernel gradient"
+    return next((plan.reason for plan in plans.values() if plan.algorithm != "direct"), "")

@@ -39,57 +39,66 @@ HOLDERS = frozenset(
 )
 """Primitives whose sub-jaxprs may be rewritten. Pallas kernels are excluded."""
 
-_REWRITTEN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-"""Rewritten programs by program and platform; rewriting one twice would compile it twice."""
+NESTING = frozenset({"scan", "while", "cond"})
+"""Primitives whose programs XLA does not merge with the one around them."""
+
+_REWRITTEN: WeakKeyDictionary[Any, dict[tuple[str, bool], Any]] = WeakKeyDictionary()
+"""Rewritten programs by program, platform and nesting; one rewritten twice compiles twice."""
 
 
-def rewritten(program: Any) -> Any:
-    """Rewrite a ``ClosedJaxpr`` or ``Jaxpr``; return the same object if nothing changes."""
-    platform = jax.default_backend()
+def rewritten(program: Any, nested: bool = False) -> Any:
+    """Rewrite a ``ClosedJaxpr`` or ``Jaxpr``; return the same object if nothing changes.
+
+    Args:
+        program: what to rewrite.
+        nested: whether it is inside of a loop or branch.
+    """
+    key = jax.default_backend(), nested
     known = _REWRITTEN.setdefault(program, {})
-    if platform not in known:
-        known[platform] = _rewritten(program)
-    return program if known[platform] is None else known[platform]
+    if key not in known:
+        known[key] = _rewritten(program, nested)
+    return program if known[key] is None else known[key]
 
 
-def _rewritten(program: Any) -> Any:
+def _rewritten(program: Any, nested: bool) -> Any:
     """Rewrite, or return None if nothing changes: a value must not hold its own weak key."""
     inner = getattr(program, "jaxpr", program)
     if inner is not program:  # a ClosedJaxpr of jax before 0.12, around a Jaxpr
-        changed = rewritten(inner)
+        changed = rewritten(inner, nested)
         return None if changed is inner else program.replace(jaxpr=changed)
-    equations = [_equation(e) for e in program.eqns]
+    equations = [_equation(e, nested) for e in program.eqns]
     if all(new is old for new, old in zip(equations, program.eqns, strict=True)):
         return None
     return program.replace(eqns=equations)
 
 
-def _equation(equation: Any) -> Any:
+def _equation(equation: Any, nested: bool) -> Any:
     name = equation.primitive.name
     if name == "conv_general_dilated":
-        decision = decide(equation)
+        decision = decide(equation, nested)
         if decision.convolution is None or decision.assignment is None:
             return equation
-        return _replaced(equation, decision.convolution, decision.assignment, decision.bound)
+        return _replaced(equation, decision.convolution, decision.assignment)
     if name not in HOLDERS:
         return equation
-    changed = {k: _parameter(k, v) for k, v in equation.params.items()}
+    nested = nested or name in NESTING
+    changed = {k: _parameter(k, v, nested) for k, v in equation.params.items()}
     if all(changed[k] is v for k, v in equation.params.items()):
         return equation
     return equation.replace(params=changed)
 
 
-def _parameter(name: str, value: Any) -> Any:
+def _parameter(name: str, value: Any, nested: bool) -> Any:
     """A parameter with its programs rewritten."""
     if is_program(value):
-        return rewritten(value)
+        return rewritten(value, nested)
     if isinstance(value, tuple) and value and all(map(is_program, value)):
-        programs = [rewritten(v) for v in value]
+        programs = [rewritten(v, nested) for v in value]
         if all(new is old for new, old in zip(programs, value, strict=True)):
             return value
         return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
     if name in _RULES:
-        return _wrapped(_RULES[name], value)
+        return _wrapped(functools.partial(_RULES[name], nested), value)
     return value
 
 
@@ -101,10 +110,10 @@ def is_program(value: Any) -> bool:
 # -- one convolution -------------------------------------------------------------------------------
 
 
-def _replaced(equation: Any, c: Convolution, a: Assignment, algorithm: str) -> Any:
+def _replaced(equation: Any, c: Convolution, a: Assignment) -> Any:
     """Replace the equation by a call of `_call`, keeping its name and context."""
     with equation.ctx.manager, jax.disable_jit(False):  # a call even where calls are inlined
-        program = jax.make_jaxpr(_call(c, a, algorithm))(*(v.aval for v in equation.invars))
+        program = jax.make_jaxpr(_call(c, a))(*(v.aval for v in equation.invars))
     (call,) = program.eqns
     (new,), (old,) = program.out_avals, (v.aval for v in equation.outvars)
     if new.str_short() != old.str_short():
@@ -113,14 +122,12 @@ def _replaced(equation: Any, c: Convolution, a: Assignment, algorithm: str) -> A
 
 
 @functools.lru_cache(maxsize=4096)
-def _call(
-    c: Convolution, a: Assignment, algorithm: str
-) -> Callable[[jax.Array, jax.Array], jax.Array]:
+def _call(c: Convolution, a: Assignment) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """A jitted function of two arrays, the same object for the same convolution."""
     name = f"tconvjax_{a.partial}"
 
     def called(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
-        return computed(lhs, rhs, c, a, algorithm)
+        return computed(lhs, rhs, c, a)
 
     called.__name__ = called.__qualname__ = name
     return jax.jit(called)
@@ -136,15 +143,15 @@ def _wrapped(transformation: Callable[..., Any], rule: Any) -> Any:
     return lu.transformation2(transformation)(rule)
 
 
-def _program_first(rule: Callable[..., Any], *args: Any) -> Any:
+def _program_first(nested: bool, rule: Callable[..., Any], *args: Any) -> Any:
     """A rule that gives (program, constants, ...)."""
     program, *rest = rule(*args)
-    return (rewritten(program), *rest)
+    return (rewritten(program, nested), *rest)
 
 
-def _traced_anew(rule: Callable[..., Any], *args: Any) -> Any:
+def _traced_anew(nested: bool, rule: Callable[..., Any], *args: Any) -> Any:
     """A rule that gives values."""
-    return run(rule, args, {})
+    return run(rule, args, {}, nested)
 
 
 _RULES: dict[str, Callable[..., Any]] = {
@@ -201,27 +208,37 @@ def traced(
     return program, inputs, rebuild
 
 
-def run(fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def run(
+    fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], nested: bool = False
+) -> Any:
     """Call a function and let this package run its convolutions."""
-    return with_variables(_run, fn, args, keywords)
+    return with_variables(functools.partial(_run, nested), fn, args, keywords)
 
 
-def _run(fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def _run(
+    nested: bool, fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
     program, inputs, rebuild = traced(fn, args, keywords)
-    changed = rewritten(program)
+    changed = rewritten(program, nested)
     return rebuild(jax.core.eval_jaxpr(changed.jaxpr, changed.consts, *inputs))
 
 
-# -- finding convolutions --------------------------------------------------------------------------
+# -- finding equations -----------------------------------------------------------------------------
 
 
-def found(program: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every convolution of a program: (the primitives around it, its equation)."""
+def found(
+    program: Any, primitive: str, where: tuple[str, ...] = (), times: int = 1
+) -> Iterator[tuple[tuple[str, ...], int, Any]]:
+    """Every equation of a primitive: (the primitives around it, its runs in a call, the equation).
+
+    A ``while`` loop counts as one run, and so does each branch of a ``cond``.
+    """
     for equation in getattr(program, "jaxpr", program).eqns:
         name = equation.primitive.name
-        if name == "conv_general_dilated":
-            yield where, equation
+        if name == primitive:
+            yield where, times, equation
+        runs = times * equation.params["length"] if name == "scan" else times
         for value in equation.params.values():
             for inner in value if isinstance(value, tuple) else (value,):
                 if is_program(inner):
-                    yield from found(inner, (*where, name))
+                    yield from found(inner, primitive, (*where, name), runs)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from tconvjax.acceleration.decision import decide
-from tconvjax.acceleration.programs import HOLDERS, found, traced
+from tconvjax.acceleration.programs import HOLDERS, NESTING, found, traced
 from tconvjax.arguments import function
 from tconvjax.layouts import Partial
 from tconvjax.shown import Lines
@@ -24,8 +24,6 @@ class Found:
         shapes: of lhs, rhs and out.
         partial: what it becomes; None if it is left alone.
         algorithm: how that is computed; "" if it is left alone.
-        before: estimated seconds of one run as it is; None without an estimate.
-        after: estimated seconds of one run by this package.
         reason: why it is replaced or left alone.
     """
 
@@ -33,8 +31,6 @@ class Found:
     shapes: tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]
     partial: Partial | None
     algorithm: str
-    before: float | None
-    after: float | None
     reason: str
 
 
@@ -53,13 +49,8 @@ class Report(Lines):
         """A table with a line for each convolution."""
         if not self.convolutions:
             return "no convolutions"
-        head = ("where", "lhs", "rhs", "out", "becomes", "before", "after", "because")
-        rows = [head, *map(_row, self.convolutions)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = (
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
-        )
-        return "\n".join(line.rstrip() for line in lines)
+        head = ("where", "lhs", "rhs", "out", "becomes", "because")
+        return aligned([head, *map(_row, self.convolutions)])
 
 
 def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
@@ -73,8 +64,7 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
         **keywords: its keyword arguments.
 
     Returns:
-        A report that prints as a table. Its estimates are those of one machine; compare them with
-        one another only.
+        A report that prints as a table. What a replacement is worth, `tconvjax.tune` measures.
 
     Raises:
         GeometryError: if fn cannot be called.
@@ -88,11 +78,12 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
     """
     function("fn", fn)
     program, _, _ = traced(fn, args, keywords, (jax.ShapeDtypeStruct,))
-    return Report(tuple(_described(*each) for each in found(program)))
+    all_found = found(program, "conv_general_dilated")
+    return Report(tuple(_described(where, equation) for where, _, equation in all_found))
 
 
 def _described(where: tuple[str, ...], equation: Any) -> Found:
-    decision = decide(equation)
+    decision = decide(equation, not NESTING.isdisjoint(where))
     way, reason = decision.assignment, decision.reason
     closed = [name for name in where if name not in HOLDERS]
     if closed:
@@ -103,17 +94,18 @@ def _described(where: tuple[str, ...], equation: Any) -> Found:
         shapes=(lhs, rhs, out),
         partial=way.partial if way else None,
         algorithm=decision.algorithm if way else "",
-        before=decision.before,
-        after=decision.after,
         reason=reason,
     )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _row(one: Found) -> tuple[str, ...]:
     becomes = f"{one.partial}, {one.algorithm}" if one.partial else "itself"
     shapes = ("x".join(map(str, shape)) for shape in one.shapes)
-    return (one.where or "top", *shapes, becomes, _time(one.before), _time(one.after), one.reason)
-
-
-def _time(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.3g} ms"
+    return (one.where or "top", *shapes, becomes, one.reason)

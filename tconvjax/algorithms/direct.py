@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.blocks import automatic_axes
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Recipe, aval_like, placed
+from tconvjax.layouts import Recipe, Specs, aval_like, placed
 from tconvjax.reference import convolve
 
 Forward: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
@@ -24,7 +25,24 @@ def direct(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
 
 
 def _convolve(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
-    return convolve(x, w, recipe.geometry, recipe.specs, recipe.precision)
+    """The convolution; on a CPU with channels last.
+
+    XLA transposes the operands of a convolution so that its fast kernels take them, but not within
+    a loop, where it runs anything else as a plain loop that is a hundred times slower.
+    """
+    geometry, specs, precision = recipe.geometry, recipe.specs, recipe.precision
+    if not recipe.on_cpu or automatic_axes(x, w)[1]:  # a mesh's halos belong to the layout given
+        return convolve(x, w, geometry, specs, precision)
+    (n, c, *of_x), (out, channel, *taps) = specs.lhs_spec, specs.rhs_spec
+    x, w = lax.transpose(x, (n, *of_x, c)), lax.transpose(w, (*taps, channel, out))
+    y = convolve(x, w, geometry, last_specs(geometry.rank), precision)
+    return lax.transpose(y, placed((0, y.ndim - 1, *range(1, y.ndim - 1)), specs.out_spec))
+
+
+def last_specs(rank: int) -> Specs:
+    """The layouts (N, *in, C), (*k, C, O) and (N, *out, O)."""
+    data = (0, rank + 1, *range(1, rank + 1))
+    return lax.ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data)
 
 
 def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
@@ -32,7 +50,7 @@ def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax
     if recipe.partial == "conv":
         return forward(a, b, recipe)
     exact = not jnp.issubdtype(a.dtype, jnp.inexact)  # JAX transposes no integers
-    if exact or _mixes_groups(a, recipe):
+    if exact or _by_forward(forward, a, b, recipe):
         return _as_forward(forward, a, b, recipe)
     # The unknown must vary over the same mesh axes as what it meets. Inside a shard_map the
     # transpose would otherwise end with a sum over devices that nobody asked for.
@@ -47,17 +65,21 @@ def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax
     return result
 
 
-def _mixes_groups(x: jax.Array, recipe: Recipe) -> bool:
-    """Whether XLA's own kernel gradient multiplies groups with one another.
+def _by_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> bool:
+    """Whether a transpose is written as a forward convolution on a CPU.
 
-    On a CPU it computes all pairs of groups and multiplies those that do not belong together by
-    zero. One NaN in a group is then one in every group, and most of the work is wasted.
+    The transposes that JAX derives are not fast within a loop, see `_convolve`. The kernel gradient
+    that XLA derives multiplies all pairs of groups, those that do not belong together by zero; one
+    NaN in a group is then one in every group, and most of the work is wasted.
     """
     geometry = recipe.geometry
+    known = all(isinstance(size, int) for size in a.shape)  # images become channels
+    if not recipe.on_cpu or not known:
+        return False
     depthwise = geometry.in_channels == geometry.out_channels == geometry.groups
-    known = all(isinstance(size, int) for size in x.shape)  # images become channels
     grouped = geometry.groups > 1 and not depthwise
-    return recipe.partial == "kernel_gradient" and grouped and known and recipe.on_cpu
+    alone = forward is _convolve and not automatic_axes(a, b)[1]
+    return alone or (recipe.partial == "kernel_gradient" and grouped)
 
 
 def _as_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.algorithms.direct import derived
+from tconvjax.algorithms.direct import derived, last_specs
 from tconvjax.algorithms.phases import Split, splits_of, to_phases
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.layouts import Recipe, channels_last, placed
@@ -85,6 +85,4 @@ def _unit_stride(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
         for n, split in enumerate(splits_of(geometry))
     )
     unit = Geometry(axes, x.shape[-1], geometry.out_channels, geometry.groups)
-    last = (0, rank + 1, *range(1, rank + 1))
-    kernel = (rank + 1, rank, *range(rank))
-    return convolve(x, w, unit, lax.ConvDimensionNumbers(last, kernel, last), recipe.precision)
+    return convolve(x, w, unit, last_specs(rank), recipe.precision)
