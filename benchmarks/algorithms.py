@@ -1,40 +1,24 @@
 """Time every algorithm on every partial of many layers, one run, interleaved.
 
-    python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json] [--fit]
+    python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json]
 
-`tconvjax.plan` rests on this table: a star marks what it chooses. ``--fit`` fits the constants
-of its model to the table and writes them to ``tconvjax/algorithms/costs.json``. Channels last and
-first count alike, since the choice does not know the layout; float32.
+A star marks what `tconvjax.plan` chooses. Channels first and last, float32.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
-import statistics
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
-import numpy as np
 from cases import Case, cases
-from scipy.optimize import nnls
 
-import tconvjax as tc
-from tconvjax.algorithms.plan import features, line, unfit
-from tconvjax.algorithms.run import run
-from tconvjax.geometry import Geometry
+from tconvjax.algorithms.measure import contestants, timed
+from tconvjax.algorithms.plan import planned, unfit
 from tconvjax.layouts import ROLES, Partial, Recipe, layout
-
-SLOW = 0.5  # seconds; a contestant that takes longer is timed once
-FILL, FEWEST = 0.01, 3  # seconds and calls of a turn
-Key = TypeVar("Key")
-COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 
 # Layers that the published cases leave out: large kernels of stride 1, many pixels, a large batch,
 # grouped and depthwise layers in one and three dimensions.
@@ -69,91 +53,42 @@ def layers() -> list[Case]:
     return [*cases(), *extra]
 
 
-def programs(case: Case, last: bool) -> dict[tuple[Partial, str], Callable[[], jax.Array]]:
-    """Compiled calls, ready to time, with channels last or first."""
-    geometry = case.geometry
-    letters = "DHW"[-geometry.rank :]
+def recipe_of(case: Case, partial: Partial, last: bool) -> Recipe:
+    """The recipe of a partial, with channels last or first."""
+    letters = "DHW"[-case.geometry.rank :]
     numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C") if last else None
-    specs = layout(numbers, geometry.rank)
-    orders = dict(zip("xwy", specs, strict=True))
-    arrays = {
-        role: jax.device_put(np.transpose(value, np.argsort(orders[role])))
-        for role, value in zip("xwy", case.arrays(), strict=True)
-    }
-    calls: dict[tuple[Partial, str], Callable[[], jax.Array]] = {}
-    for partial, (first, second, _) in ROLES.items():
-        a, b = arrays[first], arrays[second]
-        for name in tc.ALGORITHMS:
-            if name != "direct" and unfit(name, partial, geometry):
-                continue
-            recipe = Recipe(partial, geometry, specs, None, a.dtype, name, "cpu")
-            compiled = jax.jit(functools.partial(run, recipe=recipe)).lower(a, b).compile()
-            calls[partial, name] = lambda compiled=compiled, a=a, b=b: compiled(a, b)
-    return calls
+    specs, dtype = layout(numbers, case.geometry.rank), jax.numpy.dtype("float32")
+    return Recipe(partial, case.geometry, specs, None, dtype, platform="cpu")
 
 
-def timed(calls: dict[Key, Callable[[], jax.Array]], rounds: int) -> dict[Key, float]:
-    """Seconds of each call: the median over the rounds of the quickest of a turn."""
-    times: dict[Key, list[float]] = {key: [] for key in calls}
-    for _ in range(rounds):
-        for key, call in calls.items():
-            if times[key] and times[key][0] > SLOW:
-                continue
-            turn, end = [], time.perf_counter() + FILL
-            while len(turn) < FEWEST or time.perf_counter() < end:
-                start = time.perf_counter()
-                call().block_until_ready()
-                turn.append(time.perf_counter() - start)
-                if turn[-1] > SLOW:
-                    break
-            times[key].append(min(turn))
-    return {key: statistics.median(t) for key, t in times.items()}
-
-
-def fit(measured: list[tuple[Geometry, int, Partial, str, float]]) -> dict[str, list[float]]:
-    """The constants of each line that make the relative errors least; none is negative."""
-    rows: dict[str, list[np.ndarray]] = defaultdict(list)
-    for geometry, batch, partial, name, seconds in measured:
-        of_line = rows[line(name, partial, geometry, "float32")]
-        of_line.append(np.array(features(name, partial, geometry, batch)) / seconds)
-    return {
-        name: [float(f"{c:.3g}") for c in nnls(np.stack(r), np.ones(len(r)))[0]]
-        for name, r in sorted(rows.items())
-    }
+def measured(case: Case, partial: Partial, last: bool, rounds: int) -> dict[str, float]:
+    """Seconds of "direct" and of every algorithm that is considered."""
+    recipe, batch = recipe_of(case, partial, last), case.y_shape[0]
+    rest = [name for name in ("patches", "polyphase", "taps") if not unfit(name, recipe)]
+    return timed(contestants(recipe, batch, ["direct", *rest]), rounds)
 
 
 def main() -> None:
-    """Print the table, fit if asked, and write what is asked for."""
+    """Print the table, and write it if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", nargs="*")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--fit", action="store_true")
     options = parser.parse_args()
-    table, measured = {}, []
+    table: dict[str, dict[str, dict[str, float]]] = {}
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}; ms, medians", flush=True)
     for case in layers():
         if options.case and case.name not in options.case:
             continue
-        batch = case.y_shape[0]
-        table[case.name] = {}
-        for order in ("last", "first"):
-            result = timed(programs(case, order == "last"), options.rounds)
-            table[case.name][order] = {f"{p} {name}": 1e3 * s for (p, name), s in result.items()}
-            measured += [(case.geometry, batch, p, name, s) for (p, name), s in result.items()]
-            for partial in ROLES:
-                best = tc.plan(case.geometry, partial, batch=batch).algorithm
-                cells = (
-                    f"{name} {1e3 * seconds:9.2f}{'*' if name == best else ' '}"
-                    for (p, name), seconds in result.items() if p == partial
-                )  # fmt: skip
-                print(f"{case.name:16} {order:6}{partial:16}" + "  ".join(cells), flush=True)
+        table[case.name] = {"last": {}, "first": {}}
+        for order, partial in ((order, p) for order in ("last", "first") for p in ROLES):
+            found = measured(case, partial, order == "last", options.rounds)
+            best = planned(recipe_of(case, partial, order == "last"), case.y_shape[0]).algorithm
+            table[case.name][order] |= {f"{partial} {n}": 1e3 * s for n, s in found.items()}
+            cells = (f"{n} {1e3 * s:9.2f}{'*' if n == best else ' '}" for n, s in found.items())
+            print(f"{case.name:16} {order:6}{partial:16}" + "  ".join(cells), flush=True)
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n")
-    if options.fit:
-        COSTS.write_text(
-            json.dumps({"jax": jax.__version__, "lines": fit(measured)}, indent=1) + "\n"
-        )
 
 
 if __name__ == "__main__":

@@ -12,34 +12,44 @@ another seed than the judgement, so that they never see the same layers.
 from __future__ import annotations
 
 import argparse
-import functools
+import itertools
 import json
 import math
 import random
-import re
 import statistics
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from algorithms import timed
+from algorithms import layers as published
+from algorithms import measured as measured_case
+from algorithms import recipe_of as recipe_of_case
+from scipy.optimize import least_squares, nnls
 
 import tconvjax as tc
-from tconvjax.algorithms.phases import splits_of
-from tconvjax.algorithms.run import run
-from tconvjax.algorithms.taps import terms
+from tconvjax.algorithms.costs import line, pieces, work
+from tconvjax.algorithms.measure import contestants, timed
+from tconvjax.algorithms.plan import planned, unfit
+from tconvjax.algorithms.records import device
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial, Recipe, layout
 
 MOST_OPERATIONS = 4e9
 """Multiplications and additions of the largest layer drawn: about a tenth of a second of a core."""
 
-MOST_PIECES = 1200
-"""Slices or summands of the largest program that is compiled; about ten seconds."""
+MOST_PIECES = 400
+"""Slices or summands of the largest program that is compiled; about two seconds."""
+
+MOST_OF_A_LOOP = 1e7
+"""Products of the largest convolution that XLA is left to run as a plain loop."""
+
+COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 
 
 @dataclass(frozen=True)
@@ -116,52 +126,80 @@ def drawn(seed: int) -> Iterator[Layer]:
             )
 
 
-def pieces(name: str, partial: Partial, geometry: Geometry) -> int:
-    """Slices or summands of a program, which decide how long it compiles."""
-    splits = splits_of(geometry)
-    if name == "taps":
-        return terms(partial, geometry)
-    if name == "patches":
-        return math.prod(split.shifts for split in splits)
-    return sum(split.phases for split in splits) if name == "polyphase" else 1
-
-
-def programs(layer: Layer, partial: Partial, seed: int) -> dict[str, Callable[[], jax.Array]]:
-    """Compiled calls of the algorithms that are within the budget."""
-    geometry = layer.geometry
-    letters = "DHW"[-geometry.rank :]
+def recipe_of(layer: Layer, partial: Partial) -> Recipe:
+    """The recipe of a partial of a layer."""
+    letters = "DHW"[-layer.geometry.rank :]
     numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C") if layer.last else None
-    specs = layout(numbers, geometry.rank)
-    rng = np.random.default_rng(seed)
-    shapes = {
-        "x": (layer.batch, *geometry.in_shape),
-        "w": geometry.kernel_shape,
-        "y": (layer.batch, *geometry.out_shape),
+    specs, dtype = layout(numbers, layer.geometry.rank), jnp.dtype(layer.dtype)
+    return Recipe(partial, layer.geometry, specs, None, dtype, platform=jax.default_backend())
+
+
+def within_budget(name: str, recipe: Recipe, batch: int) -> bool:
+    """Whether an algorithm compiles in some seconds and does not run for many."""
+    loops = name in ("direct", "polyphase") and unfit(name, recipe)
+    products = batch * math.prod(recipe.geometry.out_size + recipe.geometry.kernel_shape)
+    return pieces(name, recipe) <= MOST_PIECES and not (loops and products > MOST_OF_A_LOOP)
+
+
+def programs(recipe: Recipe, batch: int) -> dict[str, Callable[[], jax.Array]]:
+    """Compiled calls of what "auto" takes and of the algorithms that are within the budget."""
+    auto = planned(recipe, batch).algorithm
+    names = [n for n in tc.ALGORITHMS if n == auto or within_budget(n, recipe, batch)]
+    return contestants(recipe, batch, names)
+
+
+def fit(measured: list[tuple[Recipe, int, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """The constants of each line that make the errors of the logarithms least; none is negative."""
+    rows: dict[str, list[tuple[dict[str, float], float]]] = defaultdict(list)
+    for recipe, batch, times in measured:
+        for name, seconds in times.items():
+            if not unfit(name, recipe):
+                rows[line(name, recipe)].append((work(name, recipe, batch), seconds))
+    return {name: fitted(of_line) for name, of_line in sorted(rows.items())}
+
+
+def fitted(rows: list[tuple[dict[str, float], float]]) -> dict[str, float]:
+    """The constants of one line, from the work of several programs and their seconds."""
+    kinds = list(rows[0][0])
+    done = np.array([[work[kind] for kind in kinds] for work, _ in rows], float)
+    seconds = np.array([t for _, t in rows])
+    first, _ = nnls(done / seconds[:, None], np.ones(len(rows)))
+    kept = first > 0
+
+    def errors(logarithms: np.ndarray) -> np.ndarray:
+        return np.log(done[:, kept] @ np.exp(logarithms) + 1e-9) - np.log(seconds)
+
+    found = least_squares(errors, np.log(first[kept]), loss="soft_l1", f_scale=0.3)
+    constants = dict(zip(np.array(kinds)[kept], np.exp(found.x), strict=True))
+    mean = done.mean(0)
+    share = {kind: c * mean[kinds.index(kind)] for kind, c in constants.items()}
+    return {
+        str(kind): float(f"{c:.3g}")
+        for kind, c in constants.items()
+        if share[kind] > 1e-4 * sum(share.values())
     }
-    orders = dict(zip("xwy", specs, strict=True))
-    first, second, _ = ROLES[partial]
-    a, b = (
-        jax.device_put(
-            np.transpose(rng.normal(size=shapes[role]), np.argsort(orders[role])).astype(
-                layer.dtype
-            )
-        )
-        for role in (first, second)
-    )
-    found = {}
-    for name in tc.ALGORITHMS:
-        if pieces(name, partial, geometry) > MOST_PIECES:
-            continue
-        recipe = Recipe(partial, geometry, specs, None, a.dtype, name, jax.default_backend())
-        compiled = jax.jit(functools.partial(run, recipe=recipe)).lower(a, b).compile()
-        found[name] = functools.partial(compiled, a, b)
-    return found
 
 
-def processor() -> str:
-    """The name of the processor."""
-    found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text("utf-8"))
-    return found[1] if found else "unknown"
+def row_of(layer: Layer, partial: Partial, times: dict[str, float]) -> dict[str, Any]:
+    """A row of the result: the choice, the best, and milliseconds by algorithm."""
+    auto = planned(recipe_of(layer, partial), layer.batch).algorithm
+    best = min(times, key=times.__getitem__)
+    ms = {name: float(f"{1e3 * seconds:.4g}") for name, seconds in times.items()}
+    regret = round(times.get(auto, math.inf) / times[best], 3)
+    row = {"layer": str(layer), "partial": partial, "auto": auto, "best": best}
+    return {**row, "regret": regret, "ms": ms}
+
+
+def again(file: Path) -> tuple[int, list[dict[str, Any]]]:
+    """The seed of an earlier run, and its rows with what "auto" takes today."""
+    found = json.loads(file.read_text("utf-8"))
+    layers = drawn(found["seed"])
+    layer, rows = next(layers), []
+    for row in found["rows"]:
+        while str(layer) != row["layer"]:
+            layer = next(layers)
+        rows.append(row_of(layer, row["partial"], {n: t / 1e3 for n, t in row["ms"].items()}))
+    return found["seed"], rows
 
 
 def main() -> None:
@@ -171,21 +209,28 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--fit", action="store_true", help="write costs.json of these times")
+    parser.add_argument("--again", type=Path, help="judge today's choice by the times of a --json")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    layers = drawn(options.seed)
-    for n in range(options.layers):
-        layer = next(layers)
-        for partial in ROLES:
-            plan = tc.plan(layer.geometry, partial, layer.dtype, batch=layer.batch)
-            times = timed(programs(layer, partial, n), options.rounds)
-            best = min(times, key=times.__getitem__)
-            regret = round(times.get(plan.algorithm, math.inf) / times[best], 3)
-            ms = {name: float(f"{1e3 * t:.4g}") for name, t in times.items()}
-            row = {"layer": str(layer), "partial": partial, "auto": plan.algorithm}
-            rows.append({**row, "best": best, "regret": regret, "ms": ms})
-            cells = "  ".join(f"{name} {1e3 * t:.3g}" for name, t in times.items())
-            print(f"{regret:6.2f}  {partial:15} {layer}: {plan.algorithm} of {cells}", flush=True)
+    measured: list[tuple[Recipe, int, dict[str, float]]] = []
+    seed, count = options.seed, options.layers
+    if options.again:
+        (seed, rows), count = again(options.again), 0
+    for layer, partial in itertools.product(itertools.islice(drawn(seed), count), ROLES):
+        recipe = recipe_of(layer, partial)
+        times = timed(programs(recipe, layer.batch), options.rounds)
+        measured.append((recipe, layer.batch, times))
+        rows.append(row_of(layer, partial, times))
+        cells = "  ".join(f"{name} {1e3 * t:.3g}" for name, t in times.items())
+        head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
+        print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
+    if options.fit:
+        for case, partial, last in itertools.product(published(), ROLES, (False, True)):
+            seconds = measured_case(case, partial, last, options.rounds)
+            measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
+        costs = {"jax": jax.__version__, "lines": fit(measured)}
+        COSTS.write_text(json.dumps(costs, indent=1) + "\n")
     regrets = sorted(row["regret"] for row in rows)
     print(
         f"{len(rows)} partials; regret {statistics.geometric_mean(regrets):.3f} in the geometric "
@@ -196,7 +241,7 @@ def main() -> None:
         what = f"{row['partial']:15} {row['layer']}"
         print(f"{row['regret']:8.2f}  {what}: {row['auto']} instead of {row['best']}")
     if options.json:
-        about = {"jax": jax.__version__, "machine": processor(), "seed": options.seed}
+        about = {"jax": jax.__version__, "machine": device(True), "seed": seed}
         text = json.dumps({**about, "rows": rows}, separators=(",", ":"))
         options.json.write_text(text.replace('{"layer"', '\n{"layer"') + "\n")
 

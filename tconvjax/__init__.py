@@ -10,10 +10,12 @@ import tconvjax.shown as _shown
 from tconvjax.acceleration import accelerate
 from tconvjax.adjoint import assert_adjoint
 from tconvjax.algorithms import ALGORITHMS
-from tconvjax.algorithms.plan import Candidate, Plan, plan
+from tconvjax.algorithms.plan import Candidate, Plan
+from tconvjax.algorithms.records import load_plans, save_plans
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Axis, Geometry, in_sizes, links, out_size
 from tconvjax.operations import conv, conv_transpose, kernel_gradient
+from tconvjax.tuning import plan, tune
 
 if TYPE_CHECKING:
     from tconvjax import (  # noqa: F401 - attributes of this module for type checkers
@@ -43,8 +45,11 @@ __all__ = [
     "in_sizes",
     "kernel_gradient",
     "links",
+    "load_plans",
     "out_size",
     "plan",
+    "save_plans",
+    "tune",
 ]
 
 _SUBMODULES = frozenset(

@@ -20,6 +20,10 @@ from tconvjax.command.arguments import CommandError, check_output
 from tconvjax.errors import GeometryError
 
 _FROM_0, _FROM_1 = read.numbers(0), read.numbers(1)
+_LAYOUT = {
+    "type": lambda text: tuple(text.split(",")),
+    "help": "layouts of x, w and y, such as NHWC,HWIO,NHWC; channels first by default",
+}
 _PADS = "2, 2x1, low:high pairs such as 1:2x0:3, or SAME, VALID, ..."
 OPTIONS: dict[str, dict[str, Any]] = {
     "size": {"type": read.sizes, "help": "size of the input, such as 7x7"},
@@ -156,8 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--bias", type=read.file, help="one number for each channel of the result")
     add("--forward", action="store_true", help="the convolution instead of its transpose")
     add("--output-size", type=_FROM_0, help="size of the result, not with --output-padding")
-    order = "layouts of x, w and y, such as NHWC,HWIO,NHWC; channels first by default"
-    add("--layout", type=lambda text: tuple(text.split(",")), help=order)
+    add("--layout", **_LAYOUT)
     add("--algorithm", default="auto", help="auto, direct, patches, polyphase or taps")
 
     text = "Show the size a convolution gives, and the sizes that lead back from it."
@@ -232,6 +235,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--forward", action="store_true", help="the layer is a convolution")
     add("--dtype", default="float32", help="float32 by default")
     add("--platform", choices=("cpu", "cuda", "rocm", "tpu"), help="this machine's by default")
+    add("--layout", **_LAYOUT)
+    add("--measure", action="store_true", help="time the candidates on this machine")
+    kept = "keep what was measured in FILE, or where every process looks for it"
+    add("--save", nargs="?", const="", metavar="FILE", help=kept)
     return parser
 
 

@@ -77,6 +77,11 @@ class Recipe:
         """Whether the program is lowered for a CPU."""
         return self.platform == "cpu"
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether the channels of x and of y stand before their spatial axes."""
+        return all(spec[1] < min(spec[2:]) for spec in (self.specs.lhs_spec, self.specs.out_spec))
+
     def spec(self, role: str) -> Sequence[int]:
         """The layout of x, w or y."""
         return spec_of(role, self.specs)

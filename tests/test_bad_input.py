@@ -46,8 +46,8 @@ FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
 DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, symbolic,
          upsampling)  # fmt: skip
-HOOKS = {"site.fence.format", "site.fence.makeExtension"}
-"""Markdown calls these; test_fences.py tests them."""
+HOOKS = {"site.fence.format", "site.fence.makeExtension", "load_plans", "save_plans"}
+"""Markdown calls the first two; these and those that write files have tests of their own."""
 
 X, W, Y = np.ones((1, 2, 8)), np.ones((4, 2, 3)), np.ones((1, 4, 6))
 LAST = np.ones((1, 5, 4))

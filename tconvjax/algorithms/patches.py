@@ -38,6 +38,9 @@ REPEATED = 0.2
 """Largest share of the largest matrix that blocks of rows may compute twice. Neighbouring blocks
 repeat their rims and lay out the kernel anew; more than this is not worth the memory saved."""
 
+LARGEST, MOST_REPEATED = 2**25, 0.6
+"""The same share where blocks of few rims would have more than so many elements."""
+
 
 def patches(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     """Compute any partial as one matrix product for each block of images or rows."""
@@ -62,17 +65,17 @@ def rows_of_a_block(recipe: Recipe) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
     geometry, (at_once, most) = recipe.geometry, blocks.bounds(recipe)
     size, splits = largest(geometry), sides_of(geometry)
-    out = splits[0].axis.out_size
+    out, rim = splits[0].axis.out_size, splits[0].all_rows - splits[0].axis.out_size
     if size <= at_once:
         return out
     # Neighbouring blocks share their rims, so that a block of few rows would mostly be rims.
-    rows, least = blocks.even_share(out, -(-size // most)), (splits[0].all_rows - out) / REPEATED
+    repeated = REPEATED if size * rim <= REPEATED * LARGEST * out else MOST_REPEATED
+    rows, least = blocks.even_share(out, -(-size // most)), rim / repeated
     if rows < least:
         rows = blocks.even_share(out, max(1, math.floor(out / least)))
-    rims = size * (splits[0].all_rows - out) / rows
     kernels = -(-out // rows) * math.prod(geometry.kernel_shape)
     kernels = kernels if any(s.on_y for s in splits) else 0
-    return rows if rims + kernels <= REPEATED * size else out
+    return rows if size * rim / rows + kernels <= repeated * size else out
 
 
 def _as_product(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
@@ -133,9 +136,7 @@ class Frame:
 
 def frame_of(recipe: Recipe) -> Frame:
     """The frame of a recipe: channels stay first where both x and y have them there."""
-    specs = recipe.specs
-    first = all(spec[1] < min(spec[2:]) for spec in (specs.lhs_spec, specs.out_spec))
-    return Frame(recipe, sides_of(recipe.geometry), first)
+    return Frame(recipe, sides_of(recipe.geometry), recipe.channels_first)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
-import operator
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
-from typing import Any
+from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 
-from tconvjax.algorithms import ALGORITHMS
-from tconvjax.algorithms.patches import copied, sides_of
+from tconvjax.algorithms import ALGORITHMS, records
+from tconvjax.algorithms.costs import compile_seconds, estimate
+from tconvjax.algorithms.patches import sides_of
 from tconvjax.algorithms.phases import splits_of
-from tconvjax.algorithms.taps import terms
-from tconvjax.arguments import choice, text, whole
-from tconvjax.geometry import Geometry, check_geometry
-from tconvjax.layouts import ROLES, Partial
-from tconvjax.operands import dtype_of
+from tconvjax.geometry import Geometry
+from tconvjax.layouts import Partial, Recipe
 from tconvjax.shown import Lines
 
-MOST_PIECES = 128
-"""Maximum number of slices or summands in one program; XLA needs seconds to compile a thousand."""
-
-MOST_PAIRS = 16
+MOST_PAIRS = 64
 """Largest number of channel pairs per group for which "taps" is considered."""
+
+FEWEST_CHANNELS = 8
+"""Smallest number of channels of x and of y for which XLA's convolution is considered on a CPU."""
+
+LONGEST = 60.0
+"""Estimated seconds to compile above which an algorithm is not considered."""
+
+CALLS = 50_000
+"""Calls among which the time to compile is shared: a second to compile counts as 20 us a call."""
 
 MARGIN = 0.9
 """An algorithm replaces "patches" only if its estimate is below this fraction of the estimate for
-"patches". Estimates are off by about 10 %, and they do not account for copies that XLA shares
-between conv and kernel_gradient in a training step."""
+"patches". Estimates do not account for copies that XLA shares between conv and kernel_gradient in a
+training step."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,8 @@ class Candidate:
 
     Args:
         algorithm: a key of `ALGORITHMS`.
-        seconds: the estimated time on a CPU; None where there is no estimate.
+        seconds: the measured time; or on a CPU the estimated one, with a share of the time to
+            compile; None where there is neither.
         note: what the algorithm does here, or why it is not considered.
     """
 
@@ -79,65 +78,28 @@ class Plan(Lines):
         return "\n".join(lines)
 
 
-def plan(
-    geometry: Geometry,
-    partial: Partial,
-    dtype: Any = jnp.float32,
-    platform: str | None = None,
-    batch: int = 1,
-) -> Plan:
-    """Say which algorithm ``algorithm="auto"`` takes, the time of each candidate, and why.
-
-    On a CPU it is the algorithm that a small model of the costs expects to be fastest; its
-    constants were measured by ``benchmarks/algorithms.py``. On a GPU or TPU it is "direct", whose
-    transposes are the forms that XLA hands to cuDNN and to the matrix units. On a GPU it is
-    "polyphase" or "patches" where XLA would first write out the zeros of a stride or dilation.
-
-    A plan knows no mesh. If the devices of a mesh cannot share the batch evenly, space is probably
-    split; the operation then takes "direct", which exchanges halos and gathers nothing.
-
-    Args:
-        geometry: the convolution.
-        partial: "conv", "conv_transpose" or "kernel_gradient".
-        dtype: of the operands.
-        platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
-        batch: batch size. It rarely changes the choice.
-
-    Returns:
-        The plan. Its times are those of the machine of the measurement; compare them with one
-        another only.
-
-    Raises:
-        GeometryError: if there is no such partial, or an argument is of another kind.
-
-    Examples:
-        >>> steps = {"stride": 2, "padding": 1, "groups": 64}
-        >>> depthwise = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), **steps)
-        >>> plan(depthwise, "conv_transpose", platform="cpu").algorithm
-        'taps'
-        >>> plan(depthwise, "conv_transpose", platform="cuda").reason
-        "XLA finds cuDNN's transposes of ungrouped convolutions only"
-    """
-    choice("partial", partial, tuple(ROLES))
-    platform = text("platform", jax.default_backend() if platform is None else platform)
-    return planned(
-        check_geometry(geometry),
-        partial,
-        dtype_of("dtype", dtype),
-        platform,
-        whole("batch", batch, 0),
-    )
+def planned(recipe: Recipe, batch: int) -> Plan:
+    """The plan for a recipe of a known platform, with the operands' dtype."""
+    recipe = replace(recipe, algorithm="auto")
+    plan, seconds = estimated(recipe, batch), records.known(recipe, batch)
+    if ALGORITHMS.keys().isdisjoint(seconds):
+        return plan
+    timed = [replace(c, seconds=seconds.get(c.algorithm)) for c in plan.candidates]
+    timed.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
+    reason = "the fastest of those that were measured on this machine"
+    return replace(plan, algorithm=timed[0].algorithm, reason=reason, candidates=tuple(timed))
 
 
 @functools.lru_cache(maxsize=4096)
-def planned(geometry: Geometry, partial: Partial, dtype: Any, platform: str, batch: int) -> Plan:
-    """The plan for checked arguments."""
-    exact = not jnp.issubdtype(dtype, jnp.inexact)
-    if platform != "cpu":
-        name, reason = _on_an_accelerator(partial, geometry, exact, platform)
-        candidates = [_elsewhere(n, name, geometry, partial) for n in ALGORITHMS]
+def estimated(recipe: Recipe, batch: int) -> Plan:
+    """The plan without regard to what was measured."""
+    exact = not jnp.issubdtype(recipe.dtype, jnp.inexact)
+    partial, platform = recipe.partial, recipe.platform
+    if not recipe.on_cpu:
+        name, reason = _on_an_accelerator(partial, recipe.geometry, exact, platform)
+        candidates = [_elsewhere(n, name, recipe) for n in ALGORITHMS]
         return Plan(partial, platform, name, reason, tuple(candidates))
-    candidates = [_candidate(name, geometry, partial, dtype, batch) for name in ALGORITHMS]
+    candidates = [_candidate(name, recipe, batch) for name in ALGORITHMS]
     candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
     best = candidates[0]
     product = next(c for c in candidates if c.algorithm == "patches")
@@ -151,6 +113,15 @@ def planned(geometry: Geometry, partial: Partial, dtype: Any, platform: str, bat
     else:
         name, reason = "patches", "the least of the estimates for a CPU, or close to it"
     return Plan(partial, platform, name, reason, tuple(candidates))
+
+
+def worth_timing(recipe: Recipe, batch: int) -> list[str]:
+    """The algorithms that a measurement compares: all that are considered, and the choice."""
+    plan = estimated(replace(recipe, algorithm="auto"), batch)
+    names = [c.algorithm for c in plan.candidates if c.seconds is not None]
+    if not recipe.on_cpu:
+        names = [name for name in ALGORITHMS if compile_seconds(name, recipe) <= LONGEST]
+    return names if plan.algorithm in names else [*names, plan.algorithm]
 
 
 def _on_an_accelerator(
@@ -177,7 +148,7 @@ def _on_an_accelerator(
         return "direct", f"XLA hands its two convolution forms to {library}"
     if all(split.shifts == 1 for split in splits_of(geometry)):
         return "patches", why
-    return ("direct" if unfit("polyphase", partial, geometry) else "polyphase"), why
+    return "polyphase", why
 
 
 def _reads_as_forward(geometry: Geometry) -> bool:
@@ -208,56 +179,66 @@ def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
     return ""
 
 
-def _elsewhere(name: str, chosen: str, geometry: Geometry, partial: Partial) -> Candidate:
+def _elsewhere(name: str, chosen: str, recipe: Recipe) -> Candidate:
     """A candidate on a GPU or TPU, where no costs were measured."""
     if name in ("direct", chosen):
-        return Candidate(name, None, _note(name, geometry, partial))
+        return Candidate(name, None, _note(name, recipe))
     return Candidate(name, None, "not considered: written for a CPU")
 
 
-def _xla(partial: Partial) -> str:
-    return "one convolution of XLA's" + ("" if partial == "conv" else ", transposed")
-
-
-def _candidate(
-    name: str, geometry: Geometry, partial: Partial, dtype: Any, batch: int
-) -> Candidate:
-    objection = unfit(name, partial, geometry)
+def _candidate(name: str, recipe: Recipe, batch: int) -> Candidate:
+    objection = unfit(name, recipe)
     if objection:
         return Candidate(name, None, f"not considered: {objection}")
-    seconds = estimate(name, partial, geometry, dtype, batch)
-    return Candidate(name, seconds, _note(name, geometry, partial))
+    seconds = estimate(name, recipe, batch) + compile_seconds(name, recipe) / CALLS
+    return Candidate(name, seconds, _note(name, recipe))
 
 
-def _note(name: str, geometry: Geometry, partial: Partial) -> str:
+def _note(name: str, recipe: Recipe) -> str:
     """What an algorithm does, in a few words."""
-    phases = math.prod(split.phases for split in splits_of(geometry))
+    phases = math.prod(split.phases for split in splits_of(recipe.geometry))
     return {
-        "direct": _xla(partial),
-        "patches": _sides(geometry),
+        "direct": "one convolution of XLA's" + ("" if recipe.partial == "conv" else ", transposed"),
+        "patches": _sides(recipe.geometry),
         "polyphase": f"a convolution of stride 1 over {phases} phases",
         "taps": "a fused sum of products, element by element",
     }[name]
 
 
-def unfit(name: str, partial: Partial, geometry: Geometry) -> str:
-    """Why an algorithm is not considered; "" if it is."""
-    splits = splits_of(geometry)
-    pairs = geometry.in_channels * geometry.out_channels // geometry.groups**2
-    pieces = 1
+def unfit(name: str, recipe: Recipe) -> str:
+    """Why an algorithm is not considered on a CPU; "" if it is."""
+    pairs = math.prod(recipe.geometry.kernel_shape[:2]) // recipe.geometry.groups
+    if name in ("direct", "polyphase"):
+        return _without_an_engine(name, recipe)
+    if name == "taps" and pairs > MOST_PAIRS:
+        return f"{pairs} pairs of channels in a group make a matrix product"
+    seconds = compile_seconds(name, recipe)
+    return f"it would take {seconds:.0f} s to compile" if seconds > LONGEST else ""
+
+
+def _without_an_engine(name: str, recipe: Recipe) -> str:
+    """Why XLA would run its convolution as a plain loop on a CPU; "" if it has a fast one.
+
+    Eigen takes float32 over one or two axes without groups, YNNPACK over two axes. Narrower floats
+    are widened to float32.
+    """
+    geometry, partial = recipe.geometry, recipe.partial
+    loop = "which XLA runs as a plain loop"
+    if geometry.rank > 2:
+        return f"a convolution over {geometry.rank} axes, {loop}"
+    if geometry.groups > 1:
+        return f"a convolution with groups, {loop}"
+    if recipe.dtype != jnp.float32:
+        return f"a convolution of {recipe.dtype}, {loop}"
+    if min(geometry.in_channels, geometry.out_channels) < FEWEST_CHANNELS:
+        return f"XLA's convolution is slow for fewer than {FEWEST_CHANNELS} channels"
     if name == "direct" and partial == "conv_transpose" and max(geometry.stride) > 1:
         return "XLA writes zeros between the elements and multiplies them on a CPU"
-    if name == "taps":
-        if pairs > MOST_PAIRS:
-            return f"{pairs} pairs of channels in a group make a matrix product"
-        pieces = terms(partial, geometry)
-    if name == "patches":
-        pieces = math.prod(split.shifts for split in splits)
-    if name == "polyphase":
-        if all(split.shifts == 1 for split in splits):
-            return 'a convolution of one tap is the product of "patches"'
-        pieces = sum(split.phases for split in splits)
-    return f"{pieces} pieces would take long to compile" if pieces > MOST_PIECES else ""
+    if name == "polyphase" and partial != "conv":
+        return f"its transpose is a convolution in another layout, {loop} within any loop"
+    if name == "polyphase" and all(split.shifts == 1 for split in splits_of(geometry)):
+        return 'a convolution of one tap is the product of "patches"'
+    return ""
 
 
 def _sides(geometry: Geometry) -> str:
@@ -265,85 +246,3 @@ def _sides(geometry: Geometry) -> str:
     on_y = [split.on_y for split in sides_of(geometry)]
     side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
     return f"one matrix product; shifts laid out on {side}"
-
-
-# -- the cost model of a CPU -----------------------------------------------------------------------
-
-
-def estimate(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any, batch: int) -> float:
-    """Estimated seconds of an algorithm on the machine of the measurement."""
-    constants = lines()[line(algorithm, partial, geometry, dtype)]
-    return sum(map(operator.mul, constants, features(algorithm, partial, geometry, batch)))
-
-
-def features(
-    algorithm: str, partial: Partial, geometry: Geometry, batch: int
-) -> tuple[int, int, int, int]:
-    """The factors of the constants of a line."""
-    return (
-        operations(algorithm, partial, geometry, batch),
-        elements(algorithm, geometry, batch),
-        choices(algorithm, partial, geometry, batch),
-        1,
-    )
-
-
-def line(algorithm: str, partial: Partial, geometry: Geometry, dtype: Any) -> str:
-    """The name of the line of the table that applies."""
-    strided = max(geometry.stride) > 1
-    if algorithm == "taps":
-        kind = "any"
-    elif algorithm == "patches":
-        kind = "grouped" if geometry.groups > 1 else "plain"
-    elif geometry.groups > 1:
-        kind = "grouped"
-    elif algorithm == "polyphase" and all(split.shifts == 1 for split in splits_of(geometry)):
-        kind = "tiles"  # a convolution of one tap, which XLA turns into a product
-    elif geometry.rank > 2 or jnp.dtype(dtype) != jnp.float32:
-        kind = "looped"  # XLA's fast convolution takes one or two axes of float32
-    elif algorithm == "direct" and partial == "conv_transpose" and strided:
-        kind = "dilated"
-    else:
-        kind = "line" if geometry.rank == 1 else "plane"
-    return f"{algorithm} {partial} {kind}"
-
-
-def operations(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
-    """Multiplications and additions, including those with borders and zeros."""
-    places = math.prod(geometry.out_size)
-    if partial == "conv_transpose" and algorithm == "direct":
-        # The vjp of a strided convolution writes zeros between the elements of y.
-        places = math.prod(geometry.in_size)
-    if partial == "conv_transpose" and algorithm == "polyphase":
-        places = math.prod(split.all_rows for split in splits_of(geometry))
-    return 2 * batch * places * math.prod(geometry.kernel_shape)
-
-
-def elements(algorithm: str, geometry: Geometry, batch: int) -> int:
-    """Elements that an algorithm moves."""
-    shapes = (geometry.in_shape, geometry.out_shape, geometry.kernel_shape)
-    x, y, w = (math.prod(shape) for shape in shapes)
-    moved = batch * (x + y) + w
-    if algorithm == "patches":
-        splits = sides_of(geometry)
-        laid_out = w if any(s.on_y for s in splits) else 0
-        return moved + batch * copied(geometry, splits) + laid_out
-    return moved + (batch * x + w if algorithm == "polyphase" else 0)
-
-
-def choices(algorithm: str, partial: Partial, geometry: Geometry, batch: int) -> int:
-    """Elements times sources that "patches" gathers or adds up."""
-    if algorithm != "patches":
-        return 0
-    splits = sides_of(geometry)
-    sources = math.prod(s.shifts for s in splits)
-    if partial == "conv_transpose":
-        return batch * math.prod(geometry.in_shape) * sources
-    return batch * copied(geometry, splits) * sources
-
-
-@functools.cache
-def lines() -> Mapping[str, tuple[float, ...]]:
-    """The measured table."""
-    table = json.loads(resources.files("tconvjax.algorithms").joinpath("costs.json").read_text())
-    return {name: tuple(constants) for name, constants in table["lines"].items()}

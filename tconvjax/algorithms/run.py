@@ -65,8 +65,8 @@ def _chosen(a: jax.Array, b: jax.Array, recipe: Recipe) -> str:
     taken = jnp.issubdtype(a.dtype, jnp.inexact) and (recipe.on_cpu or geometry.rank <= 3)
     if taken and known and batch % automatic_devices(a, b):
         return "direct"
-    size = batch if known else 1
-    return planned(geometry, recipe.partial, jnp.dtype(a.dtype), recipe.platform, size).algorithm
+    plan = planned(replace(recipe, dtype=jnp.dtype(a.dtype)), batch if known else 1)
+    return plan.algorithm
 
 
 def _working_dtype(recipe: Recipe) -> Any:
@@ -92,8 +92,7 @@ def right_by_xla(recipe: Recipe, mesh_axes: int) -> bool:
         mesh_axes: mesh axes along which XLA may split the operands as it sees fit.
     """
     algorithm, geometry = recipe.algorithm, recipe.geometry
-    direct = algorithm == "direct"
-    if direct and recipe.partial == "conv_transpose" and _ends_the_process(geometry):
+    if algorithm == "direct" and recipe.partial == "conv_transpose" and _ends_the_process(geometry):
         return False
     if mesh_axes == 0 or algorithm not in ("direct", "polyphase"):
         return True

@@ -29,7 +29,7 @@ from tconvjax.algorithms.phases import (
     unshift,
 )
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Partial, Recipe, Specs, channels_last, placed, placed_from_last
+from tconvjax.layouts import Partial, Recipe, channels_last, placed, placed_from_last
 
 MOST_TAPS = 64
 """Largest number of taps to unroll for a channels-first depthwise transpose; more would compile for
@@ -56,7 +56,7 @@ def taps(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
             return _depthwise(a, w[..., 0, :, 0], splits, specs.lhs_spec)
         y = _conv(channels_last(a, specs.lhs_spec, groups), w, splits)
         return placed_from_last(y, specs.out_spec)
-    if single and alike and _in_phases(geometry, specs):
+    if in_phases(recipe):
         return _depthwise_transpose(a, w[..., 0, :, 0], splits, specs.lhs_spec)
     x = _conv_transpose(channels_last(a, specs.out_spec, groups), w, splits)
     return placed_from_last(x, specs.lhs_spec)
@@ -91,10 +91,13 @@ def _depthwise(
     return functools.reduce(operator.add, products)
 
 
-def _in_phases(geometry: Geometry, specs: Specs) -> bool:
+def in_phases(recipe: Recipe) -> bool:
     """Whether `_depthwise_transpose` pays: it needs no transpose, but unrolls every tap."""
-    first = specs.lhs_spec[1] < max(specs.lhs_spec[2:])
-    return first and set(geometry.dilation) == {1} and math.prod(geometry.kernel_size) <= MOST_TAPS
+    geometry, specs = recipe.geometry, recipe.specs
+    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
+    first = recipe.channels_first and specs.lhs_spec == specs.out_spec
+    few = math.prod(geometry.kernel_size) <= MOST_TAPS and set(geometry.dilation) == {1}
+    return recipe.partial == "conv_transpose" and depthwise and first and few
 
 
 def _depthwise_transpose(

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax import operands, operations, upsampling
-from tconvjax.algorithms.plan import plan
+from tconvjax.algorithms.plan import planned
 from tconvjax.arguments import ints
 from tconvjax.command.arguments import CommandError, by, for_axes, reason, write
 
@@ -114,8 +115,8 @@ def _timed(
     recipe, first = equation.params["recipe"], equation.invars[0].aval
     chosen = recipe.algorithm
     if chosen == "auto":
-        planned = plan(recipe.geometry, recipe.partial, x.dtype, batch=recipe.batch(first))
-        chosen = planned.algorithm
+        recipe = replace(recipe, dtype=x.dtype, platform=jax.default_backend())
+        chosen = planned(recipe, recipe.batch(first)).algorithm
     values = jax.device_put((x, w, bias))
     start = time.perf_counter()
     compiled = program.lower(*values).compile()

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
-from tconvjax.algorithms.plan import plan as choose
+from tconvjax.algorithms.records import save_plans
 from tconvjax.arguments import ints
-from tconvjax.command.arguments import CommandError, alternatives, by, for_axes, layer, write_text
+from tconvjax.command.arguments import (
+    CommandError,
+    alternatives,
+    by,
+    check_output,
+    for_axes,
+    layer,
+    write_text,
+)
 from tconvjax.errors import GeometryError
 from tconvjax.geometry.padding import pads
 from tconvjax.layouts import ROLES
+from tconvjax.tuning import plan as choose
 
 SHADES = " ░▒▓█"
 """Characters from the fewest stamps to the most."""
+
+ESTIMATED = "estimates for the 2-core machine of the measurement, to compare with one another"
+"""What a plan's times are if they were not measured."""
 
 MOST_SHOWN = 32
 """Maximum number of elements per axis that a checkerboard shows."""
@@ -90,11 +103,19 @@ def _shaded(counts: Sequence[Sequence[int]]) -> list[str]:
 def plan(arguments: argparse.Namespace) -> int:
     """Print the choice of algorithm for each partial of a layer, the candidates and the reason."""
     geometry, batch = layer(vars(arguments), arguments.forward), arguments.batch
+    measure = arguments.measure
+    if arguments.save is not None and not measure:
+        raise CommandError("--save: nothing was measured; give --measure too")
+    if arguments.save:
+        check_output(Path(arguments.save))
+    options = {"dimension_numbers": arguments.layout, "measure": measure}
     platform = arguments.platform
-    plans = [choose(geometry, p, arguments.dtype, platform, batch) for p in ROLES]
+    plans = [choose(geometry, p, arguments.dtype, platform, batch, **options) for p in ROLES]
     x, y = (batch, *geometry.in_shape), (batch, *geometry.out_shape)
     print(f"x {x}  w {geometry.kernel_shape}  y {y}")
     for found in plans:
         print(f"\n{found}")
-    print("\nms: estimates for the 2-core machine of the measurement, to compare with one another")
+    print(f"\nms: {'measured here' if measure else ESTIMATED}")
+    if arguments.save is not None:
+        print(f"kept in {save_plans(arguments.save or None)}")
     return 0

@@ -10,12 +10,11 @@ from tconvjax.upsampling.kernels import (
     overlap,
     transposed_scaling,
 )
-from tconvjax.upsampling.pooling import avg_pool, avg_unpool, max_pool, max_unpool
+from tconvjax.upsampling.pooling import avg_pool, max_pool, max_unpool
 from tconvjax.upsampling.shuffle import fold, pixel_shuffle, pixel_unshuffle, unfold
 
 __all__ = [
     "avg_pool",
-    "avg_unpool",
     "bilinear_init",
     "bilinear_kernel",
     "checkerboard",

@@ -1,0 +1,131 @@
+"""The cost model of a CPU: seconds of an algorithm as a sum of constants times work.
+
+``costs.json`` has a line for each algorithm, partial and layout, with the seconds that each kind of
+work takes. ``benchmarks/choice.py --fit`` measures it, on layers drawn at random.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+
+from tconvjax.algorithms.patches import sides_of
+from tconvjax.algorithms.phases import splits_of
+from tconvjax.algorithms.taps import in_phases, terms
+from tconvjax.layouts import Recipe
+
+COMPILING = 0.2, 0.005
+"""Seconds to compile a program, and more for each of its pieces."""
+
+VECTOR = 16
+"""Columns of a matrix product that a core computes together."""
+
+
+def estimate(algorithm: str, recipe: Recipe, batch: int) -> float:
+    """Estimated seconds on the machine of the measurement; infinity before there was one."""
+    costs, done = lines().get(line(algorithm, recipe)), work(algorithm, recipe, batch)
+    if costs is None:
+        return math.inf
+    return sum(seconds * done[kind] for kind, seconds in costs.items())
+
+
+@functools.cache
+def lines() -> Mapping[str, Mapping[str, float]]:
+    """The measured constants."""
+    text = resources.files("tconvjax.algorithms").joinpath("costs.json").read_text("utf-8")
+    found: Mapping[str, Mapping[str, float]] = json.loads(text)["lines"]
+    return found
+
+
+def line(algorithm: str, recipe: Recipe) -> str:
+    """The name of the line that applies."""
+    if algorithm not in ("patches", "taps"):
+        return f"{algorithm} {recipe.partial}"
+    return f"{algorithm} {recipe.partial} {'first' if recipe.channels_first else 'last'}"
+
+
+def pieces(algorithm: str, recipe: Recipe) -> int:
+    """Slices or summands of a program, which decide how long it compiles."""
+    splits = splits_of(recipe.geometry)
+    if algorithm == "taps":
+        return terms(recipe.partial, recipe.geometry)
+    if algorithm == "patches":
+        return math.prod(split.shifts for split in splits)
+    return sum(split.phases for split in splits) if algorithm == "polyphase" else 1
+
+
+def compile_seconds(algorithm: str, recipe: Recipe) -> float:
+    """Estimated seconds to trace and compile an algorithm."""
+    return COMPILING[0] + COMPILING[1] * pieces(algorithm, recipe)
+
+
+def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, float]:
+    """How much of each kind of work an algorithm does, each a key of its lines."""
+    geometry = recipe.geometry
+    x, y = (batch * math.prod(shape) for shape in (geometry.in_shape, geometry.out_shape))
+    done: dict[str, float] = {"call": 1, "x": x, "y": y, "w": math.prod(geometry.kernel_shape)}
+    return done | {
+        "direct": _of_convolution,
+        "patches": _of_patches,
+        "polyphase": _of_convolution,
+        "taps": _of_taps,
+    }[algorithm](recipe, batch)
+
+
+def _products(recipe: Recipe, batch: int) -> int:
+    """Multiplications of the definition, with those of borders."""
+    geometry = recipe.geometry
+    return batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
+
+
+def _of_convolution(recipe: Recipe, batch: int) -> dict[str, float]:
+    """Multiplications, and vectors of them: XLA's kernels compute output channels together."""
+    products = _products(recipe, batch)
+    return {"products": products, "vectors": products / recipe.geometry.out_channels}
+
+
+def _of_patches(recipe: Recipe, batch: int) -> dict[str, float]:
+    """The matrices X and Y, how often their elements are looked for, and the product."""
+    geometry, splits = recipe.geometry, sides_of(recipe.geometry)
+    c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    rows = batch * math.prod(s.rows for s in splits)
+    columns = math.prod(s.x_taps for s in splits) * c, math.prod(s.y_taps for s in splits) * o
+    large_x, large_y = (rows * n * geometry.groups for n in columns)
+    sources = math.prod(s.shifts for s in splits if not s.on_y)
+    # An overlap-add looks for the elements of x in every shift, a gathering for those of X.
+    sought = batch * padded(recipe) if recipe.partial == "conv_transpose" else large_x
+    inner = max(geometry.out_size[-1] if recipe.channels_first else c, 1)
+    width = columns[0] if recipe.partial == "conv_transpose" else columns[1]
+    products = rows * columns[0] * columns[1] * geometry.groups
+    return {
+        "X": large_x * (columns[0] > c),
+        "Y": large_y * (columns[1] > o),
+        "sought": sought * sources,
+        "runs": large_x / inner,
+        "products": products / width * VECTOR * -(-width // VECTOR),
+    }
+
+
+def _of_taps(recipe: Recipe, batch: int) -> dict[str, float]:
+    """Products, summands, and the elements of x that every summand of a transpose passes over."""
+    geometry, splits = recipe.geometry, splits_of(recipe.geometry)
+    passes = recipe.partial == "conv_transpose" and not in_phases(recipe)
+    passed = batch * padded(recipe) * geometry.out_channels // geometry.groups
+    dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
+    inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
+    return {
+        "products": 0 if passes else _products(recipe, batch),
+        "runs": _products(recipe, batch) / max(inner, 1),
+        "summands": terms(recipe.partial, geometry),
+        "passed": passed * math.prod(s.shifts for s in splits) if passes else 0,
+        "dilated": batch * padded(recipe) * math.prod(s.slots for s in splits) if dilated else 0,
+    }
+
+
+def padded(recipe: Recipe) -> int:
+    """Elements of x in rows and phases, for one image."""
+    rows = (split.all_rows * split.slots for split in splits_of(recipe.geometry))
+    return recipe.geometry.in_channels * math.prod(rows)

@@ -1,0 +1,104 @@
+"""Time the algorithms of a partial on this machine."""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tconvjax.algorithms import records
+from tconvjax.algorithms.plan import worth_timing
+from tconvjax.algorithms.run import run
+from tconvjax.layouts import Recipe, shape_of
+
+Key = TypeVar("Key")
+
+SLOW = 0.5
+"""Seconds of a call that is timed once."""
+
+TURN, FEWEST = 0.01, 3
+"""Least seconds and calls of a turn."""
+
+ROUNDS = 5
+"""Turns of each contestant."""
+
+BEHIND = 2.0
+"""A contestant that took so many times as long as the best in the first round is out."""
+
+
+def measured(recipe: Recipe, batch: int) -> Mapping[str, float]:
+    """Seconds of each algorithm worth considering; plans follow them from now on.
+
+    Args:
+        recipe: with the operands' dtype, and the platform of the default backend.
+        batch: batch size.
+    """
+    calls = contestants(recipe, batch, worth_timing(recipe, batch))
+    seconds = timed(calls, behind=BEHIND)
+    records.remember(recipe, batch, seconds)
+    return seconds
+
+
+def contestants(
+    recipe: Recipe, batch: int, algorithms: Sequence[str]
+) -> dict[str, Callable[[], jax.Array]]:
+    """A compiled call of each algorithm, without arguments."""
+    shapes = (shape_of(role, batch, recipe.geometry, recipe.specs) for role in recipe.roles[:2])
+    a, b = (_random(shape, recipe.dtype) for shape in shapes)
+    named = [functools.partial(run, recipe=replace(recipe, algorithm=n)) for n in algorithms]
+    lowered = [jax.jit(one).lower(a, b) for one in named]
+    with ThreadPoolExecutor() as pool:
+        compiled = pool.map(lambda program: program.compile(), lowered)
+    return {n: functools.partial(f, a, b) for n, f in zip(algorithms, compiled, strict=True)}
+
+
+def _random(shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Numbers that keep no algorithm from its usual pace."""
+    return jnp.asarray(np.random.default_rng(0).uniform(-4, 4, shape)).astype(dtype)
+
+
+def timed(
+    calls: Mapping[Key, Callable[[], jax.Array]], rounds: int = ROUNDS, behind: float = math.inf
+) -> dict[Key, float]:
+    """Seconds of each call, timed in turns.
+
+    Args:
+        calls: what to time; each is called once before.
+        rounds: turns of each.
+        behind: a call that takes so many times as long as the best in its first turn is not timed
+            again.
+
+    Returns:
+        For each call the median over its turns of the quickest of a turn.
+    """
+    for call in calls.values():
+        call().block_until_ready()
+    first = {key: _turn(call) for key, call in calls.items()}
+    most = min(SLOW, behind * min(first.values(), default=0.0))
+    times = {key: [seconds] for key, seconds in first.items()}
+    for _ in range(rounds - 1):
+        for key, call in calls.items():
+            if first[key] <= most:
+                times[key].append(_turn(call))
+    return {key: statistics.median(t) for key, t in times.items()}
+
+
+def _turn(call: Callable[[], jax.Array]) -> float:
+    """Seconds of the quickest of several calls."""
+    least, count, end = math.inf, 0, time.perf_counter() + TURN
+    while count < FEWEST or time.perf_counter() < end:
+        start = time.perf_counter()
+        call().block_until_ready()
+        least, count = min(least, time.perf_counter() - start), count + 1
+        if least > SLOW:
+            break
+    return least
