@@ -83,6 +83,14 @@ def test_what_is_no_file_of_plans_is_refused_or_passed_over(text: str, file: Pat
             write_or_read(5)  # type: ignore[arg-type]
 
 
+def test_a_user_without_a_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert tc.plan(G, "conv", batch=2).candidates
+
+
 def test_a_measured_plan_is_that_of_the_least_time() -> None:
     for partial in PARTIALS:
         plan = tc.plan(G, partial, batch=2, measure=True)  # type: ignore[arg-type]

@@ -56,11 +56,11 @@ def decide(equation: Any, nested: bool) -> Decision:
     own = plans[way.partial]
     if jax.default_backend() == "cpu":
         reason = _on_a_cpu(convolution, way, nested)
+        left = "XLA's fast convolution takes it as it is"
     else:
-        reason = _on_an_accelerator(convolution, plans)
+        reason, left = _on_an_accelerator(convolution, plans), own.reason
     if reason:
         return Decision(convolution, way, own.algorithm, reason)
-    left = "XLA's fast convolution takes it as it is" if own.algorithm != "direct" else own.reason
     return Decision(convolution, None, "", left)
 
 

@@ -62,11 +62,16 @@ def compile_seconds(algorithm: str, recipe: Recipe) -> float:
     return COMPILING[0] + COMPILING[1] * pieces(algorithm, recipe)
 
 
-def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, float]:
+def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
     """How much of each kind of work an algorithm does, each a key of its lines."""
     geometry = recipe.geometry
     x, y = (batch * math.prod(shape) for shape in (geometry.in_shape, geometry.out_shape))
-    done: dict[str, float] = {"call": 1, "x": x, "y": y, "w": math.prod(geometry.kernel_shape)}
+    done: dict[str, int | float] = {
+        "call": 1,
+        "x": x,
+        "y": y,
+        "w": math.prod(geometry.kernel_shape),
+    }
     return done | {
         "direct": _of_convolution,
         "patches": _of_patches,
@@ -81,13 +86,13 @@ def _products(recipe: Recipe, batch: int) -> int:
     return batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
 
 
-def _of_convolution(recipe: Recipe, batch: int) -> dict[str, float]:
+def _of_convolution(recipe: Recipe, batch: int) -> dict[str, int | float]:
     """Multiplications, and vectors of them: XLA's kernels compute output channels together."""
     products = _products(recipe, batch)
     return {"products": products, "vectors": products / recipe.geometry.out_channels}
 
 
-def _of_patches(recipe: Recipe, batch: int) -> dict[str, float]:
+def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
     """The matrices X and Y, how often their elements are looked for, and the product."""
     geometry, splits = recipe.geometry, sides_of(recipe.geometry)
     c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
@@ -109,7 +114,7 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, float]:
     }
 
 
-def _of_taps(recipe: Recipe, batch: int) -> dict[str, float]:
+def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     """Products, summands, and the elements of x that every summand of a transpose passes over."""
     geometry, splits = recipe.geometry, splits_of(recipe.geometry)
     passes = recipe.partial == "conv_transpose" and not in_phases(recipe)

@@ -107,7 +107,7 @@ def _read_default() -> None:
     """Read the default file, once, if there is one."""
     try:
         _read(_default())
-    except FileNotFoundError:
+    except (FileNotFoundError, RuntimeError):  # Python's own of a user without a home
         pass
     except (GeometryError, OSError) as error:
         warnings.warn(f"the file of measured plans is not used: {error}", stacklevel=2)
