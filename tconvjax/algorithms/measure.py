@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -52,6 +50,8 @@ def contestants(
     recipe: Recipe, batch: int, algorithms: Sequence[str]
 ) -> dict[str, Callable[[], jax.Array]]:
     """A compiled call of each algorithm, without arguments."""
+    from concurrent.futures import ThreadPoolExecutor  # some milliseconds of the import
+
     shapes = (shape_of(role, batch, recipe.geometry, recipe.specs) for role in recipe.roles[:2])
     a, b = (_random(shape, recipe.dtype) for shape in shapes)
     named = [functools.partial(run, recipe=replace(recipe, algorithm=n)) for n in algorithms]
@@ -89,7 +89,7 @@ def timed(
         for key, call in calls.items():
             if first[key] <= most:
                 times[key].append(_turn(call))
-    return {key: statistics.median(t) for key, t in times.items()}
+    return {key: float(np.median(t)) for key, t in times.items()}
 
 
 def _turn(call: Callable[[], jax.Array]) -> float:

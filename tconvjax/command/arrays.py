@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax import operands, operations, upsampling
+from tconvjax.acceleration.programs import found
 from tconvjax.algorithms.plan import planned
 from tconvjax.arguments import ints
 from tconvjax.command.arguments import CommandError, by, for_axes, reason, write
@@ -111,7 +112,7 @@ def _timed(
     program = jax.jit(functools.partial(function, **steps))
     traced = program.trace(x, w, bias)
     _check_memory(traced.out_info.shape, x.dtype)
-    equation = next(e for e in traced.jaxpr.eqns if "recipe" in e.params)
+    _, _, equation = next(found(traced.jaxpr, "trilinear"))
     recipe, first = equation.params["recipe"], equation.invars[0].aval
     chosen = recipe.algorithm
     if chosen == "auto":
