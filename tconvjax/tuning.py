@@ -72,7 +72,8 @@ def plan(
     Measuring follows the planner of FFTW, arXiv:physics/9709002 and https://www.fftw.org.
     """
     choice("partial", partial, tuple(ROLES))
-    specs = layout(dimension_numbers, check_geometry(geometry).rank)
+    geometry = check_geometry(geometry).filled()  # its borders are filled in before any algorithm
+    specs = layout(dimension_numbers, geometry.rank)
     if flag("measure", measure) and platform is not None:
         fail("platform", platform, "the default backend is measured", "leave it out to measure")
     platform = text("platform", jax.default_backend() if platform is None else platform)

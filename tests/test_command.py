@@ -150,6 +150,10 @@ def test_apply_is_the_operation_on_files(case: Any, folder: Path, capsys: Captur
     np.testing.assert_allclose(np.load("out.npy"), expected, rtol=1e-5, atol=1e-5)
     assert {p.name for p in folder.iterdir()} == {*names, "out.npy"}
     ways = f"({algorithm or '|'.join(tc.ALGORITHMS)})"  # what "auto" takes, the costs decide
+    if not algorithm and "dimension_numbers" not in keywords:
+        door = tc.Geometry.of_conv if function is tc.conv else tc.Geometry.of_conv_transpose
+        geometry, batch = door(shapes[0][1:], shapes[1], **keywords), shapes[0][0]
+        ways = tc.plan(geometry, function.__name__, batch=batch).algorithm
     line = f"out.npy  {re.escape(str(expected.shape))} float32\n{function.__name__} by {ways} on"
     assert re.search(line, printed)
     assert re.search(r": compiled in [\d.]+ s, ran in [\d.]+ s\n$", printed)

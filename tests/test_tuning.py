@@ -46,7 +46,9 @@ def test_what_was_measured_is_followed_in_this_process_and_the_next(file: Path) 
     assert tc.plan(G, "conv", batch=2) == plan
     for name in tc.ALGORITHMS:
         records.remember(RECIPE, 2, {"patches": 1.0, name: 1e-3})
-        assert tc.plan(G, "conv", batch=2).algorithm == name
+        found = tc.plan(G, "conv", batch=2)
+        assert found.algorithm == found.candidates[0].algorithm == name
+        assert not found.candidates[0].note.startswith("not considered")
         assert program() == program(name)
     assert not file.exists()
     assert tc.save_plans() == file
@@ -97,6 +99,9 @@ def test_a_measured_plan_is_that_of_the_least_time() -> None:
         seconds = {c.algorithm: c.seconds for c in plan.candidates if c.seconds is not None}
         assert plan.algorithm == min(seconds, key=seconds.__getitem__)
         assert tc.plan(G, partial, batch=2) == plan  # type: ignore[arg-type]
+    bordered = tc.Geometry.of_conv((4, 12), (6, 4, 3), padding=1, padding_mode="reflect")
+    measured = tc.plan(bordered, "conv", batch=2, measure=True)
+    assert measured == tc.plan(bordered.filled(), "conv", batch=2)  # which is what the program has
     with pytest.raises(
         tc.GeometryError, match=r"^platform='cuda': the default backend is measured"
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,15 +49,12 @@ def decide(equation: Any, nested: bool) -> Decision:
         reason = "stride, lhs_dilation and rhs_dilation are all above 1"
         return Decision(convolution, None, "", reason)
     way = natural(convolution, ways)
-    array, position = way.batch_entry
-    batch = convolution.shape(array)[position]
-    plans = {partial: _planned(convolution, way, partial, batch) for partial in ROLES}
-    own = plans[way.partial]
+    own = _planned(convolution, way, way.partial)
     if jax.default_backend() == "cpu":
         reason = _on_a_cpu(convolution, way, nested)
         left = "XLA's fast convolution takes it as it is"
     else:
-        reason, left = _on_an_accelerator(convolution, plans), own.reason
+        reason, left = _on_an_accelerator(convolution, way), own.reason
     if reason:
         return Decision(convolution, way, own.algorithm, reason)
     return Decision(convolution, None, "", left)
@@ -123,10 +119,10 @@ def natural(c: Convolution, ways: list[Assignment]) -> Assignment:
     return min(ways, key=lambda a: math.prod(c.spatial(a.roles[1])))
 
 
-def _planned(c: Convolution, way: Assignment, partial: Partial, batch: int) -> Plan:
-    platform = jax.default_backend()
+def _planned(c: Convolution, way: Assignment, partial: Partial) -> Plan:
+    platform, (array, position) = jax.default_backend(), way.batch_entry
     recipe = Recipe(partial, way.geometry, way.specs, c.precision, c.dtype, platform=platform)
-    return planned(recipe, batch)
+    return planned(recipe, c.shape(array)[position])
 
 
 def _on_a_cpu(c: Convolution, way: Assignment, nested: bool) -> str:
@@ -145,7 +141,7 @@ def _on_a_cpu(c: Convolution, way: Assignment, nested: bool) -> str:
     if c.groups > 1:
         return "XLA runs a convolution with groups as a plain loop"
     if c.dtype != jnp.float32:
-        return f"XLA runs a convolution of {c.dtype} as a plain loop"
+        return f"XLA's convolution is known to be fast for float32 only, and this is {c.dtype}"
     return (
         "XLA runs the derivatives of a convolution within a loop as plain loops" if nested else ""
     )
@@ -156,8 +152,9 @@ def _spread(c: Convolution) -> bool:
     return max(n for _, _, n in c.steps()) > 1
 
 
-def _on_an_accelerator(c: Convolution, plans: Mapping[Partial, Plan]) -> str:
+def _on_an_accelerator(c: Convolution, way: Assignment) -> str:
     """Why it is replaced; XLA hands a spread lhs to cuDNN, but not the kernel gradient of that."""
     if _spread(c):
         return "autodiff would spread the lhs of its kernel gradient"
-    return next((plan.reason for plan in plans.values() if plan.algorithm != "direct"), "")
+    plans = (_planned(c, way, partial) for partial in ROLES)
+    return next((plan.reason for plan in plans if plan.algorithm != "direct"), "")

@@ -101,7 +101,7 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
     large_x, large_y = (rows * n * geometry.groups for n in columns)
     sources = math.prod(s.shifts for s in splits if not s.on_y)
     # An overlap-add looks for the elements of x in every shift, a gathering for those of X.
-    sought = batch * padded(recipe) if recipe.partial == "conv_transpose" else large_x
+    sought = batch * _padded(recipe) if recipe.partial == "conv_transpose" else large_x
     inner = max(geometry.out_size[-1] if recipe.channels_first else c, 1)
     width = columns[0] if recipe.partial == "conv_transpose" else columns[1]
     products = rows * columns[0] * columns[1] * geometry.groups
@@ -118,19 +118,20 @@ def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     """Products, summands, and the elements of x that every summand of a transpose passes over."""
     geometry, splits = recipe.geometry, splits_of(recipe.geometry)
     passes = recipe.partial == "conv_transpose" and not in_phases(recipe)
-    passed = batch * padded(recipe) * geometry.out_channels // geometry.groups
+    passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups
     dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
     inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
+    products = _products(recipe, batch)
     return {
-        "products": 0 if passes else _products(recipe, batch),
-        "runs": _products(recipe, batch) / max(inner, 1),
+        "products": 0 if passes else products,
+        "runs": products / max(inner, 1),
         "summands": terms(recipe.partial, geometry),
         "passed": passed * math.prod(s.shifts for s in splits) if passes else 0,
-        "dilated": batch * padded(recipe) * math.prod(s.slots for s in splits) if dilated else 0,
+        "dilated": batch * _padded(recipe) * math.prod(s.slots for s in splits) if dilated else 0,
     }
 
 
-def padded(recipe: Recipe) -> int:
+def _padded(recipe: Recipe) -> int:
     """Elements of x in rows and phases, for one image."""
     rows = (split.all_rows * split.slots for split in splits_of(recipe.geometry))
     return recipe.geometry.in_channels * math.prod(rows)

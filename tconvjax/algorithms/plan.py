@@ -84,7 +84,12 @@ def planned(recipe: Recipe, batch: int) -> Plan:
     plan, seconds = estimated(recipe, batch), records.known(recipe, batch)
     if ALGORITHMS.keys().isdisjoint(seconds):
         return plan
-    timed = [replace(c, seconds=seconds.get(c.algorithm)) for c in plan.candidates]
+    timed = [
+        replace(c, seconds=seconds[c.algorithm], note=_note(c.algorithm, recipe))
+        if c.algorithm in seconds
+        else replace(c, seconds=None)
+        for c in plan.candidates
+    ]
     timed.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
     reason = "the fastest of those that were measured on this machine"
     return replace(plan, algorithm=timed[0].algorithm, reason=reason, candidates=tuple(timed))
@@ -217,10 +222,10 @@ def unfit(name: str, recipe: Recipe) -> str:
 
 
 def _without_an_engine(name: str, recipe: Recipe) -> str:
-    """Why XLA would run its convolution as a plain loop on a CPU; "" if it has a fast one.
+    """Why XLA's convolution is not considered on a CPU; "" if it is.
 
-    Eigen takes float32 over one or two axes without groups, YNNPACK over two axes. Narrower floats
-    are widened to float32.
+    It is fast over one or two axes without groups (Eigen, and YNNPACK over two); the costs of other
+    dtypes than float32 were not fitted by themselves.
     """
     geometry, partial = recipe.geometry, recipe.partial
     loop = "which XLA runs as a plain loop"
@@ -229,7 +234,7 @@ def _without_an_engine(name: str, recipe: Recipe) -> str:
     if geometry.groups > 1:
         return f"a convolution with groups, {loop}"
     if recipe.dtype != jnp.float32:
-        return f"a convolution of {recipe.dtype}, {loop}"
+        return f"XLA's convolution is considered for float32 only, and this is {recipe.dtype}"
     if min(geometry.in_channels, geometry.out_channels) < FEWEST_CHANNELS:
         return f"XLA's convolution is slow for fewer than {FEWEST_CHANNELS} channels"
     if name == "direct" and partial == "conv_transpose" and max(geometry.stride) > 1:
