@@ -65,8 +65,7 @@ def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]
 
 
 def _impl(a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
-    # Reached under jax.disable_jit, where a jit of ours would call this again for ever.
-    return run(a, b, replace(recipe, platform=jax.default_backend()))
+    return _compiled(a, b, replace(recipe, platform=jax.default_backend()))
 
 
 def _abstract_eval(a: Any, b: Any, *, recipe: Recipe) -> Any:
@@ -161,6 +160,7 @@ def _lowered_for(platform: str) -> Callable[..., jax.Array]:
     return lowered
 
 
+_compiled = jax.jit(run, static_argnames="recipe")
 trilinear_p.def_impl(_impl)
 trilinear_p.def_abstract_eval(_abstract_eval)
 ad.defbilinear(trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))

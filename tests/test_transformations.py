@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from jax.test_util import check_grads
 
 import tconvjax as tc
@@ -235,3 +236,27 @@ def test_a_second_call_traces_nothing(caplog: pytest.LogCaptureFixture) -> None:
     for y in ys:
         assert lines(y, padding=1) == lines(y, padding=((1, 1),), output_padding=0) == []
     assert lines(ys[0], padding=1, output_size=106) != []
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_gradient_without_jit_compiles_no_more_programs_than_that_of_lax(
+    groups: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Sizes that no other test has: what is compiled already would not be counted.
+    y, w = np.ones((2, 4, 5, 9), "f"), np.ones((4, 4 // groups, 4, 4), "f")
+
+    def ours(y: Any, w: Any) -> jax.Array:
+        return tc.conv_transpose(y, w, stride=2, padding=1, groups=groups).sum()
+
+    def of_lax(y: Any, w: Any) -> jax.Array:
+        options = {"lhs_dilation": (2, 2), "feature_group_count": groups}
+        return lax.conv_general_dilated(
+            y, w[..., ::-1, ::-1], (1, 1), [(2, 2)] * 2, **options
+        ).sum()
+
+    counts = []
+    for f in (ours, of_lax):
+        jax.clear_caches()
+        lines = logged(caplog, lambda f=f: jax.grad(f, (0, 1))(y, w))
+        counts.append(sum(line.startswith("Compiling ") for line in lines))
+    assert 0 < counts[0] <= counts[1]
