@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,8 @@ from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_t
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
-from tconvjax.symbolic.inverse import epsilon, vanishes
-from tconvjax.symbolic.names import as_objects, entries
+from tconvjax.symbolic.inverse import vanishes
+from tconvjax.symbolic.names import as_array, entries
 
 
 def explain(
@@ -97,15 +96,10 @@ class Explanation(Written):
         times the sum of the absolute products, n of them in the element.
         """
         first, *others = (seen.result for seen in self.views)
-        spacing = epsilon(itertools.chain(*itertools.chain(*self.products.values())))
-
-        def same(at: Place, other: Values) -> bool:
-            difference = sympy.expand(first[at] - other[at])
-            return vanishes(difference, self.products.get(at, []), spacing)
-
         return all(
-            first.shape == other.shape and all(same(at, other) for at in np.ndindex(first.shape))
+            vanishes(sympy.expand(first[at] - other[at]), self.products.get(at, []))
             for other in others
+            for at in np.ndindex(first.shape)
         )
 
     @property
@@ -167,7 +161,7 @@ def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]
     if values is not None:
         ones = 1 if argument == "y" else 2
         bare = shape[ones:] if all(size == 1 for size in shape[:ones]) else shape
-        array = as_objects(argument, values)
+        array = as_array(argument, values)
         found = entries(argument, array, bare if array.shape == bare else shape)
         for value in found:
             if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):

@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 
 from tconvjax.arguments import flag, text, whole
-from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.errors import Described, fail, kind_of
 from tconvjax.geometry import Geometry, check_geometry, links
 from tconvjax.rendering.document import (
     Cell,
@@ -30,10 +30,13 @@ from tconvjax.rendering.document import (
     kept,
 )
 from tconvjax.symbolic.matrix import products_of, shape_of
-from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, symbol, taps_of
+from tconvjax.symbolic.names import KernelSymbols, as_array, as_entry, symbol
 
 MOST_SHOWN = 32
 """Default for the rows and columns of a table; of a larger matrix the middle is left out."""
+
+MOST_TERMS = 32
+"""Maximum terms of a sum that are all shown."""
 
 MOST_CELLS = 65_536
 """Maximum cells of a table."""
@@ -70,7 +73,8 @@ def conv_table(
 
     Returns:
         A table of at most ``most`` rows and columns. If columns are cut, those shown are the first,
-        the last, and some that are not zero in a row that is shown.
+        the last, and some that are not zero in a row that is shown. Where the border brings more
+        than 32 symbols to one element, its entry is the sum of the first 32 and the last.
 
     Raises:
         GeometryError: if the kernel has another shape, more than 65,536 cells would be shown, or
@@ -84,7 +88,7 @@ def conv_table(
     """
     check_geometry(geometry)
     transpose, most = flag("transpose", transpose), whole("most", most, 3)
-    names, entry = _kernel(geometry, kernel)
+    names, total = _kernel(geometry, kernel)
     shapes, counts = (geometry.out_shape, geometry.in_shape), shape_of(geometry)
     _check_cells(counts, most, geometry)
     rows, full = kept(counts[0], most), set[int]()
@@ -97,11 +101,11 @@ def conv_table(
         taps = geometry.taps_between(output, source)
         if not taps:
             return Cell(sympy.Integer(0))
-        through = [str(names[tap]).replace("_", " ") for tap in taps]
-        if len(through) > 4:
-            through[3:-1] = ["..."]
+        ends = taps if len(taps) <= 4 else (*taps[:3], taps[-1])
+        through = [str(names[tap]).replace("_", " ") for tap in ends]
+        through[3:3] = ["..."] if len(taps) > 4 else []
         title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(source)}"
-        return Cell(sympy.Add(*map(entry, taps)), place(taps[0], geometry.kernel_shape), title)
+        return Cell(total(taps), place(taps[0], geometry.kernel_shape), title)
 
     cells = grid(cell, rows, columns)
     blocks = [math.prod(shape[2:]) if len(shape) > 2 else shape[1] for shape in shapes]
@@ -300,7 +304,7 @@ def array_table(
         fail("shown", kind_of(shown), rule, "give a dict such as {(0, 1): 0}")
     colours = shown or {}
     if isinstance(values, Sequence) and not isinstance(values, str):
-        values = as_objects("values", values)
+        values = as_array("values", values)
         if any(isinstance(value, list | tuple) for value in values.flat):
             rule = "each row of an array has as many elements as the first"
             fail("values", Described("nested lists of several lengths"), rule, "fill them up")
@@ -399,18 +403,16 @@ def natural(symbol: Any) -> list[Any]:
 
 
 def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[Any], Any]]:
-    """The kernel's symbols, and a function from an index (o, c, *t) to its entry."""
-    letter = kernel.label if isinstance(kernel, sympy.IndexedBase) else None
-    names = KernelSymbols(geometry, str(letter or getattr(kernel, "letter", "w")))
-    if kernel is None or isinstance(kernel, KernelSymbols | sympy.IndexedBase):
-        return names, names.__getitem__
-    if getattr(getattr(kernel, "dtype", None), "kind", "O") not in "iufcV":  # V for bfloat16
-        return names, taps_of(kernel, geometry).__getitem__
-    array = np.asarray(kernel)
-    if array.shape != geometry.kernel_shape:
-        rule = f"the geometry asks for {geometry.kernel_shape}"
-        fail("kernel", array_of(array.shape), rule, "reshape it")
-    return names, lambda tap: entries("kernel", [array[tap]], (1,))[0]
+    """The kernel's symbols, and a function from indices (o, c, *t) to the sum of their entries."""
+    letter = str(kernel.label) if isinstance(kernel, sympy.IndexedBase) else "w"
+    names = KernelSymbols(geometry, letter)
+    if kernel is None or isinstance(kernel, sympy.IndexedBase):
+        # No printer shows more of a long sum.
+        return names, lambda taps: sympy.Add(
+            *(names[tap] for tap in (*taps[:MOST_TERMS], *taps[MOST_TERMS:][-1:]))
+        )
+    array = as_array("kernel", kernel, geometry.kernel_shape)
+    return names, lambda taps: sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
 
 
 def _check_cells(sides: Sequence[int], most: int, geometry: Geometry | None = None) -> None:

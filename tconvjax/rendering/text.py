@@ -18,14 +18,14 @@ import sympy
 from tconvjax.arguments import whole
 from tconvjax.errors import Described, fail
 from tconvjax.rendering.document import Linked, Row, Sparsity, Stack, Table, Words, dots, kept
-from tconvjax.rendering.tables import natural, read_matrix
+from tconvjax.rendering.tables import MOST_TERMS, natural, read_matrix
 from tconvjax.rendering.values import as_document
 
 MOST_LETTERS = 64
 """Maximum letters of an entry; the middle of a longer one is left out."""
 
-MOST_TERMS, FIRST_TERMS = 32, 3
-"""Maximum terms of a sum that are all shown, and terms of a longer one before the dots."""
+FIRST_TERMS = 3
+"""Terms of a sum of more than `MOST_TERMS` that stand before the dots."""
 
 MOST_BITS = 4096
 """Maximum bits of a number that is written with all its digits."""

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
+from numpy.typing import NDArray
 
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry, check_geometry
@@ -76,34 +77,35 @@ def symbol(name: str, index: Sequence[int]) -> sympy.Symbol:
 def taps_of(kernel: Any, geometry: Geometry) -> Taps:
     """A kernel's entries as SymPy expressions: symbols for None; text is never read as code."""
     names = kernel_symbols(geometry)
-    if kernel is None or (isinstance(kernel, KernelSymbols) and kernel.shape == names.shape):
-        return dict(kernel or names)
+    if kernel is None:
+        return dict(names)
     return dict(zip(names, entries("kernel", kernel, names.shape), strict=True))
 
 
 def entries(argument: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
     """The entries of an array of this shape as SymPy expressions, read row by row."""
-    array = as_objects(argument, values)
-    if array.shape != shape:
-        fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
-    return [_entry(argument, value) for value in array.flat]
+    return [as_entry(argument, value) for value in as_array(argument, values, shape).flat]
 
 
-def as_objects(argument: str, values: Any) -> Any:
-    """Nested lists or an array as a NumPy array of objects."""
+def as_array(argument: str, values: Any, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Nested lists or an array in NumPy, of objects unless it is an array of numbers already."""
+    kind = getattr(getattr(values, "dtype", None), "kind", "?")
     try:
-        listed = values.tolist() if hasattr(values, "tolist") else values
-        array = np.asarray(listed, dtype=object)
+        if kind in "biufcVO" and not np.ma.isMaskedArray(values):
+            array = np.asarray(values)
+        else:
+            listed = values.tolist() if hasattr(values, "tolist") else values
+            array = np.asarray(listed, dtype=object)
     except (ValueError, TypeError):  # lists of unequal arrays, and JAX's keys of random numbers
         rule = "it must be an array of numbers or SymPy expressions, with rows of one length"
         fail(argument, kind_of(values), rule, "give a NumPy array or nested lists")
-    shape = getattr(values, "shape", None)
-    # The nested lists of an array without elements do not show the sizes after the first 0.
-    empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
-    return np.empty(shape, object) if empty else array
+    if shape is not None and array.shape != shape:
+        fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
+    return array
 
 
-def _entry(argument: str, value: Any) -> Any:
+def as_entry(argument: str, value: Any) -> Any:
+    """An entry of a kernel or an array as a SymPy expression."""
     value = value.item() if isinstance(value, np.generic) else value
     truth = isinstance(value, bool)
     if truth or not isinstance(value, int | float | complex | sympy.Expr):

@@ -16,9 +16,9 @@ from tconvjax.shown import Written
 from tconvjax.symbolic.matrix import (
     MOST_ENTRIES,
     MOST_WRITTEN,
+    cells,
     check_size,
     conv_matrix,
-    filled,
     places,
     shape_of,
     summed,
@@ -66,13 +66,6 @@ class Blocks(Written):
         )
         return summed((down * height, across * width), placed)
 
-    def as_block_matrix(self) -> sympy.BlockMatrix:
-        """The blocks as SymPy's own block matrix."""
-        made: dict[Any, Any] = {(): sympy.ZeroMatrix(*self.block_shape)}
-        for cell in {*itertools.chain(*self.grid)} - {()}:
-            made[cell] = replace(self, grid=((cell,),), counts=(1, 1)).as_explicit().as_immutable()
-        return sympy.BlockMatrix([[made[cell] for cell in row] for row in self.grid])
-
 
 def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     """C cut into blocks along its outermost axis.
@@ -91,8 +84,7 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
         The blocks: the different ``parts`` by their indices; the ``grid``, which holds for each
         block the indices of the parts that it adds up, none for zeros; the ``kind`` of the pattern,
         "full", "block diagonal", "block circulant" or "block Toeplitz"; and the grid as symbols,
-        ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``, and
-        ``as_block_matrix()`` is SymPy's own block matrix.
+        ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large.
@@ -131,8 +123,12 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
             grid[i][j] += ((t,),)
         circular = axis.mode == "circular" and axis.in_size == axis.stride * axis.out_size
         kind = "block circulant" if circular else "block Toeplitz"
-    parts = {index: filled(inner, taps) for index, taps in kernels.items()}
-    return Blocks(tuple(map(tuple, grid)), parts, shape_of(inner), kind, counts)
+    products, block = list(cells(inner)), shape_of(inner)
+    parts = {
+        index: summed(block, ((row, column, taps[tap]) for row, column, tap in products))
+        for index, taps in kernels.items()
+    }
+    return Blocks(tuple(map(tuple, grid)), parts, block, kind, counts)
 
 
 # -- a sum of Kronecker products -------------------------------------------------------------------
@@ -167,14 +163,6 @@ class KroneckerForm(Written):
 
         return summed(self.shape, triples())
 
-    def as_expr(self) -> sympy.MatrixExpr:
-        """The sum as a SymPy expression, with nothing multiplied out."""
-        products = (
-            (term.entry, sympy.KroneckerProduct(*(f.as_immutable() for f in term.factors)))
-            for term in self.terms
-        )
-        return sympy.MatAdd(*(sympy.MatMul(entry, product) for entry, product in products))
-
 
 def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     """C as a sum over the kernel's entries of Kronecker products of shift-and-decimate matrices.
@@ -193,8 +181,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     Returns:
         The ``terms``, each with the ``index`` (o, c, *t) of its kernel entry, the ``entry``, and as
         ``factors`` a 0-1 matrix for the channels, if there are several, and one for each axis. The
-        ``as_explicit()`` of the whole is ``conv_matrix(geometry, kernel)``, and ``as_expr()`` is
-        the sum as a SymPy expression.
+        ``as_explicit()`` of the whole is ``conv_matrix(geometry, kernel)``.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large.
