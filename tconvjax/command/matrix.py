@@ -29,16 +29,15 @@ from tconvjax.command.arguments import (
 )
 from tconvjax.errors import GeometryError
 from tconvjax.geometry import Geometry
+from tconvjax.rendering.text import MOST_SYMBOLS
 from tconvjax.rendering.values import entry_rule
+from tconvjax.symbolic.matrix import check_size
 
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix that is drawn entry by entry."""
 
 MOST_SEEN = 2048
 """Maximum number of rows or columns of a matrix that is drawn as dots."""
-
-MOST_TERMS = 250_000
-"""Maximum number of terms in a matrix written as CSV; SymPy needs seconds for them."""
 
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -59,7 +58,7 @@ def matrix(arguments: argparse.Namespace) -> None:
     if arguments.format == "npz":
         return _save(arguments, geometry, kernel)
     if arguments.format == "csv":
-        _check_csv(geometry)
+        check_size(geometry, MOST_SYMBOLS)
         entries = symbolic.conv_matrix(geometry, kernel)
         return write_text(arguments.output, rendering.to_csv(entries.T if transpose else entries))
     rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
@@ -69,7 +68,7 @@ def matrix(arguments: argparse.Namespace) -> None:
         with contextlib.suppress(GeometryError):  # it would have too many dots
             document = rendering.sparsity(geometry, transpose=transpose)
     if document is None:
-        most = MOST_READ if picture else 200 if arguments.format == "text" else 32
+        most = MOST_READ if picture else max(_width(), 40) if arguments.format == "text" else 32
         document = rendering.conv_table(geometry, kernel, transpose=transpose, most=most)
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
     title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
@@ -95,18 +94,6 @@ def explain(arguments: argparse.Namespace) -> None:
         "animation": lambda: explanation.to_animation() + "\n",
     }
     write_text(arguments.output, printers[arguments.format]())
-
-
-def _check_csv(geometry: Geometry) -> None:
-    """Reject a matrix that SymPy would need minutes to build."""
-    terms = math.prod(geometry.out_shape) * math.prod(geometry.kernel_shape[1:])
-    # A border brings several taps to one entry, and SymPy sorts each sum anew.
-    terms *= math.prod(1 + a.kernel_size // max(a.in_size, 1) for a in geometry.axes if a.bordered)
-    if terms > MOST_TERMS:
-        raise CommandError(
-            f"--format csv: a matrix with up to {terms} terms is too large for text; give a "
-            "smaller input, or take --format npz with --values"
-        )
 
 
 def _rule(arguments: argparse.Namespace) -> Any:
