@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from tconvjax.rendering.document import (
     dots,
     kept,
 )
-from tconvjax.symbolic.matrix import products_of, shape_of
+from tconvjax.symbolic.matrix import check_size, products_of, shape_of
 from tconvjax.symbolic.names import KernelSymbols, as_array, as_entry, symbol
 
 MOST_SHOWN = 32
@@ -50,8 +50,9 @@ MOST_HELD = 4_000_000
 MOST_DOTS = 20_000
 """Maximum dots of a picture of where a matrix is not zero."""
 
-MOST_LINKS, MOST_LINKED = 400, 1000
-"""Maximum lines of a picture of links, and maximum elements of an array in it."""
+MOST_LINKS = 400
+"""Maximum lines of a picture of links, those to zeros of the padding included, and elements of an
+array in it."""
 
 LEVELS = 64
 """Shades from the least amount to the largest."""
@@ -137,11 +138,8 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
         1764
     """
-    transpose, products = flag("transpose", transpose), products_of(geometry)
-    if products > MOST_DOTS:
-        shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
-        rule = f"its matrix has up to {products} non-zero entries, and a picture shows {MOST_DOTS}"
-        fail("geometry", shown, rule, "take a smaller input, or conv_table, which is abbreviated")
+    transpose = flag("transpose", transpose)
+    check_size(geometry, MOST_DOTS, products_of(geometry), "non-zero entries")
     o, c, t = geometry.out_shape, geometry.in_shape, geometry.kernel_shape
     found = {(place(i, o), place(j, c)): place(tap, t) for i, j, tap in links(geometry)}
     name, shape = "C", shape_of(geometry)
@@ -157,39 +155,30 @@ def links_picture(geometry: Geometry) -> Linked:
     """Input, kernel and output side by side, with a line for each product of the convolution.
 
     Args:
-        geometry: one channel each way, one or two axes, and at most 400 products.
+        geometry: one channel each way, one or two axes, and at most 400 products and elements.
 
     Returns:
         Three tables; a line in the colour of the tap joins each output element to each input
         element that it reads.
 
     Raises:
-        GeometryError: if it has channels, more axes or more products.
+        GeometryError: if it has channels, more axes, products or elements.
 
     Examples:
         >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
         6
     """
-    check_geometry(geometry)
-    shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
+    check_size(geometry, MOST_LINKS, what="products or elements")
     if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
+        shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
         rule = "links are drawn between arrays of one channel and of one or two axes"
         fail("geometry", shown, rule, "draw one channel alone, or take conv_table")
-    # Counting them exactly would visit every product, those with zeros of the padding included.
-    few = products_of(geometry) <= MOST_LINKED**2
-    found = list(itertools.islice(links(geometry), MOST_LINKS + 1)) if few else []
-    if not few or len(found) > MOST_LINKS:
-        rule = f"it has more than {MOST_LINKS} products, too many to draw"
-        fail("geometry", shown, rule, "take a smaller input")
     sizes = (geometry.in_size, geometry.kernel_size, geometry.out_size)
-    if max(map(math.prod, sizes)) > MOST_LINKED:
-        rule = f"an array in the picture has up to {MOST_LINKED} elements"
-        fail("geometry", shown, rule, "take a smaller input")
     tables = tuple(_named(size, letter) for size, letter in zip(sizes, "xwy", strict=True))
     # A single axis is drawn as a column, so an index without its channel gets a column of 0.
     lines = tuple(
         Link((*j, 0)[1:3], (*i, 0)[1:3], place(t, geometry.kernel_shape))  # type: ignore[arg-type]
-        for i, j, t in found
+        for i, j, t in links(geometry)
     )
     alt = (
         f"{len(lines)} products of the convolution of {by(geometry.in_size)} with "
@@ -274,8 +263,6 @@ def array_table(
     values: Any,
     *,
     name: str = "",
-    shown: Mapping[tuple[int, ...], int] | None = None,
-    taps: int = 0,
     most: int = MOST_SHOWN,
 ) -> Table:
     """An array of one or two axes as squares.
@@ -283,8 +270,6 @@ def array_table(
     Args:
         values: nested lists, or an array, of numbers or expressions.
         name: a caption.
-        shown: the colours of some elements, by their index.
-        taps: how many colours there are in all.
         most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
@@ -299,10 +284,6 @@ def array_table(
         (1, 3)
     """
     name, most = text("name", name), whole("most", most, 3)
-    if not isinstance(shown, Mapping | None):
-        rule = "it must map an index to a colour"
-        fail("shown", kind_of(shown), rule, "give a dict such as {(0, 1): 0}")
-    colours = shown or {}
     if isinstance(values, Sequence) and not isinstance(values, str):
         values = as_array("values", values)
         if any(isinstance(value, list | tuple) for value in values.flat):
@@ -321,11 +302,11 @@ def array_table(
         entry = entry.item() if isinstance(entry, np.generic) else entry
         # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
         entry = "0" if not isinstance(entry, str) and entry == 0 else entry
-        return Cell(entry, colours.get(at), f"{name} {coordinates(at)}".strip())
+        return Cell(entry, title=f"{name} {coordinates(at)}".strip())
 
     cells = grid(cell, kept(height, most), kept(width, most))
     alt = f"{name or 'an array'}, {height} x {width}"
-    return Table(cells, name, brackets=False, taps=taps, alt=alt)
+    return Table(cells, name, brackets=False, alt=alt)
 
 
 def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
@@ -359,16 +340,17 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
         fail("values", Described("array with inf or nan"), rule, "replace the others")
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
-    sides = [kept(size, whole("most", most, 3)) for size in numbers.shape]
-    places = itertools.product(*sides) if numbers.ndim in (1, 2) else ()
-    shades = {
-        at: round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
-        for at in places
-        if -1 not in at
-    }
-    table = array_table(values, name=name, shown=shades, taps=LEVELS, most=most)
+
+    def shaded(cell: Cell) -> Cell:
+        if not cell.title:  # dots
+            return cell
+        share = (float(cell.entry) - least) / reach
+        return replace(cell, tap=round((LEVELS - 1) * share))
+
+    table = array_table(values, name=name, most=most)
+    cells = tuple(tuple(map(shaded, row)) for row in table.cells)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
-    return replace(table, alt=table.alt + ends)
+    return replace(table, cells=cells, taps=LEVELS, alt=table.alt + ends)
 
 
 # -- reading ---------------------------------------------------------------------------------------

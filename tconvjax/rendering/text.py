@@ -376,4 +376,4 @@ def exactly(entry: Any) -> str:
     if entry.is_Integer or not entry.is_number:
         return clean(_expression(entry))
     number = complex(entry)
-    return str(number if number.imag else number.real).strip("()")
+    return str(number if number.imag and number == number else number.real).strip("()")

@@ -25,14 +25,8 @@ from tconvjax.symbolic.matrix import (
 )
 from tconvjax.symbolic.names import symbol, taps_of
 
-MOST_BLOCKS = 10_000
-"""Largest number of blocks in a grid, zero blocks included."""
-
-MOST_TERMS = 5_000
-"""Largest number of terms of a sum; SymPy needs minutes to write more as an expression."""
-
-MOST_PHASES = 5_000
-"""Largest number of phases that are listed, empty ones included."""
+MOST_PARTS = 10_000
+"""Largest number of blocks, terms or phases, empty ones included."""
 
 # -- equal blocks ----------------------------------------------------------------------------------
 
@@ -105,7 +99,7 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     axis, *others = geometry.axes
     counts = (outs, ins) if several else (axis.out_size, axis.in_size)
     check_size(geometry, MOST_ENTRIES)
-    check_size(geometry, MOST_BLOCKS, math.prod(counts), "blocks")
+    check_size(geometry, MOST_PARTS, math.prod(counts), "blocks")
     shape = geometry.kernel_shape
     kernels: Any = {index: {} for index in places(shape[:2] if several else shape[2:3])}
     for (o, c, *tap), entry in taps_of(kernel, geometry).items():
@@ -175,7 +169,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     shifts the other way.
 
     Args:
-        geometry: any geometry of at most 50,000 products and 5,000 kernel entries.
+        geometry: any geometry of at most 50,000 products and 10,000 kernel entries.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -194,7 +188,7 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
         [0, 0, 0, 1]]))
     """
     check_size(geometry, MOST_WRITTEN)
-    check_size(geometry, MOST_TERMS, math.prod(geometry.kernel_shape), "kernel entries")
+    check_size(geometry, MOST_PARTS, math.prod(geometry.kernel_shape), "kernel entries")
     shifts = [_shifts(axis) for axis in geometry.axes]
     outs, ins, width = geometry.out_channels, geometry.in_channels, geometry.kernel_shape[1]
     terms = []
@@ -252,7 +246,7 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
     Toeplitz. Undoing the sort is the pixel shuffle; the two together are the sub-pixel convolution.
 
     Args:
-        geometry: any geometry with zero padding and at most 5,000 phases.
+        geometry: any geometry with zero padding and at most 10,000 phases.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -277,7 +271,7 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
     Shi et al., arXiv:1609.07009, show that the two are one.
     """
     check_size(geometry, MOST_ENTRIES)
-    check_size(geometry, MOST_PHASES, math.prod(geometry.stride), "phases")
+    check_size(geometry, MOST_PARTS, math.prod(geometry.stride), "phases")
     if geometry.bordered:
         mode = next(axis.mode for axis in geometry.axes if axis.bordered)
         rule = "a transposed convolution falls into phases only if its border holds zeros"
