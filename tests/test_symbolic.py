@@ -51,15 +51,6 @@ def test_names_carry_channels_only_where_there_are_several() -> None:
     assert str(symbolic.vec_output(many)[3]) == "y_1_0"
 
 
-def test_the_symbols_of_a_large_kernel_are_made_when_they_are_asked_for() -> None:
-    found = symbolic.kernel_symbols(Geometry.of_conv((512, 10**6), (512, 512, 10**6)))
-    assert str(found[1, 2, 3]) == "w_1_2_3"
-    assert len(found) == 512 * 512 * 10**6
-    assert (512, 0, 0) not in found
-    with pytest.raises(KeyError):
-        found[0, 0, 10**6]
-
-
 def test_a_border_that_copies_adds_taps() -> None:
     matrix = symbolic.conv_matrix(
         Geometry.of_conv((1, 2), (1, 1, 3), padding=1, padding_mode="replicate")

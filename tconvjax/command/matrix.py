@@ -6,7 +6,6 @@ Numbers and names are taken from the command line as they are: no text is evalua
 from __future__ import annotations
 
 import argparse
-import contextlib
 import html
 import math
 import shutil
@@ -27,17 +26,13 @@ from tconvjax.command.arguments import (
     write,
     write_text,
 )
-from tconvjax.errors import GeometryError
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.text import MOST_SYMBOLS
-from tconvjax.rendering.values import entry_rule
+from tconvjax.rendering.values import entry_rule, is_seen
 from tconvjax.symbolic.matrix import check_size
 
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix that is drawn entry by entry."""
-
-MOST_SEEN = 2048
-"""Maximum number of rows or columns of a matrix that is drawn as dots."""
 
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -63,11 +58,10 @@ def matrix(arguments: argparse.Namespace) -> None:
         return write_text(arguments.output, rendering.to_csv(entries.T if transpose else entries))
     rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     picture = arguments.format in ("svg", "html")
-    document: Any = None
-    if picture and MOST_READ < max(rows, columns) <= MOST_SEEN:
-        with contextlib.suppress(GeometryError):  # it would have too many dots
-            document = rendering.sparsity(geometry, transpose=transpose)
-    if document is None:
+    document: Any
+    if picture and is_seen(geometry, MOST_READ):
+        document = rendering.sparsity(geometry, transpose=transpose)
+    else:
         most = MOST_READ if picture else max(_width(), 40) if arguments.format == "text" else 32
         document = rendering.conv_table(geometry, kernel, transpose=transpose, most=most)
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"

@@ -30,7 +30,7 @@ from tconvjax.rendering.document import (
     kept,
 )
 from tconvjax.symbolic.matrix import check_size, products_of, shape_of
-from tconvjax.symbolic.names import KernelSymbols, as_array, as_entry, symbol
+from tconvjax.symbolic.names import as_array, as_entry, symbol, tap_symbol
 
 MOST_SHOWN = 32
 """Default for the rows and columns of a table; of a larger matrix the middle is left out."""
@@ -89,7 +89,8 @@ def conv_table(
     """
     check_geometry(geometry)
     transpose, most = flag("transpose", transpose), whole("most", most, 3)
-    names, total = _kernel(geometry, kernel)
+    letter = str(kernel.label) if isinstance(kernel, sympy.IndexedBase) else "w"
+    total = _totals(geometry, kernel, letter)
     shapes, counts = (geometry.out_shape, geometry.in_shape), shape_of(geometry)
     _check_cells(counts, most, geometry)
     rows, full = kept(counts[0], most), set[int]()
@@ -103,7 +104,7 @@ def conv_table(
         if not taps:
             return Cell(sympy.Integer(0))
         ends = taps if len(taps) <= 4 else (*taps[:3], taps[-1])
-        through = [str(names[tap]).replace("_", " ") for tap in ends]
+        through = [tap_symbol(geometry, tap, letter).name.replace("_", " ") for tap in ends]
         through[3:3] = ["..."] if len(taps) > 4 else []
         title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(source)}"
         return Cell(total(taps), place(taps[0], geometry.kernel_shape), title)
@@ -118,7 +119,7 @@ def conv_table(
     ends = f"{by(geometry.in_size)} to {by(geometry.out_size)}"
     alt = f"{name}, the {by(sizes)} matrix of the {what} of {ends}"
     caption = f"{name}, {by(sizes)}" if max(counts) > most else name
-    return Table(cells, caption, cuts[0], cuts[1], True, len(names), alt)
+    return Table(cells, caption, *cuts, taps=math.prod(geometry.kernel_shape), alt=alt)
 
 
 def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
@@ -384,17 +385,18 @@ def natural(symbol: Any) -> list[Any]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(symbol))]
 
 
-def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[Any], Any]]:
-    """The kernel's symbols, and a function from indices (o, c, *t) to the sum of their entries."""
-    letter = str(kernel.label) if isinstance(kernel, sympy.IndexedBase) else "w"
-    names = KernelSymbols(geometry, letter)
+def _totals(geometry: Geometry, kernel: Any, letter: str) -> Callable[[Any], Any]:
+    """A function from indices (o, c, *t) of a kernel to the sum of their entries."""
     if kernel is None or isinstance(kernel, sympy.IndexedBase):
         # No printer shows more of a long sum.
-        return names, lambda taps: sympy.Add(
-            *(names[tap] for tap in (*taps[:MOST_TERMS], *taps[MOST_TERMS:][-1:]))
+        return lambda taps: sympy.Add(
+            *(
+                tap_symbol(geometry, tap, letter)
+                for tap in taps[:MOST_TERMS] + taps[MOST_TERMS:][-1:]
+            )
         )
     array = as_array("kernel", kernel, geometry.kernel_shape)
-    return names, lambda taps: sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
+    return lambda taps: sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
 
 
 def _check_cells(sides: Sequence[int], most: int, geometry: Geometry | None = None) -> None:

@@ -163,12 +163,17 @@ def _part(part: Any, most: int, dots: bool) -> Any:
 
 def _matrix_of(geometry: Geometry, kernel: Any, transpose: bool, most: int, dots: bool) -> Document:
     """The matrix if it can be read, where it is not zero if that can be seen, else its corners."""
-    seen = MOST_SHOWN < max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= MOST_DOTS
-    if dots and seen:
+    if dots and is_seen(geometry):
         picture = sparsity(geometry, transpose=transpose)
         return Stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
     table = conv_table(geometry, kernel, transpose=transpose, most=most)
     return Stack([Words(f"{table.alt}."), table]) if dots else table
+
+
+def is_seen(geometry: Geometry, most_read: int = MOST_SHOWN) -> bool:
+    """Whether C is too large to be read, and small enough to show where it is not zero."""
+    small = max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= MOST_DOTS
+    return small and max(shape_of(geometry)) > most_read
 
 
 def _blocks(blocks: Blocks) -> Iterator[Document]:

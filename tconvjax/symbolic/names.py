@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,38 +17,7 @@ Taps: TypeAlias = Mapping[tuple[int, ...], Any]
 """From (o, c, *t), an index of ``geometry.kernel_shape``, to an entry of the kernel."""
 
 
-class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
-    """The symbols of a kernel by (o, c, *t), each made when it is looked up.
-
-    A layer of 512 channels has millions of them, and a picture shows a handful.
-    """
-
-    def __init__(self, geometry: Geometry, letter: str = "w") -> None:
-        self.shape = geometry.kernel_shape
-        self.letter = letter
-        self._shown = 0 if max(self.shape[:2]) > 1 else 2
-
-    def __getitem__(self, index: tuple[int, ...]) -> sympy.Symbol:
-        """The symbol of an entry."""
-        fits = isinstance(index, tuple) and len(index) == len(self.shape)
-        if not fits or not all(n in range(size) for n, size in zip(index, self.shape, strict=True)):
-            raise KeyError(index)
-        return symbol(self.letter, index[self._shown :])
-
-    def __iter__(self) -> Iterator[tuple[int, ...]]:
-        """The indices, in order."""
-        return itertools.product(*map(range, self.shape))
-
-    def __len__(self) -> int:
-        """The number of entries."""
-        return math.prod(self.shape)
-
-    def __repr__(self) -> str:
-        """All of them, if they are few."""
-        return repr(dict(self)) if len(self) <= 100 else f"KernelSymbols of shape {self.shape}"
-
-
-def kernel_symbols(geometry: Geometry) -> KernelSymbols:
+def kernel_symbols(geometry: Geometry) -> dict[tuple[int, ...], sympy.Symbol]:
     """A symbol for each kernel entry: w with its tap, and with its channels if there are several.
 
     Args:
@@ -57,7 +25,7 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
 
     Returns:
         A mapping from (o, c, *t), an index of ``geometry.kernel_shape``, to a symbol such as
-        ``w_1_0``. Symbols are made when they are looked up.
+        ``w_1_0``.
 
     Raises:
         GeometryError: if ``geometry`` is not a Geometry.
@@ -66,7 +34,13 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
         >>> list(kernel_symbols(Geometry.of_conv((1, 4, 4), (1, 1, 1, 2))).values())
         [w_0_0, w_0_1]
     """
-    return KernelSymbols(check_geometry(geometry))
+    shape = check_geometry(geometry).kernel_shape
+    return {tap: tap_symbol(geometry, tap) for tap in itertools.product(*map(range, shape))}
+
+
+def tap_symbol(geometry: Geometry, tap: Sequence[int], letter: str = "w") -> sympy.Symbol:
+    """The symbol of the entry (o, c, *t) of a kernel."""
+    return symbol(letter, tap if max(geometry.kernel_shape[:2]) > 1 else tap[2:])
 
 
 def symbol(name: str, index: Sequence[int]) -> sympy.Symbol:
@@ -78,8 +52,8 @@ def taps_of(kernel: Any, geometry: Geometry) -> Taps:
     """A kernel's entries as SymPy expressions: symbols for None; text is never read as code."""
     names = kernel_symbols(geometry)
     if kernel is None:
-        return dict(names)
-    return dict(zip(names, entries("kernel", kernel, names.shape), strict=True))
+        return names
+    return dict(zip(names, entries("kernel", kernel, geometry.kernel_shape), strict=True))
 
 
 def entries(argument: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
