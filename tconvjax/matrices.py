@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tconvjax.arguments import choice, frozen, function, ints
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.geometry.padding import source
 from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED
 
 __all__ = ["conv_matrix", "matrix_of"]
@@ -150,7 +151,7 @@ def _axis_products(axis: Axis) -> tuple[Indices, Indices, Indices]:
     inside = (j >= 0) & (j < size)
     if axis.bordered and size and not inside.all():
         positions, where = np.unique(j[~inside], return_inverse=True)
-        j[~inside] = np.array([axis.source(int(p)) for p in positions])[where]
+        j[~inside] = np.array([source(axis.mode, int(p), size) for p in positions])[where]
         inside[:] = True
     return i[inside], j[inside], t[inside]
 

@@ -18,6 +18,7 @@ from hypothesis import given
 
 from tconvjax import Geometry, GeometryError, matrices, rendering, symbolic, upsampling
 from tconvjax.explaining import explain
+from tconvjax.geometry import taps_between
 from tconvjax.rendering import palette
 from tconvjax.rendering.document import Sparsity
 from tconvjax.rendering.text import label
@@ -156,7 +157,7 @@ def test_a_sum_of_many_terms_is_abbreviated(mode: Any) -> None:
     g = Geometry.of_conv((1, 2), (1, 1, 70), padding=70, padding_mode=mode)
     shown = rendering.conv_table(g, most=100).cells
     for i, j in np.ndindex(g.out_size[0], 2):
-        terms = [sympy.Symbol(f"w_{t}") for *_, t in g.taps_between((0, i), (0, j))]
+        terms = [sympy.Symbol(f"w_{t}") for *_, t in taps_between(g, (0, i), (0, j))]
         entry = shown[i][j].entry
         assert entry == sympy.Add(*terms[:32], *terms[32:][-1:])
         if len(terms) > 32:

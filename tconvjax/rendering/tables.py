@@ -17,7 +17,8 @@ import sympy
 
 from tconvjax.arguments import flag, text, whole
 from tconvjax.errors import Described, fail, kind_of
-from tconvjax.geometry import Geometry, check_geometry, links
+from tconvjax.geometry import Geometry, check_geometry, links, taps_between
+from tconvjax.geometry.padding import source
 from tconvjax.rendering.document import (
     Cell,
     Link,
@@ -99,14 +100,14 @@ def conv_table(
     columns = kept(counts[1], most, sorted(full))
 
     def cell(row: int, column: int) -> Cell:
-        output, source = _index(row, shapes[0]), _index(column, shapes[1])
-        taps = geometry.taps_between(output, source)
+        output, origin = _index(row, shapes[0]), _index(column, shapes[1])
+        taps = taps_between(geometry, output, origin)
         if not taps:
             return Cell(sympy.Integer(0))
-        ends = taps if len(taps) <= 4 else (*taps[:3], taps[-1])
+        ends = taps if len(taps) <= 4 else [*taps[:3], taps[-1]]
         through = [tap_symbol(geometry, tap, letter).name.replace("_", " ") for tap in ends]
         through[3:3] = ["..."] if len(taps) > 4 else []
-        title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(source)}"
+        title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(origin)}"
         return Cell(total(taps), place(taps[0], geometry.kernel_shape), title)
 
     cells = grid(cell, rows, columns)
@@ -342,14 +343,15 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
 
-    def shaded(cell: Cell) -> Cell:
+    def shaded(cell: Cell, amount: Cell) -> Cell:
         if not cell.title:  # dots
             return cell
-        share = (float(cell.entry) - least) / reach
+        share = (float(amount.entry) - least) / reach
         return replace(cell, tap=round((LEVELS - 1) * share))
 
-    table = array_table(values, name=name, most=most)
-    cells = tuple(tuple(map(shaded, row)) for row in table.cells)
+    table, amounts = (array_table(each, name=name, most=most) for each in (values, numbers))
+    rows = zip(table.cells, amounts.cells, strict=True)
+    cells = tuple(tuple(map(shaded, *row)) for row in rows)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
     return replace(table, cells=cells, taps=LEVELS, alt=table.alt + ends)
 
@@ -423,7 +425,7 @@ def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
     for axis, i in zip(geometry.axes, outputs, strict=True):
         start = axis.stride * i - axis.low
         taps = _ends(range(axis.kernel_size), most)
-        found = {axis.source(start + axis.dilation * tap) for tap in taps}
+        found = {source(axis.mode, start + axis.dilation * tap, axis.in_size) for tap in taps}
         sides.append(sorted(j for j in found if j is not None))
     ends = (itertools.product(*sides), itertools.product(*(side[::-1] for side in sides)))
     return {place(j, geometry.in_shape) for some in ends for j in itertools.islice(some, most)}

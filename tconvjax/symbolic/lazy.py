@@ -11,7 +11,7 @@ from sympy.core.symbol import Str, uniquely_named_symbol
 
 from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.geometry import Axis, Geometry, check_geometry, taps_between
 from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.shown import Shown
 from tconvjax.symbolic.matrix import MOST_WRITTEN, check_size, filled
@@ -291,8 +291,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         o, *outs = _unravelled(i, [outputs, *(a.out_size for a in self.axes)])
         c, *ins = _unravelled(j, [inputs, *(a.in_size for a in self.axes)])
         if i.is_Integer and j.is_Integer and self.is_numeric:
-            output, source = tuple(map(int, (o, *outs))), tuple(map(int, (c, *ins)))
-            return sympy.Add(*map(self._tap, self.geometry.taps_between(output, source)))
+            output, origin = tuple(map(int, (o, *outs))), tuple(map(int, (c, *ins)))
+            return sympy.Add(*map(self._tap, taps_between(self.geometry, output, origin)))
         self._check_zeros("for an entry at symbols")
         conditions, within = [], c
         if groups != 1:
