@@ -105,14 +105,13 @@ def test_the_tour_fails_if_an_example_does_not_match(
     for name, example in EXAMPLES.items():
         wrong = np.array(example.result)
         wrong[0, 0, -1, -1] += 1
-        if name == "padding":
+        if name == "padding":  # another shape
             wrong = np.pad(wrong, 1)
         monkeypatch.setitem(EXAMPLES, name, example._replace(result=wrong))
     assert run("tour") == 1
     text = capsys.readouterr().out
     assert text.endswith("3 of 7 examples match\n")
     assert text.count("WRONG: equals the tutorial's result") == 4
-    assert text.count("they differ by up to 1\n") == 3  # the fourth has another shape
     assert max(map(len, text.splitlines())) <= 80
 
 

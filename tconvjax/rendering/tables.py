@@ -42,11 +42,8 @@ MOST_TERMS = 32
 MOST_CELLS = 65_536
 """Maximum cells of a table."""
 
-MOST_COPIES = 4_000_000
-"""Limit on cells shown times taps of the axes whose border holds copies."""
-
-MOST_HELD = 4_000_000
-"""Maximum entries of a sparse matrix that is made dense to be read."""
+MOST_ENTRIES = 4_000_000
+"""Maximum entries of a matrix that is read whole, zeros included."""
 
 MOST_DOTS = 20_000
 """Maximum dots of a picture of where a matrix is not zero."""
@@ -79,8 +76,7 @@ def conv_table(
         than 32 symbols to one element, its entry is the sum of the first 32 and the last.
 
     Raises:
-        GeometryError: if the kernel has another shape, more than 65,536 cells would be shown, or
-            the border brings too many taps to one element.
+        GeometryError: if the kernel has another shape, or more than 65,536 cells would be shown.
 
     Examples:
         >>> conv_table(Geometry.of_conv((1, 4, 4), (1, 1, 3, 3))).shape
@@ -93,7 +89,7 @@ def conv_table(
     letter = str(kernel.label) if isinstance(kernel, sympy.IndexedBase) else "w"
     total = _totals(geometry, kernel, letter)
     shapes, counts = (geometry.out_shape, geometry.in_shape), shape_of(geometry)
-    _check_cells(counts, most, geometry)
+    _check_cells(counts, most)
     rows, full = kept(counts[0], most), set[int]()
     if counts[1] > most:
         full = {n for row in rows if row >= 0 for n in _reached(geometry, row, most)}
@@ -170,11 +166,11 @@ def links_picture(geometry: Geometry) -> Linked:
         >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
         6
     """
-    check_size(geometry, MOST_LINKS, what="products or elements")
-    if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
+    if check_geometry(geometry).rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
         shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
         rule = "links are drawn between arrays of one channel and of one or two axes"
         fail("geometry", shown, rule, "draw one channel alone, or take conv_table")
+    check_size(geometry, MOST_LINKS, what="products or elements")
     sizes = (geometry.in_size, geometry.kernel_size, geometry.out_size)
     tables = tuple(_named(size, letter) for size, letter in zip(sizes, "xwy", strict=True))
     # A single axis is drawn as a column, so an index without its channel gets a column of 0.
@@ -373,11 +369,11 @@ def read_matrix(argument: str, matrix: Any) -> tuple[int, int, Any]:
     dense = getattr(matrix, "todense", None) or getattr(matrix, "__array__", None)
     if isinstance(matrix, sympy.MatrixBase | sympy.MatrixExpr | np.ndarray) or dense is None:
         return rows, columns, matrix
-    if rows * columns <= MOST_HELD:
+    if rows * columns <= MOST_ENTRIES:
         return rows, columns, np.asarray(dense())
     if not hasattr(matrix, "tocsr"):
         shown = Described(f"{kind_of(matrix)} of {rows} x {columns}")
-        rule = f"beyond {MOST_HELD} entries it must be a SymPy, SciPy or NumPy matrix"
+        rule = f"beyond {MOST_ENTRIES} entries it must be a SymPy, SciPy or NumPy matrix"
         fail(argument, shown, rule, "convert it")
     return rows, columns, matrix.tocsr()
 
@@ -401,19 +397,13 @@ def _totals(geometry: Geometry, kernel: Any, letter: str) -> Callable[[Any], Any
     return lambda taps: sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
 
 
-def _check_cells(sides: Sequence[int], most: int, geometry: Geometry | None = None) -> None:
-    """Refuse a table that nobody reads, or whose taps take too long to find."""
+def _check_cells(sides: Sequence[int], most: int) -> None:
+    """Refuse a table that nobody reads."""
     sides = [min(side, most) for side in sides]
-    cells = math.prod(sides)
-    if cells > MOST_CELLS:
+    if math.prod(sides) > MOST_CELLS:
         rule = f"a table has at most {MOST_CELLS} cells"
         remedy = "give a smaller one, or use to_csv or tconvjax.matrices"
         fail("most", Described(f"table of {by(sides)}"), rule, remedy)
-    copied = [axis.kernel_size for axis in geometry.axes if axis.bordered] if geometry else []
-    if copied and math.prod(copied) * cells > MOST_COPIES:
-        rule = "its border brings too many taps to one element to show their sums"
-        remedy = "take a smaller kernel, or padding_mode='zeros'"
-        fail("geometry", Described(f"kernel of {by(copied)} taps"), rule, remedy)
 
 
 def _reached(geometry: Geometry, row: int, most: int) -> set[int]:

@@ -18,7 +18,7 @@ import sympy
 from tconvjax.arguments import whole
 from tconvjax.errors import Described, fail
 from tconvjax.rendering.document import Linked, Row, Sparsity, Stack, Table, Words, dots, kept
-from tconvjax.rendering.tables import MOST_TERMS, natural, read_matrix
+from tconvjax.rendering.tables import MOST_ENTRIES, MOST_TERMS, natural, read_matrix
 from tconvjax.rendering.values import as_document
 
 MOST_LETTERS = 64
@@ -36,8 +36,8 @@ MOST_SIDE = 250
 MOST_LINES = 12
 """Maximum links of a `Linked` in text; the middle ones of more are left out."""
 
-MOST_ENTRIES, MOST_SYMBOLS = 4_000_000, 250_000
-"""Maximum entries in CSV, and maximum entries that SymPy writes, which takes it some seconds."""
+MOST_SYMBOLS = 250_000
+"""Maximum entries in CSV that SymPy writes, which takes it some seconds."""
 
 # -- entries ---------------------------------------------------------------------------------------
 

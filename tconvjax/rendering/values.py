@@ -42,8 +42,8 @@ from tconvjax.symbolic.structure import Blocks, KroneckerForm, Polyphase
 MOST_SIDE = 2048
 """Maximum rows or columns of a matrix whose entries are drawn as dots."""
 
-MOST_PARTS, MOST_BLOCKS = 8, 10_000
-"""Maximum blocks, terms or phases that are shown, and maximum cells of a grid of blocks."""
+MOST_PARTS = 8
+"""Maximum blocks, terms or phases that are shown."""
 
 
 def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Document:
@@ -180,7 +180,7 @@ def _blocks(blocks: Blocks) -> Iterator[Document]:
     down, across = blocks.counts
     height, width = blocks.block_shape
     yield Words(f"C, {blocks.kind}: {down} x {across} blocks of {height} x {width}.")
-    if 0 < down * across <= MOST_BLOCKS:
+    if down * across:
         yield Row(("C", "=", matrix_table(blocks.names)))
     parts = dict(itertools.islice(blocks.parts.items(), MOST_PARTS))
     taps = symbols_of(*parts.values())
