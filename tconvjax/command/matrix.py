@@ -81,10 +81,10 @@ def explain(arguments: argparse.Namespace) -> None:
     w = filled("--w", arguments.w, geometry.kernel_shape)
     explanation = explaining.explain(geometry, y, w, views=views)
     printers = {
-        "text": lambda: explanation.to_text(_width()) + "\n",
+        "text": lambda: rendering.to_text(explanation, width=_width()) + "\n",
         "markdown": explanation.to_markdown,
-        "html": lambda: _page("Transposed convolution", explanation.to_html()),
-        "svg": lambda: explanation.to_svg() + "\n",
+        "html": lambda: _page("Transposed convolution", rendering.to_html(explanation)),
+        "svg": lambda: rendering.to_svg(explanation) + "\n",
         "animation": lambda: explanation.to_animation() + "\n",
     }
     write_text(arguments.output, printers[arguments.format]())

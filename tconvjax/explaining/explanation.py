@@ -14,7 +14,7 @@ from tconvjax.errors import fail
 from tconvjax.explaining.part import first_of, shortened
 from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View
 from tconvjax.geometry import Geometry, links
-from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_text
+from tconvjax.rendering import Stack, Words, to_animation, to_text
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
@@ -113,10 +113,6 @@ class Explanation(Written):
             parts.append(Words("All views give the same result." if self.agree else differ))
         return Stack(parts)
 
-    def to_text(self, width: int = 80) -> str:
-        """For a terminal with this many columns."""
-        return to_text(self.document, width=width)
-
     def to_markdown(self) -> str:
         """Headings, paragraphs, and tables as blocks of text."""
         parts = [
@@ -126,14 +122,6 @@ class Explanation(Written):
             for part in self.document.parts
         ]
         return "\n\n".join(parts) + "\n"
-
-    def to_html(self, *, style: bool = True) -> str:
-        """A block of HTML, its tables coloured by tap; pointing at a tap lights it everywhere."""
-        return to_html(self.document, style=style)
-
-    def to_svg(self) -> str:
-        """One picture of everything."""
-        return to_svg(self.document, alt=_title(self.geometry))
 
     def to_animation(self, seconds: float = 1.2) -> str:
         """The stamps one after another as a moving picture.
