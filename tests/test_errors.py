@@ -71,7 +71,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (transposed, {"stride": 2, "output_padding": 1, "output_size": 8}, "^output_padding=1: output_size fixes the size already; give one of the two$"),
     (back, {"y_shape": (1, 5, 5), "w_shape": (1, 1, 3, 3), "stride": 2, "output_size": (11, 11), "output_padding": (0, 1)}, "output_size fixes the size already"),
     (transposed, {"stride": 2, "padding": "SAME", "output_padding": 1}, "^output_padding=1: padding='SAME' fixes the size without it; give output_size instead$"),
-    (transposed, {"stride": 2, "padding": "CAUSAL", "output_size": 9}, "^output_size=9: padding='CAUSAL' with stride 2 cannot give out_size=4 from it; sizes that do: 7, 8$"),
+    (transposed, {"stride": 2, "padding": "CAUSAL", "output_size": 9}, "^output_size=9: in_size=9 cannot give out_size=4 with kernel 3, stride 2, dilation 1 and padding CAUSAL; sizes that do: 7, 8$"),
     (back, {"y_shape": (1, 0), "stride": 3, "padding": "CAUSAL", "output_size": 1}, "sizes that do: 0$"),
     (transposed, {"stride": 20, "padding": "SAME", "output_size": 1}, "sizes that do: 61, 62, ..., 80$"),
     (back, {"stride": 8, "output_size": 9}, "sizes that do: 1, 2, 3, 4, 5, 6, 7, 8$"),

@@ -204,7 +204,7 @@ def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
 def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
     """A symbol with a hostile name is escaped by every printer of markup."""
     told = explain(Geometry.of_conv((1, 2), (1, 1, 2)), [sympy.Symbol("<script>alert(1)</script>")])
-    html, markdown = told._repr_html_(), told._repr_markdown_()
+    html, markdown = told._repr_html_(), told.to_markdown()
     assert json.dumps(markdown)
     for step in (step for seen in told.views for step in seen.steps):
         assert step.words in html

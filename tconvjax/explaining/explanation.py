@@ -139,9 +139,6 @@ class Explanation(Written):
         names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
         return fail("views", names, rule, "explain with views=('stamps',)")
 
-    def _repr_markdown_(self) -> str:
-        return self.to_markdown()
-
 
 def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]) -> Values:
     """Numbers or symbols as an array of SymPy expressions."""

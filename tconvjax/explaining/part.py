@@ -58,14 +58,8 @@ def _elements(geometry: Geometry) -> int:
     channels = max(geometry.in_channels, geometry.out_channels, 1)
     kernels = max(geometry.out_channels * geometry.kernel_shape[1], 1)
     spans = math.prod(axis.span for axis in geometry.axes)
-    return max(channels * math.prod(map(_line, geometry.axes)), kernels * spans)
-
-
-def _line(axis: Axis) -> int:
-    filled = axis.filled() if axis.bordered else axis
-    spread = axis.stride * max(axis.out_size - 1, 0) + 1
-    stamped = spread + axis.span - 1
-    return max(axis.in_size, stamped, filled.in_size + axis.span - 1)
+    lines = (max(a.in_size, a.filled().in_size) + a.span - 1 for a in geometry.axes)
+    return max(channels * math.prod(lines), kernels * spans)
 
 
 def _shorter(axis: Axis, outputs: int, taps: int, stride: int, dilation: int) -> Axis:

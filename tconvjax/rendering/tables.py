@@ -30,7 +30,7 @@ from tconvjax.rendering.document import (
     dots,
     kept,
 )
-from tconvjax.symbolic.matrix import check_size, products_of, shape_of
+from tconvjax.symbolic.matrix import cells, check_size, products_of, shape_of
 from tconvjax.symbolic.names import as_array, as_entry, symbol, tap_symbol
 
 MOST_SHOWN = 32
@@ -138,8 +138,7 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
     """
     transpose = flag("transpose", transpose)
     check_size(geometry, MOST_DOTS, products_of(geometry), "non-zero entries")
-    o, c, t = geometry.out_shape, geometry.in_shape, geometry.kernel_shape
-    found = {(place(i, o), place(j, c)): place(tap, t) for i, j, tap in links(geometry)}
+    found = {(m, n): place(tap, geometry.kernel_shape) for m, n, tap in cells(geometry)}
     name, shape = "C", shape_of(geometry)
     places = [(row, column, tap) for (row, column), tap in sorted(found.items())]
     if transpose:
