@@ -92,8 +92,8 @@ def line(size: int, taps: int = 1, **steps: Any) -> Geometry:
 LONG, DEEP = line(10**7, 3), Geometry.of_conv((400, 1), (400, 400, 1))
 IMAGE = Geometry.of_conv((1, 2048, 2048), (1, 1, 3, 3))
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (lambda: symbolic.vec_input(LONG), "200000 is the limit"),
-    (lambda: symbolic.vec_output(LONG), "200000 is the limit"),
+    (lambda: symbolic.vec_input(LONG), "1000000 is the limit"),
+    (lambda: symbolic.vec_output(LONG), "1000000 is the limit"),
     (lambda: symbolic.blocks(line(10**4, 3)), "10000 is the limit"),
     (lambda: symbolic.blocks(DEEP), "160000 blocks, and 10000 is the limit"),
     (lambda: symbolic.polyphase(line(2, stride=10**6)), "1000000 phases, and 10000 is the limit"),

@@ -326,7 +326,11 @@ def links(geometry: Geometry) -> Iterator[Link]:
     check_geometry(geometry)
     in_block = geometry.in_channels // geometry.groups
     out_block = geometry.out_channels // geometry.groups
-    by_output = [_links_by_output(axis) for axis in geometry.axes]
+    by_output: list[dict[int, list[tuple[int, int]]]] = []
+    for axis in geometry.axes:
+        by_output.append({i: [] for i in range(axis.out_size)})
+        for i, j, t in axis.links():
+            by_output[-1][i].append((j, t))
     for o in range(geometry.out_channels):
         first = in_block * (o // out_block)
         for outputs in itertools.product(*map(range, geometry.out_size)):
@@ -335,14 +339,6 @@ def links(geometry: Geometry) -> Iterator[Link]:
                 for pairs in itertools.product(*meets):
                     inputs, taps = tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
                     yield Link((o, *outputs), (first + c, *inputs), (o, c, *taps))
-
-
-def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
-    """For each output of an axis, its (input, tap) pairs."""
-    table: list[list[tuple[int, int]]] = [[] for _ in range(axis.out_size)]
-    for i, j, t in axis.links():
-        table[i].append((j, t))
-    return table
 
 
 def taps_between(

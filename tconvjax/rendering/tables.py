@@ -116,7 +116,8 @@ def conv_table(
     ends = f"{by(geometry.in_size)} to {by(geometry.out_size)}"
     alt = f"{name}, the {by(sizes)} matrix of the {what} of {ends}"
     caption = f"{name}, {by(sizes)}" if max(counts) > most else name
-    return Table(cells, caption, *cuts, taps=math.prod(geometry.kernel_shape), alt=alt)
+    taps = math.prod(geometry.kernel_shape)
+    return Table(cells, caption, cuts[0], cuts[1], taps=taps, alt=alt)
 
 
 def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
