@@ -23,7 +23,7 @@ from tconvjax.arguments import choice, frozen, function, ints
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.geometry.padding import source
-from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED
+from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED, dtype_of
 
 __all__ = ["conv_matrix", "matrix_of"]
 
@@ -251,15 +251,12 @@ def matrix_of(
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of fn's argument."""
-    try:
-        asked = np.dtype(dtype).newbyteorder("=")
-        # Python's own float and int mean the widest dtype available, as everywhere in JAX.
-        found = jax.dtypes.canonicalize_dtype(asked)
-    except Exception:  # noqa: BLE001 - NumPy and JAX raise several kinds
-        found = None
-    if dtype is None or found is None or found.name not in DTYPES:
+    asked = dtype_of("dtype", dtype).newbyteorder("=")
+    if dtype is None or asked.name not in DTYPES:
         rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
         fail("dtype", dtype, rule, "give jnp.float32, say")
+    # Python's own float and int mean the widest dtype available, as everywhere in JAX.
+    found = jax.dtypes.canonicalize_dtype(asked)
     if found != asked and dtype not in (int, float, complex):
         rule = "64-bit numbers are switched off in JAX"
         fail("dtype", str(asked), rule, f"{SWITCH_ON}, or give {found}")

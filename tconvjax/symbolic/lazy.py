@@ -145,7 +145,12 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             if (number / numbers["groups"]).is_integer is False:
                 rule = f"it must divide {name}={number}"
                 fail("groups", numbers["groups"], rule, "give a divisor of both")
-        made: ConvolutionMatrix = super().__new__(cls, read, *numbers.values(), _base(kernel))
+        if not isinstance(kernel, sympy.IndexedBase):
+            if not isinstance(kernel, str) or not kernel:
+                remedy = "give a str such as 'w', and fill numbers into symbolic.conv_matrix"
+                fail("kernel", kernel, "it is the letter of the entries", remedy)
+            kernel = sympy.IndexedBase(kernel)
+        made: ConvolutionMatrix = super().__new__(cls, read, *numbers.values(), kernel)
         if made.is_numeric:
             _ = made.geometry  # rejects sizes that no convolution has
         else:
@@ -357,16 +362,6 @@ def _read_axis(axis: SymbolicAxis) -> sympy.Tuple:
     numbers = [size(name, value) for name, value in zip(names, axis[:6], strict=True)]
     mode = axis.mode.name if isinstance(axis.mode, Str) else axis.mode
     return sympy.Tuple(*numbers, Str(choice("padding_mode", mode, PADDING_MODES)))
-
-
-def _base(letter: Any) -> sympy.IndexedBase:
-    """The indexed entries of a letter."""
-    if isinstance(letter, sympy.IndexedBase):
-        return letter
-    if not isinstance(letter, str) or not letter:
-        remedy = "give a str such as 'w', and fill numbers into symbolic.conv_matrix"
-        fail("kernel", letter, "it is the letter of the entries", remedy)
-    return sympy.IndexedBase(letter)
 
 
 # -- how many stamps -------------------------------------------------------------------------------

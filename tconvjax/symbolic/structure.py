@@ -189,7 +189,12 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     """
     check_size(geometry, MOST_WRITTEN)
     check_size(geometry, MOST_PARTS, math.prod(geometry.kernel_shape), "kernel entries")
-    shifts = [_shifts(axis) for axis in geometry.axes]
+    shifts = []  # for each axis and tap, where the element that it reads for each output is
+    for axis in geometry.axes:
+        ones: list[dict[tuple[int, int], int]] = [{} for _ in range(axis.kernel_size)]
+        for i, j, t in axis.links():
+            ones[t][i, j] = 1
+        shifts.append([sympy.SparseMatrix(axis.out_size, axis.in_size, read) for read in ones])
     outs, ins, width = geometry.out_channels, geometry.in_channels, geometry.kernel_shape[1]
     terms = []
     for (o, c, *t), entry in taps_of(kernel, geometry).items():
@@ -199,14 +204,6 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
             factors.insert(0, sympy.SparseMatrix(outs, ins, {place: 1}))
         terms.append(KroneckerTerm((o, c, *t), entry, tuple(factors)))
     return KroneckerForm(tuple(terms), shape_of(geometry))
-
-
-def _shifts(axis: Axis) -> list[sympy.SparseMatrix]:
-    """For each tap, the 0-1 matrix of the input element that it reads for each output."""
-    found: list[dict[tuple[int, int], int]] = [{} for _ in range(axis.kernel_size)]
-    for i, j, t in axis.links():
-        found[t][i, j] = 1
-    return [sympy.SparseMatrix(axis.out_size, axis.in_size, entries) for entries in found]
 
 
 # -- the phases of the transposed convolution ------------------------------------------------------
