@@ -189,11 +189,11 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     """
     check_size(geometry, MOST_WRITTEN)
     check_size(geometry, MOST_PARTS, math.prod(geometry.kernel_shape), "kernel entries")
-    shifts = []  # for each axis and tap, where the element that it reads for each output is
+    shifts: list[list[Any]] = []  # for each axis and tap, the input element of each output
     for axis in geometry.axes:
         ones: list[dict[tuple[int, int], int]] = [{} for _ in range(axis.kernel_size)]
-        for i, j, t in axis.links():
-            ones[t][i, j] = 1
+        for i, j, n in axis.links():
+            ones[n][i, j] = 1
         shifts.append([sympy.SparseMatrix(axis.out_size, axis.in_size, read) for read in ones])
     outs, ins, width = geometry.out_channels, geometry.in_channels, geometry.kernel_shape[1]
     terms = []
