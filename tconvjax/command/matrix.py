@@ -17,15 +17,7 @@ import sympy
 
 from tconvjax import explaining, matrices, rendering, symbolic
 from tconvjax.arguments import counted
-from tconvjax.command.arguments import (
-    CommandError,
-    by,
-    filled,
-    for_axes,
-    layer,
-    write,
-    write_text,
-)
+from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer, write, write_text
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.text import MOST_SYMBOLS
 from tconvjax.rendering.values import entry_rule, is_seen

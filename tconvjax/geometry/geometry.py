@@ -7,16 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, NoReturn
 
-from tconvjax.arguments import (
-    Ints,
-    check_fields,
-    choice,
-    counted,
-    frozen,
-    ints,
-    some,
-    whole,
-)
+from tconvjax.arguments import Ints, check_fields, choice, counted, frozen, ints, some, whole
 from tconvjax.errors import Described, GeometryError, array_of, fail
 from tconvjax.geometry.axis import Axis
 from tconvjax.geometry.padding import PADDING_MODES, Padding, PaddingMode, conv_pads, source

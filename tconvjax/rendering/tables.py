@@ -257,12 +257,7 @@ def matrix_table(
     return Table(cells, caption, taps=len(colours), alt=f"{name or 'a matrix'} of shape {sizes}")
 
 
-def array_table(
-    values: Any,
-    *,
-    name: str = "",
-    most: int = MOST_SHOWN,
-) -> Table:
+def array_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
     """An array of one or two axes as squares.
 
     Args:
