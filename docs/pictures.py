@@ -9,6 +9,7 @@ to 48 x 48 pixels by `tconvjax.upsampling.downsample`. A test holds the pictures
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def unpooled(x: Any) -> Any:
     return upsampling.max_unpool(maxima, indices, (FACTOR,) * 2)
 
 
+def marked(name: str, array: Any, shown: dict[tuple[int, ...], int]) -> rendering.Table:
+    """An array as a table, some of its elements in one of four colours."""
+    table = rendering.array_table(array, name=name)
+    cells = tuple(
+        tuple(replace(cell, tap=shown.get((row, column))) for column, cell in enumerate(line))
+        for row, line in enumerate(table.cells)
+    )
+    return replace(table, cells=cells, taps=4)
+
+
 def indices_drawn() -> str:
     """A small image, its maxima and their places, and the maxima put back, as SVG."""
     x = np.array([[1, 5, 0, 2], [3, 4, 8, 1], [7, 2, 6, 6], [0, 1, 3, 9]])
@@ -62,9 +73,7 @@ def indices_drawn() -> str:
     colours = {tuple(map(int, place)): n for n, place in enumerate(np.argwhere(back[0] != 0))}
     small = {(n // 2, n % 2): n for n in range(4)}
     tables = [
-        rendering.array_table(
-            np.asarray(array).reshape(array.shape[-2:]), name=name, shown=shown, taps=4
-        )
+        marked(name, np.asarray(array).reshape(array.shape[-2:]), shown)
         for name, array, shown in (("x", x, colours), ("maxima", y, small),
                                    ("indices", indices, small), ("unpooled", back, colours))
     ]  # fmt: skip

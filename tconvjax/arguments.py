@@ -34,27 +34,6 @@ def whole(argument: str, value: Any, least: int | None = None) -> int:
     return number
 
 
-def place(argument: str, value: Any, size: int) -> int:
-    """Read a place among ``size``, counted from 0."""
-    number = whole(argument, value)
-    if not 0 <= number < size:
-        fail(argument, number, f"there are {size} places, counted from 0", "give one of them")
-    return number
-
-
-def index(argument: str, value: Any, shape: Sequence[int]) -> tuple[int, ...]:
-    """Read an index of an array of this shape."""
-    numbers = frozen(argument, value)
-    if not isinstance(numbers, tuple) or len(numbers) != len(shape):
-        fail(
-            argument,
-            value,
-            f"it is an index of an array of shape {tuple(shape)}",
-            "give a whole number for each axis, that of the channel first",
-        )
-    return tuple(place(argument, n, size) for n, size in zip(numbers, shape, strict=True))
-
-
 def frozen(argument: str, value: Any) -> Any:
     """Turn nested sequences of whole numbers into nested tuples; names and None stay."""
     if value is None or type(value) is int or isinstance(value, str):

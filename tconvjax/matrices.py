@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args, overload
 
 import jax
@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 from tconvjax.arguments import choice, frozen, function, ints
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
-from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED
+from tconvjax.geometry.padding import source
+from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED, dtype_of
 
 __all__ = ["conv_matrix", "matrix_of"]
 
 Format: TypeAlias = Literal["csr", "bcoo", "dense"]
 Indices: TypeAlias = NDArray[np.int64]
 Function: TypeAlias = Callable[[jax.Array], jax.Array]
-Trial: TypeAlias = tuple[Any, Any, NDArray[Any], NDArray[Any]]
-"""Two factors, a and b, and two arguments, x and y."""
 
 MOST_ENTRIES = 2**27
 """Largest number of entries of a dense matrix, zeros included (half a GiB of float32), and of rows
@@ -52,7 +51,7 @@ CHUNK = 2**24
 """Elements of the larger array in a batch of columns."""
 
 ROUNDS = 3
-"""Pairs of random arguments that are tried at each scale."""
+"""Random arguments that are tried at each scale."""
 
 MOST_DEVIATION = 0.05
 """Upper bound on the tolerance, relative to the largest element."""
@@ -152,7 +151,7 @@ def _axis_products(axis: Axis) -> tuple[Indices, Indices, Indices]:
     inside = (j >= 0) & (j < size)
     if axis.bordered and size and not inside.all():
         positions, where = np.unique(j[~inside], return_inverse=True)
-        j[~inside] = np.array([axis.source(int(p)) for p in positions])[where]
+        j[~inside] = np.array([source(axis.mode, int(p), size) for p in positions])[where]
         inside[:] = True
     return i[inside], j[inside], t[inside]
 
@@ -244,24 +243,20 @@ def matrix_of(
 
     # Accelerators multiply float32 in fewer digits by default.
     with jax.default_matmul_precision("highest"):
-        check_linear(fn, shape, dtype)
         parts = [part(first) for first in range(0, max(columns, 1), count)]
-    if format == "dense":
-        return np.concatenate(parts).T
-    return packed("fn", scipy.sparse.vstack(parts).T, held, format)
+        found = np.concatenate(parts) if format == "dense" else scipy.sparse.vstack(parts)
+        check_linear(fn, summable(found), shape, dtype)
+    return found.T if format == "dense" else packed("fn", found.T, held, format)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of fn's argument."""
-    try:
-        asked = np.dtype(dtype).newbyteorder("=")
-        # Python's own float and int mean the widest dtype available, as everywhere in JAX.
-        found = jax.dtypes.canonicalize_dtype(asked)
-    except Exception:  # noqa: BLE001 - NumPy and JAX raise several kinds
-        found = None
-    if dtype is None or found is None or found.name not in DTYPES:
+    asked = dtype_of("dtype", dtype).newbyteorder("=")
+    if dtype is None or asked.name not in DTYPES:
         rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
         fail("dtype", dtype, rule, "give jnp.float32, say")
+    # Python's own float and int mean the widest dtype available, as everywhere in JAX.
+    found = jax.dtypes.canonicalize_dtype(asked)
     if found != asked and dtype not in (int, float, complex):
         rule = "64-bit numbers are switched off in JAX"
         fail("dtype", str(asked), rule, f"{SWITCH_ON}, or give {found}")
@@ -271,86 +266,56 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 # -- whether a function is linear ------------------------------------------------------------------
 
 
-def check_linear(fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise GeometryError unless fn(0) = 0 and fn(a x + b y) = a fn(x) + b fn(y), up to rounding.
+def check_linear(fn: Function, columns: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise GeometryError unless fn(0) = 0 and fn(x) = M x, up to rounding, for random x.
 
-    It is tried for random x and y and for factors of both signs, large and small.
+    The columns of M are rows here. The x are of both signs, of ordinary size, large and small, and
+    have few enough digits to be exact in every dtype.
     """
-    trials = list(_trials(shape, dtype))
+    rng, whole = np.random.default_rng(0), dtype.kind in "iu"
+    most = 64 if not whole else 20 if dtype.itemsize == 1 else 1000
+    least = 0 if dtype.kind == "u" else -most
+    far = 2.0 ** (3 if dtype == np.float16 else 20)
     arguments = [np.zeros(shape, dtype)]
-    for a, b, x, y in trials:
-        # All three are exact in every dtype, so any rounding happens in fn.
-        arguments += [(a * x + b * y).astype(dtype), x, y]
+    # Sixteenths are fractions that bfloat16 can hold.
+    for scale in (1,) if whole else (1 / 16, far / 16, 1 / (16 * far)):
+        for _ in range(ROUNDS):
+            x, y = rng.integers(least, most + 1, (2, *shape))
+            x = x + 1j * y if dtype.kind == "c" else x
+            arguments.append((x * scale).astype(dtype))
     zero, *found = np.asarray(jax.jit(jax.vmap(fn))(jnp.asarray(np.stack(arguments))))
     if np.any(zero != 0):
         affine = Described("function that takes zero to something else")
         remedy = "leave out its bias, as in lambda x: fn(x) - fn(0 * x)"
         fail("fn", affine, "it must be linear", remedy)
-    exact = dtype.kind in "iu" and zero.dtype.kind in "iu"
-    allowed = 0.0 if exact else _rounding(fn, shape, dtype, zero.dtype)
-    for n, (a, b, _, _) in enumerate(trials):
-        if not _agree(a, b, found[3 * n : 3 * n + 3], exact, allowed):
-            curved = Described("function with fn(a x + b y) unlike a fn(x) + b fn(y)")
-            remedy = "take the matrix of its derivative, as in lambda t: jax.jvp(fn, (x,), (t,))[1]"
-            fail("fn", curved, "it must be linear", remedy)
-
-
-def _trials(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Trial]:
-    """Random arguments with few enough digits that their sums are exact."""
-    rng = np.random.default_rng(0)
-    whole = dtype.kind in "iu"
-    most = 64 if not whole else 20 if dtype.itemsize == 1 else 1000
-    least = 0 if dtype.kind == "u" else -most
-    for a, b in _factors(dtype):
-        for _ in range(ROUNDS):
-            x, y, u, v = (rng.integers(least, most + 1, shape) for _ in range(4))
-            if dtype.kind == "c":
-                x, y = x + 1j * u, y + 1j * v
-            # Sixteenths are fractions that bfloat16 can hold.
-            scale = 1 if whole else 1 / 16
-            yield a, b, (x * scale).astype(dtype), (y * scale).astype(dtype)
-
-
-def _factors(dtype: np.dtype[Any]) -> list[tuple[Any, Any]]:
-    """Powers of two, which round nothing, of both signs if the dtype has signs."""
-    if dtype.kind == "u":
-        return [(1, 1), (2, 1)]
-    if dtype.kind == "i":
-        return [(1, 1), (2, -1), (-1, 2)]
-    far = 2.0 ** (3 if dtype == np.float16 else 20)
-    found = [(1, 1), (-1, 1), (2, -1), (far, -far), (-1 / far, 1 / far)]
-    return [*found, (1j, 1), (-2, 1j)] if dtype.kind == "c" else found
-
-
-def _agree(a: Any, b: Any, found: Sequence[NDArray[Any]], exact: bool, allowed: float) -> bool:
-    """Whether fn(a x + b y), fn(x) and fn(y) are as they must be."""
-    one, of_x, of_y = found
-    if exact:  # integers wrap around, and stay linear while they do
-        return bool(np.array_equal(one, a * of_x + b * of_y))
-    limits = jnp.finfo(one.dtype) if jnp.issubdtype(one.dtype, jnp.inexact) else None
-    wide = np.complex128 if one.dtype.kind == "c" else np.float64
-    one, of_x, of_y = (part.astype(wide) for part in found)
-    if not (np.isfinite(of_x).all() and np.isfinite(of_y).all()):
-        return False
-    of_x, of_y = a * of_x, b * of_y
-    largest = max(float(np.abs(part).max(initial=0)) for part in (of_x + of_y, of_x, of_y))
-    if limits is not None and largest > float(limits.max) / 4:
-        return True  # after an overflow the numbers say nothing
-    least = 0.0 if limits is None else 8 * float(limits.tiny)
-    with np.errstate(invalid="ignore"):
-        return bool((np.abs(one - of_x - of_y) <= allowed * largest + least).all())
+    allowed = _rounding(fn, shape, dtype, zero.dtype)
+    limits = jnp.finfo(zero.dtype) if jnp.issubdtype(zero.dtype, jnp.inexact) else None
+    wide = np.complex128 if "c" in (dtype.kind, zero.dtype.kind) else np.float64
+    for x, result in zip(arguments[1:], found, strict=True):
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = (summable(x.ravel()) @ columns).astype(wide)
+            largest = float(np.abs(product).max(initial=0))
+            if limits is not None and not largest <= float(limits.max) / 4:
+                continue  # after an overflow the numbers say nothing
+            smallest = 0.0 if limits is None else 8 * float(limits.tiny)
+            off = np.abs(result.ravel().astype(wide) - product)
+            if not (off <= allowed * largest + smallest).all():
+                curved = Described("function with fn(x) unlike the sum of x[j] fn(e_j)")
+                derivative = "lambda t: jax.jvp(fn, (x,), (t,))[1]"
+                remedy = f"take the matrix of its derivative, as in {derivative}"
+                fail("fn", curved, "it must be linear", remedy)
 
 
 def _rounding(
     fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any], result: np.dtype[Any]
 ) -> float:
-    """The tolerance, relative to the largest element."""
+    """The tolerance, relative to the largest element; 0 if all are integers."""
     program = str(jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype)))
-    floats = [kind for kind in (dtype, result) if jnp.issubdtype(kind, jnp.inexact)]
-    widest = [float(jnp.finfo(kind).eps) for kind in floats] or [2.0**-52]
+    kinds: list[Any] = [dtype, result]
     if _NARROW.search(program):  # a layer in mixed precision rounds to 16 bits inside
-        widest.append(float(jnp.finfo(jnp.bfloat16).eps))
-    return min(max(widest) * (64 + 4 * math.prod(shape) ** 0.5), MOST_DEVIATION)
+        kinds.append(jnp.bfloat16)
+    floats = [float(jnp.finfo(kind).eps) for kind in kinds if jnp.issubdtype(kind, jnp.inexact)]
+    return min(max(floats, default=0) * (64 + 4 * math.prod(shape) ** 0.5), MOST_DEVIATION)
 
 
 # -- formats ---------------------------------------------------------------------------------------

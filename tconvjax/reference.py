@@ -1,7 +1,7 @@
 """Reference implementation: a convolution is one jitted ``lax.conv_general_dilated``.
 
-The transposed convolution is literally the vjp of the jitted convolution. The tests compare every
-algorithm with these two.
+The transposed convolution is literally the vjp of this function. The tests compare every algorithm
+with the two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jax import lax
 
 from tconvjax.borders import fill_borders
 from tconvjax.geometry import Geometry
-from tconvjax.layouts import Precision, Specs, placed
+from tconvjax.layouts import Precision, Specs
 
 
 @functools.partial(
@@ -95,18 +95,3 @@ def _after_zeros(y: jax.Array, counts: Sequence[int], spec: Sequence[int]) -> ja
             shape[position] = count
             y = lax.concatenate([jnp.zeros(shape, y.dtype), y], position)
     return y
-
-
-def convolve_transposed(
-    y: jax.Array,
-    w: jax.Array,
-    geometry: Geometry,
-    specs: Specs,
-    precision: Precision = None,
-) -> jax.Array:
-    """The transposed convolution, by definition: the vjp of the jitted convolution in its input."""
-    batch = y.shape[specs.out_spec[0]]
-    x = jnp.zeros(placed((batch, *geometry.in_shape), specs.lhs_spec), y.dtype)
-    _, vjp = jax.vjp(lambda x: convolve(x, w, geometry, specs, precision), x)
-    (result,) = vjp(y)
-    return result

@@ -75,7 +75,7 @@ EXAMPLES: dict[str, Any] = {
     "key": jax.random.key(0), "kind": "conv_transpose", "lhs": LAST,
     "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "module": {"up": W},
     "out_size": 3, "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME",
-    "partial": "conv", "parts": (TABLE,), "position": -1, "rank": 2, "rhs": np.ones((3, 4, 2)),
+    "partial": "conv", "parts": (TABLE,), "rank": 2, "rhs": np.ones((3, 4, 2)),
     "scale": 1.0, "shape": (4, 4, 3), "source": "torch", "state": {"up.weight": W}, "stride": 2,
     "strides": (1,), "tap": 1, "target": "keras", "value": TABLE, "values": [[1, 2]],
     "w": W, "w_shape": W.shape, "weight": W, "x": X, "x_shape": X.shape, "y": Y, "y_shape": Y.shape,
@@ -83,9 +83,7 @@ EXAMPLES: dict[str, Any] = {
 """Of required parameters, by their names."""
 
 OTHERWISE: dict[str, dict[str, Any]] = {
-    "Axis.taps_between": {"output": 1, "source": 2},
     "Geometry": {"axes": (Axis(5, 3, 3),)},
-    "Geometry.taps_between": {"output": (0, 1), "source": (0, 2)},
     "assert_adjoint": {"y": X},
     "conventions.convert_state_dict": {"kinds": {"up": "conv_transpose"}},
     "conventions.equinox_conv_transpose": {"x": Y[0], "weight": np.ones((2, 4, 3))},
@@ -202,7 +200,12 @@ def defects(name: str, argument: str, kinds: Iterable[str]) -> list[str]:
 
 def test_every_public_function_takes_its_examples_and_refuses_the_strange() -> None:
     assert len(CALLS) > 80
-    assert {"conv", "Geometry.of_conv", "Explanation.to_text", "upsampling.fold"} <= CALLS.keys()
+    assert {
+        "conv",
+        "Geometry.of_conv",
+        "Explanation.to_animation",
+        "upsampling.fold",
+    } <= CALLS.keys()
     found = []
     for name, (function, arguments) in CALLS.items():
         function(**arguments)  # else every refusal might be one of another argument

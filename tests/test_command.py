@@ -105,14 +105,13 @@ def test_the_tour_fails_if_an_example_does_not_match(
     for name, example in EXAMPLES.items():
         wrong = np.array(example.result)
         wrong[0, 0, -1, -1] += 1
-        if name == "padding":
+        if name == "padding":  # another shape
             wrong = np.pad(wrong, 1)
         monkeypatch.setitem(EXAMPLES, name, example._replace(result=wrong))
     assert run("tour") == 1
     text = capsys.readouterr().out
     assert text.endswith("3 of 7 examples match\n")
     assert text.count("WRONG: equals the tutorial's result") == 4
-    assert text.count("they differ by up to 1\n") == 3  # the fourth has another shape
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -553,7 +552,7 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("matrix --size 5 --kernel 3 --trans", "see tconvjax"),
         ("matrix --size 5", "--size and --kernel are needed"),
         ("matrix --size 5 --kernel 3 --values 1,2", "1x1x3 asks for 3"),
-        ("matrix --size 5 --kernel 3 --values 1,2,1/0", "divides by zero"),
+        ("matrix --size 5 --kernel 3 --values 1,2,1/0", "give them as 4,7,-2,0.5,1/3"),
         ("matrix --size 5 --kernel 3 --format npz --output C.npz", "give the kernel's numbers as"),
         ("matrix --size 5 --kernel 3 --output /no/folder/C", "cannot be written"),
         ("matrix --size 5 --kernel 3 --output /", "is not a file"),
@@ -564,9 +563,7 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("explain --size 2x2 --kernel 2 --y 1,2,3", "asks for 4"),
         # what SymPy would take minutes for
         ("matrix --size 2000x2000 --kernel 3 --format csv", "smaller input"),
-        ("matrix --size 1000000 --kernel 1000000 --format csv", "give a smaller input, or take"),
-        ("matrix --size 1 --kernel 100000 --padding 50000 --padding-mode circular --format csv",
-         "give a smaller input, or take"),
+        ("matrix --size 1000000 --kernel 1000000 --format csv", "250000 is the limit; look at a"),
         # a layer to plan
         ("plan --size 4", "--kernel"),
         ("plan --size 8 --kernel 3 --dtype nix", "it must be a dtype; give one such as float32"),

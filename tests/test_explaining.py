@@ -14,7 +14,7 @@ from hypothesis import given
 from tconvjax import Geometry, GeometryError
 from tconvjax.command.tour import EXAMPLES
 from tconvjax.explaining import explain
-from tconvjax.rendering import Row, Table
+from tconvjax.rendering import Row, Table, to_svg, to_text
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -50,7 +50,7 @@ def test_all_views_agree_with_symbols(a: Arguments) -> None:
     told = explain(a.geometry)
     assert [seen.view for seen in told.views] == ["stamps", "zeros", "matrix", "polyphase"]
     assert told.agree
-    text = told.to_text(10_000)
+    text = to_text(told, width=10_000)
     for seen in told.views:
         assert seen.steps
         assert all(step.words in text for step in seen.steps)
@@ -60,7 +60,7 @@ def test_views_that_differ_do_not_agree() -> None:
     told = explain(SMALL)
     told.views[1].result[0, 0] += sympy.Symbol("x")
     assert not told.agree
-    assert "The views do not agree." in told.to_text()
+    assert "The views do not agree." in to_text(told)
     exact = explain(SMALL, [1, 2, 3], [1, sympy.Rational(1, 3)])
     assert exact.agree
     exact.views[3].result[0, 0] += sympy.Rational(1, 10**30)
@@ -131,7 +131,7 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
     told = explain(g)
     assert told.agree
     assert told.note.startswith("This is a part of the layer, ")
-    for text in (told.to_text(), told.to_animation()):
+    for text in (to_text(told), told.to_animation()):
         assert len(text) < 3_000_000
     small = explain(Geometry.of_conv((1, 40), (1, 1, 4)), list(range(37)), [1, 2, 3, 4])
     assert not small.note
@@ -156,13 +156,13 @@ def test_long_steps_and_many_axes_are_shortened_though_the_products_are_few() ->
     for steps in longs:
         told = explain(Geometry.of_conv_transpose((1, 2), (1, 1, 3), **steps))
         assert told.agree
-        assert len(told.to_text()) < 10_000
+        assert len(to_text(told)) < 10_000
         assert bool(told.note) == (max(map(abs, steps.values())) > 1200)
     for rank in (2, 3, 12):
         sizes = (9,) * rank
         told = explain(Geometry.of_conv_transpose((1, *sizes), (1, 1, *sizes), stride=300))
         assert told.agree
-        assert len(told.to_text()) < 100_000
+        assert len(to_text(told)) < 100_000
 
 
 def test_arrays_without_elements_are_explained() -> None:
@@ -204,10 +204,10 @@ def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
 def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
     """A symbol with a hostile name is escaped by every printer of markup."""
     told = explain(Geometry.of_conv((1, 2), (1, 1, 2)), [sympy.Symbol("<script>alert(1)</script>")])
-    html, markdown = told._repr_html_(), told._repr_markdown_()
+    html, markdown = told._repr_html_(), told.to_markdown()
     assert json.dumps(markdown)
     for step in (step for seen in told.views for step in seen.steps):
         assert step.words in html
         assert step.words in markdown
-    for text in (html, told.to_svg(), told.to_animation()):
+    for text in (html, to_svg(told), told.to_animation()):
         assert "<script" not in text

@@ -15,6 +15,7 @@ from jax.experimental import sparse
 
 import tconvjax as tc
 from tconvjax import matrices
+from tconvjax.geometry import taps_between
 from tconvjax.matrices import products
 from tests import oracles
 from tests.strategies import FIXED, Arguments, arguments
@@ -188,7 +189,7 @@ def test_products_are_counted_before_they_are_made() -> None:
     wide = geometry(7, 10**6, padding=10**6, stride=10**5)
     found = {tuple(map(int, place)) for place in zip(*products(wide), strict=True)}
     wanted = {(i, j, t) for i in range(wide.out_size[0]) for j in range(7)
-              for t in wide.axes[0].taps_between(i, j)}  # fmt: skip
+              for *_, t in taps_between(wide, (0, i), (0, j))}  # fmt: skip
     assert found == wanted
 
 

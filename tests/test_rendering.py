@@ -18,6 +18,7 @@ from hypothesis import given
 
 from tconvjax import Geometry, GeometryError, matrices, rendering, symbolic, upsampling
 from tconvjax.explaining import explain
+from tconvjax.geometry import taps_between
 from tconvjax.rendering import palette
 from tconvjax.rendering.document import Sparsity
 from tconvjax.rendering.text import label
@@ -156,9 +157,9 @@ def test_a_sum_of_many_terms_is_abbreviated(mode: Any) -> None:
     g = Geometry.of_conv((1, 2), (1, 1, 70), padding=70, padding_mode=mode)
     shown = rendering.conv_table(g, most=100).cells
     for i, j in np.ndindex(g.out_size[0], 2):
-        terms = [sympy.Symbol(f"w_{t}") for *_, t in g.taps_between((0, i), (0, j))]
+        terms = [sympy.Symbol(f"w_{t}") for *_, t in taps_between(g, (0, i), (0, j))]
         entry = shown[i][j].entry
-        assert entry == sympy.Add(*terms)
+        assert entry == sympy.Add(*terms[:32], *terms[32:][-1:])
         if len(terms) > 32:
             ends = [str(term).replace("_", "") for term in (*terms[:3], terms[-1])]
             assert label(entry) == " + ".join([*ends[:3], "⋯", ends[3]])
@@ -228,11 +229,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: rendering.heat_table([1.0, np.inf]), "needs finite numbers; replace"),
     (lambda: rendering.heat_table([sympy.Symbol("w")]), "needs real numbers; give an array of"),
     # What would not fit.
-    (lambda: rendering.sparsity(WIDE), "a picture shows 20000; take a smaller input, or conv_tab"),
-    (lambda: rendering.links_picture(WIDE), "more than 400 products, too many to draw; take"),
-    (lambda: rendering.links_picture(FEW), "an array in the picture has up to 1000 elements; tak"),
+    (lambda: rendering.sparsity(WIDE), "non-zero entries, and 20000 is the limit; look at"),
+    (lambda: rendering.links_picture(WIDE), "products or elements, and 400 is the limit; look"),
+    (lambda: rendering.links_picture(FEW), "100000 products or elements, and 400 is the limit"),
     (lambda: rendering.links_picture(Geometry.of_conv((2, 9), (1, 2, 3))), "of one channel"),
-    (lambda: rendering.to_latex(diagonal(70)), "a formula shows at most 4096 entries; t"),
     (lambda: rendering.to_svg(diagonal(180)), "a picture has at most 30000 shapes; show"),
     (lambda: rendering.to_svg(Sparsity((10**9, 10**9), ())), "at most 20000 x 100000"),
     (lambda: rendering.to_svg(rendering.array_table(range(999), most=999)), "at most 20000 x"),
@@ -240,8 +240,6 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: rendering.conv_table(LONG, most=3000), "a table has at most 65536 cells; give a sma"),
     (lambda: rendering.to_csv(sympy.SparseMatrix(3000, 3000, {})), "4000000 entries, or"),
     (lambda: rendering.to_csv(sympy.ones(501, 501)), "250000 expressions that are not"),
-    (lambda: rendering.conv_table(Geometry.of_conv((1, 2), (1, 1, 10**6), padding=10**6,
-                                                   padding_mode="circular")), "too many taps"),
 ]  # fmt: skip
 
 
@@ -271,7 +269,6 @@ def test_csv_holds_every_digit() -> None:
 NUMBERS: list[tuple[Any, str]] = [
     (sympy.Rational(1, 3), "0.3333333333333333"),
     (sympy.Rational(-1, 8), "-0.125"),
-    (sympy.Rational(10**400, 7), "1.4285714285714286e+399"),
     (sympy.oo, "inf"),
     (1 + sympy.I / 2, "1+0.5j"),
     (sympy.Symbol("x") / 3 + 0.1234567890123456, "x/3 + 0.123456789012346"),

@@ -101,8 +101,6 @@ def test_shapes_may_be_arrays() -> None:
     assert tc.out_size(sizes, 3) == tc.out_size((7, 9), (3, 3)) == (5, 7)
     one: Any = (3,)
     assert tc.out_size(7, one, 2) == 3
-    position: Any = np.int32(2)
-    assert Axis(5, 3, 3).source(position) == 2
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -6,7 +6,6 @@ Numbers and names are taken from the command line as they are: no text is evalua
 from __future__ import annotations
 
 import argparse
-import contextlib
 import html
 import math
 import shutil
@@ -18,27 +17,14 @@ import sympy
 
 from tconvjax import explaining, matrices, rendering, symbolic
 from tconvjax.arguments import counted
-from tconvjax.command.arguments import (
-    CommandError,
-    by,
-    filled,
-    for_axes,
-    layer,
-    write,
-    write_text,
-)
-from tconvjax.errors import GeometryError
+from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer, write, write_text
 from tconvjax.geometry import Geometry
-from tconvjax.rendering.values import entry_rule
+from tconvjax.rendering.text import MOST_SYMBOLS
+from tconvjax.rendering.values import entry_rule, is_seen
+from tconvjax.symbolic.matrix import check_size
 
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix that is drawn entry by entry."""
-
-MOST_SEEN = 2048
-"""Maximum number of rows or columns of a matrix that is drawn as dots."""
-
-MOST_TERMS = 250_000
-"""Maximum number of terms in a matrix written as CSV; SymPy needs seconds for them."""
 
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -59,17 +45,16 @@ def matrix(arguments: argparse.Namespace) -> None:
     if arguments.format == "npz":
         return _save(arguments, geometry, kernel)
     if arguments.format == "csv":
-        _check_csv(geometry)
+        check_size(geometry, MOST_SYMBOLS)
         entries = symbolic.conv_matrix(geometry, kernel)
         return write_text(arguments.output, rendering.to_csv(entries.T if transpose else entries))
     rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     picture = arguments.format in ("svg", "html")
-    document: Any = None
-    if picture and MOST_READ < max(rows, columns) <= MOST_SEEN:
-        with contextlib.suppress(GeometryError):  # it would have too many dots
-            document = rendering.sparsity(geometry, transpose=transpose)
-    if document is None:
-        most = MOST_READ if picture else 200 if arguments.format == "text" else 32
+    document: Any
+    if picture and is_seen(geometry, MOST_READ):
+        document = rendering.sparsity(geometry, transpose=transpose)
+    else:
+        most = MOST_READ if picture else max(_width(), 40) if arguments.format == "text" else 32
         document = rendering.conv_table(geometry, kernel, transpose=transpose, most=most)
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
     title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
@@ -88,25 +73,13 @@ def explain(arguments: argparse.Namespace) -> None:
     w = filled("--w", arguments.w, geometry.kernel_shape)
     explanation = explaining.explain(geometry, y, w, views=views)
     printers = {
-        "text": lambda: explanation.to_text(_width()) + "\n",
+        "text": lambda: rendering.to_text(explanation, width=_width()) + "\n",
         "markdown": explanation.to_markdown,
-        "html": lambda: _page("Transposed convolution", explanation.to_html()),
-        "svg": lambda: explanation.to_svg() + "\n",
+        "html": lambda: _page("Transposed convolution", rendering.to_html(explanation)),
+        "svg": lambda: rendering.to_svg(explanation) + "\n",
         "animation": lambda: explanation.to_animation() + "\n",
     }
     write_text(arguments.output, printers[arguments.format]())
-
-
-def _check_csv(geometry: Geometry) -> None:
-    """Reject a matrix that SymPy would need minutes to build."""
-    terms = math.prod(geometry.out_shape) * math.prod(geometry.kernel_shape[1:])
-    # A border brings several taps to one entry, and SymPy sorts each sum anew.
-    terms *= math.prod(1 + a.kernel_size // max(a.in_size, 1) for a in geometry.axes if a.bordered)
-    if terms > MOST_TERMS:
-        raise CommandError(
-            f"--format csv: a matrix with up to {terms} terms is too large for text; give a "
-            "smaller input, or take --format npz with --values"
-        )
 
 
 def _rule(arguments: argparse.Namespace) -> Any:

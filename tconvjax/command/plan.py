@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from tconvjax.algorithms.records import save_plans
@@ -23,7 +22,7 @@ from tconvjax.layouts import ROLES
 from tconvjax.tuning import plan as choose
 
 SHADES = " ░▒▓█"
-"""Characters from the fewest stamps to the most."""
+"""Characters from the fewest stamps to the most; each is drawn twice for its width."""
 
 ESTIMATED = "estimates for the 2-core machine of the measurement, to compare with one another"
 """What a plan's times are if they were not measured."""
@@ -87,17 +86,12 @@ def checkerboard(arguments: argparse.Namespace) -> int:
             table = rendering.heat_table(counts, name="stamps")
             picture = rendering.Stack([table, rendering.Words(str(found))])
             write_text(arguments.output, rendering.to_svg(picture) + "\n")
-        print(*_shaded(counts.reshape(-1, counts.shape[-1]).tolist()), sep="\n")
+        most, last = max(1, counts.max()), len(SHADES) - 1
+        for row in counts.reshape(-1, counts.shape[-1]).tolist():
+            print("".join(SHADES[-(-last * n // most)] * 2 for n in row))
         print(f"from {counts.min()} to {counts.max()} stamps on an element")
     print(found)
     return 0
-
-
-def _shaded(counts: Sequence[Sequence[int]]) -> list[str]:
-    """Draw each count as a character, twice for its width."""
-    most = max(1, *map(max, counts))
-    last = len(SHADES) - 1
-    return ["".join(SHADES[-(-last * n // most)] * 2 for n in row) for row in counts]
 
 
 def plan(arguments: argparse.Namespace) -> int:

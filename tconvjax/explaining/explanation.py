@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +14,12 @@ from tconvjax.errors import fail
 from tconvjax.explaining.part import first_of, shortened
 from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View
 from tconvjax.geometry import Geometry, links
-from tconvjax.rendering import Stack, Words, to_animation, to_html, to_svg, to_text
+from tconvjax.rendering import Stack, Words, to_animation, to_text
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
-from tconvjax.symbolic.inverse import epsilon, vanishes
-from tconvjax.symbolic.names import as_objects, entries
+from tconvjax.symbolic.inverse import vanishes
+from tconvjax.symbolic.names import as_array, entries
 
 
 def explain(
@@ -97,15 +96,10 @@ class Explanation(Written):
         times the sum of the absolute products, n of them in the element.
         """
         first, *others = (seen.result for seen in self.views)
-        spacing = epsilon(itertools.chain(*itertools.chain(*self.products.values())))
-
-        def same(at: Place, other: Values) -> bool:
-            difference = sympy.expand(first[at] - other[at])
-            return vanishes(difference, self.products.get(at, []), spacing)
-
         return all(
-            first.shape == other.shape and all(same(at, other) for at in np.ndindex(first.shape))
+            vanishes(sympy.expand(first[at] - other[at]), self.products.get(at, []))
             for other in others
+            for at in np.ndindex(first.shape)
         )
 
     @property
@@ -119,10 +113,6 @@ class Explanation(Written):
             parts.append(Words("All views give the same result." if self.agree else differ))
         return Stack(parts)
 
-    def to_text(self, width: int = 80) -> str:
-        """For a terminal with this many columns."""
-        return to_text(self.document, width=width)
-
     def to_markdown(self) -> str:
         """Headings, paragraphs, and tables as blocks of text."""
         parts = [
@@ -132,14 +122,6 @@ class Explanation(Written):
             for part in self.document.parts
         ]
         return "\n\n".join(parts) + "\n"
-
-    def to_html(self, *, style: bool = True) -> str:
-        """A block of HTML, its tables coloured by tap; pointing at a tap lights it everywhere."""
-        return to_html(self.document, style=style)
-
-    def to_svg(self) -> str:
-        """One picture of everything."""
-        return to_svg(self.document, alt=_title(self.geometry))
 
     def to_animation(self, seconds: float = 1.2) -> str:
         """The stamps one after another as a moving picture.
@@ -157,9 +139,6 @@ class Explanation(Written):
         names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
         return fail("views", names, rule, "explain with views=('stamps',)")
 
-    def _repr_markdown_(self) -> str:
-        return self.to_markdown()
-
 
 def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]) -> Values:
     """Numbers or symbols as an array of SymPy expressions."""
@@ -167,7 +146,7 @@ def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]
     if values is not None:
         ones = 1 if argument == "y" else 2
         bare = shape[ones:] if all(size == 1 for size in shape[:ones]) else shape
-        array = as_objects(argument, values)
+        array = as_array(argument, values)
         found = entries(argument, array, bare if array.shape == bare else shape)
         for value in found:
             if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):

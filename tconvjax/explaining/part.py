@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from tconvjax.errors import array_of, fail
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.rendering.document import shape_words
 from tconvjax.symbolic.matrix import products_of
-from tconvjax.symbolic.names import as_objects
+from tconvjax.symbolic.names import as_array
 
 MOST_PRODUCTS = 600
 """Maximum products of a convolution that is explained whole."""
@@ -61,14 +58,8 @@ def _elements(geometry: Geometry) -> int:
     channels = max(geometry.in_channels, geometry.out_channels, 1)
     kernels = max(geometry.out_channels * geometry.kernel_shape[1], 1)
     spans = math.prod(axis.span for axis in geometry.axes)
-    return max(channels * math.prod(map(_line, geometry.axes)), kernels * spans)
-
-
-def _line(axis: Axis) -> int:
-    filled = axis.filled() if axis.bordered else axis
-    spread = axis.stride * max(axis.out_size - 1, 0) + 1
-    stamped = spread + axis.span - 1
-    return max(axis.in_size, stamped, filled.in_size + axis.span - 1)
+    lines = (max(a.in_size, a.filled().in_size) + a.span - 1 for a in geometry.axes)
+    return max(channels * math.prod(lines), kernels * spans)
 
 
 def _shorter(axis: Axis, outputs: int, taps: int, stride: int, dilation: int) -> Axis:
@@ -87,10 +78,6 @@ def first_of(argument: str, values: Any, shape: tuple[int, ...], small: tuple[in
     """The first elements of an array along each axis."""
     if values is None:
         return None
-    # Of an array of millions only the part becomes Python objects.
-    numeric = getattr(getattr(values, "dtype", None), "kind", "O") in "biufc"
-    array = np.asarray(values) if numeric else as_objects(argument, values)
+    array = as_array(argument, values)
     array = array.reshape(shape) if array.size == math.prod(shape) else array
-    if array.shape != shape:
-        fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
-    return array[tuple(map(slice, small))]
+    return as_array(argument, array, shape)[tuple(map(slice, small))]

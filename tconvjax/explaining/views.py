@@ -11,6 +11,7 @@ import numpy as np
 import sympy
 
 from tconvjax.geometry import Axis, Geometry, links
+from tconvjax.geometry.padding import source
 from tconvjax.rendering import Cell, Row, Stack, Table, Words, conv_table
 from tconvjax.rendering.document import Document, by, coordinates, shape_words
 from tconvjax.symbolic import conv_matrix, kernel_symbols, polyphase
@@ -246,7 +247,7 @@ def _cropped(geometry: Geometry, total: Values, axes: Sequence[Axis]) -> Values:
     """What the padding leaves of all that was stamped; copies go back to their originals."""
     result = _nothing(geometry.in_shape)
     for c, *at in np.ndindex(total.shape):
-        sources = [a.source(p - a.low) for a, p in zip(axes, at, strict=True)]
+        sources = [source(a.mode, p - a.low, a.in_size) for a, p in zip(axes, at, strict=True)]
         if None not in sources:
             result[c, *sources] = result[c, *sources] + total[c, *at]
     return result

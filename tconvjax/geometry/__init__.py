@@ -13,7 +13,7 @@ transpose, every algorithm and every figure. ``in_size`` and ``out_size`` always
 """
 
 from tconvjax.geometry.axis import Axis
-from tconvjax.geometry.geometry import Geometry, check_geometry, links
+from tconvjax.geometry.geometry import Geometry, check_geometry, links, taps_between
 from tconvjax.geometry.sizes import in_sizes, out_size
 
-__all__ = ["Axis", "Geometry", "check_geometry", "in_sizes", "links", "out_size"]
+__all__ = ["Axis", "Geometry", "check_geometry", "in_sizes", "links", "out_size", "taps_between"]

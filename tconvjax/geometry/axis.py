@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tconvjax.arguments import check_fields, choice, place, whole
+from tconvjax.arguments import check_fields, choice
 from tconvjax.errors import fail
-from tconvjax.geometry.padding import PADDING_MODES, PaddingMode, copied
+from tconvjax.geometry.padding import PADDING_MODES, PaddingMode, source
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +53,13 @@ class Axis:
             return self.span - 1 - self.in_size - self.low
         return self.stride * (self.out_size - 1) + self.span - self.in_size - self.low
 
-    def source(self, position: int) -> int | None:
-        """The input element at a position of the padded line, or None for a zero.
-
-        Args:
-            position: 0 is the first input element; negative positions are in the low padding.
-
-        Returns:
-            An index below ``in_size``, or None.
-
-        Raises:
-            GeometryError: if the position is not a whole number.
-        """
-        return self._source(whole("position", position))
-
-    def _source(self, position: int) -> int | None:
-        if 0 <= position < self.in_size:
-            return position
-        return copied(self.mode, position, self.in_size)
-
     def links(self) -> Iterator[tuple[int, int, int]]:
         """Every (output i, input j, tap t) with j = stride * i + dilation * t - low, in order."""
         for i in range(self.out_size):
             for t in range(self.kernel_size):
-                j = self._source(self.stride * i + self.dilation * t - self.low)
+                j = source(self.mode, self.stride * i + self.dilation * t - self.low, self.in_size)
                 if j is not None:
                     yield i, j, t
-
-    def taps_between(self, output: int, source: int) -> tuple[int, ...]:
-        """The taps t with j = stride * i + dilation * t - low, for one output i and input j.
-
-        Args:
-            output: i, below ``out_size``.
-            source: j, below ``in_size``.
-
-        Returns:
-            The taps: at most one, or several if the border copies the element.
-
-        Raises:
-            GeometryError: if there is no such output or input.
-        """
-        output = place("output", output, self.out_size)
-        source = place("source", source, self.in_size)
-        if self.mode == "zeros":
-            tap, rest = divmod(source + self.low - self.stride * output, self.dilation)
-            return (tap,) if rest == 0 and 0 <= tap < self.kernel_size else ()
-        first = self.stride * output - self.low
-        return tuple(
-            t for t in range(self.kernel_size) if self._source(first + self.dilation * t) == source
-        )
 
     @property
     def bordered(self) -> bool:
@@ -123,15 +81,15 @@ class Axis:
         """
         runs: list[tuple[int, int, int]] = []
         for position in range(-self.low, self.in_size + self.high):
-            source = self._source(position)
-            if source is None:
+            copied = source(self.mode, position, self.in_size)
+            if copied is None:
                 rule = "an empty axis has no element to copy into its padding"
                 fail("padding_mode", self.mode, rule, "use padding 0 or padding_mode='zeros'")
             if runs:
                 first, count, step = runs[-1]
-                wanted = source - first if count == 1 else step
-                if abs(wanted) <= 1 and source == first + count * wanted:
+                wanted = copied - first if count == 1 else step
+                if abs(wanted) <= 1 and copied == first + count * wanted:
                     runs[-1] = (first, count + 1, wanted)
                     continue
-            runs.append((source, 1, 1))
+            runs.append((copied, 1, 1))
         return tuple(runs)

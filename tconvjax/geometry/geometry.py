@@ -7,20 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, NoReturn
 
-from tconvjax.arguments import (
-    Ints,
-    check_fields,
-    choice,
-    counted,
-    frozen,
-    index,
-    ints,
-    some,
-    whole,
-)
+from tconvjax.arguments import Ints, check_fields, choice, counted, frozen, ints, some, whole
 from tconvjax.errors import Described, GeometryError, array_of, fail
 from tconvjax.geometry.axis import Axis
-from tconvjax.geometry.padding import PADDING_MODES, Padding, PaddingMode, conv_pads
+from tconvjax.geometry.padding import PADDING_MODES, Padding, PaddingMode, conv_pads, source
 from tconvjax.geometry.sizes import conv_axis, conv_transpose_axis, steps
 from tconvjax.shown import Shown
 
@@ -110,35 +100,6 @@ class Geometry(Shown):
     def kernel_shape(self) -> tuple[int, ...]:
         """(O, C / groups, *kernel_size): the kernel, as PyTorch and ONNX lay it out."""
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-
-    def taps_between(
-        self, output: tuple[int, ...], source: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], ...]:
-        """The kernel entries that tie an output to an input: one entry of the matrix C.
-
-        Args:
-            output: (o, *i), an index of ``out_shape``.
-            source: (c, *j), an index of ``in_shape``.
-
-        Returns:
-            Indices (o, c within its group, *t) of ``kernel_shape``, in order.
-
-        Raises:
-            GeometryError: if there is no such output or input.
-
-        Examples:
-            >>> Geometry.of_conv((1, 5), (1, 1, 3), stride=2).taps_between((0, 1), (0, 3))
-            ((0, 0, 1),)
-        """
-        output = index("output", output, self.out_shape)
-        source = index("source", source, self.in_shape)
-        group, within = divmod(source[0], self.kernel_shape[1])
-        if output[0] // (self.out_channels // self.groups) != group:
-            return ()
-        taps = [
-            a.taps_between(i, j) for a, i, j in zip(self.axes, output[1:], source[1:], strict=True)
-        ]
-        return tuple((output[0], within, *t) for t in itertools.product(*taps))
 
     @property
     def bordered(self) -> bool:
@@ -356,7 +317,11 @@ def links(geometry: Geometry) -> Iterator[Link]:
     check_geometry(geometry)
     in_block = geometry.in_channels // geometry.groups
     out_block = geometry.out_channels // geometry.groups
-    by_output = [_links_by_output(axis) for axis in geometry.axes]
+    by_output: list[dict[int, list[tuple[int, int]]]] = []
+    for axis in geometry.axes:
+        by_output.append({i: [] for i in range(axis.out_size)})
+        for i, j, t in axis.links():
+            by_output[-1][i].append((j, t))
     for o in range(geometry.out_channels):
         first = in_block * (o // out_block)
         for outputs in itertools.product(*map(range, geometry.out_size)):
@@ -367,12 +332,25 @@ def links(geometry: Geometry) -> Iterator[Link]:
                     yield Link((o, *outputs), (first + c, *inputs), (o, c, *taps))
 
 
-def _links_by_output(axis: Axis) -> list[list[tuple[int, int]]]:
-    """For each output of an axis, its (input, tap) pairs."""
-    table: list[list[tuple[int, int]]] = [[] for _ in range(axis.out_size)]
-    for i, j, t in axis.links():
-        table[i].append((j, t))
-    return table
+def taps_between(
+    geometry: Geometry, output: tuple[int, ...], origin: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+    """The taps (o, c, *t) between an output (o, *i) and an input (c, *j): one entry of C."""
+    group, within = divmod(origin[0], geometry.kernel_shape[1])
+    if output[0] // (geometry.out_channels // geometry.groups) != group:
+        return []
+    taps = map(_taps_along, geometry.axes, output[1:], origin[1:])
+    return [(output[0], within, *t) for t in itertools.product(*taps)]
+
+
+def _taps_along(axis: Axis, i: int, j: int) -> list[int]:
+    """The taps of an axis between an output and an input; several if the border copies it."""
+    first = axis.stride * i - axis.low
+    if axis.mode == "zeros":
+        tap, rest = divmod(j - first, axis.dilation)
+        return [tap] if rest == 0 and 0 <= tap < axis.kernel_size else []
+    places = range(first, first + axis.span, axis.dilation)
+    return [t for t, p in enumerate(places) if source(axis.mode, p, axis.in_size) == j]
 
 
 # -- reading shapes --------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Paddings: what the elements around an axis hold, and every way to say how many there are.
 
-To add a mode that copies elements, name it in `PaddingMode` and say in `copied` which element each
+To add a mode that copies elements, name it in `PaddingMode` and say in `source` which element each
 padding element copies. Links, matrices, borders and pictures follow from that. Beside it, NumPy's
 name for the mode goes to ``tests/oracles.py``, and the docs and docstrings list the modes.
 """
@@ -23,8 +23,13 @@ AxisPadding: TypeAlias = str | tuple[int, int]
 """The padding of one axis: a name, or (low, high)."""
 
 
-def copied(mode: PaddingMode, position: int, size: int) -> int | None:
-    """The element of an axis that the padding at a position copies, or None for a zero."""
+def source(mode: PaddingMode, position: int, size: int) -> int | None:
+    """The element of an axis at a position of its padded line, or None for a zero.
+
+    Position 0 is that of the first element, and negative positions are in the low padding.
+    """
+    if 0 <= position < size:
+        return position
     if mode == "zeros" or size == 0:
         return None
     if mode == "circular":

@@ -77,13 +77,10 @@ def conv_transpose_axis(
     nothing = size == 0 and in_size == 0  # whose convolution is empty, whatever the kernel
     if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
-        if named:
-            rule = f"padding={padding!r} with stride {stride} cannot give out_size={size} from it"
-        else:
-            rule = (
-                f"in_size={in_size} cannot give out_size={size} with kernel {kernel}, stride "
-                f"{stride}, dilation {dilation} and padding {(low, high)}"
-            )
+        rule = (
+            f"in_size={in_size} cannot give out_size={size} with kernel {kernel}, stride {stride}, "
+            f"dilation {dilation} and padding {padding}"
+        )
         pad_less = f"pad {1 - room - least} less in all"
         fail(argument, value, rule, f"sizes that do: {some(sizes)}" if sizes else pad_less)
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with

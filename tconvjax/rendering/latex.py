@@ -8,14 +8,10 @@ import sympy
 from sympy.printing.latex import LatexPrinter
 
 from tconvjax.arguments import flag
-from tconvjax.errors import Described, fail
 from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.palette import colour, rgb
 from tconvjax.rendering.text import clean, label, long_sum
 from tconvjax.rendering.values import as_document
-
-MOST_ENTRIES = 4096
-"""Maximum entries of a table in a formula; no page shows more."""
 
 _SIGNS = {
     "⋯": r"\cdots",
@@ -44,7 +40,7 @@ def to_latex(document: Any, *, colours: bool = True) -> str:
         LaTeX that needs amsmath, and xcolor for the colours.
 
     Raises:
-        GeometryError: if a table has more than 4096 entries, which no page shows.
+        GeometryError: if a part is too large to show.
 
     Examples:
         >>> from tconvjax import Geometry, symbolic
@@ -110,7 +106,6 @@ def _verbatim(text: str) -> str:
 
 def _table(table: Table, colours: bool) -> str:
     _, columns = table.shape
-    check_entries(table)
     if not columns:
         return r"\left[\;\right]" if table.brackets else ""
     lines = []
@@ -130,15 +125,6 @@ def _cell(cell: Cell, table: Table, colours: bool) -> str:
         return text
     code = ",".join(map(str, rgb(colour(cell.tap, table.taps))))
     return rf"\textcolor[RGB]{{{code}}}{{{text}}}"
-
-
-def check_entries(table: Table) -> None:
-    """Refuse a table that no page shows."""
-    rows, columns = table.shape
-    if rows * columns > MOST_ENTRIES:
-        rule = f"a formula shows at most {MOST_ENTRIES} entries"
-        remedy = "take a smaller input, or conv_table or matrix_table, which abbreviate"
-        fail("matrix", Described(f"{rows} x {columns}"), rule, remedy)
 
 
 def _escaped(text: str) -> str:

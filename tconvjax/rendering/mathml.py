@@ -13,7 +13,6 @@ import sympy
 from sympy.printing.mathml import MathMLPresentationPrinter
 
 from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
-from tconvjax.rendering.latex import check_entries
 from tconvjax.rendering.palette import painted
 from tconvjax.rendering.text import clean, label, long_sum, name_parts
 from tconvjax.rendering.values import as_document
@@ -36,7 +35,7 @@ def to_mathml(document: Any) -> str:
         A ``math`` element with everything that a browser needs.
 
     Raises:
-        GeometryError: if a table has more than 4096 entries, which no page shows.
+        GeometryError: if a part is too large to show.
 
     Examples:
         >>> from tconvjax.rendering import array_table
@@ -103,7 +102,6 @@ def _element(document: Any) -> ET.Element:
 
 
 def _table(table: Table) -> ET.Element:
-    check_entries(table)
     lines = []
     for n, row in enumerate(table.cells):
         top = n in table.row_cuts

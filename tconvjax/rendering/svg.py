@@ -127,6 +127,8 @@ def spoken(document: Any) -> str:
     match document:
         case Words(words) | Table(alt=words) | Sparsity(alt=words) | Linked(alt=words):
             return words
+        case Stack([Words(title, 1), *_]):  # the heading of a whole page
+            return title
         case Stack(parts) | Row(parts):
             return "; ".join(filter(None, map(spoken, parts)))
     return ""

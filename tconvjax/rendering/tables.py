@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 import sympy
 
 from tconvjax.arguments import flag, text, whole
-from tconvjax.errors import Described, array_of, fail, kind_of
-from tconvjax.geometry import Geometry, check_geometry, links
+from tconvjax.errors import Described, fail, kind_of
+from tconvjax.geometry import Geometry, check_geometry, links, taps_between
+from tconvjax.geometry.padding import source
 from tconvjax.rendering.document import (
     Cell,
     Link,
@@ -29,26 +30,27 @@ from tconvjax.rendering.document import (
     dots,
     kept,
 )
-from tconvjax.symbolic.matrix import products_of, shape_of
-from tconvjax.symbolic.names import KernelSymbols, as_objects, entries, symbol, taps_of
+from tconvjax.symbolic.matrix import cells, check_size, products_of, shape_of
+from tconvjax.symbolic.names import as_array, as_entry, symbol, tap_symbol
 
 MOST_SHOWN = 32
 """Default for the rows and columns of a table; of a larger matrix the middle is left out."""
 
+MOST_TERMS = 32
+"""Maximum terms of a sum that are all shown."""
+
 MOST_CELLS = 65_536
 """Maximum cells of a table."""
 
-MOST_COPIES = 4_000_000
-"""Limit on cells shown times taps of the axes whose border holds copies."""
-
-MOST_HELD = 4_000_000
-"""Maximum entries of a sparse matrix that is made dense to be read."""
+MOST_ENTRIES = 4_000_000
+"""Maximum entries of a matrix that is read whole, zeros included."""
 
 MOST_DOTS = 20_000
 """Maximum dots of a picture of where a matrix is not zero."""
 
-MOST_LINKS, MOST_LINKED = 400, 1000
-"""Maximum lines of a picture of links, and maximum elements of an array in it."""
+MOST_LINKS = 400
+"""Maximum lines of a picture of links, those to zeros of the padding included, and elements of an
+array in it."""
 
 LEVELS = 64
 """Shades from the least amount to the largest."""
@@ -70,11 +72,11 @@ def conv_table(
 
     Returns:
         A table of at most ``most`` rows and columns. If columns are cut, those shown are the first,
-        the last, and some that are not zero in a row that is shown.
+        the last, and some that are not zero in a row that is shown. Where the border brings more
+        than 32 symbols to one element, its entry is the sum of the first 32 and the last.
 
     Raises:
-        GeometryError: if the kernel has another shape, more than 65,536 cells would be shown, or
-            the border brings too many taps to one element.
+        GeometryError: if the kernel has another shape, or more than 65,536 cells would be shown.
 
     Examples:
         >>> conv_table(Geometry.of_conv((1, 4, 4), (1, 1, 3, 3))).shape
@@ -84,24 +86,25 @@ def conv_table(
     """
     check_geometry(geometry)
     transpose, most = flag("transpose", transpose), whole("most", most, 3)
-    names, entry = _kernel(geometry, kernel)
+    letter = str(kernel.label) if isinstance(kernel, sympy.IndexedBase) else "w"
+    total = _totals(geometry, kernel, letter)
     shapes, counts = (geometry.out_shape, geometry.in_shape), shape_of(geometry)
-    _check_cells(counts, most, geometry)
+    _check_cells(counts, most)
     rows, full = kept(counts[0], most), set[int]()
     if counts[1] > most:
         full = {n for row in rows if row >= 0 for n in _reached(geometry, row, most)}
     columns = kept(counts[1], most, sorted(full))
 
     def cell(row: int, column: int) -> Cell:
-        output, source = _index(row, shapes[0]), _index(column, shapes[1])
-        taps = geometry.taps_between(output, source)
+        output, origin = _index(row, shapes[0]), _index(column, shapes[1])
+        taps = taps_between(geometry, output, origin)
         if not taps:
             return Cell(sympy.Integer(0))
-        through = [str(names[tap]).replace("_", " ") for tap in taps]
-        if len(through) > 4:
-            through[3:-1] = ["..."]
-        title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(source)}"
-        return Cell(sympy.Add(*map(entry, taps)), place(taps[0], geometry.kernel_shape), title)
+        ends = taps if len(taps) <= 4 else [*taps[:3], taps[-1]]
+        through = [tap_symbol(geometry, tap, letter).name.replace("_", " ") for tap in ends]
+        through[3:3] = ["..."] if len(taps) > 4 else []
+        title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(origin)}"
+        return Cell(total(taps), place(taps[0], geometry.kernel_shape), title)
 
     cells = grid(cell, rows, columns)
     blocks = [math.prod(shape[2:]) if len(shape) > 2 else shape[1] for shape in shapes]
@@ -113,7 +116,8 @@ def conv_table(
     ends = f"{by(geometry.in_size)} to {by(geometry.out_size)}"
     alt = f"{name}, the {by(sizes)} matrix of the {what} of {ends}"
     caption = f"{name}, {by(sizes)}" if max(counts) > most else name
-    return Table(cells, caption, cuts[0], cuts[1], True, len(names), alt)
+    taps = math.prod(geometry.kernel_shape)
+    return Table(cells, caption, cuts[0], cuts[1], taps=taps, alt=alt)
 
 
 def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
@@ -133,13 +137,9 @@ def sparsity(geometry: Geometry, *, transpose: bool = False) -> Sparsity:
         >>> len(sparsity(Geometry.of_conv((1, 16, 16), (1, 1, 3, 3))).places)
         1764
     """
-    transpose, products = flag("transpose", transpose), products_of(geometry)
-    if products > MOST_DOTS:
-        shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
-        rule = f"its matrix has up to {products} non-zero entries, and a picture shows {MOST_DOTS}"
-        fail("geometry", shown, rule, "take a smaller input, or conv_table, which is abbreviated")
-    o, c, t = geometry.out_shape, geometry.in_shape, geometry.kernel_shape
-    found = {(place(i, o), place(j, c)): place(tap, t) for i, j, tap in links(geometry)}
+    transpose = flag("transpose", transpose)
+    check_size(geometry, MOST_DOTS, products_of(geometry), "non-zero entries")
+    found = {(m, n): place(tap, geometry.kernel_shape) for m, n, tap in cells(geometry)}
     name, shape = "C", shape_of(geometry)
     places = [(row, column, tap) for (row, column), tap in sorted(found.items())]
     if transpose:
@@ -153,39 +153,30 @@ def links_picture(geometry: Geometry) -> Linked:
     """Input, kernel and output side by side, with a line for each product of the convolution.
 
     Args:
-        geometry: one channel each way, one or two axes, and at most 400 products.
+        geometry: one channel each way, one or two axes, and at most 400 products and elements.
 
     Returns:
         Three tables; a line in the colour of the tap joins each output element to each input
         element that it reads.
 
     Raises:
-        GeometryError: if it has channels, more axes or more products.
+        GeometryError: if it has channels, more axes, products or elements.
 
     Examples:
         >>> len(links_picture(Geometry.of_conv((1, 5), (1, 1, 3), stride=2)).links)
         6
     """
-    check_geometry(geometry)
-    shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
-    if geometry.rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
+    if check_geometry(geometry).rank > 2 or geometry.in_channels != 1 or geometry.out_channels != 1:
+        shown = Described(f"{geometry.in_shape} to {geometry.out_shape}")
         rule = "links are drawn between arrays of one channel and of one or two axes"
         fail("geometry", shown, rule, "draw one channel alone, or take conv_table")
-    # Counting them exactly would visit every product, those with zeros of the padding included.
-    few = products_of(geometry) <= MOST_LINKED**2
-    found = list(itertools.islice(links(geometry), MOST_LINKS + 1)) if few else []
-    if not few or len(found) > MOST_LINKS:
-        rule = f"it has more than {MOST_LINKS} products, too many to draw"
-        fail("geometry", shown, rule, "take a smaller input")
+    check_size(geometry, MOST_LINKS, what="products or elements")
     sizes = (geometry.in_size, geometry.kernel_size, geometry.out_size)
-    if max(map(math.prod, sizes)) > MOST_LINKED:
-        rule = f"an array in the picture has up to {MOST_LINKED} elements"
-        fail("geometry", shown, rule, "take a smaller input")
     tables = tuple(_named(size, letter) for size, letter in zip(sizes, "xwy", strict=True))
     # A single axis is drawn as a column, so an index without its channel gets a column of 0.
     lines = tuple(
         Link((*j, 0)[1:3], (*i, 0)[1:3], place(t, geometry.kernel_shape))  # type: ignore[arg-type]
-        for i, j, t in found
+        for i, j, t in links(geometry)
     )
     alt = (
         f"{len(lines)} products of the convolution of {by(geometry.in_size)} with "
@@ -266,21 +257,12 @@ def matrix_table(
     return Table(cells, caption, taps=len(colours), alt=f"{name or 'a matrix'} of shape {sizes}")
 
 
-def array_table(
-    values: Any,
-    *,
-    name: str = "",
-    shown: Mapping[tuple[int, ...], int] | None = None,
-    taps: int = 0,
-    most: int = MOST_SHOWN,
-) -> Table:
+def array_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
     """An array of one or two axes as squares.
 
     Args:
         values: nested lists, or an array, of numbers or expressions.
         name: a caption.
-        shown: the colours of some elements, by their index.
-        taps: how many colours there are in all.
         most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
@@ -295,12 +277,8 @@ def array_table(
         (1, 3)
     """
     name, most = text("name", name), whole("most", most, 3)
-    if not isinstance(shown, Mapping | None):
-        rule = "it must map an index to a colour"
-        fail("shown", kind_of(shown), rule, "give a dict such as {(0, 1): 0}")
-    colours = shown or {}
     if isinstance(values, Sequence) and not isinstance(values, str):
-        values = as_objects("values", values)
+        values = as_array("values", values)
         if any(isinstance(value, list | tuple) for value in values.flat):
             rule = "each row of an array has as many elements as the first"
             fail("values", Described("nested lists of several lengths"), rule, "fill them up")
@@ -317,11 +295,11 @@ def array_table(
         entry = entry.item() if isinstance(entry, np.generic) else entry
         # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
         entry = "0" if not isinstance(entry, str) and entry == 0 else entry
-        return Cell(entry, colours.get(at), f"{name} {coordinates(at)}".strip())
+        return Cell(entry, title=f"{name} {coordinates(at)}".strip())
 
     cells = grid(cell, kept(height, most), kept(width, most))
     alt = f"{name or 'an array'}, {height} x {width}"
-    return Table(cells, name, brackets=False, taps=taps, alt=alt)
+    return Table(cells, name, brackets=False, alt=alt)
 
 
 def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
@@ -355,16 +333,18 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
         fail("values", Described("array with inf or nan"), rule, "replace the others")
     least = min(0.0, float(numbers.min(initial=0)))
     reach = float(numbers.max(initial=least)) - least or 1.0
-    sides = [kept(size, whole("most", most, 3)) for size in numbers.shape]
-    places = itertools.product(*sides) if numbers.ndim in (1, 2) else ()
-    shades = {
-        at: round((LEVELS - 1) * ((float(numbers[at]) - least) / reach))
-        for at in places
-        if -1 not in at
-    }
-    table = array_table(values, name=name, shown=shades, taps=LEVELS, most=most)
+
+    def shaded(cell: Cell, amount: Cell) -> Cell:
+        if not cell.title:  # dots
+            return cell
+        share = (float(amount.entry) - least) / reach
+        return replace(cell, tap=round((LEVELS - 1) * share))
+
+    table, amounts = (array_table(each, name=name, most=most) for each in (values, numbers))
+    rows = zip(table.cells, amounts.cells, strict=True)
+    cells = tuple(tuple(map(shaded, *row)) for row in rows)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
-    return replace(table, alt=table.alt + ends)
+    return replace(table, cells=cells, taps=LEVELS, alt=table.alt + ends)
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -384,11 +364,11 @@ def read_matrix(argument: str, matrix: Any) -> tuple[int, int, Any]:
     dense = getattr(matrix, "todense", None) or getattr(matrix, "__array__", None)
     if isinstance(matrix, sympy.MatrixBase | sympy.MatrixExpr | np.ndarray) or dense is None:
         return rows, columns, matrix
-    if rows * columns <= MOST_HELD:
+    if rows * columns <= MOST_ENTRIES:
         return rows, columns, np.asarray(dense())
     if not hasattr(matrix, "tocsr"):
         shown = Described(f"{kind_of(matrix)} of {rows} x {columns}")
-        rule = f"beyond {MOST_HELD} entries it must be a SymPy, SciPy or NumPy matrix"
+        rule = f"beyond {MOST_ENTRIES} entries it must be a SymPy, SciPy or NumPy matrix"
         fail(argument, shown, rule, "convert it")
     return rows, columns, matrix.tocsr()
 
@@ -398,34 +378,27 @@ def natural(symbol: Any) -> list[Any]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(symbol))]
 
 
-def _kernel(geometry: Geometry, kernel: Any) -> tuple[KernelSymbols, Callable[[Any], Any]]:
-    """The kernel's symbols, and a function from an index (o, c, *t) to its entry."""
-    letter = kernel.label if isinstance(kernel, sympy.IndexedBase) else None
-    names = KernelSymbols(geometry, str(letter or getattr(kernel, "letter", "w")))
-    if kernel is None or isinstance(kernel, KernelSymbols | sympy.IndexedBase):
-        return names, names.__getitem__
-    if getattr(getattr(kernel, "dtype", None), "kind", "O") not in "iufcV":  # V for bfloat16
-        return names, taps_of(kernel, geometry).__getitem__
-    array = np.asarray(kernel)
-    if array.shape != geometry.kernel_shape:
-        rule = f"the geometry asks for {geometry.kernel_shape}"
-        fail("kernel", array_of(array.shape), rule, "reshape it")
-    return names, lambda tap: entries("kernel", [array[tap]], (1,))[0]
+def _totals(geometry: Geometry, kernel: Any, letter: str) -> Callable[[Any], Any]:
+    """A function from indices (o, c, *t) of a kernel to the sum of their entries."""
+    if kernel is None or isinstance(kernel, sympy.IndexedBase):
+        # No printer shows more of a long sum.
+        return lambda taps: sympy.Add(
+            *(
+                tap_symbol(geometry, tap, letter)
+                for tap in taps[:MOST_TERMS] + taps[MOST_TERMS:][-1:]
+            )
+        )
+    array = as_array("kernel", kernel, geometry.kernel_shape)
+    return lambda taps: sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
 
 
-def _check_cells(sides: Sequence[int], most: int, geometry: Geometry | None = None) -> None:
-    """Refuse a table that nobody reads, or whose taps take too long to find."""
+def _check_cells(sides: Sequence[int], most: int) -> None:
+    """Refuse a table that nobody reads."""
     sides = [min(side, most) for side in sides]
-    cells = math.prod(sides)
-    if cells > MOST_CELLS:
+    if math.prod(sides) > MOST_CELLS:
         rule = f"a table has at most {MOST_CELLS} cells"
         remedy = "give a smaller one, or use to_csv or tconvjax.matrices"
         fail("most", Described(f"table of {by(sides)}"), rule, remedy)
-    copied = [axis.kernel_size for axis in geometry.axes if axis.bordered] if geometry else []
-    if copied and math.prod(copied) * cells > MOST_COPIES:
-        rule = "its border brings too many taps to one element to show their sums"
-        remedy = "take a smaller kernel, or padding_mode='zeros'"
-        fail("geometry", Described(f"kernel of {by(copied)} taps"), rule, remedy)
 
 
 def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
@@ -437,7 +410,7 @@ def _reached(geometry: Geometry, row: int, most: int) -> set[int]:
     for axis, i in zip(geometry.axes, outputs, strict=True):
         start = axis.stride * i - axis.low
         taps = _ends(range(axis.kernel_size), most)
-        found = {axis.source(start + axis.dilation * tap) for tap in taps}
+        found = {source(axis.mode, start + axis.dilation * tap, axis.in_size) for tap in taps}
         sides.append(sorted(j for j in found if j is not None))
     ends = (itertools.product(*sides), itertools.product(*(side[::-1] for side in sides)))
     return {place(j, geometry.in_shape) for some in ends for j in itertools.islice(some, most)}

@@ -18,17 +18,14 @@ import sympy
 from tconvjax.arguments import whole
 from tconvjax.errors import Described, fail
 from tconvjax.rendering.document import Linked, Row, Sparsity, Stack, Table, Words, dots, kept
-from tconvjax.rendering.tables import natural, read_matrix
+from tconvjax.rendering.tables import MOST_ENTRIES, MOST_TERMS, natural, read_matrix
 from tconvjax.rendering.values import as_document
 
 MOST_LETTERS = 64
 """Maximum letters of an entry; the middle of a longer one is left out."""
 
-MOST_TERMS, FIRST_TERMS = 32, 3
-"""Maximum terms of a sum that are all shown, and terms of a longer one before the dots."""
-
-MOST_BITS = 4096
-"""Maximum bits of a number that is written with all its digits."""
+FIRST_TERMS = 3
+"""Terms of a sum of more than `MOST_TERMS` that stand before the dots."""
 
 LEAST_WIDTH = 7
 """Columns of a terminal in which the first and the last column of a matrix have room."""
@@ -39,8 +36,8 @@ MOST_SIDE = 250
 MOST_LINES = 12
 """Maximum links of a `Linked` in text; the middle ones of more are left out."""
 
-MOST_ENTRIES, MOST_SYMBOLS = 4_000_000, 250_000
-"""Maximum entries in CSV, and maximum entries that SymPy writes, which takes it some seconds."""
+MOST_SYMBOLS = 250_000
+"""Maximum entries in CSV that SymPy writes, which takes it some seconds."""
 
 # -- entries ---------------------------------------------------------------------------------------
 
@@ -84,11 +81,6 @@ def label(entry: Any) -> str:
         letter, *indices = name_parts(entry)
         joint = "" if all(len(n) == 1 for n in indices) else ","
         return clean(letter + joint.join(indices))
-    if isinstance(entry, int | sympy.Rational):
-        number = sympy.Rational(entry)
-        long = max(int(number.p).bit_length(), int(number.q).bit_length()) > MOST_BITS
-        # Python refuses to write thousands of digits, and nobody reads them.
-        return str(sympy.Float(number, 6)) if long else _fraction(number)
     return clean(_expression(entry))
 
 
@@ -127,21 +119,22 @@ def shorten(text: str, most: int) -> str:
     return f"{text[: most - 1 - back]}…{text[-back:]}"
 
 
-def _fraction(number: sympy.Rational) -> str:
-    """A fraction; one of long numbers as the decimal number that somebody wrote, if it is one."""
-    fraction, decimal = str(number), repr(float(number))
-    exact = number.q >= 1000 and "inf" not in decimal and sympy.Rational(decimal) == number
-    return min(fraction, decimal, key=len) if exact else fraction
-
-
 def _expression(entry: Any) -> str:
-    """An expression as SymPy writes it, its symbols named like those of the kernel."""
+    """An expression as SymPy writes it, its symbols named like those of the kernel.
+
+    A fraction of long numbers is written as the decimal number that somebody wrote, if it is one.
+    """
     atoms = entry.atoms(sympy.Symbol, sympy.Indexed) if isinstance(entry, sympy.Basic) else ()
     try:
-        if not atoms:
-            return str(entry)
-        return str(entry.xreplace({atom: sympy.Symbol(label(atom)) for atom in atoms}))
-    except ValueError:  # a number in it has thousands of digits
+        if atoms:
+            return str(entry.xreplace({atom: sympy.Symbol(label(atom)) for atom in atoms}))
+        written = str(int(entry) if isinstance(entry, bool) else entry)
+        if isinstance(entry, sympy.Rational) and entry.q >= 1000:
+            decimal = repr(float(entry))
+            exact = math.isfinite(float(entry)) and sympy.Rational(decimal) == entry
+            return min(written, decimal, key=len) if exact else written
+        return written
+    except ValueError:  # Python refuses to write thousands of digits, and nobody reads them
         return str(sympy.N(entry, 6))
 
 
@@ -351,14 +344,13 @@ def to_csv(matrix: Any) -> str:
     """
     rows, columns, held = read_matrix("matrix", matrix)
     symbolic = isinstance(held, sympy.MatrixBase | sympy.MatrixExpr)
-    most = MOST_ENTRIES if symbolic or isinstance(held, np.ndarray) else MOST_SYMBOLS
     found: dict[tuple[int, int], Any] = {}
-    if symbolic and rows * columns <= most:
+    if symbolic and rows * columns <= MOST_ENTRIES:
         found = (held if isinstance(held, sympy.MatrixBase) else held.as_explicit()).todok()
-    if rows * columns > most or len(found) > MOST_SYMBOLS:
-        limit = f"{most} entries, or {MOST_SYMBOLS} expressions that are not zero, are the limit"
+    if rows * columns > MOST_ENTRIES or len(found) > MOST_SYMBOLS:
+        limit = f"{MOST_ENTRIES} entries, or {MOST_SYMBOLS} expressions that are not zero, are"
         remedy = "save it sparse: tconvjax.matrices.conv_matrix and scipy.sparse.save_npz"
-        fail("matrix", Described(f"{rows} x {columns}"), limit, remedy)
+        fail("matrix", Described(f"{rows} x {columns}"), f"{limit} the limit", remedy)
     # A convolution has few different entries, many times each.
     known = {entry: exactly(entry) for entry in set(found.values())} | {0: "0"}
 
@@ -378,16 +370,10 @@ def exactly(entry: Any) -> str:
         return clean(entry)
     if isinstance(entry, float | np.number):
         return "0" if entry == 0 else str(entry).strip("()")
-    if isinstance(entry, bool | np.bool_) or entry in (sympy.true, sympy.false):
-        return str(int(bool(entry)))
-    if isinstance(entry, int | sympy.Integer) and int(entry).bit_length() <= MOST_BITS:
-        return str(int(entry))
     entry = sympy.sympify(entry)
-    if not entry.is_number:
+    if entry in (sympy.true, sympy.false):
+        return str(int(bool(entry)))
+    if entry.is_Integer or not entry.is_number:
         return clean(_expression(entry))
     number = complex(entry)
-    if isinstance(entry, sympy.Float) and entry._prec > 53:
-        return str(entry)
-    if math.isinf(number.real) and entry.is_finite:
-        return str(sympy.Float(entry, 17))
-    return "nan" if number != number else str(number if number.imag else number.real).strip("()")
+    return str(number if number.imag and number == number else number.real).strip("()")

@@ -42,8 +42,8 @@ from tconvjax.symbolic.structure import Blocks, KroneckerForm, Polyphase
 MOST_SIDE = 2048
 """Maximum rows or columns of a matrix whose entries are drawn as dots."""
 
-MOST_PARTS, MOST_BLOCKS = 8, 10_000
-"""Maximum blocks, terms or phases that are shown, and maximum cells of a grid of blocks."""
+MOST_PARTS = 8
+"""Maximum blocks, terms or phases that are shown."""
 
 
 def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Document:
@@ -163,19 +163,24 @@ def _part(part: Any, most: int, dots: bool) -> Any:
 
 def _matrix_of(geometry: Geometry, kernel: Any, transpose: bool, most: int, dots: bool) -> Document:
     """The matrix if it can be read, where it is not zero if that can be seen, else its corners."""
-    seen = MOST_SHOWN < max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= MOST_DOTS
-    if dots and seen:
+    if dots and is_seen(geometry):
         picture = sparsity(geometry, transpose=transpose)
         return Stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
     table = conv_table(geometry, kernel, transpose=transpose, most=most)
     return Stack([Words(f"{table.alt}."), table]) if dots else table
 
 
+def is_seen(geometry: Geometry, most_read: int = MOST_SHOWN) -> bool:
+    """Whether C is too large to be read, and small enough to show where it is not zero."""
+    small = max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= MOST_DOTS
+    return small and max(shape_of(geometry)) > most_read
+
+
 def _blocks(blocks: Blocks) -> Iterator[Document]:
     down, across = blocks.counts
     height, width = blocks.block_shape
     yield Words(f"C, {blocks.kind}: {down} x {across} blocks of {height} x {width}.")
-    if 0 < down * across <= MOST_BLOCKS:
+    if down * across:
         yield Row(("C", "=", matrix_table(blocks.names)))
     parts = dict(itertools.islice(blocks.parts.items(), MOST_PARTS))
     taps = symbols_of(*parts.values())

@@ -21,7 +21,7 @@ from typing import Any
 from tconvjax.arguments import choice, flag, text
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry, check_geometry
-from tconvjax.symbolic.names import as_objects
+from tconvjax.symbolic.names import as_array
 
 __all__ = ["element", "script"]
 
@@ -153,7 +153,7 @@ def _setting(geometry: Geometry) -> dict[str, int]:
 
 def _listed(letter: str, values: Any, shape: tuple[int, ...]) -> str:
     """Write an array's entries row by row, which must be whole and small."""
-    entries = as_objects(letter, values).ravel().tolist()
+    entries = as_array(letter, values).ravel().tolist()
     for n, value in enumerate(entries):
         try:
             whole = None if isinstance(value, str | bytes) else int(value)

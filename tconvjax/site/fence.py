@@ -245,9 +245,6 @@ class _Heads(Preprocessor):
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix, unless the fence has another number."""
 
-MOST_LISTED = 24
-"""Maximum number of sizes in a table of those that share an output size."""
-
 
 def shown(fence: Fence) -> Document:
     """Make the document of any view but the explorer."""
@@ -302,9 +299,6 @@ def _sizes(fence: Fence) -> Document:
 def _sizes_of(axis: Axis, padding: Any, name: str) -> Table:
     """List the input sizes with one output size, and what chooses among them."""
     argument, values = alternatives(axis, padding)
-    if len(values) > MOST_LISTED:
-        rule = f"a table lists at most {MOST_LISTED} sizes"
-        fail("stride", axis.stride, rule, "take a smaller stride")
     rows = [tuple(map(Cell, ("out_size", argument, "in_size")))]
     for size, value in values.items():
         tap = 0 if size == axis.in_size else None

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tconvjax.command.arguments import (
-    by,
     filled,
     for_axes,
     layer,
@@ -22,9 +21,6 @@ from tconvjax.command.arguments import (
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
-
-MOST_SIDE = 4096
-"""Maximum number of elements along an axis of a figure."""
 
 _STEPS = ("stamps", "zeros", "polyphase", "product")
 VIEWS = (
@@ -195,9 +191,4 @@ def _geometry(given: Mapping[str, Any]) -> Geometry:
     # The channels of a fence are those of the convolution, also where it is transposed.
     ins, outs = channels if forward else channels[::-1]
     size = given["in_size" if forward else "out_size"]
-    geometry = layer({**given, "size": size, "in_channels": ins, "out_channels": outs}, forward)
-    if max(*geometry.in_shape, *geometry.out_shape, *geometry.kernel_shape) > MOST_SIDE:
-        rule = f"an axis of a figure has at most {MOST_SIDE} elements"
-        remedy = "use a smaller size; the pattern repeats"
-        fail("in_size", Described(by(geometry.in_shape)), rule, remedy)
-    return geometry
+    return layer({**given, "size": size, "in_channels": ins, "out_channels": outs}, forward)

@@ -6,13 +6,7 @@ needs SymPy: ``from tconvjax import symbolic``.
 """
 
 from tconvjax.symbolic._derivation import derivation
-from tconvjax.symbolic.inverse import (
-    gram,
-    least_squares_inverse,
-    null_space,
-    orthonormality,
-    rank,
-)
+from tconvjax.symbolic.inverse import gram, least_squares_inverse, null_space, orthonormality, rank
 from tconvjax.symbolic.lazy import ConvolutionMatrix, overlap
 from tconvjax.symbolic.matrix import conv_matrix, vec_input, vec_output
 from tconvjax.symbolic.names import kernel_symbols

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -227,7 +228,7 @@ def _squared(factor: sympy.SparseMatrix) -> sympy.SparseMatrix:
 
 def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:
     """What must vanish for ``factor * factor.T`` to be 1, each condition once."""
-    products, spacing = _products(factor), epsilon(factor.todok().values())
+    products = _products(factor)
     for n in range(factor.rows):
         products[n, n].append((sympy.S.One, sympy.S.NegativeOne))
     found: dict[Any, None] = {}
@@ -235,7 +236,7 @@ def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:
         if n <= m:  # the matrix is symmetric
             condition = _total(pairs)
             known = condition in found or -condition in found
-            if not known and not vanishes(condition, pairs, spacing):
+            if not known and not vanishes(condition, pairs):
                 found[condition] = None
     return tuple(found)
 
@@ -250,37 +251,25 @@ def _times(a: Any, b: Any) -> Any:
     return a * b if a.is_Atom and b.is_Atom else sympy.expand(a * b)
 
 
-# -- telling a real difference from what rounding leaves of zero -----------------------------------
-
-
-def epsilon(values: Iterable[Any]) -> float | None:
-    """The spacing of floats at 1 in the coarsest of the numbers; None if all are exact."""
-    floats = (number for value in values for number in value.atoms(sympy.Float))
-    least = min((number._prec for number in floats), default=None)
-    return None if least is None else 2.0 ** (1 - least)
-
-
-def vanishes(difference: Any, products: Iterable[tuple[Any, Any]], spacing: float | None) -> bool:
-    """Whether an expanded difference of two sums of these products may be 0.
+def vanishes(difference: Any, products: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether an expanded difference of two sums of these products is 0, up to rounding of floats.
 
     To first order, a sum of n products in floats is off by at most n epsilon times the sum of the
     absolute products, in whatever order it is added up. So two such sums differ by at most twice
-    that; one more epsilon for each covers what is of second order. ``spacing`` is the `epsilon` of
-    the factors; None if the difference must be exactly 0.
+    that; one more epsilon for each covers what is of second order.
     """
-    if difference == 0 or spacing is None:
+    if not difference.has(sympy.Float):
         return bool(difference == 0)
     products = list(products)
     sizes: dict[Any, Any] = defaultdict(int)  # of each power product of symbols
     for a, b in products:
-        for (p, m), (q, n) in itertools.product(_terms(a), _terms(b)):
-            number, symbols = sympy.expand(p * q).as_coeff_Mul()
-            sizes[symbols] += abs(m * n * number)
-    most = 2 * (len(products) + 1) * spacing
-    return all(abs(number) <= most * sizes[term] for term, number in _terms(difference))
+        for term, number in _coefficients(a * b):
+            sizes[term] += abs(number)
+    most = 2 * (len(products) + 1) * sys.float_info.epsilon
+    return all(abs(number) <= most * sizes[term] for term, number in _coefficients(difference))
 
 
-def _terms(value: Any) -> Iterable[tuple[Any, Any]]:
+def _coefficients(value: Any) -> Iterable[tuple[Any, Any]]:
     """Power products of symbols, and their coefficients."""
     found: Mapping[Any, Any] = sympy.expand(value).as_coefficients_dict()
     return found.items()

@@ -11,7 +11,7 @@ from sympy.core.symbol import Str, uniquely_named_symbol
 
 from tconvjax.arguments import choice, whole
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import Axis, Geometry, check_geometry
+from tconvjax.geometry import Axis, Geometry, check_geometry, taps_between
 from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.shown import Shown
 from tconvjax.symbolic.matrix import MOST_WRITTEN, check_size, filled
@@ -145,7 +145,12 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             if (number / numbers["groups"]).is_integer is False:
                 rule = f"it must divide {name}={number}"
                 fail("groups", numbers["groups"], rule, "give a divisor of both")
-        made: ConvolutionMatrix = super().__new__(cls, read, *numbers.values(), _base(kernel))
+        if not isinstance(kernel, sympy.IndexedBase):
+            if not isinstance(kernel, str) or not kernel:
+                remedy = "give a str such as 'w', and fill numbers into symbolic.conv_matrix"
+                fail("kernel", kernel, "it is the letter of the entries", remedy)
+            kernel = sympy.IndexedBase(kernel)
+        made: ConvolutionMatrix = super().__new__(cls, read, *numbers.values(), kernel)
         if made.is_numeric:
             _ = made.geometry  # rejects sizes that no convolution has
         else:
@@ -291,8 +296,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
         o, *outs = _unravelled(i, [outputs, *(a.out_size for a in self.axes)])
         c, *ins = _unravelled(j, [inputs, *(a.in_size for a in self.axes)])
         if i.is_Integer and j.is_Integer and self.is_numeric:
-            output, source = tuple(map(int, (o, *outs))), tuple(map(int, (c, *ins)))
-            return sympy.Add(*map(self._tap, self.geometry.taps_between(output, source)))
+            output, origin = tuple(map(int, (o, *outs))), tuple(map(int, (c, *ins)))
+            return sympy.Add(*map(self._tap, taps_between(self.geometry, output, origin)))
         self._check_zeros("for an entry at symbols")
         conditions, within = [], c
         if groups != 1:
@@ -357,16 +362,6 @@ def _read_axis(axis: SymbolicAxis) -> sympy.Tuple:
     numbers = [size(name, value) for name, value in zip(names, axis[:6], strict=True)]
     mode = axis.mode.name if isinstance(axis.mode, Str) else axis.mode
     return sympy.Tuple(*numbers, Str(choice("padding_mode", mode, PADDING_MODES)))
-
-
-def _base(letter: Any) -> sympy.IndexedBase:
-    """The indexed entries of a letter."""
-    if isinstance(letter, sympy.IndexedBase):
-        return letter
-    if not isinstance(letter, str) or not letter:
-        remedy = "give a str such as 'w', and fill numbers into symbolic.conv_matrix"
-        fail("kernel", letter, "it is the letter of the entries", remedy)
-    return sympy.IndexedBase(letter)
 
 
 # -- how many stamps -------------------------------------------------------------------------------

@@ -19,9 +19,6 @@ MOST_ENTRIES = 1_000_000
 MOST_WRITTEN = 50_000
 """Largest number of products of a matrix that is also written in another form."""
 
-MOST_SYMBOLS = 200_000
-"""Largest number of symbols in a column; SymPy needs some seconds for them."""
-
 
 def conv_matrix(geometry: Geometry, kernel: Any = None) -> sympy.SparseMatrix:
     """The matrix C of a convolution.
@@ -66,7 +63,7 @@ def vec_input(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     """The input as a column of symbols x, in the order of C's columns.
 
     Args:
-        geometry: any geometry with at most 200,000 inputs.
+        geometry: any geometry with at most 1,000,000 inputs.
 
     Returns:
         A column with ``prod(geometry.in_shape)`` rows.
@@ -81,7 +78,7 @@ def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
     """The output as a column of symbols y, in the order of C's rows.
 
     Args:
-        geometry: any geometry with at most 200,000 outputs.
+        geometry: any geometry with at most 1,000,000 outputs.
 
     Returns:
         A column with ``prod(geometry.out_shape)`` rows.
@@ -93,7 +90,7 @@ def vec_output(geometry: Geometry) -> sympy.ImmutableDenseMatrix:
 
 
 def _vec(name: str, geometry: Geometry, shape: tuple[int, ...]) -> sympy.ImmutableDenseMatrix:
-    check_size(geometry, MOST_SYMBOLS, math.prod(shape), f"symbols {name}")
+    check_size(geometry, MOST_ENTRIES, math.prod(shape), f"symbols {name}")
     shown = 0 if shape[0] > 1 else 1
     symbols = [symbol(name, index[shown:]) for index in places(shape)]
     return sympy.ImmutableDenseMatrix(len(symbols), 1, symbols)

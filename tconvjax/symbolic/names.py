@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
+from numpy.typing import NDArray
 
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry, check_geometry
@@ -17,38 +17,7 @@ Taps: TypeAlias = Mapping[tuple[int, ...], Any]
 """From (o, c, *t), an index of ``geometry.kernel_shape``, to an entry of the kernel."""
 
 
-class KernelSymbols(Mapping[tuple[int, ...], sympy.Symbol]):
-    """The symbols of a kernel by (o, c, *t), each made when it is looked up.
-
-    A layer of 512 channels has millions of them, and a picture shows a handful.
-    """
-
-    def __init__(self, geometry: Geometry, letter: str = "w") -> None:
-        self.shape = geometry.kernel_shape
-        self.letter = letter
-        self._shown = 0 if max(self.shape[:2]) > 1 else 2
-
-    def __getitem__(self, index: tuple[int, ...]) -> sympy.Symbol:
-        """The symbol of an entry."""
-        fits = isinstance(index, tuple) and len(index) == len(self.shape)
-        if not fits or not all(n in range(size) for n, size in zip(index, self.shape, strict=True)):
-            raise KeyError(index)
-        return symbol(self.letter, index[self._shown :])
-
-    def __iter__(self) -> Iterator[tuple[int, ...]]:
-        """The indices, in order."""
-        return itertools.product(*map(range, self.shape))
-
-    def __len__(self) -> int:
-        """The number of entries."""
-        return math.prod(self.shape)
-
-    def __repr__(self) -> str:
-        """All of them, if they are few."""
-        return repr(dict(self)) if len(self) <= 100 else f"KernelSymbols of shape {self.shape}"
-
-
-def kernel_symbols(geometry: Geometry) -> KernelSymbols:
+def kernel_symbols(geometry: Geometry) -> dict[tuple[int, ...], sympy.Symbol]:
     """A symbol for each kernel entry: w with its tap, and with its channels if there are several.
 
     Args:
@@ -56,7 +25,7 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
 
     Returns:
         A mapping from (o, c, *t), an index of ``geometry.kernel_shape``, to a symbol such as
-        ``w_1_0``. Symbols are made when they are looked up.
+        ``w_1_0``.
 
     Raises:
         GeometryError: if ``geometry`` is not a Geometry.
@@ -65,7 +34,13 @@ def kernel_symbols(geometry: Geometry) -> KernelSymbols:
         >>> list(kernel_symbols(Geometry.of_conv((1, 4, 4), (1, 1, 1, 2))).values())
         [w_0_0, w_0_1]
     """
-    return KernelSymbols(check_geometry(geometry))
+    shape = check_geometry(geometry).kernel_shape
+    return {tap: tap_symbol(geometry, tap) for tap in itertools.product(*map(range, shape))}
+
+
+def tap_symbol(geometry: Geometry, tap: Sequence[int], letter: str = "w") -> sympy.Symbol:
+    """The symbol of the entry (o, c, *t) of a kernel."""
+    return symbol(letter, tap if max(geometry.kernel_shape[:2]) > 1 else tap[2:])
 
 
 def symbol(name: str, index: Sequence[int]) -> sympy.Symbol:
@@ -76,34 +51,35 @@ def symbol(name: str, index: Sequence[int]) -> sympy.Symbol:
 def taps_of(kernel: Any, geometry: Geometry) -> Taps:
     """A kernel's entries as SymPy expressions: symbols for None; text is never read as code."""
     names = kernel_symbols(geometry)
-    if kernel is None or (isinstance(kernel, KernelSymbols) and kernel.shape == names.shape):
-        return dict(kernel or names)
-    return dict(zip(names, entries("kernel", kernel, names.shape), strict=True))
+    if kernel is None:
+        return names
+    return dict(zip(names, entries("kernel", kernel, geometry.kernel_shape), strict=True))
 
 
 def entries(argument: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
     """The entries of an array of this shape as SymPy expressions, read row by row."""
-    array = as_objects(argument, values)
-    if array.shape != shape:
-        fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
-    return [_entry(argument, value) for value in array.flat]
+    return [as_entry(argument, value) for value in as_array(argument, values, shape).flat]
 
 
-def as_objects(argument: str, values: Any) -> Any:
-    """Nested lists or an array as a NumPy array of objects."""
+def as_array(argument: str, values: Any, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Nested lists or an array in NumPy, of objects unless it is an array of numbers already."""
+    kind = getattr(getattr(values, "dtype", None), "kind", "?")
     try:
-        listed = values.tolist() if hasattr(values, "tolist") else values
-        array = np.asarray(listed, dtype=object)
+        if kind in "biufcVO" and not np.ma.isMaskedArray(values):
+            array = np.asarray(values)
+        else:
+            listed = values.tolist() if hasattr(values, "tolist") else values
+            array = np.asarray(listed, dtype=object)
     except (ValueError, TypeError):  # lists of unequal arrays, and JAX's keys of random numbers
         rule = "it must be an array of numbers or SymPy expressions, with rows of one length"
         fail(argument, kind_of(values), rule, "give a NumPy array or nested lists")
-    shape = getattr(values, "shape", None)
-    # The nested lists of an array without elements do not show the sizes after the first 0.
-    empty = array.size == 0 and isinstance(shape, tuple) and 0 in shape
-    return np.empty(shape, object) if empty else array
+    if shape is not None and array.shape != shape:
+        fail(argument, array_of(array.shape), f"the geometry asks for {shape}", "reshape it")
+    return array
 
 
-def _entry(argument: str, value: Any) -> Any:
+def as_entry(argument: str, value: Any) -> Any:
+    """An entry of a kernel or an array as a SymPy expression."""
     value = value.item() if isinstance(value, np.generic) else value
     truth = isinstance(value, bool)
     if truth or not isinstance(value, int | float | complex | sympy.Expr):

@@ -16,23 +16,17 @@ from tconvjax.shown import Written
 from tconvjax.symbolic.matrix import (
     MOST_ENTRIES,
     MOST_WRITTEN,
+    cells,
     check_size,
     conv_matrix,
-    filled,
     places,
     shape_of,
     summed,
 )
 from tconvjax.symbolic.names import symbol, taps_of
 
-MOST_BLOCKS = 10_000
-"""Largest number of blocks in a grid, zero blocks included."""
-
-MOST_TERMS = 5_000
-"""Largest number of terms of a sum; SymPy needs minutes to write more as an expression."""
-
-MOST_PHASES = 5_000
-"""Largest number of phases that are listed, empty ones included."""
+MOST_PARTS = 10_000
+"""Largest number of blocks, terms or phases, empty ones included."""
 
 # -- equal blocks ----------------------------------------------------------------------------------
 
@@ -66,13 +60,6 @@ class Blocks(Written):
         )
         return summed((down * height, across * width), placed)
 
-    def as_block_matrix(self) -> sympy.BlockMatrix:
-        """The blocks as SymPy's own block matrix."""
-        made: dict[Any, Any] = {(): sympy.ZeroMatrix(*self.block_shape)}
-        for cell in {*itertools.chain(*self.grid)} - {()}:
-            made[cell] = replace(self, grid=((cell,),), counts=(1, 1)).as_explicit().as_immutable()
-        return sympy.BlockMatrix([[made[cell] for cell in row] for row in self.grid])
-
 
 def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     """C cut into blocks along its outermost axis.
@@ -91,8 +78,7 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
         The blocks: the different ``parts`` by their indices; the ``grid``, which holds for each
         block the indices of the parts that it adds up, none for zeros; the ``kind`` of the pattern,
         "full", "block diagonal", "block circulant" or "block Toeplitz"; and the grid as symbols,
-        ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``, and
-        ``as_block_matrix()`` is SymPy's own block matrix.
+        ``names``. Their ``as_explicit()`` is ``conv_matrix(geometry, kernel)``.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large.
@@ -113,7 +99,7 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
     axis, *others = geometry.axes
     counts = (outs, ins) if several else (axis.out_size, axis.in_size)
     check_size(geometry, MOST_ENTRIES)
-    check_size(geometry, MOST_BLOCKS, math.prod(counts), "blocks")
+    check_size(geometry, MOST_PARTS, math.prod(counts), "blocks")
     shape = geometry.kernel_shape
     kernels: Any = {index: {} for index in places(shape[:2] if several else shape[2:3])}
     for (o, c, *tap), entry in taps_of(kernel, geometry).items():
@@ -131,8 +117,12 @@ def blocks(geometry: Geometry, kernel: Any = None) -> Blocks:
             grid[i][j] += ((t,),)
         circular = axis.mode == "circular" and axis.in_size == axis.stride * axis.out_size
         kind = "block circulant" if circular else "block Toeplitz"
-    parts = {index: filled(inner, taps) for index, taps in kernels.items()}
-    return Blocks(tuple(map(tuple, grid)), parts, shape_of(inner), kind, counts)
+    products, block = list(cells(inner)), shape_of(inner)
+    parts = {
+        index: summed(block, ((row, column, taps[tap]) for row, column, tap in products))
+        for index, taps in kernels.items()
+    }
+    return Blocks(tuple(map(tuple, grid)), parts, block, kind, counts)
 
 
 # -- a sum of Kronecker products -------------------------------------------------------------------
@@ -167,14 +157,6 @@ class KroneckerForm(Written):
 
         return summed(self.shape, triples())
 
-    def as_expr(self) -> sympy.MatrixExpr:
-        """The sum as a SymPy expression, with nothing multiplied out."""
-        products = (
-            (term.entry, sympy.KroneckerProduct(*(f.as_immutable() for f in term.factors)))
-            for term in self.terms
-        )
-        return sympy.MatAdd(*(sympy.MatMul(entry, product) for entry, product in products))
-
 
 def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     """C as a sum over the kernel's entries of Kronecker products of shift-and-decimate matrices.
@@ -187,14 +169,13 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
     shifts the other way.
 
     Args:
-        geometry: any geometry of at most 50,000 products and 5,000 kernel entries.
+        geometry: any geometry of at most 50,000 products and 10,000 kernel entries.
         kernel: as in `conv_matrix`.
 
     Returns:
         The ``terms``, each with the ``index`` (o, c, *t) of its kernel entry, the ``entry``, and as
         ``factors`` a 0-1 matrix for the channels, if there are several, and one for each axis. The
-        ``as_explicit()`` of the whole is ``conv_matrix(geometry, kernel)``, and ``as_expr()`` is
-        the sum as a SymPy expression.
+        ``as_explicit()`` of the whole is ``conv_matrix(geometry, kernel)``.
 
     Raises:
         GeometryError: if the kernel has another shape, or the matrix is too large.
@@ -207,8 +188,13 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
         [0, 0, 0, 1]]))
     """
     check_size(geometry, MOST_WRITTEN)
-    check_size(geometry, MOST_TERMS, math.prod(geometry.kernel_shape), "kernel entries")
-    shifts = [_shifts(axis) for axis in geometry.axes]
+    check_size(geometry, MOST_PARTS, math.prod(geometry.kernel_shape), "kernel entries")
+    shifts: list[list[Any]] = []  # for each axis and tap, the input element of each output
+    for axis in geometry.axes:
+        ones: list[dict[tuple[int, int], int]] = [{} for _ in range(axis.kernel_size)]
+        for i, j, n in axis.links():
+            ones[n][i, j] = 1
+        shifts.append([sympy.SparseMatrix(axis.out_size, axis.in_size, read) for read in ones])
     outs, ins, width = geometry.out_channels, geometry.in_channels, geometry.kernel_shape[1]
     terms = []
     for (o, c, *t), entry in taps_of(kernel, geometry).items():
@@ -218,14 +204,6 @@ def kronecker_form(geometry: Geometry, kernel: Any = None) -> KroneckerForm:
             factors.insert(0, sympy.SparseMatrix(outs, ins, {place: 1}))
         terms.append(KroneckerTerm((o, c, *t), entry, tuple(factors)))
     return KroneckerForm(tuple(terms), shape_of(geometry))
-
-
-def _shifts(axis: Axis) -> list[sympy.SparseMatrix]:
-    """For each tap, the 0-1 matrix of the input element that it reads for each output."""
-    found: list[dict[tuple[int, int], int]] = [{} for _ in range(axis.kernel_size)]
-    for i, j, t in axis.links():
-        found[t][i, j] = 1
-    return [sympy.SparseMatrix(axis.out_size, axis.in_size, entries) for entries in found]
 
 
 # -- the phases of the transposed convolution ------------------------------------------------------
@@ -265,7 +243,7 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
     Toeplitz. Undoing the sort is the pixel shuffle; the two together are the sub-pixel convolution.
 
     Args:
-        geometry: any geometry with zero padding and at most 5,000 phases.
+        geometry: any geometry with zero padding and at most 10,000 phases.
         kernel: as in `conv_matrix`.
 
     Returns:
@@ -290,7 +268,7 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
     Shi et al., arXiv:1609.07009, show that the two are one.
     """
     check_size(geometry, MOST_ENTRIES)
-    check_size(geometry, MOST_PHASES, math.prod(geometry.stride), "phases")
+    check_size(geometry, MOST_PARTS, math.prod(geometry.stride), "phases")
     if geometry.bordered:
         mode = next(axis.mode for axis in geometry.axes if axis.bordered)
         rule = "a transposed convolution falls into phases only if its border holds zeros"
