@@ -29,7 +29,13 @@ UNBOUND = ("depthwise_up", "tiny_latency")
 FORWARD_ONLY = ("ONNX Runtime", "OpenVINO")
 
 
-def page(text: str, report: Report, stages: Mapping[str, Any], blocks: Mapping[str, Any]) -> str:
+def page(
+    text: str,
+    report: Report,
+    stages: Mapping[str, Any],
+    blocks: Mapping[str, Any],
+    decoder: Mapping[str, Any],
+) -> str:
     """The page with its tables as the reports have them."""
     tables: dict[str, Callable[[Report], str]] = {
         "machine": machine,
@@ -41,6 +47,7 @@ def page(text: str, report: Report, stages: Mapping[str, Any], blocks: Mapping[s
         "stages": lambda _: profile(stages),
         "bound": bound,
         "compiling": lambda _: compiling(stages),
+        "decoder": lambda _: of_a_decoder(decoder),
         "within": within,
         "blocks": lambda _: smaller_blocks(blocks),
     }
@@ -187,6 +194,22 @@ def compiling(stages: Mapping[str, Any]) -> str:
     )
 
 
+def of_a_decoder(found: Mapping[str, Any]) -> str:
+    """What a training step of thirty layers takes to trace and compile."""
+    seconds = {
+        (engine, layout): f"{found[layout][engine]['wall_s']:.1f}"
+        for engine in ("tconvjax", "lax")
+        for layout in ("channels last", "channels first")
+    }
+    return (
+        "The training step of a decoder of 30 layers is traced and compiled in "
+        f"{seconds['tconvjax', 'channels last']} s with channels last and "
+        f"{seconds['tconvjax', 'channels first']} s with channels first, where "
+        f"`lax.conv_transpose` takes {seconds['lax', 'channels last']} and "
+        f"{seconds['lax', 'channels first']} s ({found['device']}; `benchmarks/compile_time.py`)."
+    )
+
+
 def within(report: Report) -> str:
     """How many layers stay within PyTorch's peak memory and a quarter."""
     words = []
@@ -248,7 +271,7 @@ def main() -> None:
     """Rewrite the page."""
     reports = [
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("compare", "stages", "block_sizes")
+        for name in ("compare", "stages", "block_sizes", "compile_time")
     ]
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), *reports), encoding="utf-8")
 

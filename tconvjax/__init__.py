@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 import tconvjax.shown as _shown
-from tconvjax.acceleration import accelerate
+from tconvjax.acceleration import accelerate, plain
 from tconvjax.adjoint import assert_adjoint
 from tconvjax.algorithms import ALGORITHMS
 from tconvjax.algorithms.plan import Candidate, Plan
@@ -47,6 +47,7 @@ __all__ = [
     "links",
     "load_plans",
     "out_size",
+    "plain",
     "plan",
     "save_plans",
     "tune",

@@ -19,7 +19,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import ad_checkpoint
+from jax.experimental import jet
 from jax.interpreters import ad, batching, mlir
+from jax.interpreters import partial_eval as pe
 
 from tconvjax.algorithms.run import run
 from tconvjax.layouts import ROLES, Partial, Recipe, aval_like
@@ -116,6 +119,39 @@ def _batch(
     return _unfold(value, size, *_place(result, letter, recipe)), 0
 
 
+def _taylor(
+    primals_in: Sequence[Any], series_in: Sequence[Any], **params: Any
+) -> tuple[Any, list[Any]]:
+    """The product of two truncated power series, for `jax.experimental.jet`."""
+    a, b = ([primal, *terms] for primal, terms in zip(primals_in, series_in, strict=True))
+    product = [
+        sum(trilinear(a[i], b[order - i], params["recipe"]) for i in range(order + 1))
+        for order in range(len(a))
+    ]
+    return product[0], product[1:]
+
+
+def _saved(
+    saveable: Callable[..., Any], unknown: Sequence[bool], kept: Sequence[bool], equation: Any
+) -> tuple[Any, ...]:
+    """Whether the forward pass of a `jax.checkpoint` keeps the result.
+
+    A policy that keeps the results of convolutions knows those of JAX only, so it is asked about
+    one of them too.
+    """
+    inputs = [v for v, has in zip(equation.invars, kept, strict=True) if not has]
+    if any(unknown):
+        return None, equation, [True], [True], inputs
+    avals = [v.aval for v in equation.invars]
+    answers = [
+        saveable(primitive, *avals, **equation.params)
+        for primitive in (trilinear_p, jax.lax.conv_general_dilated_p)
+    ]
+    if any(answer in (True, ad_checkpoint.Saveable) for answer in answers):
+        return equation, None, [False], [False], []
+    return equation, equation, [False], [True], inputs
+
+
 def _without(value: Any, dim: int | None) -> Any:
     """A value's abstract shape less one axis."""
     shape = list(value.shape)
@@ -165,6 +201,8 @@ trilinear_p.def_impl(_impl)
 trilinear_p.def_abstract_eval(_abstract_eval)
 ad.defbilinear(trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
 batching.primitive_batchers[trilinear_p] = _batch
+pe.partial_eval_jaxpr_custom_rules[trilinear_p] = _saved
+jet.jet_rules[trilinear_p] = _taylor
 mlir.register_lowering(trilinear_p, mlir.lower_fun(_lowered_for("tpu"), multiple_results=False))
 for _platform in ("cpu", "cuda", "rocm"):
     mlir.register_lowering(

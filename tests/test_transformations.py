@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.experimental.jet import jet
 from jax.test_util import check_grads
 
 import tconvjax as tc
@@ -249,7 +250,7 @@ def test_a_gradient_without_jit_compiles_no_more_programs_than_that_of_lax(
         return tc.conv_transpose(y, w, stride=2, padding=1, groups=groups).sum()
 
     def of_lax(y: Any, w: Any) -> jax.Array:
-        options = {"lhs_dilation": (2, 2), "feature_group_count": groups}
+        options: Any = {"lhs_dilation": (2, 2), "feature_group_count": groups}
         return lax.conv_general_dilated(
             y, w[..., ::-1, ::-1], (1, 1), [(2, 2)] * 2, **options
         ).sum()
@@ -257,6 +258,68 @@ def test_a_gradient_without_jit_compiles_no_more_programs_than_that_of_lax(
     counts = []
     for f in (ours, of_lax):
         jax.clear_caches()
-        lines = logged(caplog, lambda f=f: jax.grad(f, (0, 1))(y, w))
+        lines = logged(caplog, functools.partial(jax.grad(f, (0, 1)), y, w))
         counts.append(sum(line.startswith("Compiling ") for line in lines))
     assert 0 < counts[0] <= counts[1]
+
+
+@EACH
+def test_taylor_mode_gives_the_nested_derivatives(partial: str) -> None:
+    a = Arguments(1, 2, 2, (5,), (3,), (2,), ((1, 2),), (1,), 1)
+    f, (p, q, _) = function(a, partial), operands(a, partial)
+    along = lambda t: jnp.sin(f(p + t * q.sum(), q + t) / 9)  # noqa: E731
+    terms = [1.0, 0.0, 0.0]
+    value, found = jet(along, (0.0,), (terms,))
+    expected = [along]
+    for _ in terms:
+        expected.append(jax.jacfwd(expected[-1]))
+    for one, derivative in zip([value, *found], expected, strict=True):
+        np.testing.assert_allclose(one, derivative(0.0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("policy", ["dots_saveable", "nothing_saveable", "everything_saveable"])
+def test_a_policy_of_checkpoint_keeps_what_it_keeps_of_lax(policy: str) -> None:
+    x, w = np.ones((1, 2, 9), "f"), np.ones((2, 2, 3), "f")
+
+    def partials(layer: Callable[..., Any]) -> int:
+        def body(w: Any) -> Any:
+            return jnp.sin(layer(jnp.sin(layer(x, w)), w))
+
+        kept = jax.checkpoint(body, policy=getattr(jax.checkpoint_policies, policy))
+        names = primitives(jax.grad(lambda w: kept(w).sum()), w)
+        return names.count("trilinear") + names.count("conv_general_dilated")
+
+    count = partials(lambda x, w: lax.conv_general_dilated(x, w, (1,), "SAME"))
+    assert partials(lambda x, w: tc.conv(x, w, padding=1)) == count
+    assert count == (7 if policy == "nothing_saveable" else 5)
+
+
+@EACH
+@pytest.mark.parametrize("algorithm", ["auto", *tc.ALGORITHMS])
+def test_plain_programs_hold_primitives_of_jax_alone(partial: str, algorithm: str) -> None:
+    a = Arguments(2, 2, 4, (6,), (3,), (2,), ((1, 2),), (1,), 2)
+    f, (p, q, _) = function(a, partial), operands(a, partial)
+
+    def loss(p: Any, q: Any) -> Any:
+        step = jax.checkpoint(lambda p, _: (p * (f(p, q) ** 2).sum(), None))
+        return lax.scan(step, p, None, length=2)[0].sum() / 1e6
+
+    written = tc.plain(loss, algorithm)
+    gradient = jax.grad(loss, (0, 1))
+    for original, one in ((loss, written), (gradient, tc.plain(gradient, algorithm))):
+        assert "trilinear" in primitives(original, p, q)
+        assert "trilinear" not in primitives(one, p, q)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-9), one(p, q), original(p, q)
+        )
+    derived = jax.grad(written, (0, 1))(p, q)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9), derived, gradient(p, q))
+    if algorithm == "direct":
+        assert "conv_general_dilated" in primitives(written, p, q)
+
+
+def test_plain_refuses_what_it_cannot_take() -> None:
+    with pytest.raises(tc.GeometryError, match="fn=int"):
+        tc.plain(3)  # type: ignore[arg-type]
+    with pytest.raises(tc.GeometryError, match="algorithm='fast'"):
+        tc.plain(tc.conv, "fast")

@@ -1,16 +1,25 @@
-"""`accelerate`: a function transformation that lets this package run JAX's convolutions."""
+"""`accelerate` lets this package run JAX's convolutions; `plain` writes its own in JAX's terms."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar
 
-from tconvjax.acceleration.programs import run
+import jax
+
+from tconvjax.acceleration.algebra import Assignment, Convolution, computed
+from tconvjax.acceleration.decision import decide
+from tconvjax.acceleration.programs import Rule, replaced, run
 from tconvjax.acceleration.reporting import Found, Report, report
-from tconvjax.arguments import function
+from tconvjax.algorithms import ALGORITHMS
+from tconvjax.algorithms.run import run as run_partial
+from tconvjax.arguments import choice, function
+from tconvjax.layouts import Recipe
+from tconvjax.trilinear import trilinear_p
 
-__all__ = ["Found", "Report", "accelerate", "report"]
+__all__ = ["Found", "Report", "accelerate", "plain", "report"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -61,6 +70,96 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
     @functools.wraps(fn)
     def accelerated(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:
-        return run(fn, args, keywords)
+        return run(_accelerated, fn, args, keywords)
 
     return accelerated
+
+
+def plain(
+    fn: Callable[Arguments, Result], algorithm: str = "direct"
+) -> Callable[Arguments, Result]:
+    """Return the same function, its program written in JAX's own primitives.
+
+    plain(fn)(x) = fn(x), to rounding
+
+    For what reads programs and knows JAX's primitives only: converters such as jax2onnx, and
+    transformations that have no rule for this package's. To convert a gradient as well, write
+    ``plain(jax.grad(loss))``. Derivatives of the result are JAX's own.
+
+    Args:
+        fn: a function of pytrees that JAX can trace, as for ``jax.jit``; or an NNX module.
+        algorithm: what takes the place of every operation: "direct", one ``conv_general_dilated``,
+            which converters know best; another key of `tconvjax.ALGORITHMS`; or "auto", what each
+            operation would have run.
+
+    Returns:
+        A function with fn's arguments, result, name and docstring.
+
+    Raises:
+        GeometryError: if fn cannot be called, or there is no such algorithm.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> import tconvjax as tc
+        >>> up = lambda y: tc.conv_transpose(y, jnp.ones((1, 1, 3)), stride=2)
+        >>> "conv_general_dilated" in str(jax.make_jaxpr(plain(up))(jnp.ones((1, 1, 4))))
+        True
+    """
+    function("fn", fn)
+    choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+
+    @functools.wraps(fn)
+    def written(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:
+        return run(_written_by(algorithm), fn, args, keywords)
+
+    return written
+
+
+# -- what becomes of an equation -------------------------------------------------------------------
+
+
+def _accelerated(equation: Any, nested: bool) -> Any:
+    """A convolution of JAX's as one of ours, where that is faster."""
+    if equation.primitive is not jax.lax.conv_general_dilated_p:
+        return equation
+    decision = decide(equation, nested)
+    if decision.convolution is None or decision.assignment is None:
+        return equation
+    return replaced(equation, _ours(decision.convolution, decision.assignment))
+
+
+@functools.lru_cache(maxsize=4096)
+def _ours(c: Convolution, a: Assignment) -> Callable[..., jax.Array]:
+    def called(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
+        return computed(lhs, rhs, c, a)
+
+    return _named(called, f"tconvjax_{a.partial}")
+
+
+@functools.cache
+def _written_by(algorithm: str) -> Rule:
+    """A partial of ours by one algorithm."""
+
+    def rule(equation: Any, nested: bool) -> Any:
+        del nested
+        if equation.primitive is not trilinear_p:
+            return equation
+        recipe, platform = equation.params["recipe"], jax.default_backend()
+        named = algorithm if algorithm != "auto" else recipe.algorithm
+        return replaced(equation, _theirs(replace(recipe, algorithm=named, platform=platform)))
+
+    return rule
+
+
+@functools.lru_cache(maxsize=4096)
+def _theirs(recipe: Recipe) -> Callable[..., jax.Array]:
+    def called(a: jax.Array, b: jax.Array) -> jax.Array:
+        return run_partial(a, b, recipe)
+
+    return _named(called, recipe.partial)
+
+
+def _named(called: Callable[..., jax.Array], name: str) -> Callable[..., jax.Array]:
+    """A jitted function of that name."""
+    called.__name__ = called.__qualname__ = name
+    return jax.jit(called)

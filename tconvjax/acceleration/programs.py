@@ -1,23 +1,21 @@
-"""Rewrite traced programs: replace the convolutions that this package should run.
+"""Rewrite traced programs: replace some equations by calls of jitted functions.
 
-A program keeps its inputs, outputs, effects and names. Only the equations of some convolutions
-become calls of a jitted `computed`. Inner programs are rewritten in place, as parameters of the
-equation that holds them, so we need not know what scan or cond mean. The derivative rules of
-``custom_jvp`` and ``custom_vjp`` are functions; we wrap them, so that their results are rewritten
-when JAX asks for them.
+A program keeps its inputs, outputs, effects and names. A rule says what becomes of an equation, and
+is told whether it is inside of a loop or branch. Inner programs are rewritten in place, as
+parameters of the equation that holds them, so we need not know what scan or cond mean. The
+derivative rules of ``custom_jvp`` and ``custom_vjp`` are functions; we wrap them, so that their
+results are rewritten when JAX asks for them.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import jax
 
-from tconvjax.acceleration.algebra import Assignment, Convolution, computed
-from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.state import check_unchanged, with_variables
 
 HOLDERS = frozenset(
@@ -42,63 +40,62 @@ HOLDERS = frozenset(
 NESTING = frozenset({"scan", "while", "cond"})
 """Primitives whose programs XLA does not merge with the one around them."""
 
-_REWRITTEN: WeakKeyDictionary[Any, dict[tuple[str, bool], Any]] = WeakKeyDictionary()
-"""Rewritten programs by program, platform and nesting; one rewritten twice compiles twice."""
+Rule: TypeAlias = Callable[[Any, bool], Any]
+"""A function of an equation and whether it is nested: a `replaced` one, or the same."""
+
+_REWRITTEN: WeakKeyDictionary[Any, dict[tuple[Rule, str, bool], Any]] = WeakKeyDictionary()
+"""Rewritten programs by program, rule, platform and nesting; one rewritten twice compiles twice."""
 
 
-def rewritten(program: Any, nested: bool = False) -> Any:
+def rewritten(program: Any, rule: Rule, nested: bool = False) -> Any:
     """Rewrite a ``ClosedJaxpr`` or ``Jaxpr``; return the same object if nothing changes.
 
     Args:
         program: what to rewrite.
+        rule: what becomes of an equation.
         nested: whether it is inside of a loop or branch.
     """
-    key = jax.default_backend(), nested
+    key = rule, jax.default_backend(), nested
     known = _REWRITTEN.setdefault(program, {})
     if key not in known:
-        known[key] = _rewritten(program, nested)
+        known[key] = _rewritten(program, rule, nested)
     return program if known[key] is None else known[key]
 
 
-def _rewritten(program: Any, nested: bool) -> Any:
+def _rewritten(program: Any, rule: Rule, nested: bool) -> Any:
     """Rewrite, or return None if nothing changes: a value must not hold its own weak key."""
     inner = getattr(program, "jaxpr", program)
     if inner is not program:  # a ClosedJaxpr of jax before 0.12, around a Jaxpr
-        changed = rewritten(inner, nested)
+        changed = rewritten(inner, rule, nested)
         return None if changed is inner else program.replace(jaxpr=changed)
-    equations = [_equation(e, nested) for e in program.eqns]
+    equations = [_equation(e, rule, nested) for e in program.eqns]
     if all(new is old for new, old in zip(equations, program.eqns, strict=True)):
         return None
     return program.replace(eqns=equations)
 
 
-def _equation(equation: Any, nested: bool) -> Any:
+def _equation(equation: Any, rule: Rule, nested: bool) -> Any:
     name = equation.primitive.name
-    if name == "conv_general_dilated":
-        decision = decide(equation, nested)
-        if decision.convolution is None or decision.assignment is None:
-            return equation
-        return _replaced(equation, decision.convolution, decision.assignment)
     if name not in HOLDERS:
-        return equation
+        return rule(equation, nested)
     nested = nested or name in NESTING
-    changed = {k: _parameter(k, v, nested) for k, v in equation.params.items()}
+    changed = {k: _parameter(k, v, rule, nested) for k, v in equation.params.items()}
     if all(changed[k] is v for k, v in equation.params.items()):
         return equation
     return equation.replace(params=changed)
 
 
-def _parameter(name: str, value: Any, nested: bool) -> Any:
+def _parameter(name: str, value: Any, rule: Rule, nested: bool) -> Any:
     """A parameter with its programs rewritten."""
     if is_program(value):
-        return rewritten(value, nested)
+        return rewritten(value, rule, nested)
     if isinstance(value, tuple) and value and all(map(is_program, value)):
-        programs = [rewritten(v, nested) for v in value]
+        programs = [rewritten(v, rule, nested) for v in value]
         if all(new is old for new, old in zip(programs, value, strict=True)):
             return value
         return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
     if name in _RULES:
-        return _wrapped(functools.partial(_RULES[name], nested), value)
+        return _wrapped(functools.partial(_RULES[name], rule, nested), value)
     return value
 
 
@@ -107,30 +104,19 @@ def is_program(value: Any) -> bool:
     return hasattr(value, "eqns") and hasattr(value, "in_avals")
 
 
-# -- one convolution -------------------------------------------------------------------------------
+def replaced(equation: Any, call: Callable[..., jax.Array]) -> Any:
+    """Replace an equation by a call of a jitted function, keeping its name and context.
 
-
-def _replaced(equation: Any, c: Convolution, a: Assignment) -> Any:
-    """Replace the equation by a call of `_call`, keeping its name and context."""
+    It stays as it is if the result would have another type. Pass the same function for the same
+    computation: one that is traced twice compiles twice.
+    """
     with equation.ctx.manager, jax.disable_jit(False):  # a call even where calls are inlined
-        program = jax.make_jaxpr(_call(c, a))(*(v.aval for v in equation.invars))
-    (call,) = program.eqns
+        program = jax.make_jaxpr(call)(*(v.aval for v in equation.invars))
+    (one,) = program.eqns
     (new,), (old,) = program.out_avals, (v.aval for v in equation.outvars)
     if new.str_short() != old.str_short():
         return equation
-    return equation.replace(primitive=call.primitive, params=call.params, effects=call.effects)
-
-
-@functools.lru_cache(maxsize=4096)
-def _call(c: Convolution, a: Assignment) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """A jitted function of two arrays, the same object for the same convolution."""
-    name = f"tconvjax_{a.partial}"
-
-    def called(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
-        return computed(lhs, rhs, c, a)
-
-    called.__name__ = called.__qualname__ = name
-    return jax.jit(called)
+    return equation.replace(primitive=one.primitive, params=one.params, effects=one.effects)
 
 
 # -- derivative rules ------------------------------------------------------------------------------
@@ -143,15 +129,15 @@ def _wrapped(transformation: Callable[..., Any], rule: Any) -> Any:
     return lu.transformation2(transformation)(rule)
 
 
-def _program_first(nested: bool, rule: Callable[..., Any], *args: Any) -> Any:
-    """A rule that gives (program, constants, ...)."""
-    program, *rest = rule(*args)
-    return (rewritten(program, nested), *rest)
+def _program_first(rule: Rule, nested: bool, derivative: Callable[..., Any], *args: Any) -> Any:
+    """A derivative that gives (program, constants, ...)."""
+    program, *rest = derivative(*args)
+    return (rewritten(program, rule, nested), *rest)
 
 
-def _traced_anew(nested: bool, rule: Callable[..., Any], *args: Any) -> Any:
-    """A rule that gives values."""
-    return run(rule, args, {}, nested)
+def _traced_anew(rule: Rule, nested: bool, derivative: Callable[..., Any], *args: Any) -> Any:
+    """A derivative that gives values."""
+    return run(rule, derivative, args, {}, nested)
 
 
 _RULES: dict[str, Callable[..., Any]] = {
@@ -209,17 +195,25 @@ def traced(
 
 
 def run(
-    fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], nested: bool = False
+    rule: Rule,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+    nested: bool = False,
 ) -> Any:
-    """Call a function and let this package run its convolutions."""
-    return with_variables(functools.partial(_run, nested), fn, args, keywords)
+    """Call a function with its program rewritten."""
+    return with_variables(functools.partial(_run, rule, nested), fn, args, keywords)
 
 
 def _run(
-    nested: bool, fn: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]
+    rule: Rule,
+    nested: bool,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
 ) -> Any:
     program, inputs, rebuild = traced(fn, args, keywords)
-    changed = rewritten(program, nested)
+    changed = rewritten(program, rule, nested)
     return rebuild(jax.core.eval_jaxpr(changed.jaxpr, changed.consts, *inputs))
 
 
