@@ -64,6 +64,18 @@ def test_python_is_fenced_so_that_it_runs() -> None:
     assert {path: languages for path, languages in strange.items() if languages} == {}
 
 
+def test_each_page_begins_with_its_heading_and_has_one() -> None:
+    wrong = []
+    for path, text in texts().items():
+        if text == '--8<-- "CHANGELOG.md"\n':
+            continue
+        body = re.sub(r"(?s)\A---\n.*?\n---\n+", "", text)
+        prose = re.sub(r"(?ms)^ *(```+).*?^ *\1$", "", body)
+        if not body.startswith("# ") or len(re.findall(r"(?m)^# ", prose)) > 1:
+            wrong.append(path)
+    assert wrong == []
+
+
 def test_readme_has_the_two_commands_verbatim() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in ("pip install . && python -m tconvjax", "pip install -e '.[test]' && pytest"):
