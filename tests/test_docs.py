@@ -76,6 +76,14 @@ def test_each_page_begins_with_its_heading_and_has_one() -> None:
     assert wrong == []
 
 
+def test_what_is_said_of_an_explorer_stays_true_as_it_is_moved() -> None:
+    """Its caption and its description name no setting, since a reader changes them."""
+    fences = re.findall(r"```tconv\nview: explorer\n(.*?)```", "".join(texts().values()), re.S)
+    said = re.findall(r"(?m)^(?:caption|alt): (.*)$", "".join(fences))
+    assert len(fences) == 3
+    assert [words for words in said if re.search(r"\d", words)] == []
+
+
 def test_readme_has_the_two_commands_verbatim() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for command in ("pip install . && python -m tconvjax", "pip install -e '.[test]' && pytest"):

@@ -145,3 +145,25 @@ def test_what_is_cut_off_can_be_read(browser: Any, served: str) -> None:
         view = context.new_page()
         view.goto(f"{served}/learn/upsampling/")
         assert barriers(view, alone=True) == []
+
+
+def test_nothing_covers_the_explorer_while_the_page_scrolls(browser: Any, served: str) -> None:
+    """Neither the header nor the button "Back to top", which appears as one scrolls up."""
+    for width in (390, 1440):
+        with browser.new_context(viewport={"width": width, "height": 900}) as context:
+            view = context.new_page()
+            view.goto(f"{served}/explorer/")
+            told = view.locator("tconv-explorer .told")
+            for above in (0, 80):  # down, then a little up
+                view.locator("section.zeros h3").evaluate(
+                    "(e, above) => scrollBy(0, e.getBoundingClientRect().top - 400 - above)", above
+                )
+                expect(told).to_be_in_viewport(ratio=1)
+                on_top = """e => { const { left, right, top, bottom } = e.getBoundingClientRect();
+                    return [left + 9, (left + right) / 2, right - 9].every((x) =>
+                    [top + 2, bottom - 2].every((y) => document.elementFromPoint(x, y)
+                    === e.getRootNode().host)); }"""
+                view.wait_for_function(f"e => ({on_top})(e)", arg=told.element_handle())
+            header = view.locator("header.md-header").bounding_box()
+            box = told.bounding_box()
+            assert box["y"] == header["y"] + header["height"]
