@@ -313,7 +313,11 @@ def test_what_is_kept_stays_while_sliders_move(opened: Open) -> None:
 
 def test_the_sizes_of_all_three_arrays_are_said(opened: Open) -> None:
     page = opened("strided")
-    has(page, ".formula", "takes x (5 × 5) to y (3 × 3), and its transpose takes y (3 × 3) to z (5 × 5).")
+    has(
+        page,
+        ".formula",
+        "takes x (5 × 5) to y (3 × 3), and its transpose takes y (3 × 3) to z (5 × 5).",
+    )
     slide_to(page, "stride", 1)
     has(page, ".formula", "takes y (3 × 3) to z (3 × 3).")
     has(opened("chinese"), ".formula", "卷积把 x（3 × 3）变成 y（2 × 2），")
