@@ -9,6 +9,12 @@ const scroll = () => {
   }
 }
 addEventListener("load", scroll)
+
+// What is copied from a session is what was typed: neither prompts nor outputs.
+for (const code of document.querySelectorAll("code:has(.gp)")) {
+  const typed = code.textContent.split("\n").filter((line) => /^(>>>|\.\.\.)( |$)/.test(line))
+  code.dataset.copy = typed.map((line) => line.slice(4)).join("\n")
+}
 addEventListener("resize", scroll)
 
 // The theme has one language for all pages; those in Chinese say so to screen readers and fonts.

@@ -85,6 +85,13 @@ def test_no_fence_and_no_formula_is_left_as_text(site: Path) -> None:
     assert left == []
 
 
+def test_marks_for_other_programs_are_not_published(site: Path) -> None:
+    marks = ("&lt;BLANKLINE&gt;", "# fmt: skip", "# doctest:", "# noqa", "# type: ")
+    texts = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
+    found = [f"{path}: {mark}" for path, text in texts.items() for mark in marks if mark in text]
+    assert found == []
+
+
 def test_two_builds_are_equal(site: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     assert build(ROOT, again).returncode == 0
@@ -113,6 +120,11 @@ def watched(view: Any, served: str) -> list[str]:
     return troubles
 
 
+# The first line of each block of code that a screen of 1440 pixels cuts.
+CUT = """[...document.querySelectorAll("pre > code")].filter((c) => c.scrollWidth > c.clientWidth)
+  .map((c) => c.textContent.split("\\n")[0])"""
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_opens_without_trouble_and_keeps_nobody_out(
     browser: Any, served: str, page: str
@@ -136,6 +148,8 @@ def test_a_page_opens_without_trouble_and_keeps_nobody_out(
         assert barriers(view) == []
         assert view.evaluate(sideways) <= 0
         assert view.evaluate("[...document.images].every((i) => i.alt && i.naturalWidth)")
+        view.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert view.evaluate(CUT) == []
         assert troubles == []
 
 
@@ -167,3 +181,30 @@ def test_nothing_covers_the_explorer_while_the_page_scrolls(browser: Any, served
             header = view.locator("header.md-header").bounding_box()
             box = told.bounding_box()
             assert box["y"] == header["y"] + header["height"]
+
+
+def test_what_is_copied_from_a_session_is_what_was_typed(browser: Any, served: str) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    with browser.new_context(permissions=allowed) as context:
+        view = context.new_page()
+        view.goto(f"{served}/learn/ambiguity/")
+        block = view.locator(".highlight", has_text=">>> w = np.array([[[1, 10, 100, 1000]]]")
+        block.locator("button[data-md-type=copy]").click()
+        expect(view.locator(".md-dialog")).to_contain_text("Copied")
+        typed = view.evaluate("navigator.clipboard.readText()")
+        assert typed.startswith("y = np.array([[1, 2, 3]], np.int32)\n")
+        assert "w = np.array([[[1, 10, 100, 1000]]], np.int32)\n" in typed
+        assert ">>>" not in typed
+        compile(typed, "copied", "exec")
+
+
+def test_subscripts_stand_equally_high(browser: Any, served: str) -> None:
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/learn/transposed/")
+        view.evaluate("document.fonts.ready.then(() => null)")
+        low = view.locator("math:has(mtable) mtr").first.evaluate(
+            "row => [...row.querySelectorAll('msub > mn')].map((n) => n.getBoundingClientRect().top)"
+        )
+        assert len(low) == 7  # of y, w and x
+        assert max(low) - min(low) < 0.5
