@@ -1,4 +1,4 @@
-"""Blocks of code as readers want them: prompts apart from outputs, and no marks for other programs.
+"""Pages as readers want them: blocks of code without marks for other programs, and a description.
 
 ``mkdocs.yml`` names this file under ``hooks``. It is no part of the package.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 
@@ -14,8 +15,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return re.sub(r"(?m)^( *```)python(\n *>>> )", r"\1pycon\2", markdown)
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """Leave out what doctest and linters need and no reader does."""
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Leave out what doctest and linters need and no reader does.
+
+    The first sentences of a page describe it to search engines, unless its head does.
+    """
+    first = re.search(r"(?s)<p>(.*?)</p>", html)
+    words = " ".join(unescape(re.sub(r"<[^>]*>", "", first[1])).split()) if first else ""
+    sentences = re.match(r".{1,180}(?:[.:](?= |$)|。)|.{0,160}", words)
+    page.meta.setdefault("description", sentences[0] if sentences else "")
     mark = (
         r' *(?:<span class="w"> *</span>)?<span class="c1"># (?:fmt: skip|noqa|type: )[^<]*</span>'
     )

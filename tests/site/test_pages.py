@@ -204,7 +204,53 @@ def test_subscripts_stand_equally_high(browser: Any, served: str) -> None:
         view.goto(f"{served}/learn/transposed/")
         view.evaluate("document.fonts.ready.then(() => null)")
         low = view.locator("math:has(mtable) mtr").first.evaluate(
-            "row => [...row.querySelectorAll('msub > mn')].map((n) => n.getBoundingClientRect().top)"
+            "r => [...r.querySelectorAll('msub > mn')].map((n) => n.getBoundingClientRect().top)"
         )
         assert len(low) == 7  # of y, w and x
         assert max(low) - min(low) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("ConvTranspose2d", "use/porting"),
+        ("output_padding", "learn/ambiguity"),
+        ("逆运算", "zh/learn/not-an-inverse"),
+        ("上采样", "zh/learn/upsampling"),
+        ("转置卷积", "zh/learn/transposed"),
+        ("棋盘效应", "zh/learn/checkerboards"),
+    ],
+)
+def test_the_search_finds_the_page(browser: Any, served: str, query: str, page: str) -> None:
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        view = context.new_page()
+        view.goto(served)
+        view.locator("input.md-search__input").fill(query)
+        found = view.locator(".md-search-result__item > a.md-search-result__link")
+        expect(found.first).to_be_visible()
+        pages = found.evaluate_all("all => all.map((one) => new URL(one.href).pathname)")
+        assert f"/{page}/" in pages[:5]
+
+
+def test_each_page_has_a_description_of_its_own(site: Path) -> None:
+    heads = [path.read_text("utf-8").partition("</head>")[0] for path in site.rglob("index.html")]
+    assert len(heads) == len(PAGES)
+    for sign in ('<meta name="description" content="(.*?)">',
+                 '<meta property="og:description" content="(.*?)">'):  # fmt: skip
+        found = [re.search(sign, head) for head in heads]
+        words = [one[1] for one in found if one]
+        assert len(set(words)) == len(heads), sign
+        assert min(map(len, words)) > 6
+
+
+def test_a_site_that_knows_its_address_says_it(tmp_path: Path) -> None:
+    """So do the pictures that social networks show, which must be absolute."""
+    address = "https://example.org/notes/"
+    done = build(ROOT, tmp_path / "site", TCONVJAX_SITE_URL=address, TCONVJAX_REPO_URL=address)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site/explorer/index.html").read_text("utf-8")
+    assert f'<link rel="canonical" href="{address}explorer/">' in page
+    assert f'<meta property="og:image" content="{address}assets/card.png">' in page
+    assert f'href="{address}" title="Go to repository"' in page
+    for name in ("card.png", "logo.svg", "favicon.svg"):
+        assert (tmp_path / "site/assets" / name).exists()
