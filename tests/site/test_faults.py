@@ -120,7 +120,7 @@ def test_zensical_builds_the_site_too(site: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths},
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "No issues found" in done.stdout
+    assert "No issues found" in done.stdout + done.stderr
     for page in ("learn/transposed", "zh/learn/transposed", "explorer"):
         ours, theirs = (
             (folder / page / "index.html").read_text("utf-8").count('<figure class="tconv-figure')
