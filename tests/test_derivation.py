@@ -48,11 +48,20 @@ def _value(side: list[Any]) -> Any:
 def test_every_shape_that_is_said_to_share_an_output_does() -> None:
     g = Geometry.of_conv((1, 7, 9), (1, 1, 3, 2), stride=(2, 3), padding=1)
     (step,) = (s for s in symbolic.derivation(g).steps if s.title == "Shape is a choice")
-    assert step.words.startswith("Inputs of up to 8 x 11 have as many outputs")
+    assert step.words.startswith("An input of up to 8 x 11 has as many outputs")
     for extra in itertools.product(range(3), range(4)):
         sizes = tuple(n + e for n, e in zip(g.in_size, extra, strict=True))
         same = out_size(sizes, (3, 2), stride=(2, 3), padding=g.padding) == g.out_size
         assert same == (extra[0] < 2 and extra[1] < 3)
+
+
+def test_no_step_shows_a_side_equal_to_itself() -> None:
+    for g in (Geometry.of_conv((1, 5), (1, 1, 3), stride=2), Geometry.of_conv((1, 4), (1, 1, 2))):
+        for step in symbolic.derivation(g).steps:
+            sides = [list(s) for sign, s in itertools.groupby(step.written or
+                     (step.equation[0], "=", step.equation[1]), lambda part: part == "=")
+                     if not sign]  # fmt: skip
+            assert sides[0] != sides[1], step.title
 
 
 def test_a_step_that_is_wrong_does_not_hold() -> None:

@@ -6,14 +6,19 @@ import inspect
 import json
 import re
 import runpy
+import shlex
 import statistics
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pytest
+from markdown import Markdown
 from PIL import Image
+from pymdownx.superfences import SuperFencesException
 
 import tconvjax
 from tconvjax import conventions, explaining, matrices, rendering, symbolic, upsampling
+from tconvjax.__main__ import main
 from tconvjax.site import explorer, fence
 from tests import docs_examples
 
@@ -62,6 +67,51 @@ def test_python_is_fenced_so_that_it_runs() -> None:
     fences = r"^ *```[ {.]*([A-Za-z]\w*)"
     strange = {path: set(re.findall(fences, text, re.M)) - known for path, text in texts().items()}
     assert {path: languages for path, languages in strange.items() if languages} == {}
+
+
+def test_each_page_begins_with_its_heading_and_has_one() -> None:
+    wrong = []
+    for path, text in texts().items():
+        body = re.sub(r"(?s)\A---\n.*?\n---\n+", "", text)
+        if body == '--8<-- "CHANGELOG.md"\n':
+            continue
+        prose = re.sub(r"(?ms)^ *(```+).*?^ *\1$", "", body)
+        if not body.startswith("# ") or len(re.findall(r"(?m)^# ", prose)) > 1:
+            wrong.append(path)
+    assert wrong == []
+
+
+def test_what_is_said_of_an_explorer_stays_true_as_it_is_moved() -> None:
+    """Its caption and its description name no setting, since a reader changes them."""
+    fences = re.findall(r"```tconv\nview: explorer\n(.*?)```", "".join(texts().values()), re.S)
+    said = re.findall(r"(?m)^(?:caption|alt): (.*)$", "".join(fences))
+    assert len(fences) == 3
+    assert [words for words in said if re.search(r"\d", words)] == []
+
+
+def test_what_a_page_says_that_a_command_prints_is_what_it_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    blocks = r"```bash\n((?:[^`]|`(?!``))*)```\n+```text\n(.*?)```"
+    checked = 0
+    for path, text in texts().items():
+        for commands, shown in re.findall(blocks, text, re.DOTALL):
+            for command in commands.replace("\\\n", " ").strip().splitlines():
+                assert main(shlex.split(command.removeprefix("tconvjax "))) == 0, command
+            printed = capsys.readouterr().out
+            left_out = set(shown.strip().split("\n\n")) - set(printed.strip().split("\n\n"))
+            assert left_out == set(), (path, commands)
+            checked += 1
+    assert checked == 2
+
+
+def test_the_error_that_the_page_on_fences_shows_is_what_is_said() -> None:
+    text = " ".join((ROOT / "docs/reference/fences.md").read_text("utf-8").split())
+    with pytest.raises(SuperFencesException) as told:
+        fence.format(
+            "view: matrix\nin_size: 4\nkernel: 3\nstride: two", "tconv", "tconv", {}, Markdown()
+        )
+    assert f"notes.md, line 12: {told.value} ```" in text
 
 
 def test_readme_has_the_two_commands_verbatim() -> None:

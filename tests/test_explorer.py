@@ -152,17 +152,16 @@ def test_impossible_settings_are_those_that_the_package_refuses() -> None:
     for setting, found in zip(impossible, under_node(program, impossible), strict=True):
         assert found["p"] is not None, setting
         most, kind = found["p"]["most"], found["p"]["kind"]
-        argument = {"output_padding": "output_padding", "empty": "padding"}[kind]
         assert ("output_padding=" in str(refusal(setting))) == (kind == "output_padding"), setting
         if most < 0:
             continue  # nothing but another size would do
         assert str(most) in found["text"]
-        mended = refusal({**setting, argument: most})
+        mended = refusal({**setting, kind: most})
         # The remedy mends what was told; where two things are wrong the other is told next.
-        assert mended is None or argument + "=" not in mended, (setting, mended)
-        if kind == "empty":
+        assert mended is None or kind + "=" not in mended, (setting, mended)
+        if kind == "padding":
             assert mended is None, setting
-            assert refusal({**setting, argument: most + 1}) is not None, setting
+            assert refusal({**setting, kind: most + 1}) is not None, setting
     assert len(impossible) > 50
 
 

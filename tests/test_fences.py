@@ -242,6 +242,12 @@ def test_every_combination_is_shown_or_refused(values: dict[str, str], view: str
         (r"x \text{ and \% } y", "and"),
         (r"\operatorname{vec}(y)", "vec"),
         (r"a < b \& c > d", "&lt;"),
+        # Functions stand apart from letters and from each other, not from brackets.
+        (r"2 \cos h \, \sin a", '<mo lspace="0.167em" rspace="0.167em">cos</mo><mi>h</mi>'),
+        (r"2 \cos h \, \sin a", '<mo lspace="0" rspace="0.167em">sin</mo><mi>a</mi>'),
+        (r"(n) \log (n)", '<mo lspace="0.167em" rspace="0">log</mo><mo stretchy'),
+        (r"x = \max_i y", '<msub><mo lspace="0" rspace="0.167em">max</mo><mi>i</mi></msub>'),
+        (r"0, 1, \infty", '<mi mathvariant="normal">∞</mi>'),
     ],
 )
 def test_tex_becomes_mathml(formula: str, inside: str) -> None:

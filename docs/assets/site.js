@@ -9,7 +9,27 @@ const scroll = () => {
   }
 }
 addEventListener("load", scroll)
+
+// What is copied from a session is what was typed: neither prompts nor outputs.
+for (const code of document.querySelectorAll("code:has(.gp)")) {
+  const typed = code.textContent.split("\n").filter((line) => /^(>>>|\.\.\.)( |$)/.test(line))
+  code.dataset.copy = typed.map((line) => line.slice(4)).join("\n")
+}
 addEventListener("resize", scroll)
 
 // The theme has one language for all pages; those in Chinese say so to screen readers and fonts.
 if (/\/zh\//.test(location.pathname)) document.documentElement.lang = "zh-Hans"
+
+// What moves for longer than five seconds can be stopped.
+for (const picture of document.querySelectorAll(".home-picture")) {
+  const chinese = document.documentElement.lang.startsWith("zh")
+  const button = document.createElement("button")
+  button.className = "home-pause"
+  const name = () => {
+    const still = picture.classList.contains("home-still")
+    button.textContent = still ? (chinese ? "播放" : "Play") : (chinese ? "暂停" : "Pause")
+  }
+  button.addEventListener("click", () => { picture.classList.toggle("home-still"); name() })
+  picture.after(button)
+  name()
+}

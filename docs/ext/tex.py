@@ -31,6 +31,11 @@ _KNOWN_AS = {"aligned": "align*", "gathered": "matrix"}
 """Environments that latex2mathml 3.81 leaves out, and those that it sets alike."""
 
 _FENCES = set("⌊⌋⌈⌉⟨⟩|‖")
+_LETTERS = set("∞∅∂∇")
+"""Signs that stand for something, which the converter takes for operators."""
+
+_SCRIPTS = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
+_THIN = "0.167em"
 _ENVIRONMENT = re.compile(r"\\(begin|end)\s*\{([^}]*)\}")
 
 
@@ -110,6 +115,8 @@ def mathml_element(tex: str, display: bool) -> ET.Element:
         )
     for element in root.iter():
         _settle(element, tex)
+    for element in root.iter():
+        _space(element)
     root.set("alttext", " ".join(tex.split()))
     return root
 
@@ -160,6 +167,28 @@ def _settle(element: ET.Element, tex: str) -> None:
     if name == "mi" and text in _FENCES:
         element.tag = "mo"
         element.set("stretchy", "false")
+    if name == "mo" and text in _LETTERS:
+        element.tag = "mi"
+        element.set("mathvariant", "normal")
+
+
+def _space(row: ET.Element) -> None:
+    """Set functions such as cos apart from what they stand beside, as TeX does."""
+    if row.tag not in ("mrow", "mtd", "math", "mstyle"):
+        return
+    parts = list(row)
+    for n, part in enumerate(parts):
+        name = part
+        while name.tag in _SCRIPTS:
+            name = name[0]
+        if name.tag not in ("mi", "mo") or not re.fullmatch(r"[A-Za-z]{2,}", name.text or ""):
+            continue
+        before, after = parts[n - 1] if n else None, parts[n + 1] if n + 1 < len(parts) else None
+        name.tag = "mo"
+        for side, beside, signs in (("lspace", before, ")]}⟩⌉⌋"), ("rspace", after, "")):
+            plain = beside is not None and beside.tag not in ("mo", "mspace")
+            closed = beside is not None and beside.tag == "mo" and (beside.text or "") in signs
+            name.set(side, _THIN if plain or (signs and closed) else "0")
 
 
 def _align(table: ET.Element) -> None:

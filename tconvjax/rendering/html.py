@@ -13,27 +13,32 @@ from tconvjax.rendering.svg import svg_element
 from tconvjax.rendering.text import short
 from tconvjax.rendering.values import as_document
 
+# Rules with an ID, though nothing has it, are stronger than those that a theme has for all tables.
 STYLE = (
     ".tconv{overflow-x:auto}"
-    ".tconv .row{display:flex;flex-wrap:wrap;align-items:center;gap:.8em;margin:.6em 0}"
+    ".tconv .tconv-row{display:flex;flex-wrap:wrap;align-items:center;gap:.8em;margin:.6em 0}"
+    ".tconv .tconv-row>div{margin:0;overflow:visible}"
     ".tconv table{display:inline-table;border-collapse:collapse;width:auto;margin:0;"
     "font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}"
-    ".tconv table caption{caption-side:top;padding:0 0 .3em;font:inherit;color:inherit}"
-    ".tconv table td{min-width:2em;padding:.25em .4em;border:0;text-align:center;line-height:1.4}"
-    ".tconv table.squares td{border:1px solid rgba(128,128,128,.6)}"
-    ".tconv table.brackets{border-collapse:separate;border-spacing:0;padding:0 5px;"
+    ".tconv table caption{caption-side:top;padding:0 0 .3em;font:inherit;color:inherit;"
+    "text-align:center}"
+    ".tconv table td{min-width:2em;padding:.25em .4em;border:0!important;"
+    "box-shadow:none;background:none;color:inherit;font:inherit;line-height:1.4;text-align:center;vertical-align:middle;"
+    "white-space:normal}"
+    ".tconv table.tconv-squares td{border:1px solid rgba(128,128,128,.6)!important}"
+    ".tconv table.tconv-brackets{border-collapse:separate;border-spacing:0;padding:0 5px;"
     "border-left:2px solid;border-right:2px solid;background:"
     "linear-gradient(currentColor,currentColor) 0 0/5px 2px no-repeat,"
     "linear-gradient(currentColor,currentColor) 100% 0/5px 2px no-repeat,"
     "linear-gradient(currentColor,currentColor) 0 100%/5px 2px no-repeat,"
     "linear-gradient(currentColor,currentColor) 100% 100%/5px 2px no-repeat}"
-    ".tconv td.cut-left{border-left:2px solid #888!important}"
-    ".tconv td.cut-top{border-top:2px solid #888!important}"
-    ".tconv table.squares td.cut-top{border-top-width:4px!important}"
-    ".tconv .faint{opacity:.45}"
-    ".tconv .zero{opacity:.5}"
+    ".tconv td.tconv-cut-left{border-left:2px solid #888!important}"
+    ".tconv td.tconv-cut-top{border-top:2px solid #888!important}"
+    ".tconv table.tconv-squares td.tconv-cut-top{border-top-width:4px!important}"
+    ".tconv .tconv-faint{opacity:.45}"
+    ".tconv .tconv-zero{opacity:.5}"
     ".tconv svg text{pointer-events:none}"
-)
+).replace(".tconv ", ":is(.tconv,#_) ")
 
 
 def to_html(document: Any, *, style: bool = True) -> str:
@@ -84,7 +89,7 @@ def _element(document: Any) -> ET.Element:
         case Words(text, level):
             return element(f"h{level + 2}" if level else "p", text)
         case Row(parts):
-            return element("div", *map(_element, parts), kind="row")
+            return element("div", *map(_element, parts), kind="tconv-row")
         case Table():
             return _table(document)
         case Sparsity() | Linked():
@@ -99,7 +104,7 @@ def _element(document: Any) -> ET.Element:
 def _line(part: Any) -> ET.Element:
     """A part of a stack; tables and pictures get a row of their own."""
     shown = _element(part)
-    return element("div", shown, kind="row") if shown.tag in ("table", "svg") else shown
+    return element("div", shown, kind="tconv-row") if shown.tag in ("table", "svg") else shown
 
 
 def _table(table: Table) -> ET.Element:
@@ -107,16 +112,16 @@ def _table(table: Table) -> ET.Element:
     lines = []
     for n, row in enumerate(table.cells):
         lines.append(element("tr", *(_cell(cell, table, n, m) for m, cell in enumerate(row))))
-    kind, body = "brackets" if table.brackets else "squares", element("tbody", *lines)
-    return element("table", *caption, body, kind=kind, aria_label=table.alt)
+    kind = "tconv-brackets" if table.brackets else "tconv-squares"
+    return element("table", *caption, element("tbody", *lines), kind=kind, aria_label=table.alt)
 
 
 def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
     kinds = {
-        "cut-top": row in table.row_cuts,
-        "cut-left": column in table.column_cuts,
-        "faint": cell.faint,
-        "zero": not isinstance(cell.entry, str) and cell.entry == 0,
+        "tconv-cut-top": row in table.row_cuts,
+        "tconv-cut-left": column in table.column_cuts,
+        "tconv-faint": cell.faint,
+        "tconv-zero": not isinstance(cell.entry, str) and cell.entry == 0,
     }
     plain = isinstance(cell.entry, str) or not getattr(cell.entry, "free_symbols", None)
     return element(

@@ -52,13 +52,14 @@ function unravel(index, shape) {
 }
 const ravel = (place, shape) => place.reduce((index, at, n) => index * shape[n] + at, 0);
 
-// Why a setting is no transposed convolution with elements, or null. The rule is PyTorch's.
+// The control that keeps a setting from being a transposed convolution with elements, and why; or
+// null. The rule is PyTorch's.
 function problem(a) {
   const room = Math.max(a.stride, a.dilation);
   if (a.output_padding >= room) return { kind: "output_padding", most: room - 1 };
   if (inSize(a) < 1) {
     const most = Math.floor((natural(a) + a.output_padding - 1) / 2);
-    return { kind: "empty", size: inSize(a), most };
+    return { kind: "padding", size: inSize(a), most };
   }
   return null;
 }

@@ -287,6 +287,20 @@ class Picture {
     return pairs;
   }
 
+  // A selection of another picture, if this one has its places.
+  carried(pick, from) {
+    const letters = { entry: "yw", off: "yw", nothing: "zy", y: "y", z: "z", w: "w" }[pick.kind];
+    const found = { kind: pick.kind };
+    for (const letter of letters || "") {
+      const place = unravel(pick[letter], from.shapes[letter]), shape = this.shapes[letter];
+      if (place.length !== shape.length || place.some((at, n) => at >= shape[n])) return null;
+      found[letter] = ravel(place, shape);
+    }
+    if (!letters || letters.length === 1) return letters ? found : null;
+    const link = this.links.find((one) => [...letters].every((name) => one[name] === found[name]));
+    return link ? { ...link, kind: link.z < 0 ? "off" : "entry" } : found;
+  }
+
   // The places under the flipped kernel while it gives an element of z.
   window(z) {
     const j = unravel(z, this.shapes.z);

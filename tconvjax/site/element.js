@@ -30,6 +30,7 @@ class Explorer extends HTMLElement {
       });
     }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow, { signal });
+    addEventListener("resize", follow, { signal });
     if (this.hasAttribute("share") && !sharing) {
       sharing = this;
       addEventListener("popstate", () => this.readAddress(), { signal });
@@ -58,11 +59,10 @@ class Explorer extends HTMLElement {
     for (const name of Object.keys(START)) texts[name] = this.getAttribute(name.replace("_", "-"));
     this.first = texts;
     const root = this.attachShadow({ mode: "open" });
-    this.problem = make("p", { class: "problem", role: "alert" });
     this.notice = make("p", { class: "notice", role: "status" });
     this.size = make("p", { class: "formula" });
     this.views = make("div", { class: "views" });
-    root.append(make("style", {}, STYLE), this.buildControls(), this.size, this.notice, this.problem,
+    root.append(make("style", {}, STYLE), this.buildControls(), this.size, this.notice,
       this.buildTold(), this.views);
     this.views.lang = root.host.lang || "en";
     this.listen();
@@ -87,7 +87,8 @@ class Explorer extends HTMLElement {
       }
       const slider = make("input", { type: "range", step: 1, "aria-label": label }), shown = make("output", {});
       slider.addEventListener("input", () => this.change({ [name]: Number(slider.value) }));
-      slider.addEventListener("change", () => this.keep());
+      slider.addEventListener("change", () => this.keep(name));
+      slider.addEventListener("blur", () => { this.keptBy = null; });
       this.controls[name] = [slider, shown];
       return make("label", {}, label, slider, shown);
     });
@@ -104,7 +105,7 @@ class Explorer extends HTMLElement {
       example, ...rows, shows);
   }
 
-  // The sentence, the value of what is kept, and the steps through z.
+  // The sentence or what is wrong, the value of what is kept, and the steps through z.
   buildTold() {
     const { words } = this;
     const button = (text, act, kind) => {
@@ -113,6 +114,7 @@ class Explorer extends HTMLElement {
       return made;
     };
     this.told = make("p", { "aria-live": "polite" });
+    this.problem = make("p", { class: "problem", role: "alert" });
     this.edited = make("input", { type: "number", min: -MOST_VALUE, max: MOST_VALUE, step: 1 });
     this.edited.addEventListener("change", () => this.edit(this.pinned, this.edited.value));
     this.editor = make("label", { hidden: "" }, this.edited);
@@ -122,7 +124,8 @@ class Explorer extends HTMLElement {
     const next = button("›", () => { this.play(false); this.step(1); });
     back.setAttribute("aria-label", words.step.back);
     next.setAttribute("aria-label", words.step.next);
-    return make("div", { class: "told" }, this.told,
+    this.steps = [back, this.player, next];
+    return make("div", { class: "told" }, this.told, this.problem,
       make("span", {}, this.editor, back, this.player, next, this.link));
   }
 
@@ -154,7 +157,7 @@ class Explorer extends HTMLElement {
     }
     if (!("kernel" in changes && "stride" in changes)) this.example.value = "";
     this.setting = setting;
-    this.pinned = this.pointed = null;
+    this.pointed = null;
     this.play(false);
     this.draw();
   }
@@ -191,44 +194,54 @@ class Explorer extends HTMLElement {
     // Values that were given for another size say nothing here.
     if (ours) for (const name of ["y", "w"]) if (!given.has(name)) delete texts[name];
     this.take(texts, START);
+    this.keptBy = null;
     return ours;
   }
 
-  keep() {
+  // One entry of the history for each visit to a slider, however many steps it takes.
+  keep(by = null) {
     if (sharing !== this) return;
     const texts = { ...this.setting, y: this.numbers("y"), w: this.numbers("w") };
     const hash = `#${Object.entries(texts).map(([name, value]) => `${name}=${value}`).join("&")}`;
-    if (hash !== location.hash) history.pushState(null, "", hash);
+    if (hash === location.hash) return;
+    history[by && by === this.keptBy ? "replaceState" : "pushState"](null, "", hash);
+    this.keptBy = by;
   }
 
   // -- drawing ---------------------------------------------------------------------------------------
 
   draw() {
     const { setting, words } = this;
-    const focused = this.shadowRoot.activeElement?.dataset.place;
+    const focused = this.shadowRoot.activeElement?.dataset.place, before = this.picture;
+    const wrong = problem(setting);
     for (const [name, [control, shown]] of Object.entries(this.controls)) {
       const [least, most] = bounds(setting.dimension)[name];
       if (shown) Object.assign(control, { min: least, max: most });
       control.value = setting[name];
       if (shown) shown.value = setting[name];
+      control.setAttribute("aria-invalid", wrong?.kind === name);
     }
-    const wrong = problem(setting);
     this.problem.textContent = wrong
       ? words.problems[wrong.kind](setting, ...Object.values(wrong).slice(1)) : "";
     this.notice.textContent = this.notices.join(" ");
-    this.size.textContent = wrong ? "" : `${words.size(setting)} ${words.relation(setting)}`;
-    this.told.parentNode.hidden = Boolean(wrong);
+    this.told.hidden = Boolean(wrong);
+    for (const one of this.steps) one.disabled = Boolean(wrong);
+    for (const part of [this.size, this.views]) part.inert = Boolean(wrong);
+    if (wrong) { // the last picture stays, greyed
+      this.editor.hidden = true;
+      return;
+    }
+    this.size.textContent = [words.sizes, words.size, words.relation].map((say) => say(setting)).join(" ");
     this.picture = null; // a cell that loses its focus as it goes is of no picture
     this.views.replaceChildren();
-    if (!wrong) {
-      this.picture = new Picture(setting, this.numbers("y"), this.numbers("w"), words, this.shows);
-      this.views.append(...this.sections());
-    }
+    this.picture = new Picture(setting, this.numbers("y"), this.numbers("w"), words, this.shows);
+    if (this.pinned) this.pinned = this.picture.carried(this.pinned, before);
+    this.views.append(...this.sections());
     for (const scope of this.views.querySelectorAll("[data-scope]")) {
       const first = scope.querySelector("[data-place]");
       if (first) first.tabIndex = 0;
     }
-    if (this.picture && focused) this.goTo(this.picture.board.places.get(focused));
+    if (focused) this.goTo(this.picture.board.places.get(focused));
     this.show();
   }
 
@@ -376,7 +389,7 @@ class Explorer extends HTMLElement {
   pin(cell) {
     this.play(false);
     const { pick } = this.picture.board.specs.get(cell);
-    const same = this.pinned && JSON.stringify(this.pinned) === JSON.stringify(pick);
+    const same = this.pinned && Object.keys(pick).every((key) => pick[key] === this.pinned[key]);
     this.pinned = same ? null : pick;
     this.roam(cell);
     this.show();
@@ -495,6 +508,16 @@ class Explorer extends HTMLElement {
       : matchMedia("(prefers-color-scheme: dark)").matches;
     this.style.colorScheme = dark ? "dark" : "light";
     this.style.setProperty("--paper", this.paper());
+    this.style.setProperty("--covered", `${this.covered()}px`);
+  }
+
+  // How much of the window the page's header covers while the page scrolls; the sentence stays below.
+  covered() {
+    const { left, width } = this.getBoundingClientRect();
+    let part = document.elementFromPoint(left + width / 2, 1);
+    while (part && !/fixed|sticky/.test(getComputedStyle(part).position)) part = part.parentElement;
+    const bottom = part ? part.getBoundingClientRect().bottom : 0;
+    return bottom < innerHeight / 2 ? bottom : 0;
   }
 
   // The nearest background behind the element, for what must cover the cells that scroll under it.

@@ -7,13 +7,15 @@ function summed(terms, more) {
   const shown = terms.slice(0, MOST_TERMS).join(" + ").replace(/\+ -/g, "− ");
   return terms.length > MOST_TERMS ? `${shown} + ${more(terms.length - MOST_TERMS)}` : shown;
 }
+// The size of an array with so many elements along each axis.
+const square = (a, size) => Array(a.dimension).fill(size).join(" × ");
 // A factor that is negative needs brackets.
 const factor = (n) => (n < 0 ? `(${n})` : String(n));
 
 const ENGLISH = {
   title: "Transposed convolution explorer",
   controls: {
-    dimension: "dimension", out_size: "input size", kernel: "kernel", stride: "stride",
+    dimension: "dimension", out_size: "size of y", kernel: "kernel", stride: "stride",
     padding: "padding", output_padding: "output padding", dilation: "dilation", groups: "groups",
   },
   axes: (n) => `${n}-D`,
@@ -34,6 +36,8 @@ const ENGLISH = {
     zeros: "Zero insertion: a convolution with the flipped kernel",
     code: "The same layer in code",
   },
+  sizes: (a) => `The convolution takes x (${square(a, inSize(a))}) to y (${square(a, a.out_size)}), `
+    + `and its transpose takes y (${square(a, a.out_size)}) to z (${square(a, inSize(a))}).`,
   size: (a) => `z has s·(n − 1) + d·(k − 1) + 1 − 2·p + a = ${a.stride}·(${a.out_size} − 1) + `
     + `${a.dilation}·(${a.kernel} − 1) + 1 − 2·${a.padding} + ${a.output_padding} = ${inSize(a)}`
     + `${a.dimension === 2 ? " elements along each axis" : " elements"}.`,
@@ -70,16 +74,16 @@ const ENGLISH = {
   border: "A zero of the border: it lets the flipped kernel reach beyond the rim.",
   unread: (name) => `${name} is outside of what the kernel reads: all its products are cut off.`,
   tooLarge: (rows, columns) => `C.T has ${rows} × ${columns} = ${rows * columns} entries, more `
-    + `than the ${MOST_ENTRIES} drawn here. Take a smaller input, stride, dilation or fewer groups.`,
+    + `than the ${MOST_ENTRIES} drawn here. Take a smaller y, stride, dilation or fewer groups.`,
   oneStamp: (name) => `Too many stamps to draw at once: this is the one of ${name}. Point at `
     + "another element of y.",
   problems: {
     output_padding: (a, most) => `Output padding ${a.output_padding} is not possible: it must be `
       + `smaller than the stride (${a.stride}) or than the dilation (${a.dilation}). Give at most `
       + `${most}, or a larger stride.`,
-    empty: (a, size, most) => `The result would have ${size} elements along an axis: the padding `
+    padding: (a, size, most) => `The result would have ${size} elements along an axis: the padding `
       + `cuts off ${2 * a.padding} of ${natural(a) + a.output_padding}. Give a padding of at most `
-      + `${most}, or a larger input or kernel.`,
+      + `${most}, or a larger y or kernel.`,
   },
   refused: (label, least, most) => `${label} was not taken: it must be a whole number from ${least} `
     + `to ${most}.`,
@@ -103,7 +107,7 @@ const ENGLISH = {
 const CHINESE = {
   title: "转置卷积探索器",
   controls: {
-    dimension: "维数", out_size: "输入尺寸", kernel: "卷积核", stride: "步幅", padding: "填充",
+    dimension: "维数", out_size: "y 的尺寸", kernel: "卷积核", stride: "步幅", padding: "填充",
     output_padding: "输出填充", dilation: "膨胀", groups: "分组",
   },
   axes: (n) => `${n} 维`,
@@ -122,6 +126,8 @@ const CHINESE = {
     matrix: "矩阵 C.T：vec(z) = C.T · vec(y)", zeros: "插零：与翻转后的卷积核做普通卷积",
     code: "同一层的代码",
   },
+  sizes: (a) => `卷积把 x（${square(a, inSize(a))}）变成 y（${square(a, a.out_size)}），`
+    + `转置卷积把 y（${square(a, a.out_size)}）变成 z（${square(a, inSize(a))}）。`,
   size: (a) => `z ${a.dimension === 2 ? "每个轴" : ""}有 s·(n − 1) + d·(k − 1) + 1 − 2·p + a = `
     + `${a.stride}·(${a.out_size} − 1) + ${a.dilation}·(${a.kernel} − 1) + 1 − 2·${a.padding} + `
     + `${a.output_padding} = ${inSize(a)} 个元素。`,
@@ -153,13 +159,13 @@ const CHINESE = {
   border: "边界上的零：让翻转后的卷积核可以伸出边缘。",
   unread: (name) => `${name} 在读取范围之外：它的乘积全部被裁掉。`,
   tooLarge: (rows, columns) => `C.T 有 ${rows} × ${columns} = ${rows * columns} 个元素，超过这里能画的 `
-    + `${MOST_ENTRIES} 个。请减小输入、步幅、膨胀或分组数。`,
+    + `${MOST_ENTRIES} 个。请减小 y 的尺寸、步幅、膨胀或分组数。`,
   oneStamp: (name) => `印章太多，不能同时画出：这里是 ${name} 的印章。请指向 y 的其他元素。`,
   problems: {
     output_padding: (a, most) => `输出填充不能是 ${a.output_padding}：它必须小于步幅（${a.stride}）或膨胀`
       + `（${a.dilation}）。请取不超过 ${most} 的值，或增大步幅。`,
-    empty: (a, size, most) => `结果每个轴会有 ${size} 个元素：填充要从 ${natural(a) + a.output_padding} `
-      + `个中裁掉 ${2 * a.padding} 个。请把填充取为不超过 ${most}，或增大输入或卷积核。`,
+    padding: (a, size, most) => `结果每个轴会有 ${size} 个元素：填充要从 ${natural(a) + a.output_padding} `
+      + `个中裁掉 ${2 * a.padding} 个。请把填充取为不超过 ${most}，或增大 y 的尺寸或卷积核。`,
   },
   refused: (label, least, most) => `“${label}”未被采用：它必须是 ${least} 到 ${most} 的整数。`,
   refusedList: (name, size) => `${name} 的值未被采用：请给出 ${size} 个 −${MOST_VALUE} 到 ${MOST_VALUE} `

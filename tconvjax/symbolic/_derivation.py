@@ -160,14 +160,17 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         )
         check_size(larger, MOST_PRODUCTS)
         where = places(larger.in_shape)
-        columns = [where[index] for index in places(geometry.in_shape)]
+        ones = {(where[index], n): 1 for index, n in places(geometry.in_shape).items()}
+        whole, picked = conv_matrix(larger), sympy.SparseMatrix(len(where), len(x), ones)
         sizes = " x ".join(map(str, larger.in_size))
         yield Step(
             "Shape is a choice",
-            f"Inputs of up to {sizes} have as many outputs with the same padding. Their matrix has "
-            "more columns, and C is some of them. So C.T y may have any of these shapes, and "
-            "output_padding or output_size chooses one.",
-            (conv_matrix(larger)[:, columns], matrix),
+            f"An input of up to {sizes} has as many outputs with the same padding. Its matrix has "
+            "more columns. C is that matrix times one of ones, which picks the columns of the "
+            "smaller input. So C.T y may have any of these shapes, and output_padding or "
+            "output_size chooses one.",
+            (whole * picked, matrix),
+            written=(whole, picked, "=", matrix),
         )
 
 

@@ -39,11 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"no Playwright, axe-core or Chromium: {HOW}"))
 
 
-def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, site: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """A strict build of the documentation in a folder, as the reader of a README would start it."""
     # The day is part of each page's file in the map of the site, and of nothing else.
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "NO_MKDOCS_2_WARNING": "1",
-                   "PYTHONPATH": str(ROOT)}  # fmt: skip
+                   "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                   **variables}  # fmt: skip
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

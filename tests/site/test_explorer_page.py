@@ -26,6 +26,8 @@ PAGES = {
     "plain": explorer.element(PLAIN, Y, W, fallback="<p id=kept>no script</p>"),
     "strided": explorer.element(STRIDED),
     "shared": explorer.element(STRIDED, share=True) + "<h2 id=heading>x</h2>",
+    "under": "<div style='position:fixed;top:0;left:0;right:0;height:64px;z-index:9'>x</div>"
+    + explorer.element(STRIDED),
     "cut": explorer.element(CUT, [1, 2, 3], [1, 10, 20]),
     "blocks": explorer.element(BLOCKS),
     "chinese": explorer.element(PLAIN, Y, W, lang="zh"),
@@ -103,7 +105,7 @@ def has(page: Any, css: str, words: str) -> None:
 
 def tells(page: Any, start: str) -> None:
     """Whether the sentence below the controls starts like this."""
-    expect(page.locator(".told p")).to_have_text(re.compile("^" + re.escape(start)))
+    expect(page.locator(".told p:not(.problem)")).to_have_text(re.compile("^" + re.escape(start)))
 
 
 def shows(page: Any, name: str, entries: list[str]) -> None:
@@ -278,15 +280,74 @@ def test_controls_change_all_views(opened: Open) -> None:
 
 def test_a_lower_dimension_s_values_come_down_and_it_is_told(opened: Open) -> None:
     page = opened("cut")
-    slide_to(page, "input size", 7)
+    slide_to(page, "size of y", 7)
     page.get_by_label("dimension").select_option("2")
-    has(page, ".notice", "input size went from 7 to 4")
+    has(page, ".notice", "size of y went from 7 to 4")
     has_cells(page, "y0", 16)
+
+
+def test_what_is_kept_stays_while_sliders_move(opened: Open) -> None:
+    page = opened("strided")
+    for place, start, then in (
+        ("z0:1:2", "z(1,2) = y(0,1)·w(2,1) + ", "z(1,2) = y(0,0)·w(2,3) + "),
+        ("y0:1:1", "y(1,1) = 5 stamps", "y(1,1) = 5 stamps 5 times"),
+        ("w0:2:1", "w(2,1) = 8 stands", "w(2,1) = 1 stands"),
+        ("matrix:8:2", "Row 7, column 1 of C.T is w(2,1)", "Row 8, column 1 of C.T is w(2,1)"),
+    ):
+        cell(page, place).click()
+        tells(page, start)
+        slider(page, "kernel").press("ArrowRight")
+        tells(page, then)
+        slider(page, "kernel").press("ArrowLeft")
+        tells(page, start)
+        page.keyboard.press("Escape")
+        page.mouse.move(2, 2)
+        tells(page, "Point at any cell")
+    cell(page, "y0:2:2").click()
+    slide_to(page, "size of y", 2)
+    tells(page, "Point at any cell")  # there is no such cell any more
+    cell(page, "y0:1:1").click()
+    page.get_by_label("dimension").select_option("1")
+    tells(page, "Point at any cell")
+
+
+def test_the_sizes_of_all_three_arrays_are_said(opened: Open) -> None:
+    page = opened("strided")
+    has(
+        page,
+        ".formula",
+        "takes x (5 × 5) to y (3 × 3), and its transpose takes y (3 × 3) to z (5 × 5).",
+    )
+    slide_to(page, "stride", 1)
+    has(page, ".formula", "takes y (3 × 3) to z (3 × 3).")
+    has(opened("chinese"), ".formula", "卷积把 x（3 × 3）变成 y（2 × 2），")
+    has(opened("cut"), ".formula", "takes x (3) to y (3)")
+
+
+def test_a_visit_to_a_slider_is_one_step_back(opened: Open) -> None:
+    page = opened("shared")
+    entries = "history.length"
+    first = page.evaluate(entries)
+    slide_to(page, "stride", 4)
+    slide_to(page, "kernel", 2)
+    slide_to(page, "stride", 3)
+    assert page.evaluate(entries) == first + 3
+    for label, value in (("stride", 4), ("kernel", 3), ("stride", 2)):
+        page.go_back()
+        expect(slider(page, label)).to_have_value(str(value))
+    assert "#" not in page.url
+
+
+def test_the_sentence_stops_below_the_page_s_header(opened: Open) -> None:
+    for name, covered in (("under", 64), ("strided", 0)):
+        page = opened(name, width=390)
+        page.locator(".matrix h3").evaluate("e => scrollTo(0, e.getBoundingClientRect().top)")
+        assert page.locator(".told").evaluate("e => e.getBoundingClientRect().top") == covered
 
 
 def test_what_is_too_large_to_draw_is_told(opened: Open) -> None:
     page = opened("strided")
-    for label, value in (("input size", 4), ("kernel", 4), ("stride", 4), ("dilation", 3)):
+    for label, value in (("size of y", 4), ("kernel", 4), ("stride", 4), ("dilation", 3)):
         slide_to(page, label, value)
     slide_to(page, "padding", 0)
     has(page, "section.matrix", "C.T has 484 × 16 = 7744 entries")
@@ -301,15 +362,27 @@ def test_an_impossible_setting_explains_itself(opened: Open) -> None:
         ("output padding", 2, "Output padding 2 is not possible: it must be smaller than the "
          "stride (2) or than the dilation (1). Give at most 1, or a larger stride."),
         ("padding", 4, "The result would have -1 elements along an axis: the padding cuts off 8 "
-         "of 7. Give a padding of at most 3, or a larger input or kernel."),
+         "of 7. Give a padding of at most 3, or a larger y or kernel."),
     ]:  # fmt: skip
         before = int(slider(page, label).input_value())
-        slide_to(page, label, value)
+        slide_to(page, label, value - 1)
+        shown = page.locator("table").all_inner_texts()
+        slider(page, label).press("ArrowRight")
         expect(page.locator(".problem")).to_have_text(words)
-        expect(page.locator("table")).to_have_count(0)
+        assert page.locator("table").all_inner_texts() == shown  # the last picture stays, greyed
+        expect(page.locator(".views")).to_have_js_property("inert", True)
+        expect(page.locator(".told p:visible")).to_have_text(words)
+        for button in page.locator(".told button:visible").all():
+            expect(button).to_be_disabled()
+        expect(page.locator("[aria-invalid=true]")).to_have_accessible_name(label)
+        assert barriers(page) == []
         slide_to(page, label, before)
         expect(page.locator(".problem")).to_be_empty()
-        expect(page.locator("table")).not_to_have_count(0)
+        expect(page.locator(".views")).to_have_js_property("inert", False)
+        expect(page.locator("[aria-invalid=true]")).to_have_count(0)
+        page.get_by_role("button", name="next", exact=True).click()
+        tells(page, "z(0,0) = ")
+        page.keyboard.press("Escape")
 
 
 def test_values_are_edited_in_the_cell_and_beside_the_sentence(opened: Open) -> None:
@@ -337,8 +410,8 @@ def test_values_are_edited_in_the_cell_and_beside_the_sentence(opened: Open) -> 
     has(page, ".notice", "whole number from −99 to 99")
     expect(cell(page, "y0:1:1")).to_have_text("9")
     page.keyboard.press("Escape")
-    slide_to(page, "input size", 3)
-    slide_to(page, "input size", 2)
+    slide_to(page, "size of y", 3)
+    slide_to(page, "size of y", 2)
     expect(cell(page, "y0:1:1")).to_have_text("9")  # a value comes back with its cell
 
 
@@ -462,7 +535,7 @@ def test_a_hostile_address_does_no_harm(opened: Open) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "strided", "blocks", "chinese"])
 def test_views_stand_side_by_side_and_no_page_scrolls_sideways(opened: Open, name: str) -> None:
-    size, kernel = ("输入尺寸", "卷积核") if name == "chinese" else ("input size", "kernel")
+    size, kernel = ("y 的尺寸", "卷积核") if name == "chinese" else ("size of y", "kernel")
     lefts = "all => new Set(all.map((one) => one.getBoundingClientRect().left)).size"
     page = opened(name)
     for number in (2, 4):

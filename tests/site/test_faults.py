@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -106,3 +107,23 @@ def test_eight_lines_are_all_that_another_site_needs(tmp_path: Path) -> None:
     assert "```" not in page
     shown = (ROOT / "docs/reference/fences.md").read_text("utf-8")
     assert f"```yaml\n{MINIMAL}```" in shown
+
+
+def test_zensical_builds_the_site_too(site: Path, tmp_path: Path) -> None:
+    """It reads the same settings and writes the figures; it has no hooks, so formulas stay TeX."""
+    pytest.importorskip("zensical", reason="pip install -e '.[browser]'")
+    for name in ("docs", "mkdocs.yml", "CHANGELOG.md"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    command = [sys.executable, "-m", "zensical", "build"]
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No issues found" in done.stdout + done.stderr
+    for page in ("learn/transposed", "zh/learn/transposed", "explorer"):
+        ours, theirs = (
+            (folder / page / "index.html").read_text("utf-8").count('<figure class="tconv-figure')
+            for folder in (site, tmp_path / "site")
+        )
+        assert theirs == ours > 0, page

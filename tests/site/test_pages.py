@@ -85,6 +85,13 @@ def test_no_fence_and_no_formula_is_left_as_text(site: Path) -> None:
     assert left == []
 
 
+def test_marks_for_other_programs_are_not_published(site: Path) -> None:
+    marks = ("&lt;BLANKLINE&gt;", "# fmt: skip", "# doctest:", "# noqa", "# type: ")
+    texts = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
+    found = [f"{path}: {mark}" for path, text in texts.items() for mark in marks if mark in text]
+    assert found == []
+
+
 def test_two_builds_are_equal(site: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     assert build(ROOT, again).returncode == 0
@@ -113,6 +120,11 @@ def watched(view: Any, served: str) -> list[str]:
     return troubles
 
 
+# The first line of each block of code that a screen of 1440 pixels cuts.
+CUT = """[...document.querySelectorAll("pre > code")].filter((c) => c.scrollWidth > c.clientWidth)
+  .map((c) => c.textContent.split("\\n")[0])"""
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_opens_without_trouble_and_keeps_nobody_out(
     browser: Any, served: str, page: str
@@ -136,6 +148,8 @@ def test_a_page_opens_without_trouble_and_keeps_nobody_out(
         assert barriers(view) == []
         assert view.evaluate(sideways) <= 0
         assert view.evaluate("[...document.images].every((i) => i.alt && i.naturalWidth)")
+        view.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert view.evaluate(CUT) == []
         assert troubles == []
 
 
@@ -145,3 +159,98 @@ def test_what_is_cut_off_can_be_read(browser: Any, served: str) -> None:
         view = context.new_page()
         view.goto(f"{served}/learn/upsampling/")
         assert barriers(view, alone=True) == []
+
+
+def test_nothing_covers_the_explorer_while_the_page_scrolls(browser: Any, served: str) -> None:
+    """Neither the header nor the button "Back to top", which appears as one scrolls up."""
+    for width in (390, 1440):
+        with browser.new_context(viewport={"width": width, "height": 900}) as context:
+            view = context.new_page()
+            view.goto(f"{served}/explorer/")
+            told = view.locator("tconv-explorer .told")
+            for above in (0, 80):  # down, then a little up
+                view.locator("section.zeros h3").evaluate(
+                    "(e, above) => scrollBy(0, e.getBoundingClientRect().top - 400 - above)", above
+                )
+                expect(told).to_be_in_viewport(ratio=1)
+                on_top = """e => { const { left, right, top, bottom } = e.getBoundingClientRect();
+                    return [left + 9, (left + right) / 2, right - 9].every((x) =>
+                    [top + 2, bottom - 2].every((y) => document.elementFromPoint(x, y)
+                    === e.getRootNode().host)); }"""
+                view.wait_for_function(f"e => ({on_top})(e)", arg=told.element_handle())
+            header = view.locator("header.md-header").bounding_box()
+            box = told.bounding_box()
+            assert box["y"] == header["y"] + header["height"]
+
+
+def test_what_is_copied_from_a_session_is_what_was_typed(browser: Any, served: str) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    with browser.new_context(permissions=allowed) as context:
+        view = context.new_page()
+        view.goto(f"{served}/learn/ambiguity/")
+        block = view.locator(".highlight", has_text=">>> w = np.array([[[1, 10, 100, 1000]]]")
+        block.locator("button[data-md-type=copy]").click()
+        expect(view.locator(".md-dialog")).to_contain_text("Copied")
+        typed = view.evaluate("navigator.clipboard.readText()")
+        assert typed.startswith("y = np.array([[1, 2, 3]], np.int32)\n")
+        assert "w = np.array([[[1, 10, 100, 1000]]], np.int32)\n" in typed
+        assert ">>>" not in typed
+        compile(typed, "copied", "exec")
+
+
+def test_subscripts_stand_equally_high(browser: Any, served: str) -> None:
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/learn/transposed/")
+        view.evaluate("document.fonts.ready.then(() => null)")
+        low = view.locator("math:has(mtable) mtr").first.evaluate(
+            "r => [...r.querySelectorAll('msub > mn')].map((n) => n.getBoundingClientRect().top)"
+        )
+        assert len(low) == 7  # of y, w and x
+        assert max(low) - min(low) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("ConvTranspose2d", "use/porting"),
+        ("output_padding", "learn/ambiguity"),
+        ("逆运算", "zh/learn/not-an-inverse"),
+        ("上采样", "zh/learn/upsampling"),
+        ("转置卷积", "zh/learn/transposed"),
+        ("棋盘效应", "zh/learn/checkerboards"),
+    ],
+)
+def test_the_search_finds_the_page(browser: Any, served: str, query: str, page: str) -> None:
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        view = context.new_page()
+        view.goto(served)
+        view.locator("input.md-search__input").fill(query)
+        found = view.locator(".md-search-result__item > a.md-search-result__link")
+        expect(found.first).to_be_visible()
+        pages = found.evaluate_all("all => all.map((one) => new URL(one.href).pathname)")
+        assert f"/{page}/" in pages[:5]
+
+
+def test_each_page_has_a_description_of_its_own(site: Path) -> None:
+    heads = [path.read_text("utf-8").partition("</head>")[0] for path in site.rglob("index.html")]
+    assert len(heads) == len(PAGES)
+    for sign in ('<meta name="description" content="(.*?)">',
+                 '<meta property="og:description" content="(.*?)">'):  # fmt: skip
+        found = [re.search(sign, head) for head in heads]
+        words = [one[1] for one in found if one]
+        assert len(set(words)) == len(heads), sign
+        assert min(map(len, words)) > 6
+
+
+def test_a_site_that_knows_its_address_says_it(tmp_path: Path) -> None:
+    """So do the pictures that social networks show, which must be absolute."""
+    address = "https://example.org/notes/"
+    done = build(ROOT, tmp_path / "site", TCONVJAX_SITE_URL=address, TCONVJAX_REPO_URL=address)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site/explorer/index.html").read_text("utf-8")
+    assert f'<link rel="canonical" href="{address}explorer/">' in page
+    assert f'<meta property="og:image" content="{address}assets/card.png">' in page
+    assert f'href="{address}" title="Go to repository"' in page
+    for name in ("card.png", "logo.svg", "favicon.svg"):
+        assert (tmp_path / "site/assets" / name).exists()
