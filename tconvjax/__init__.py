@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         layers,
         matrices,
         rendering,
+        streaming,
         symbolic,
         upsampling,
     )
@@ -60,6 +61,7 @@ _SUBMODULES = frozenset(
         "layers",
         "matrices",
         "rendering",
+        "streaming",
         "symbolic",
         "upsampling",
     }
