@@ -355,9 +355,9 @@ class Chain:
         >>> chain = Chain((up, jax.nn.relu, Conv((1, 1, 3), padding=1)))
         >>> up.latency, chain.latency, chain.out_length(4)
         (1, 2, 8)
-        >>> weights = (jnp.ones((1, 1, 4)),), (), (jnp.ones((1, 1, 3)),)
-        >>> state = chain.init((1, 1, 4), jnp.float32, *weights)
-        >>> state, out = chain.step(state, jnp.ones((1, 1, 4)), *weights)
+        >>> y = jnp.ones((1, 1, 4))
+        >>> weights = (y,), (), (jnp.ones((1, 1, 3)),)
+        >>> state, out = chain.step(chain.init(y.shape, y.dtype, *weights), y, *weights)
         >>> out.tolist(), chain.flush(state, *weights).tolist()
         ([[[3.0, 5.0, 6.0, 6.0, 6.0, 6.0]]], [[[5.0, 3.0]]])
     """
