@@ -393,25 +393,25 @@ def test_one_stream_of_a_batch_is_reset_and_another_goes_on(stream: Any, operati
 
 
 @st.composite
-def chains(draw: st.DrawFn) -> tuple[list[Any], int]:
-    """Streams of one to three layers and two channels, and the elements of a signal."""
+def chains(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """One to three layers of two channels."""
     layers = []
     for _ in range(draw(st.integers(1, 3))):
         transposed = draw(st.booleans())
         taps, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
         low, high = draw(st.integers(0, taps - 1)), draw(st.integers(0, taps - 1))
         padding = draw(st.sampled_from(["CAUSAL", ((low, high),)]))
-        arguments: Any = {"stride": stride, "padding": padding, "dilation": draw(st.integers(1, 2))}
-        layers.append(KINDS[transposed]((2, 2, taps), **arguments))
-    return layers, draw(st.integers(12, 20))
+        arguments = {"stride": stride, "padding": padding, "dilation": draw(st.integers(1, 2))}
+        layers.append({"kind": KINDS[transposed], "w_shape": (2, 2, taps), **arguments})
+    return layers
 
 
-@given(chains(), st.lists(st.integers(0, 5), max_size=4))
+@given(chains(), st.lists(st.integers(0, 5), max_size=4), st.integers(12, 20))
 def test_a_chain_gives_what_its_layers_give_one_after_another(
-    drawn: tuple[list[Any], int], lengths: list[int]
+    drawn: list[dict[str, Any]], lengths: list[int], n: int
 ) -> None:
-    """With a function between them, and nested."""
-    layers, n = drawn
+    """With functions between them, and nested."""
+    layers = [one["kind"](**{k: v for k, v in one.items() if k != "kind"}) for one in drawn]
     rng = np.random.default_rng(n)
     data = rng.integers(-2, 3, (1, 2, n))
     weights = [(rng.integers(-2, 3, s.w_shape), rng.integers(-2, 3, 2)) for s in layers]
