@@ -118,7 +118,8 @@ def main() -> None:
             "frames_per_s": round(frames / time.median),
         })  # fmt: skip
         print("{program:20} {median_ms:9.3f} ms {frames_per_s:7} frames/s".format(**rows[-1]))
-    told |= {"jax": jax.__version__, "cpus": os.cpu_count(), "rounds": rounds, "rows": rows}
+    told |= {"jax": jax.__version__, "cpus": os.cpu_count(), "load_average": os.getloadavg()[1]}
+    told |= {"rounds": rounds, "rows": rows}
     RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
