@@ -1,14 +1,16 @@
-"""Make the pictures of docs/use/upsampling.md from its photograph.
+"""Make the pictures of docs/use/upsampling.md from its photograph, and those of streaming.md.
 
     python docs/pictures.py
 
 The photograph is the official portrait of Rear Admiral Grace M. Hopper, by James S. Davis for the
 United States Navy, and so in the public domain; Matplotlib ships a copy. It was cut out and reduced
 to 48 x 48 pixels by `tconvjax.upsampling.downsample`. A test holds the pictures to this program.
+The click is plotted from the sounds that the examples of streaming.md decode.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tconvjax import rendering, upsampling
 
 FOLDER = Path(__file__).parent / "assets" / "upsampling"
 FACTOR = 4
+STREAMING = FOLDER.parent / "streaming"
 
 
 def photograph() -> Any:
@@ -100,7 +103,70 @@ def pictures() -> dict[str, Any]:
     }
 
 
+def state_drawn() -> str:
+    """The stamps of two elements, finished where no later stamp reaches, as SVG."""
+    y, w = np.array([1, 5]), np.array([1, 2, 3, 4])
+    stamps = np.zeros((3, 6), int)
+    for n in range(2):
+        stamps[n, 2 * n : 2 * n + 4] = y[n] * w
+    stamps[2] = stamps.sum(axis=0)
+    text = [["" if v == 0 else v for v in row] for row in stamps.tolist()]
+    colours = {(n, j): int(j > 3) for n in range(3) for j in range(6) if text[n][j] != ""}
+    pieces = [
+        rendering.array_table([[1, 5]], name="chunk", shown={(0, 0): 0, (0, 1): 1}, taps=2),
+        rendering.array_table(text, name="stamps and their sum", shown=colours, taps=2),
+        rendering.array_table([[5]], name="state", shown={(0, 0): 1}, taps=2),
+    ]
+    drawn = rendering.Row((pieces[0], "→", pieces[1], "→", pieces[2]))
+    alt = (
+        "The chunk 1, 5 stamps 1 2 3 4 and, two places on, 5 10 15 20. Of the sum, 1 2 8 14 is "
+        "finished; 15 20 is not, because the next element stamps there too. The state is 5."
+    )
+    return rendering.to_svg(drawn, alt=alt)
+
+
+def sounds() -> dict[str, Any]:
+    """What the examples of streaming.md decode: "whole", "streamed" and "apart"."""
+    page = (FOLDER.parents[1] / "use" / "streaming.md").read_text("utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(?!>>>)(.*?)```", page.partition("## Layers")[0], re.S):
+        exec(block, names)  # noqa: S102 - the page's own examples
+    return {name: np.asarray(names[name])[0, 0] for name in ("whole", "streamed", "apart")}
+
+
+def click_drawn(sounds: dict[str, Any], seam: int = 1024, around: int = 256) -> str:
+    """The whole about a seam, and what the chunks with and without states differ by, as SVG."""
+    width, height, part = 640, 210, slice(seam - around, seam + around)
+    whole = sounds["whole"][part]
+    scale = 45 / np.abs(whole).max()
+
+    def line(values: Any, middle: int, style: str) -> str:
+        heights = np.rint(middle - scale * values).astype(int)
+        points = " ".join(f"{n * width // (2 * around)},{v}" for n, v in enumerate(heights))
+        return f'<polyline fill="none" {style} points="{points}"/>'
+
+    def words(text: str, y: int) -> str:
+        return f'<text x="4" y="{y}" font-size="12" fill="currentColor">{text}</text>'
+
+    lines = (
+        words("the whole", 12),
+        line(whole, 65, 'stroke="currentColor"'),
+        words("error of the chunks without states, and with states (flat)", 130),
+        line(sounds["apart"][part] - whole, 165, 'stroke="#d55e00" stroke-width="1.5"'),
+        line(sounds["streamed"][part] - whole, 165, 'stroke="#0072b2" stroke-width="2.5"'),
+        f'<path stroke="currentColor" stroke-dasharray="3" d="M{width // 2} 0V{height}"/>',
+    )
+    alt = (
+        "Sound about a seam, and below it two errors: that of the chunks without states swings as "
+        "far as the sound on both sides of the seam, that of the chunks with states is a flat line."
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
+    return f'{head} aria-label="{alt}">' + "".join(lines) + "</svg>\n"
+
+
 if __name__ == "__main__":
     for name, pixels in pictures().items():
         Image.fromarray(pixels).save(FOLDER / f"{name}.png", optimize=True)
     (FOLDER / "indices.svg").write_text(indices_drawn(), encoding="utf-8")
+    (STREAMING / "state.svg").write_text(state_drawn(), encoding="utf-8")
+    (STREAMING / "click.svg").write_text(click_drawn(sounds()), encoding="utf-8")

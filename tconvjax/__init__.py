@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         layers,
         matrices,
         rendering,
+        streaming,
         symbolic,
         upsampling,
     )
@@ -61,6 +62,7 @@ _SUBMODULES = frozenset(
         "layers",
         "matrices",
         "rendering",
+        "streaming",
         "symbolic",
         "upsampling",
     }

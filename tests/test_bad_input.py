@@ -33,6 +33,7 @@ from tconvjax import (
     explaining,
     matrices,
     rendering,
+    streaming,
     symbolic,
     upsampling,
 )
@@ -44,8 +45,8 @@ FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
 # -- every public function, and arguments that it takes --------------------------------------------
 
-DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, symbolic,
-         upsampling)  # fmt: skip
+DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, streaming,
+         symbolic, upsampling)  # fmt: skip
 HOOKS = {"site.fence.format", "site.fence.makeExtension", "load_plans", "save_plans"}
 """Markdown calls the first two; these and those that write files have tests of their own."""
 
@@ -66,14 +67,15 @@ def entry(i: Any, j: Any) -> Any:
 
 EXAMPLES: dict[str, Any] = {
     "X": Y, "W": W, "arguments": {"kernel_size": (3,), "stride": 2}, "arrays": {"up": W},
-    "axis": G.axes[0], "columns": np.ones((1, 6, 16)), "derivation": symbolic.derivation(G),
-    "dilation": 1, "distribution": "normal", "document": TABLE, "f": lambda x: x,
+    "axis": G.axes[0], "chunk_shape": X.shape, "columns": np.ones((1, 6, 16)),
+    "derivation": symbolic.derivation(G), "dilation": 1, "distribution": "normal",
+    "document": TABLE, "dtype": "float64", "f": lambda x: x,
     "f_t": lambda y: y, "factor": 2, "filters": np.ones((3, 2, 4)), "fn": lambda x=X: x + x,
     "frames": (TABLE, TABLE), "geometry": G, "groups": 1, "i": 1, "in_size": 8,
     "indices": np.tile(np.arange(6), (1, 4, 1)), "init": jax.nn.initializers.ones, "input": Y,
     "inputs": LAST, "j": -1, "kernel": np.ones((1, 1, 3), int), "kernel_size": 3,
     "key": jax.random.key(0), "kind": "conv_transpose", "lhs": LAST,
-    "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "module": {"up": W},
+    "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "module": {"up": W}, "n": 3,
     "out_size": 3, "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME",
     "partial": "conv", "parts": (TABLE,), "rank": 2, "rhs": np.ones((3, 4, 2)),
     "scale": 1.0, "shape": (4, 4, 3), "source": "torch", "state": {"up.weight": W}, "stride": 2,
@@ -82,7 +84,15 @@ EXAMPLES: dict[str, Any] = {
 }  # fmt: skip
 """Of required parameters, by their names."""
 
+CONV, UP = streaming.Conv((4, 2, 3), padding=1), streaming.ConvTranspose((4, 2, 3))
 OTHERWISE: dict[str, dict[str, Any]] = {
+    "Chain.flush": {"state": ()},
+    "Chain.step": {"state": (), "chunk": X},
+    "Conv.flush": {"state": X[..., :2]},
+    "Conv.step": {"state": X[..., :2], "chunk": X},
+    "ConvTranspose.flush": {"state": Y[..., :2]},
+    "ConvTranspose.init": {"chunk_shape": Y.shape},
+    "ConvTranspose.step": {"state": Y[..., :2], "chunk": Y},
     "Geometry": {"axes": (Axis(5, 3, 3),)},
     "assert_adjoint": {"y": X},
     "conventions.convert_state_dict": {"kinds": {"up": "conv_transpose"}},
@@ -96,9 +106,10 @@ OTHERWISE: dict[str, dict[str, Any]] = {
 }
 """Of the functions that the examples do not fit."""
 
-OBJECTS = (Axis(5, 5, 3, low=1, mode="reflect"), G, LAZY,
+OBJECTS = (Axis(5, 5, 3, low=1, mode="reflect"), G, LAZY, CONV, UP, streaming.Chain(()),
            explaining.explain(G, [[1, 2]], [[[1, 2, 3]]]))  # fmt: skip
-MADE = {"Axis", "Geometry", "conventions.LayerKind", "rendering.Stack"}
+MADE = {"Axis", "Geometry", "conventions.LayerKind", "rendering.Stack", "streaming.Conv",
+        "streaming.ConvTranspose"}  # fmt: skip
 """Classes that people make by themselves; of the others the package makes the objects."""
 
 RESULTS: dict[str, Callable[..., Any]] = {
@@ -215,6 +226,7 @@ def test_every_public_function_takes_its_examples_and_refuses_the_strange() -> N
 
 ALIKE = {
     "Geometry": "axes", "kernel_gradient": "dimension_numbers", "conv_transpose": "bias",
+    "ConvTranspose.init": "chunk_shape", "ConvTranspose.step": "state chunk", "Chain.step": "state",
     "conventions.haiku_conv_transpose": "padding",
     "conventions.keras_conv_transpose": "padding", "conventions.lax_conv_transpose": "padding",
     "conventions.onnx_conv_transpose": "output_shape", "rendering.heat_table": "values",

@@ -167,6 +167,8 @@ def test_the_pictures_are_what_their_program_makes() -> None:
         # Halves may round either way on another machine.
         assert np.abs(shown - pixels.astype(np.int16)).max() <= 1, name
     assert (folder / "indices.svg").read_text("utf-8") == made["indices_drawn"]()
+    state = ROOT / "docs/assets/streaming/state.svg"
+    assert state.read_text("utf-8") == made["state_drawn"]()
 
 
 def test_the_prediction_is_what_its_program_predicts() -> None:
