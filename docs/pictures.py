@@ -58,14 +58,16 @@ def unpooled(x: Any) -> Any:
     return upsampling.max_unpool(maxima, indices, (FACTOR,) * 2)
 
 
-def marked(name: str, array: Any, shown: dict[tuple[int, ...], int]) -> rendering.Table:
-    """An array as a table, some of its elements in one of four colours."""
+def marked(
+    name: str, array: Any, shown: dict[tuple[int, ...], int], colours: int = 4
+) -> rendering.Table:
+    """An array as a table, some of its elements in one of some colours."""
     table = rendering.array_table(array, name=name)
     cells = tuple(
         tuple(replace(cell, tap=shown.get((row, column))) for column, cell in enumerate(line))
         for row, line in enumerate(table.cells)
     )
-    return replace(table, cells=cells, taps=4)
+    return replace(table, cells=cells, taps=colours)
 
 
 def indices_drawn() -> str:
@@ -113,9 +115,9 @@ def state_drawn() -> str:
     text = [["" if v == 0 else v for v in row] for row in stamps.tolist()]
     colours = {(n, j): int(j > 3) for n in range(3) for j in range(6) if text[n][j] != ""}
     pieces = [
-        rendering.array_table([[1, 5]], name="chunk", shown={(0, 0): 0, (0, 1): 1}, taps=2),
-        rendering.array_table(text, name="stamps and their sum", shown=colours, taps=2),
-        rendering.array_table([[5]], name="state", shown={(0, 0): 1}, taps=2),
+        marked("chunk", [[1, 5]], {(0, 0): 0, (0, 1): 1}, 2),
+        marked("stamps and their sum", text, colours, 2),
+        marked("state", [[5]], {(0, 0): 1}, 2),
     ]
     drawn = rendering.Row((pieces[0], "→", pieces[1], "→", pieces[2]))
     alt = (

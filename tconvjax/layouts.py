@@ -154,7 +154,7 @@ def _no_layouts(dimension_numbers: Any) -> NoReturn:
 # -- sizes and batch axes --------------------------------------------------------------------------
 
 
-def permuted(shape: Sequence[int], spec: Sequence[int]) -> tuple[int, ...]:
+def permuted(shape: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
     """The entries of a shape in the order of a layout."""
     return tuple(shape[position] for position in spec)
 
