@@ -196,17 +196,17 @@ def compiling(stages: Mapping[str, Any]) -> str:
 
 def of_a_decoder(found: Mapping[str, Any]) -> str:
     """What a training step of thirty layers takes to trace and compile."""
-    seconds = {
-        (engine, layout): f"{found[layout][engine]['wall_s']:.1f}"
-        for engine in ("tconvjax", "lax")
-        for layout in ("channels last", "channels first")
-    }
+    sentences = []
+    for layout in ("channels last", "channels first"):
+        ours, lax = found[layout]["tconvjax"], found[layout]["lax"]
+        sentences.append(
+            f"With {layout} it is traced and compiled in {ours['wall_s']:.1f} s and takes "
+            f"{1e3 * ours['step_s']:.0f} ms; by `lax.conv_transpose` {lax['wall_s']:.1f} s and "
+            f"{1e3 * lax['step_s']:.0f} ms."
+        )
     return (
-        "The training step of a decoder of 30 layers is traced and compiled in "
-        f"{seconds['tconvjax', 'channels last']} s with channels last and "
-        f"{seconds['tconvjax', 'channels first']} s with channels first, where "
-        f"`lax.conv_transpose` takes {seconds['lax', 'channels last']} and "
-        f"{seconds['lax', 'channels first']} s ({found['device']}; `benchmarks/compile_time.py`)."
+        f"The training step of a decoder of 30 layers (`benchmarks/compile_time.py`, "
+        f"{found['device']}): {' '.join(sentences)}"
     )
 
 
