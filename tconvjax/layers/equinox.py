@@ -141,7 +141,7 @@ class ConvTranspose(_Layer):
     """
 
     output_padding: tuple[int, ...] = field(static=True)
-    kernel_layout: str = field(static=True)
+    original: bool = field(static=True)
 
     def __init__(
         self,
@@ -165,14 +165,19 @@ class ConvTranspose(_Layer):
         steps = (stride, padding, dilation, groups)
         super().__init__(*shape, *steps, use_bias, padding_mode, dtype, key=key)
         self.output_padding = ints("output_padding", output_padding, self.num_spatial_dims, 0)
-        self.kernel_layout = "equinox" if flag("original", original) else "tconvjax"
+        self.original = flag("original", original)
         self.weight = convert_kernel(self.weight, "equinox", self.kernel_layout, groups=groups)
+
+    @property
+    def kernel_layout(self) -> str:
+        """A key of `tconvjax.conventions.KERNELS`."""
+        return "equinox" if self.original else "tconvjax"
 
     def __call__(self, x: jax.Array, output_size: Ints | None = None, *, key: Any = None) -> Any:
         """(in_channels, *size) to (out_channels, *output_size); the key is not used."""
         x = self._input(x)
         arguments = {**self._arguments(), "output_padding": self.output_padding}
-        if self.kernel_layout == "tconvjax":
+        if not self.original:
             with renamed(y="x", w="weight"):
                 return tconvjax.conv_transpose(x, self.weight, output_size=output_size, **arguments)
         check_no_size(output_size, "Equinox")
