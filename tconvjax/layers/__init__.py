@@ -1,16 +1,20 @@
-"""Layers for Flax NNX (`tconvjax.layers.nnx`) and Equinox (`tconvjax.layers.equinox`).
+"""Layers for Flax NNX, Flax linen and Equinox: `tconvjax.layers.nnx`, ``.linen`` and ``.equinox``.
 
-This file checks what both have: the channels, the input, and the names in messages.
+This file checks what all have: the channels, the geometry, the input, and the names in messages.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tconvjax.arguments import counted, whole
 from tconvjax.errors import GeometryError, array_of, fail
+from tconvjax.geometry import Geometry
+
+PLENTY = 2**24
+"""Elements along an axis of an input that is as large as any."""
 
 
 def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> None:
@@ -19,6 +23,18 @@ def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> N
     for side, value in channels.items():
         if whole(side, value, 1) % groups:
             fail(argument, groups, f"it must divide {side}={value}", "give a divisor of both")
+
+
+def check_fits(
+    kernel_size: tuple[int, ...],
+    make: Callable[..., Geometry] = Geometry.of_conv,
+    *,
+    groups: int,
+    **arguments: Any,
+) -> None:
+    """Some input fits a layer with these arguments."""
+    sizes = (PLENTY,) * len(kernel_size)
+    make((groups, *sizes), (groups, 1, *kernel_size), groups=groups, **arguments)
 
 
 def check_input(

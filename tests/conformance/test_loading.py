@@ -99,19 +99,24 @@ def test_into_equinox(source: Any, mode: str) -> None:
     np.testing.assert_allclose(z[:, 0, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-def test_into_linen(source: Any, transposed: bool) -> None:
+@pytest.mark.parametrize("layout", ["flax", "flax_transpose_kernel", "ours"])
+def test_into_linen(source: Any, layout: str) -> None:
     """By the function that makes the variables, which shows each layer and its kernel's layout."""
-    linen = peer("flax.linen")
+    linen, ours = peer("flax.linen"), peer("tconvjax.layers.linen")
+
+    def up(name: str, taps: int, extra: int) -> Any:
+        if layout == "ours":
+            return ours.ConvTranspose(4, (taps, taps), 2, 1, output_padding=extra, name=name)
+        ends = ((taps - 2, taps - 2 + extra),) * 2
+        more = {"transpose_kernel": layout != "flax", "name": name, "padding": ends}
+        return linen.ConvTranspose(4, (taps, taps), (2, 2), **more)
 
     class Generator(linen.Module):  # type: ignore[misc]  # Flax is not followed
         @linen.compact  # type: ignore[untyped-decorator]
         def __call__(self, x: Any) -> Any:
-            more = {"transpose_kernel": transposed, "name": "0", "padding": ((2, 2), (2, 2))}
-            x = linen.ConvTranspose(4, (4, 4), (2, 2), **more)(x)
+            x = up("0", 4, 0)(x)
             x = jnp.tanh(linen.BatchNorm(True, epsilon=1e-5, name="1")(x))
-            more = {"transpose_kernel": transposed, "name": "3", "padding": ((1, 2), (1, 2))}
-            x = jnp.tanh(linen.ConvTranspose(4, (3, 3), (2, 2), **more)(x))
+            x = jnp.tanh(up("3", 3, 1)(x))
             return linen.Conv(4, (3, 3), name="5")(x)
 
     net, x = Generator(), jnp.ones((1, 5, 6, 4), jnp.float32)
