@@ -98,6 +98,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
         "kinds": {"up": "conv"},
     },
     "conventions.tf_conv_transpose": {"input": LAST},
+    "upsampling.downsample": {"factor": 2},
     "upsampling.fold": {"output_size": (18,)},
     "upsampling.upsample": {"factor": 2},
 }
