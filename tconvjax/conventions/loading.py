@@ -1,11 +1,11 @@
 """Load weights into a model of Flax NNX, Flax linen or Equinox, and check that they fit.
 
-The model says which arrays it has, of what shapes, and which of its layers are transposed. Whatever
-does not fit is collected and told at once.
+The model says which arrays it has and which of its layers are transposed.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,18 +16,9 @@ import jax
 import jax.numpy as jnp
 
 from tconvjax.arguments import choice, counted, flag
+from tconvjax.conventions import states
 from tconvjax.conventions.models import LayerKind, by_path, check_used, layer_kind, layers_of, named
-from tconvjax.conventions.states import (
-    TREES,
-    Kinds,
-    Rename,
-    dotted,
-    guess,
-    laid_out,
-    read_layers,
-    read_state,
-    renamed,
-)
+from tconvjax.conventions.states import TREES, Kinds, Rename, dotted
 from tconvjax.errors import Described, GeometryError, fail, kind_of
 
 
@@ -59,13 +50,11 @@ def load_into(
             ``lambda: net.init(key, x)``, or the variables themselves. NNX and Equinox models may
             hold ``jax.ShapeDtypeStruct`` instead of arrays.
         state: weights or the path of a file of them, as in `convert_state_dict`.
-        source: the library whose layers wrote the state: "torch", "flax", "equinox", "keras" or
-            "haiku".
-        kinds: what the source's layers are, as in `convert_state_dict`. By default the model's
-            layers tell it. Linen's variables do not tell it; neither does a `ConvTranspose` of
-            `tconvjax.layers`, if the weights come from its own library: give ``kinds=model`` if
-            that layer wrote them, and {"path of the layer": "conv_transpose"} if the library's own
-            layer did, whose kernel is another.
+        source: the library whose layers wrote the state, as in `convert_state_dict`.
+        kinds: what the source's layers are, as in `convert_state_dict`; by default what the model's
+            are. It is needed for linen's variables, and if a `ConvTranspose` of `tconvjax.layers`
+            takes weights of its own library: ``kinds=model`` if that layer wrote them,
+            {"its path": "conv_transpose"} if the library's own did, whose kernel is another.
         rename: from the source's layer paths to the model's, as in `convert_state_dict`. The step
             "layers" of a ``Sequential`` may be left out.
         strict: whether to refuse a state that does not fit the model exactly.
@@ -76,26 +65,23 @@ def load_into(
         "unexpected" and "misshaped".
 
     Raises:
-        GeometryError: if an entry is missing, unexpected or of another shape, if nothing tells how
-            a kernel is laid out, or the model is of no known kind.
+        GeometryError: if the state does not fit, or nothing tells how a kernel is laid out.
 
     Examples:
         >>> import numpy as np
         >>> variables = {"params": {"up": {"kernel": np.zeros((4, 2, 3)), "bias": np.zeros(3)}}}
         >>> state = {"up.weight": np.ones((2, 3, 4)), "up.bias": np.ones(3)}
         >>> kinds = {"up": LayerKind("conv_transpose", layout="flax")}
-        >>> loaded = load_into(variables, state, kinds=kinds)
-        >>> float(loaded["params"]["up"]["kernel"].sum())
+        >>> float(load_into(variables, state, kinds=kinds)["params"]["up"]["kernel"].sum())
         24.0
-        >>> load_into(variables, {"up.weight": np.ones((2, 3, 5)), "norm.weight": np.ones(3)},
-        ...           kinds=kinds, strict=False)[1]["missing"]
-        ['up.bias']
+        >>> load_into(variables, {"up.bias": np.ones(3)}, strict=False)[1]["missing"]
+        ['up.kernel']
     """
     choice("source", source, TREES)
     strict, target = flag("strict", strict), _target(model)
     known = {path: k for path, part in target.layers.items() if (k := layer_kind(part))}
     patterns = known if kinds is model else by_path(kinds)
-    layers = read_layers(_one_state(state, source), source)
+    layers = states.read_layers(_one_state(state, source), source)
     expected: dict[str, dict[str, Any]] = {}
     for name, leaf in target.arrays.items():
         layer, _, last = name.rpartition(".")
@@ -103,7 +89,7 @@ def load_into(
     short = {re.sub(r"(?<![^.])layers\.(?=\d)", "", layer): layer for layer in expected}
     paths = {
         path: new if new in expected else short.get(new, new)
-        for path, new in renamed(rename, layers).items()
+        for path, new in states.renamed(rename, layers).items()
     }
     check_used(kinds, [*layers, *paths.values()])
     left: dict[str, list[str]] = {"missing": [], "unexpected": [], "misshaped": []}
@@ -111,15 +97,15 @@ def load_into(
     for path, arrays in layers.items():
         new = paths[path]
         own, given = expected.get(new, {}), named(patterns, path, new)
-        into = known.get(new) or given or guess(own, target.framework)
+        into = known.get(new) or given or states.guess(own, target.framework)
         if into.kind == "conv" and not (known.get(new) or given):
             into = LayerKind("other")  # it may be transposed as well
         if into.kind == "conv_transpose" and own:
             _check_layout(new, target, into, given, source)
         came = replace(given, groups=into.groups) if given else into
         try:
-            plain = laid_out(path, arrays, came, source, "torch")
-            written = laid_out(path, plain, into, "torch", target.framework)
+            plain = states.laid_out(path, arrays, came, source, "torch")
+            written = states.laid_out(path, plain, into, "torch", target.framework)
         except GeometryError as error:
             left["misshaped"].append(str(error))
             found |= dict.fromkeys(_joined(new, name) for name in own)
@@ -132,9 +118,8 @@ def load_into(
                 continue
             found[model_name] = array if array.shape == own[last].shape else None
             if found[model_name] is None:
-                gives = f"{source_name} of shape {arrays[name].shape} gives {array.shape}"
-                has = f"the model's {model_name} has {own[last].shape}"
-                left["misshaped"].append(f"{gives}, and {has}")
+                gives = f"{source_name} of shape {arrays[name].shape} gives {array.shape}, and "
+                left["misshaped"].append(f"{gives}the model's {model_name} has {own[last].shape}")
     left["missing"] = [name for name in target.arrays if name not in found]
     if strict and any(left.values()):
         count = sum(map(len, left.values()))
@@ -153,7 +138,7 @@ def _joined(layer: str, name: str) -> str:
 
 def _one_state(state: Any, source: str) -> Any:
     """A state, read if it is a file; PyTorch's are flat, so a mapping of several is refused."""
-    state = read_state(state) if isinstance(state, str | os.PathLike) else state
+    state = states.read_state(state) if isinstance(state, str | os.PathLike) else state
     if source == "torch" and isinstance(state, Mapping):
         inner = [key for key, value in state.items() if isinstance(value, Mapping) and value]
         if inner:
@@ -184,10 +169,7 @@ def _remedy(unexpected: Sequence[str], layers: Mapping[str, Any]) -> str:
         first, _, rest = name.rpartition(".")[0].partition(".")
         if rest in layers and rest:
             return f"give rename=lambda path: path.removeprefix({first + '.'!r})"
-    return (
-        "map the paths of layers by rename, give the kinds of layers that only you know, or load "
-        "what fits with strict=False"
-    )
+    return "map paths by rename, name unknown layers in kinds, or load what fits: strict=False"
 
 
 def _like(leaf: Any, array: Any) -> jax.Array:
@@ -209,7 +191,14 @@ def _target(model: Any) -> Target:
         return _equinox(module, state)
     layers: dict[str, Any] = {}
     if callable(model) and not any(home.startswith("flax.linen") for home in homes):
-        model = _noted(model, layers)
+        from flax import linen
+
+        def note(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+            layers[".".join(context.module.path)] = context.module
+            return call(*args, **kwargs)
+
+        with linen.intercept_methods(note):
+            model = model()
     if not (isinstance(model, Mapping) and "params" in model):
         rule = "it must be a Flax NNX or Equinox module, or linen's variables"
         fail("model", kind_of(model), rule, "for linen give lambda: net.init(key, x)")
@@ -228,26 +217,12 @@ def _nnx(module: Any) -> Target:
     return Target("flax", layers_of(module), _arrays(held, _variable), filled)
 
 
-def _noted(make: Callable[[], Any], layers: dict[str, Any]) -> Any:
-    """Linen's variables, with a note of the layers that run while they are made."""
-    from flax import linen
-
-    def note(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        layers[".".join(context.module.path)] = context.module
-        return call(*args, **kwargs)
-
-    with linen.intercept_methods(note):
-        return make()
-
-
 def _linen(variables: Any, layers: Mapping[str, Any]) -> Target:
     def path_of(path: Any) -> str | None:
         collection = dotted(path[:1])
         return _variable(path[1:]) if collection in ("params", "batch_stats") else None
 
-    def filled(arrays: Mapping[str, Any]) -> Any:
-        return _with(variables, path_of, arrays)
-
+    filled = functools.partial(_with, variables, path_of)
     return Target("flax", layers, _arrays(variables, path_of), filled)
 
 
@@ -255,16 +230,18 @@ def _equinox(module: Any, state: Any) -> Target:
     from equinox import nn
 
     layers, arrays = layers_of(module), _arrays(module, dotted, nn.StateIndex)
-    norms: dict[str, Any] = {}
+    norms: list[tuple[Any, Any, list[str]]] = []  # with the place and the names of its statistics
     for path, layer in layers.items() if state is not None else ():
         if isinstance(layer, nn.BatchNorm):
-            norms[path] = layer
-            arrays |= zip(_statistics(path), state.get(_held(layer)), strict=True)
+            place = layer.ema_state_index if layer.mode == "ema" else layer.batch_state_index
+            names = [_joined(path, name) for name in ("running_mean", "running_var")]
+            norms.append((layer, place, names))
+            arrays |= zip(names, state.get(place), strict=True)
 
     def filled(new: Mapping[str, Any]) -> Any:
         loaded, after = _with(module, dotted, new, nn.StateIndex), state
-        for path, layer in norms.items():
-            after = after.set(_held(layer), tuple(new.get(n, arrays[n]) for n in _statistics(path)))
+        for layer, place, names in norms:
+            after = after.set(place, tuple(new.get(name, arrays[name]) for name in names))
             if layer.mode == "ema":  # else the first batch would replace the statistics
                 after = after.set(layer.ema_first_time_index, jnp.array(False))
             else:  # as many batches that they count as exact
@@ -272,15 +249,6 @@ def _equinox(module: Any, state: Any) -> Target:
         return loaded if state is None else (loaded, after)
 
     return Target("equinox", layers, arrays, filled)
-
-
-def _held(norm: Any) -> Any:
-    """Where the state has the statistics of a batch norm."""
-    return norm.ema_state_index if norm.mode == "ema" else norm.batch_state_index
-
-
-def _statistics(path: str) -> list[str]:
-    return [_joined(path, name) for name in ("running_mean", "running_var")]
 
 
 def _variable(path: Any) -> str:

@@ -51,17 +51,7 @@ class LayerKind:
 
 
 def layer_kinds(model: Any) -> dict[str, LayerKind]:
-    """The kind of every layer of a model, by its dotted path.
-
-    Examples:
-        >>> class ConvTranspose:
-        ...     groups = 2
-        >>> class Model:
-        ...     def __init__(self):
-        ...         self.ups = [ConvTranspose()]
-        >>> layer_kinds(Model())
-        {'ups.0': LayerKind(kind='conv_transpose', groups=2, layout=None)}
-    """
+    """The kind of every layer of a model, by its dotted path."""
     parts = layers_of(model)
     kinds = {path: kind for path, part in parts.items() if (kind := layer_kind(part)) is not None}
     if not kinds:

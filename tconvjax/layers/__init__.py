@@ -6,15 +6,11 @@ This file checks what all have: the channels, the geometry, the input, and the n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tconvjax.arguments import counted, whole
 from tconvjax.errors import GeometryError, array_of, fail
-from tconvjax.geometry import Geometry
-
-PLENTY = 2**24
-"""Elements along an axis of an input that is as large as any."""
 
 
 def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> None:
@@ -25,16 +21,10 @@ def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> N
             fail(argument, groups, f"it must divide {side}={value}", "give a divisor of both")
 
 
-def check_fits(
-    kernel_size: tuple[int, ...],
-    make: Callable[..., Geometry] = Geometry.of_conv,
-    *,
-    groups: int,
-    **arguments: Any,
-) -> None:
-    """Some input fits a layer with these arguments."""
-    sizes = (PLENTY,) * len(kernel_size)
-    make((groups, *sizes), (groups, 1, *kernel_size), groups=groups, **arguments)
+def check_fits(make: Any, kernel_size: tuple[int, ...], arguments: Mapping[str, Any]) -> None:
+    """Some input fits a layer with these arguments: a very large one, if any."""
+    groups, sizes = arguments["groups"], (2**24,) * len(kernel_size)
+    make((groups, *sizes), (groups, 1, *kernel_size), **arguments)
 
 
 def check_input(

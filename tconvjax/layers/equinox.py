@@ -82,7 +82,7 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
 
     def _check(self) -> None:
         """Refuse arguments that fit no input, however large."""
-        check_fits(self.kernel_size, **self._geometry())
+        check_fits(Geometry.of_conv, self.kernel_size, self._geometry())
 
     def _geometry(self) -> dict[str, Any]:
         """Keyword arguments of `tconvjax.conv`, those of the geometry."""
@@ -172,7 +172,7 @@ class ConvTranspose(_Layer):
         if self.original:
             read_layer({"kernel_size": self.kernel_size, **self._geometry()}, "equinox")
         else:
-            check_fits(self.kernel_size, Geometry.of_conv_transpose, **self._geometry())
+            check_fits(Geometry.of_conv_transpose, self.kernel_size, self._geometry())
 
     def _geometry(self) -> dict[str, Any]:
         return {**super()._geometry(), "output_padding": self.output_padding}

@@ -1,10 +1,11 @@
 """What the layers for Flax NNX and for Flax linen share: the arguments and the computation."""
+# mypy: disable-error-code="attr-defined"
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,10 +30,6 @@ class FlaxLayer:
 
     transposed = original = transpose_kernel = False
     output_padding: Any = 0
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...  # noqa: D105
 
     @property
     def kernel_layout(self) -> str | None:
@@ -66,7 +63,7 @@ class FlaxLayer:
             fail("transpose_kernel", True, rule, "give original=True, or leave it out")
         make = Geometry.of_conv_transpose if self.transposed else Geometry.of_conv
         with renamed(stride="strides", dilation="kernel_dilation", groups="feature_group_count"):
-            check_fits(size, make, **self._geometry())
+            check_fits(make, size, self._geometry())
 
     def _geometry(self, output_size: Ints | None = None) -> dict[str, Any]:
         """Keyword arguments of `tconvjax.conv` or `conv_transpose`, those of the geometry."""

@@ -108,13 +108,9 @@ class ConvTranspose(_Layer):
     """The exact transpose of the `Conv` with the same arguments and kernel (*k, out / groups, in).
 
     With ``original=True`` arguments and kernel have the meaning that they have in
-    ``flax.nnx.ConvTranspose``.
+    ``flax.nnx.ConvTranspose``. The arguments that are not listed are those of `Conv`.
 
     Args:
-        in_features: channels of the input.
-        out_features: channels of the result.
-        kernel_size: taps, one int per spatial axis; a single int means one axis.
-        strides: an int or one per axis.
         output_padding: elements to add after the last, fewer than the stride or the dilation.
         transpose_kernel: Flax's argument, only with ``original=True``.
         original: whether arguments and kernel have Flax's meaning, for Flax's checkpoints.
