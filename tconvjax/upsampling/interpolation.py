@@ -76,7 +76,7 @@ NEAREST, LINEAR = Interpolation(_box, 1), Interpolation(_tent, 1)
 METHODS: Mapping[str, Interpolation] = {
     "nearest": NEAREST,
     "nearest-exact": NEAREST,
-    "nearest-torch": Interpolation(_box, 1, middle=0),
+    "nearest-torch": Interpolation(_box, 1, middle=0.0),
     "linear": LINEAR,
     "bilinear": LINEAR,
     "trilinear": LINEAR,
@@ -164,7 +164,7 @@ def _one_of(factor: Any, size: Any) -> None:
         fail("factor", factor, rule, "give one of the two")
 
 
-def _factors(factor: Any, rank: int) -> tuple[tuple[float, ...], Scales]:
+def _factors(factor: Any, rank: int) -> tuple[tuple[float | int, ...], Scales]:
     """Read one factor per axis, and which of them are fractions."""
     parts = list(factor) if reading.how_many(factor) else [factor]
     real = [isinstance(f, float | np.floating) and 1 <= f <= operands.MOST for f in parts]
