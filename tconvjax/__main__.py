@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,7 +112,11 @@ def _check_platform() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line that names the help."""
+    """A parser whose errors are one line that names the help; -1:2 and -1,2 are values."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(r"-[\d.]")
 
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{message}; see {self.prog} --help")
@@ -150,9 +155,8 @@ def _parser() -> argparse.ArgumentParser:
         "output",
         "stride padding dilation output-padding groups padding-mode",
         "The input is y of conv_transpose(y, w), or with --forward x of conv(x, w). Sizes are "
-        "written 2, 2x1 or 2,1; a padding that begins with a minus sign as --padding=-1:2. A "
-        "picture (.png .jpg .webp ...) is read as float32 in 0..255, channels first, and needs "
-        "Pillow.",
+        "written 2, 2x1 or 2,1. A picture (.png .jpg .webp ...) is read as float32 in 0..255, "
+        "channels first, and needs Pillow.",
     )
     add("--input", type=read.file, required=True, help=".npy file or picture")
     shape = "(O, C/groups, *sizes); with 1 or 2 axes it is applied to every channel alone"
@@ -171,8 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "Show the symbolic matrix of a convolution or of its transpose.",
         "",
         "size kernel stride padding dilation padding-mode in-channels out-channels groups output",
-        "text, svg and html are abbreviated where the matrix is large; csv and npz hold all of it. "
-        "Numbers that begin with a minus sign are given as --values=-1,2.",
+        "text, svg and html are abbreviated where the matrix is large; csv and npz hold all of it.",
     )
     add("--transpose", action="store_true", help="C.T, the matrix of the transposed convolution")
     rule = "the rule of one entry; a size or kernel that is left out becomes a symbol"
@@ -189,8 +192,7 @@ def _parser() -> argparse.ArgumentParser:
         "size kernel",
         "stride padding dilation output-padding padding-mode in-channels out-channels groups "
         "output",
-        "Elements without numbers are symbols. A large layer is explained by a small part of it. "
-        "Numbers that begin with a minus sign are given as --w=-1,2.",
+        "Elements without numbers are symbols. A large layer is explained by a small part of it.",
     )
     add("--y", type=read.values, metavar="NUMBERS", help="the input, row by row: 0,1,2,3")
     add("--w", type=read.values, metavar="NUMBERS", help="the kernel, row by row: 4,7,2,2")
@@ -211,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     add("input", type=read.file, help=".npy file or picture")
     add("--factor", type=_FROM_1, help="2, or one per axis such as 2x3")
     add("--size", type=_FROM_1, help="size of the result instead of a factor, such as 480x640")
-    methods = ("nearest", "linear", "cubic", "bicubic", "transposed", "unpool")
+    methods = ("nearest", "linear", "bilinear", "cubic", "bicubic", "transposed", "unpool")
     add("--method", choices=methods, default="linear")
     add("--align-corners", action="store_true", help="keep the corners in their places")
 

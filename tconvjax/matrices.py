@@ -25,7 +25,7 @@ from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.geometry.padding import source
 from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED, dtype_of
 
-__all__ = ["conv_matrix", "matrix_of"]
+__all__ = ["conv_matrix", "matrix_of", "places"]
 
 Format: TypeAlias = Literal["csr", "bcoo", "dense"]
 Indices: TypeAlias = NDArray[np.int64]
@@ -78,9 +78,10 @@ def conv_matrix(geometry: Geometry, kernel: Any, format: Format = "csr") -> Any:
     Args:
         geometry: any geometry: N-D, strided, padded, dilated, with channels and groups.
         kernel: array of shape (O, C / groups, *kernel_size), of NumPy's integers, floats or complex
-            numbers; float16 only for "bcoo" and "dense", because SciPy has no such matrices.
+            numbers; float16 only for "bcoo" and "dense", because SciPy has no such matrices. It may
+            be traced, as under ``jax.jit`` and ``jax.grad``, except for "csr".
         format: "csr" for ``scipy.sparse.csr_array``, "bcoo" for ``jax.experimental.sparse.BCOO``,
-            "dense" for a NumPy array.
+            "dense" for a NumPy array, or a JAX array if the kernel is traced.
 
     Returns:
         A matrix of the kernel's dtype with a row for each output element and a column for each
@@ -98,25 +99,45 @@ def conv_matrix(geometry: Geometry, kernel: Any, format: Format = "csr") -> Any:
         array([[1., 1., 1., 0., 0.],
                [0., 0., 1., 1., 1.]])
     """
+    traced = isinstance(kernel, jax.core.Tracer)
     values = _kernel(check_geometry(geometry), kernel)
     shape = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     check_format(format, "kernel", values.dtype, shape)
-    rows, columns, taps = products(geometry)
+    if traced and format == "csr":
+        fail("format", format, "SciPy's matrices hold no traced numbers", "use 'bcoo' or 'dense'")
+    rows, columns, taps = places(geometry)
+    if traced:
+        order = np.lexsort((columns, rows))
+        indices = jnp.asarray(np.stack([rows, columns], axis=1)[order])
+        terms = (jnp.ravel(values)[taps[order]], indices)
+        bcoo = sparse.BCOO(terms, shape=shape, indices_sorted=True)
+        return bcoo if format == "bcoo" else bcoo.todense()
     # If the border copies an element, an output may read it several times; SciPy adds the taps up.
     entries = summable(values).ravel()[taps]
     matrix = scipy.sparse.csr_array((entries, (rows, columns)), shape=shape)
     return packed("kernel", matrix, values.dtype, format)
 
 
-def products(geometry: Geometry) -> tuple[Indices, Indices, Indices]:
+def places(geometry: Geometry) -> tuple[Indices, Indices, Indices]:
     """Every product of a convolution, as rows and columns of C and places in the kernel.
 
-    This is `tconvjax.links` in arrays: the places of output, input and tap in arrays of
-    ``out_shape``, ``in_shape`` and ``kernel_shape`` read row by row.
+    C[rows, columns] = kernel.ravel()[taps], added up where a border copies an element
+
+    Args:
+        geometry: any geometry.
+
+    Returns:
+        The arrays (rows, columns, taps): `tconvjax.links` as places of output, input and tap in
+        arrays of ``out_shape``, ``in_shape`` and ``kernel_shape``, read row by row.
 
     Raises:
         GeometryError: if there are more than 2**25 products.
+
+    Examples:
+        >>> [part.tolist() for part in places(Geometry.of_conv((1, 3), (1, 1, 2)))]
+        [[0, 0, 1, 1], [0, 1, 1, 2], [0, 1, 0, 1]]
     """
+    check_geometry(geometry)
     ends = [
         axis.stride * (axis.out_size + 1) + axis.dilation * axis.kernel_size + abs(axis.low)
         for axis in geometry.axes
@@ -156,14 +177,14 @@ def _axis_products(axis: Axis) -> tuple[Indices, Indices, Indices]:
     return i[inside], j[inside], t[inside]
 
 
-def _kernel(geometry: Geometry, kernel: Any) -> NDArray[Any]:
-    """The kernel as a NumPy array of numbers."""
+def _kernel(geometry: Geometry, kernel: Any) -> Any:
+    """The kernel as a NumPy array of numbers, or as it is if it is traced."""
     if np.ma.is_masked(kernel):
         remedy = "fill them in, as in kernel.filled(0)"
         fail("kernel", Described("masked array"), "a matrix has no missing entries", remedy)
     needed = f"the geometry's kernel has shape {geometry.kernel_shape}"
     try:
-        values = np.asarray(kernel)
+        values = kernel if isinstance(kernel, jax.core.Tracer) else np.asarray(kernel)
     except (ValueError, TypeError):  # lists of several lengths, and JAX's keys of random numbers
         fail("kernel", kind_of(kernel), needed, "give an array of numbers")
     if values.shape != geometry.kernel_shape:
@@ -171,6 +192,8 @@ def _kernel(geometry: Geometry, kernel: Any) -> NDArray[Any]:
     if values.dtype.kind not in "iufc":
         rule = "a matrix holds NumPy's own integers, floats and complex numbers"
         fail("kernel", Described(f"array of {values.dtype}"), rule, "convert it, say to float32")
+    if isinstance(values, jax.core.Tracer):
+        return values
     return values.astype(values.dtype.newbyteorder("="), copy=False)  # as SciPy needs it
 
 
@@ -185,17 +208,15 @@ def _check(geometry: Geometry, fits: bool, rule: str) -> None:
 # -- the matrix of any linear function -------------------------------------------------------------
 
 
-def matrix_of(
-    fn: Function, shape: Sequence[int], dtype: Any = jnp.float32, format: Format = "dense"
-) -> Any:
+def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format = "dense") -> Any:
     """The matrix of any linear JAX function, read column by column.
 
     M[:, j] = fn(e_j), where e_j is 1 at place j and 0 elsewhere
 
     Args:
         fn: a linear function from one array to one array, such as a layer without its bias.
-        shape: the shape of its argument.
-        dtype: the dtype of its argument.
+        shape: the shape of its argument; or an array or a ``jax.ShapeDtypeStruct`` like it.
+        dtype: the dtype of its argument, if only a shape is given.
         format: "dense" for a NumPy array, "csr" for ``scipy.sparse.csr_array``, "bcoo" for
             ``jax.experimental.sparse.BCOO``; the sparse ones hold only what is not zero.
 
@@ -214,6 +235,9 @@ def matrix_of(
                [1., 0., 1.]], dtype=float32)
     """
     function("fn", fn)
+    example = isinstance(shape, np.ndarray | jax.Array | jax.ShapeDtypeStruct)
+    if example and not isinstance(shape, jax.core.Tracer):
+        shape, dtype = shape.shape, shape.dtype
     sizes = frozen("shape", shape)
     sizes = sizes if isinstance(sizes, tuple) else (sizes,)
     shape, dtype = ints("shape", sizes, len(sizes), 0), _dtype(dtype)

@@ -47,8 +47,9 @@ FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
 DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, streaming,
          symbolic, upsampling)  # fmt: skip
-HOOKS = {"site.fence.format", "site.fence.makeExtension", "load_plans", "save_plans"}
-"""Markdown calls the first two; these and those that write files have tests of their own."""
+HOOKS = {"site.fence.format", "site.fence.makeExtension", "load_plans", "save_plans",
+         "conventions.read_state"}  # fmt: skip
+"""Markdown calls the first two; these and those of files have tests of their own."""
 
 X, W, Y = np.ones((1, 2, 8)), np.ones((4, 2, 3)), np.ones((1, 4, 6))
 LAST = np.ones((1, 5, 4))
@@ -66,7 +67,7 @@ def entry(i: Any, j: Any) -> Any:
 
 
 EXAMPLES: dict[str, Any] = {
-    "X": Y, "W": W, "arguments": {"kernel_size": (3,), "stride": 2}, "arrays": {"up": W},
+    "X": Y, "W": W, "arguments": {"kernel_size": (3,), "stride": 2},
     "axis": G.axes[0], "chunk_shape": X.shape, "columns": np.ones((1, 6, 16)),
     "derivation": symbolic.derivation(G), "dilation": 1, "distribution": "normal",
     "document": TABLE, "dtype": "float64", "f": lambda x: x,
@@ -75,7 +76,7 @@ EXAMPLES: dict[str, Any] = {
     "indices": np.tile(np.arange(6), (1, 4, 1)), "init": jax.nn.initializers.ones, "input": Y,
     "inputs": LAST, "j": -1, "kernel": np.ones((1, 1, 3), int), "kernel_size": 3,
     "key": jax.random.key(0), "kind": "conv_transpose", "lhs": LAST,
-    "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "module": {"up": W}, "n": 3,
+    "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "n": 3,
     "out_size": 3, "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME",
     "partial": "conv", "parts": (TABLE,), "rank": 2, "rhs": np.ones((3, 4, 2)),
     "scale": 1.0, "shape": (4, 4, 3), "source": "torch", "state": {"up.weight": W}, "stride": 2,
@@ -100,7 +101,12 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "conventions.flax_conv_transpose": {"kernel": np.ones((3, 4, 2))},
     "conventions.haiku_conv_transpose": {"w": np.ones((3, 2, 4))},
     "conventions.keras_conv_transpose": {"kernel": np.ones((3, 2, 4))},
+    "conventions.load_into": {
+        "model": {"params": {"up": {"kernel": np.ones((3, 2, 4))}}},
+        "kinds": {"up": "conv"},
+    },
     "conventions.tf_conv_transpose": {"input": LAST},
+    "upsampling.downsample": {"factor": 2},
     "upsampling.fold": {"output_size": (18,)},
     "upsampling.upsample": {"factor": 2},
 }
@@ -200,7 +206,14 @@ def complaint(function: Callable[..., Any], arguments: Mapping[str, Any]) -> str
 def defects(name: str, argument: str, kinds: Iterable[str]) -> list[str]:
     """The complaints about a function where one argument is replaced."""
     function, arguments = CALLS[name]
-    called = argument in {"f", "f_t", "fn", "init", "rename"}  # what it raises is the caller's own
+    called = argument in {
+        "f",
+        "f_t",
+        "fn",
+        "init",
+        "model",
+        "rename",
+    }  # what it raises is the caller's own
     told = {
         kind: complaint(function, {**arguments, argument: HOSTILE[kind]})
         for kind in kinds

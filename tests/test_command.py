@@ -70,6 +70,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_a_number_may_begin_with_a_minus_sign(capsys: Captured) -> None:
+    """After the option as well as after its equals sign."""
+    for option, line in (
+        ("--values -1,2,1", "matrix --size 5 --kernel 3"),
+        ("--padding -1:2", "size --size 5 --kernel 3"),
+        ("--y -1,2", "explain --size 2 --kernel 3 --view stamps"),
+    ):  # fmt: skip
+        printed = shown(capsys, f"{line} {option}")
+        assert printed == shown(capsys, f"{line} {option.replace(' ', '=')}")
+        assert printed != shown(capsys, line)
+    assert "unrecognized arguments: -x" in refused(capsys, "size --size 5 --kernel 3 -x")
+
+
 # -- the tour --------------------------------------------------------------------------------------
 
 

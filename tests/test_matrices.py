@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given
+from hypothesis import strategies as st
 from jax.experimental import sparse
 
 import tconvjax as tc
 from tconvjax import matrices
 from tconvjax.geometry import taps_between
-from tconvjax.matrices import products
+from tconvjax.matrices import places
 from tests import oracles
 from tests.strategies import FIXED, Arguments, arguments
 
@@ -25,7 +26,7 @@ FORMATS: tuple[Any, ...] = ("csr", "bcoo", "dense")
 
 def dense(matrix: Any) -> Any:
     """A matrix of any format as a NumPy array."""
-    return np.asarray(matrix.todense() if not isinstance(matrix, np.ndarray) else matrix)
+    return np.asarray(matrix.todense() if hasattr(matrix, "todense") else matrix)
 
 
 @given(arguments())
@@ -40,7 +41,7 @@ def test_the_matrix_is_the_convolution_and_its_transpose_the_transposed(a: Argum
         tuple(int(np.ravel_multi_index(i, s)) for i, s in zip(link, shapes, strict=True))
         for link in tc.links(g)
     )
-    assert sorted(zip(*(map(int, part) for part in products(g)), strict=True)) == wanted
+    assert sorted(zip(*(map(int, part) for part in places(g)), strict=True)) == wanted
 
 
 @pytest.mark.parametrize("a", FIXED)
@@ -61,6 +62,28 @@ def test_the_formats_agree_and_so_does_probing_the_functions(a: Arguments) -> No
     back = matrices.matrix_of(lambda y: tc.conv_transpose(y, w, **keywords), a.y_shape[1:])
     np.testing.assert_array_equal(there, plain)
     np.testing.assert_array_equal(back, plain.T)
+
+
+@given(arguments(), st.sampled_from(["bcoo", "dense"]))
+def test_the_matrix_of_a_traced_kernel_is_the_matrix_and_has_its_gradient(
+    a: Arguments, name: Any
+) -> None:
+    """Of the whole family, borders that copy an element included."""
+    g, (x, w, y) = a.geometry, a.arrays(np.float32)
+    plain = matrices.conv_matrix(g, w, "dense")
+    np.testing.assert_array_equal(dense(jax.jit(lambda w: conv_matrix(g, w, name))(w)), plain)
+    loss = jax.grad(lambda w: y[0].ravel() @ (conv_matrix(g, w, name) @ x[0].ravel()))
+    np.testing.assert_array_equal(jax.jit(loss)(w), oracles.kernel_gradient(a, x[:1], y[:1]))
+
+
+def test_the_matrix_of_a_function_takes_an_example_of_its_argument() -> None:
+    wanted = np.diag([2, 2, 2])
+    for example in (np.ones((3, 1), np.int16), jnp.ones((3, 1), jnp.int16),
+                    jax.ShapeDtypeStruct((3, 1), jnp.int16)):  # fmt: skip
+        found = matrices.matrix_of(lambda x: x + x, example)
+        assert found.dtype == np.int16
+        np.testing.assert_array_equal(found, wanted)
+    assert matrices.matrix_of(lambda x: 2 * x, jax.ShapeDtypeStruct((), jnp.float32)) == [[2]]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -89,6 +112,8 @@ BIG = tc.Geometry.of_conv((3, 4096, 4096), (8, 3, 3, 3))
 conv_matrix: Any = matrices.conv_matrix
 matrix_of: Any = matrices.matrix_of
 WRONG: dict[str, Callable[[], Any]] = {
+    "SciPy's matrices hold no traced numbers": lambda: jax.jit(lambda w: conv_matrix(G, w))(W),
+    "the geometry's kernel has shape": lambda: jax.jit(lambda w: conv_matrix(G, w[0], "bcoo"))(W),
     "reshape it": lambda: conv_matrix(G, W[0]),
     "say to float32": lambda: conv_matrix(G, jnp.ones((1, 1, 3), jnp.bfloat16)),
     "the choices are csr, bcoo, dense": lambda: conv_matrix(G, W, "coo"),
@@ -113,7 +138,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "dtype=<class 'str'>: it must be a JAX dtype": lambda: matrix_of(jnp.sin, (3,), str),
     "for floats 16 or more": lambda: matrix_of(lambda x: x, (3,), jnp.int4),
     "rows are the limit": lambda: conv_matrix(geometry(1, padding=10**9), W[..., :1]),
-    "64-bit numbers cannot count": lambda: products(geometry(10**30, stride=10**29)),
+    "64-bit numbers cannot count": lambda: places(geometry(10**30, stride=10**29)),
     "its matrix has more than 33554432 entries": lambda: conv_matrix(geometry(8 * 10**7, 3), W),
 }
 
@@ -185,9 +210,9 @@ def test_half_precision_has_the_matrices_that_can_hold_it(name: Any) -> None:
 
 def test_products_are_counted_before_they_are_made() -> None:
     """A size costs nothing that no product meets."""
-    assert len(products(geometry(10**12, stride=10**10))[0]) == 100
+    assert len(places(geometry(10**12, stride=10**10))[0]) == 100
     wide = geometry(7, 10**6, padding=10**6, stride=10**5)
-    found = {tuple(map(int, place)) for place in zip(*products(wide), strict=True)}
+    found = {tuple(map(int, place)) for place in zip(*places(wide), strict=True)}
     wanted = {(i, j, t) for i in range(wide.out_size[0]) for j in range(7)
               for *_, t in taps_between(wide, (0, i), (0, j))}  # fmt: skip
     assert found == wanted

@@ -12,9 +12,10 @@ from tconvjax.conventions.haiku import haiku_conv_transpose
 from tconvjax.conventions.keras import keras_conv_transpose
 from tconvjax.conventions.kernels import KERNELS, convert_kernel
 from tconvjax.conventions.lax import lax_conv_transpose
+from tconvjax.conventions.loading import load_into
 from tconvjax.conventions.models import LayerKind
 from tconvjax.conventions.onnx import onnx_conv_transpose
-from tconvjax.conventions.states import convert_state_dict, replace_leaves
+from tconvjax.conventions.states import convert_state_dict, read_state
 from tconvjax.conventions.tf import tf_conv_transpose
 from tconvjax.conventions.torch import torch_conv_transpose
 
@@ -28,9 +29,10 @@ __all__ = [
     "haiku_conv_transpose",
     "keras_conv_transpose",
     "lax_conv_transpose",
+    "load_into",
     "onnx_conv_transpose",
     "read_layer",
-    "replace_leaves",
+    "read_state",
     "tf_conv_transpose",
     "torch_conv_transpose",
     "translate",

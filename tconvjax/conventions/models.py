@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,30 +51,24 @@ class LayerKind:
 
 
 def layer_kinds(model: Any) -> dict[str, LayerKind]:
-    """The kind of every layer of a model, by its dotted path.
-
-    Examples:
-        >>> class ConvTranspose:
-        ...     groups = 2
-        >>> class Model:
-        ...     def __init__(self):
-        ...         self.ups = [ConvTranspose()]
-        >>> layer_kinds(Model())
-        {'ups.0': LayerKind(kind='conv_transpose', groups=2, layout=None)}
-    """
-    if hasattr(model, "named_modules"):  # PyTorch
-        found = dict(model.named_modules())
-    elif hasattr(model, "_flatten_layers"):  # Keras
-        layers = model._flatten_layers(include_self=False)
-        paths = (str(layer.path or "").removeprefix(f"{model.name}/") for layer in layers)
-        found = {path.replace("/", "."): layer for path, layer in zip(paths, layers, strict=True)}
-    else:
-        found = dict(_walk(model, "", set()))
-    kinds = {path: kind for path, part in found.items() if (kind := _kind_of(part)) is not None}
+    """The kind of every layer of a model, by its dotted path."""
+    parts = layers_of(model)
+    kinds = {path: kind for path, part in parts.items() if (kind := layer_kind(part)) is not None}
     if not kinds:
         rule = "it is neither a mapping nor a model with layers of a known name"
         fail("kinds", kind_of(model), rule, "give patterns of paths and their kinds")
     return kinds
+
+
+def layers_of(model: Any) -> dict[str, Any]:
+    """The layers of a model, by their dotted paths; of PyTorch's and Keras's all modules."""
+    if hasattr(model, "named_modules"):  # PyTorch
+        return dict(model.named_modules())
+    if hasattr(model, "_flatten_layers"):  # Keras
+        layers = model._flatten_layers(include_self=False)
+        paths = (str(layer.path or "").removeprefix(f"{model.name}/") for layer in layers)
+        return {path.replace("/", "."): layer for path, layer in zip(paths, layers, strict=True)}
+    return dict(_walk(model, "", set()))
 
 
 def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
@@ -82,7 +76,7 @@ def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     if id(part) in seen or isinstance(part, str | bytes | int | float) or hasattr(part, "shape"):
         return
     seen.add(id(part))
-    if path and _kind_of(part) is not None:
+    if layer_kind(part) is not None:
         yield path, part
         return
     if isinstance(part, Mapping):
@@ -99,7 +93,7 @@ def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         yield from _walk(child, f"{path}.{name}" if path else str(name), seen)
 
 
-def _kind_of(part: Any) -> LayerKind | None:
+def layer_kind(part: Any) -> LayerKind | None:
     """The kind of a layer, or None for anything else."""
     names = [base.__name__ for base in type(part).__mro__]
     for pattern, kind in _CLASSES:
@@ -128,15 +122,21 @@ def by_path(kinds: Any) -> Mapping[str, LayerKind]:
     return {p: LayerKind(kind) if isinstance(kind, str) else kind for p, kind in kinds.items()}
 
 
-def check_used(patterns: Mapping[Any, Any], paths: Sequence[str]) -> None:
+def check_used(kinds: Any, paths: Iterable[str]) -> None:
     """Every pattern matches a layer; with a typing error a layer would get the wrong layout."""
-    for pattern in patterns:
-        if not any(matches(pattern, path) for path in paths):
+    paths = list(dict.fromkeys(paths))
+    for pattern in kinds if isinstance(kinds, Mapping) else ():
+        if not any(_matches(pattern, path) for path in paths):
             remedy = f"the layers are {', '.join(paths[:8])}"
-            fail(f"kinds[{pattern!r}]", patterns[pattern], "no layer has such a path", remedy)
+            fail(f"kinds[{pattern!r}]", kinds[pattern], "no layer has such a path", remedy)
 
 
-def matches(pattern: str, path: str) -> bool:
+def named(patterns: Mapping[str, LayerKind], *paths: str) -> LayerKind | None:
+    """The kind of the first pattern that matches one of a layer's paths, or None."""
+    return next((k for p, k in patterns.items() if any(_matches(p, path) for path in paths)), None)
+
+
+def _matches(pattern: str, path: str) -> bool:
     """Whether a glob matches a path; * stays within one step of the path, ** does not."""
     steps = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^.]*")
     return pattern == path or re.fullmatch(steps, path) is not None

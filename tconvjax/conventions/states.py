@@ -8,7 +8,10 @@ kernels are transposed, so this information comes from a model or from patterns 
 from __future__ import annotations
 
 import itertools
+import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
@@ -16,7 +19,7 @@ import numpy as np
 
 from tconvjax.arguments import choice
 from tconvjax.conventions.kernels import convert_kernel, numbers
-from tconvjax.conventions.models import LayerKind, by_path, check_used, matches
+from tconvjax.conventions.models import LayerKind, by_path, check_used, named
 from tconvjax.errors import Described, GeometryError, array_of, fail, kind_of
 
 Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
@@ -29,6 +32,11 @@ TREES = ("torch", "flax", "equinox", "keras", "haiku")
 """Frameworks whose trees are read and written."""
 _LAST = ("flax", "keras", "haiku")
 """Those that keep a weight as (*kernel_size, in, out) instead of (out, in, *kernel_size)."""
+_FILES = dict.fromkeys((".pt", ".pth", ".bin"), "torch") | {
+    ".safetensors": "safetensors",
+    ".npz": "numpy",
+}
+"""Endings of files of weights, and the packages that read them."""
 
 
 def _names(*names: str) -> dict[str, str]:
@@ -63,13 +71,14 @@ def convert_state_dict(
 
     Convolutions, transposed convolutions, linear layers, embeddings and norms get the target's
     names and layouts; any other array keeps its name and shape. PyTorch's weight norms, spectral
-    norms and pruned weights are multiplied out in float64 and rounded once.
+    norms and pruned weights are multiplied out in float64 and rounded once, 16-bit ones to float32.
+    `load_into` puts the result into a model and checks that it fits.
 
     Args:
         state: PyTorch's ``state_dict()``; Flax NNX's state or pure dict, or linen's variables with
             their collections "params" and "batch_stats"; an Equinox module, or arrays by dotted
-            path; a Keras model, or arrays by variable path; Haiku's parameters. An open ``.npz``
-            file is a mapping of arrays too. Tensors are read as NumPy arrays.
+            path; a Keras model, or arrays by variable path; Haiku's parameters; or the path of a
+            file, for `read_state`. Tensors are read as NumPy arrays.
         source: framework of ``state``: "torch", "flax", "equinox", "keras" or "haiku".
         target: framework of the result, one of the same names.
         kinds: the kinds of the layers: a model of either framework with the same layers, or glob
@@ -82,8 +91,8 @@ def convert_state_dict(
             function of all of them. Paths are dotted, for example "ups.0".
 
     Returns:
-        PyTorch: arrays by name; Flax: nested dictionaries for ``nnx.update``; Equinox: arrays by
-        dotted path for `replace_leaves`; Keras: arrays by variable path; Haiku: parameters.
+        PyTorch: arrays by name; Flax: nested dictionaries; Equinox: arrays by dotted path; Keras:
+        arrays by variable path; Haiku: parameters.
 
     Raises:
         GeometryError: if the target has no place for an array, two layers get one path, or a weight
@@ -100,26 +109,73 @@ def convert_state_dict(
     """
     choice("source", source, TREES)
     choice("target", target, TREES)
-    layers, patterns = _by_layer(state), by_path(kinds)
-    if source == "flax" and isinstance(state, Mapping) and "params" in state:
-        merged: Layers = {}
-        for path, arrays in layers.items():  # whose first step is one of linen's collections
-            merged.setdefault(path.partition(".")[2], {}).update(arrays)
-        layers = merged
-    if source == "torch":
-        layers = {path: _multiplied_out(path, arrays) for path, arrays in layers.items()}
-    paths = _renamed(rename, layers)
-    if isinstance(kinds, Mapping):
-        check_used(kinds, list(dict.fromkeys([*layers, *paths.values()])))
+    layers, patterns = read_layers(state, source), by_path(kinds)
+    paths = renamed(rename, layers)
+    check_used(kinds, [*layers, *paths.values()])
     written: Layers = {}
     for path, arrays in layers.items():
-        given = [k for p, k in patterns.items() if matches(p, path) or matches(p, paths[path])]
-        kind = given[0] if given else _guess(arrays, source)
-        written[paths[path]] = _written(path, arrays, kind, source, target)
+        kind = named(patterns, path, paths[path]) or guess(arrays, source)
+        written[paths[path]] = laid_out(path, arrays, kind, source, target)
     return _tree(written, target)
 
 
 # -- reading ---------------------------------------------------------------------------------------
+
+
+def read_layers(state: Any, source: str) -> Layers:
+    """Arrays by layer path and name, linen's collections as one, reparametrisations multiplied."""
+    layers = _by_layer(read_state(state) if isinstance(state, str | os.PathLike) else state)
+    if source == "flax" and isinstance(state, Mapping) and "params" in state:
+        merged: Layers = {}
+        for path, arrays in layers.items():  # whose first step is one of linen's collections
+            merged.setdefault(path.partition(".")[2], {}).update(arrays)
+        return merged
+    if source == "torch":
+        return {path: _multiplied_out(path, arrays) for path, arrays in layers.items()}
+    return layers
+
+
+def read_state(file: str | os.PathLike[str]) -> Any:
+    """Read a file of weights without running code from it.
+
+    Args:
+        file: path of a PyTorch file (``.pt``, ``.pth``, ``.bin``), read by
+            ``torch.load(weights_only=True)``, of a ``.safetensors`` or of a ``.npz`` file.
+
+    Returns:
+        What the file holds: arrays by name, or for PyTorch any tree of them.
+
+    Raises:
+        GeometryError: if the name has another ending, the library that reads it is not installed,
+            or PyTorch refuses the file.
+
+    Examples:
+        >>> import tempfile
+        >>> path = f"{tempfile.mkdtemp()}/weights.npz"
+        >>> np.savez(path, up=np.ones((2, 3)))
+        >>> read_state(path)["up"].shape
+        (2, 3)
+    """
+    if not isinstance(file, str | os.PathLike):
+        fail("file", kind_of(file), "it must be the path of a file", "give a str or a Path")
+    path = Path(file)
+    package = _FILES[choice("file", path.suffix, tuple(_FILES))]
+    try:
+        if package == "torch":
+            import torch
+
+            return torch.load(path, map_location="cpu", weights_only=True)
+        if package == "safetensors":
+            from safetensors.numpy import load_file
+
+            return load_file(path)
+    except ImportError:
+        fail("file", str(file), f"{package} reads it", f"pip install {package}, or write .npz")
+    except pickle.UnpicklingError:
+        rule = "PyTorch reads arrays only from it, and it holds other objects"
+        fail("file", str(file), rule, "save model.state_dict() in PyTorch")
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def _by_layer(state: Any) -> Layers:
@@ -131,7 +187,7 @@ def _by_layer(state: Any) -> Layers:
         leaves = list(_mapped(state, ""))
     else:  # a module; its leaves that are not arrays are functions and settings
         every = jax.tree_util.tree_leaves_with_path(state)
-        leaves = [(_dotted(path), leaf) for path, leaf in every if hasattr(leaf, "shape")]
+        leaves = [(dotted(path), leaf) for path, leaf in every if hasattr(leaf, "shape")]
     if not leaves:
         remedy = "give a state dict, a tree of arrays or a model"
         fail("state", kind_of(state), "there is no array in it", remedy)
@@ -156,11 +212,12 @@ def _mapped(tree: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Any]]:
             yield f"{before}{key}", value
 
 
-def _dotted(path: Any) -> str:
+def dotted(path: Any) -> str:
+    """A path of jax.tree_util as text."""
     return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
-def _renamed(rename: Rename, paths: Layers) -> dict[str, str]:
+def renamed(rename: Rename, paths: Layers) -> dict[str, str]:
     """The target's path of every layer, by the source's."""
     if rename is not None and not isinstance(rename, Mapping) and not callable(rename):
         fail("rename", rename, "it must be a mapping or a function of paths", "give a dictionary")
@@ -181,7 +238,7 @@ def _renamed(rename: Rename, paths: Layers) -> dict[str, str]:
     return renamed
 
 
-def _guess(arrays: Mapping[str, Any], source: str) -> LayerKind:
+def guess(arrays: Mapping[str, Any], source: str) -> LayerKind:
     """The kind of a layer that no pattern names, from its arrays."""
     for kind in ("norm", "embedding"):
         distinct = {names.get(source) for names in LEAVES[kind].values()}
@@ -195,7 +252,7 @@ def _guess(arrays: Mapping[str, Any], source: str) -> LayerKind:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def _written(
+def laid_out(
     path: str, arrays: Mapping[str, Any], kind: LayerKind, source: str, target: str
 ) -> dict[str, Any]:
     """The arrays of a layer under the target's names and in its layouts."""
@@ -213,7 +270,7 @@ def _written(
             rule = f"{target} keeps it outside its parameters"
             fail(path, Described(leaf), rule, "set it in the model's state by hand")
         try:
-            written[names[target]] = _laid_out(array, leaf, kind, source, target, rank)
+            written[names[target]] = _converted(array, leaf, kind, source, target, rank)
         except GeometryError as error:
             raise GeometryError(f"{path}.{name}: {error}") from None
     written.pop("num_batches_tracked", None)
@@ -222,7 +279,7 @@ def _written(
     return written
 
 
-def _laid_out(array: Any, leaf: str, kind: LayerKind, source: str, target: str, rank: int) -> Any:
+def _converted(array: Any, leaf: str, kind: LayerKind, source: str, target: str, rank: int) -> Any:
     """An array of a layer with ``rank`` spatial axes in the target's layout."""
     sort = kind.kind
     if leaf == "bias":
@@ -250,7 +307,8 @@ def _laid_out(array: Any, leaf: str, kind: LayerKind, source: str, target: str, 
 def _layout(kind: LayerKind, framework: str) -> str:
     """The layout of a transposed kernel: the layer's own if it is one of this framework's."""
     own = kind.layout or framework
-    return own if own == "tconvjax" or own.partition("_")[0] == framework else framework
+    here = framework == "equinox" if own == "tconvjax" else own.partition("_")[0] == framework
+    return own if here else framework
 
 
 def _tree(layers: Layers, target: str) -> dict[str, Any]:
@@ -273,42 +331,6 @@ def _tree(layers: Layers, target: str) -> dict[str, Any]:
     return tree
 
 
-def replace_leaves(module: Any, arrays: Mapping[str, Any]) -> Any:
-    """Replace arrays of a pytree by dotted path, for example the weights of an Equinox module.
-
-    Args:
-        module: any pytree whose paths `jax.tree_util` knows.
-        arrays: arrays by dotted path, as `convert_state_dict` returns them for "equinox"; each is
-            cast to the dtype of the array that it replaces.
-
-    Returns:
-        A new pytree of the same structure.
-
-    Raises:
-        GeometryError: if a path or a shape does not fit.
-
-    Examples:
-        >>> replace_leaves({"up": {"bias": np.zeros(2)}}, {"up.bias": np.ones(2)})["up"]["bias"]
-        Array([1., 1.], dtype=...)
-    """
-    leaves, tree = jax.tree_util.tree_flatten_with_path(module)
-    positions = {_dotted(path): n for n, (path, _) in enumerate(leaves)}
-    values = [leaf for _, leaf in leaves]
-    if not isinstance(arrays, Mapping):
-        fail("arrays", kind_of(arrays), "it must be a mapping of paths", "give a dictionary")
-    for path, value in arrays.items():
-        array = numbers(str(path), value, "give an array")
-        if path not in positions:
-            remedy = f"its leaves are {', '.join(list(positions)[:8])}, ..."
-            fail(path, array_of(array.shape), "the module has no such leaf", remedy)
-        old = values[positions[path]]
-        if np.shape(old) != array.shape:
-            rule = f"the module's has shape {np.shape(old)}"
-            fail(path, array_of(array.shape), rule, "convert the weights of the same model")
-        values[positions[path]] = jax.numpy.asarray(array, old.dtype)
-    return jax.tree_util.tree_unflatten(tree, values)
-
-
 # -- PyTorch's weight norm, spectral norm and pruning ----------------------------------------------
 
 
@@ -325,7 +347,8 @@ def _multiplied_out(path: str, arrays: dict[str, Any]) -> dict[str, Any]:
                 if product is not None:
                     for part in parts:
                         del arrays[part]
-                    arrays[weight] = product.astype(max(values, key=np.size).dtype)
+                    stored = max(values, key=np.size).dtype
+                    arrays[weight] = product.astype(np.promote_types(stored, np.float32))
     for name, array in arrays.items():
         weight = name.partition(".")[0] if "." in name else name.rpartition("_")[0]
         if "." in name or (name.removeprefix(weight) in _PARTS and _is_weight(weight)):

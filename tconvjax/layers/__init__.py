@@ -1,6 +1,6 @@
-"""Layers for Flax NNX (`tconvjax.layers.nnx`) and Equinox (`tconvjax.layers.equinox`).
+"""Layers for Flax NNX, Flax linen and Equinox: `tconvjax.layers.nnx`, ``.linen`` and ``.equinox``.
 
-This file checks what both have: the channels, the input, and the names in messages.
+This file checks what all have: the channels, the geometry, the input, and the names in messages.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> N
     for side, value in channels.items():
         if whole(side, value, 1) % groups:
             fail(argument, groups, f"it must divide {side}={value}", "give a divisor of both")
+
+
+def check_fits(make: Any, kernel_size: tuple[int, ...], arguments: Mapping[str, Any]) -> None:
+    """Some input fits a layer with these arguments: a very large one, if any."""
+    groups, sizes = arguments["groups"], (2**24,) * len(kernel_size)
+    make((groups, *sizes), (groups, 1, *kernel_size), **arguments)
 
 
 def check_input(

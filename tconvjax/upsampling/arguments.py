@@ -13,9 +13,10 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from tconvjax import operands
-from tconvjax.arguments import Ints, ints
+from tconvjax.arguments import Ints, frozen, ints
 from tconvjax.errors import Described, array_of, fail
 from tconvjax.geometry import Axis
+from tconvjax.geometry.padding import Padding, pads
 from tconvjax.layouts import Specs, positions
 
 Sizes: TypeAlias = tuple[int, ...]
@@ -177,7 +178,7 @@ def windows_of(
     sizes: Sequence[int],
     kernel_size: Ints,
     stride: Ints | None,
-    padding: Ints,
+    padding: Padding,
     dilation: Ints,
     ceil_mode: bool | None = None,
 ) -> Windows:
@@ -189,16 +190,16 @@ def windows_of(
     rank = len(sizes)
     kernels = each("kernel_size", kernel_size, rank, 1)
     strides = kernels if stride is None else each("stride", stride, rank, 1)
-    pads, dilations = each("padding", padding, rank, 0), each("dilation", dilation, rank, 1)
+    ends, dilations = _ends(padding, rank, ceil_mode is None), each("dilation", dilation, rank, 1)
     windows = []
-    for n, k, s, p, d in zip(sizes, kernels, strides, pads, dilations, strict=True):
-        room = n + 2 * p - d * (k - 1) - 1
+    for n, k, s, (p, high), d in zip(sizes, kernels, strides, ends, dilations, strict=True):
+        room = n + p + high - d * (k - 1) - 1
         count = room // s + 1
         if ceil_mode and room % s and count * s < n + p:
             count += 1  # a last window that starts before the padding at the end, and passes it
         if count < 1:
             rule = (
-                f"a window spans {n + 2 * p - room} elements, and the padded axis has {n + 2 * p}"
+                f"a window spans {d * (k - 1) + 1} elements, and the padded axis has {n + p + high}"
             )
             fail("kernel_size", kernel_size, rule, "use smaller windows or more padding")
         if ceil_mode is not None and p > k // 2:
@@ -206,6 +207,16 @@ def windows_of(
             fail("padding", p, rule, f"give {k // 2} or less")
         windows.append(Axis(n, count, k, s if count > 1 else 1, d, p))
     return tuple(windows)
+
+
+def _ends(padding: Any, rank: int, pairs: bool) -> list[tuple[int, int]]:
+    """Read the padding before and after each axis: numbers, or (low, high) pairs if allowed."""
+    value = frozen("padding", padding)
+    if pairs and isinstance(value, tuple) and any(isinstance(end, tuple) for end in value):
+        numbers: Any = pads(value, rank)
+        columns = (each("padding", column, rank, 0) for column in zip(*numbers, strict=True))
+        return list(zip(*columns, strict=True))
+    return [(p, p) for p in each("padding", padding, rank, 0)]
 
 
 def convolve_channels(

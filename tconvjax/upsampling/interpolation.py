@@ -1,4 +1,4 @@
-"""Nearest, linear and cubic interpolation, computed as a transposed convolution where possible.
+"""Interpolation to any size, computed as a transposed convolution where possible.
 
 For a whole factor f, interpolation spreads every element over its neighbourhood with the same
 stamp. That is a transposed convolution of each channel with stride f, whose kernel samples the
@@ -8,11 +8,12 @@ stamps differ, and interpolation is a small matrix along each axis.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from tconvjax import operands
 from tconvjax.arguments import Ints, choice, flag
 from tconvjax.errors import array_of, fail
 from tconvjax.operations import conv, conv_transpose
@@ -32,7 +34,8 @@ MOST_TAPS = 64
 MOST_ENTRIES = 2**20
 """Maximum entries of a per-axis matrix in the program; above it, neighbours are gathered."""
 
-Method = Literal["nearest", "linear", "cubic", "bicubic", "transposed"]
+Scales: TypeAlias = tuple[float | None, ...]
+"""Along each axis the factor that places the results, or None where the two sizes do."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,13 @@ class Interpolation:
     """The weight of an element at a distance, where it ends, and what replaces missing elements.
 
     At the border the other weights are scaled to add up to 1, the last element is repeated, or
-    nothing is done.
+    nothing is done. The nearest element is that at the middle of a result, or at its beginning.
     """
 
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     reach: int
     border: Literal["scaled", "repeated", "faded"] = "scaled"
+    middle: float = 0.5
 
 
 def _box(d: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,11 +68,23 @@ def _keys(d: NDArray[np.float64], a: float) -> NDArray[np.float64]:
     return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
+def _lanczos(d: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    return np.where(abs(d) < reach, np.sinc(d) * np.sinc(d / reach), 0)
+
+
+NEAREST, LINEAR = Interpolation(_box, 1), Interpolation(_tent, 1)
 METHODS: Mapping[str, Interpolation] = {
-    "nearest": Interpolation(_box, 1),
-    "linear": Interpolation(_tent, 1),
+    "nearest": NEAREST,
+    "nearest-exact": NEAREST,
+    "nearest-torch": Interpolation(_box, 1, middle=0.0),
+    "linear": LINEAR,
+    "bilinear": LINEAR,
+    "trilinear": LINEAR,
     "cubic": Interpolation(functools.partial(_keys, a=-0.5), 2),
+    "cubic-pytorch": Interpolation(functools.partial(_keys, a=-0.75), 2),
     "bicubic": Interpolation(functools.partial(_keys, a=-0.75), 2, "repeated"),
+    "lanczos3": Interpolation(functools.partial(_lanczos, reach=3), 3),
+    "lanczos5": Interpolation(functools.partial(_lanczos, reach=5), 5),
     "transposed": Interpolation(_tent, 1, "faded"),
 }
 """The methods of `upsample` by name."""
@@ -76,10 +92,10 @@ METHODS: Mapping[str, Interpolation] = {
 
 def upsample(
     x: ArrayLike,
-    factor: Ints | None = None,
+    factor: Ints | float | Sequence[float] | None = None,
     *,
     size: Ints | None = None,
-    method: Method = "linear",
+    method: str = "linear",
     align_corners: bool = False,
     layout: str | None = None,
 ) -> jax.Array:
@@ -89,16 +105,21 @@ def upsample(
 
     Args:
         x: (*batch, C, *n), or as layout says. Any dtype that the package takes; integers become
-            floats, except with "nearest".
-        factor: m / n, a whole number for all axes or one per axis, at least 1.
+            floats, except with "nearest". With one number for all axes and no layout, all axes but
+            the first two are spatial, as in PyTorch: (3, 8, 8) is a batch of 3 signals. For a
+            picture give one number per axis, or layout="CHW".
+        factor: m / n for all axes or one per axis, at least 1. With a fraction m is rounded down,
+            and place(j) = (j + 1/2) / factor - 1/2, as in PyTorch.
         size: m instead of a factor, at least 1. It may be smaller than n, but nothing filters
             aliases out then; `downsample` does.
-        method: "nearest", "linear" and "cubic" are those of ``jax.image.resize`` with
-            antialias=False, and, except for "cubic", PyTorch's "nearest-exact", "linear",
-            "bilinear" and "trilinear". "bicubic" is PyTorch's. "transposed" is the plain transposed
-            convolution with `bilinear_kernel`, whose border fades; it needs whole factors.
+        method: "nearest", "linear", "cubic", "cubic-pytorch", "lanczos3" and "lanczos5" are those
+            of ``jax.image.resize`` with antialias=False. PyTorch's names are "nearest-exact" (which
+            is "nearest"), "bilinear", "trilinear" (both "linear") and "bicubic"; its "nearest",
+            which takes the element at j * n / m rounded down, is "nearest-torch". "transposed" is
+            the plain transposed convolution with `bilinear_kernel`, whose border fades; it needs
+            whole factors.
         align_corners: whether the first and last elements of x and z coincide, so that
-            place(j) = j * (n - 1) / (m - 1), as in PyTorch; not for "nearest".
+            place(j) = j * (n - 1) / (m - 1), as in PyTorch; not for "nearest" and its kind.
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
     Returns:
@@ -117,24 +138,44 @@ def upsample(
     """
     choice("method", method, tuple(METHODS))
     align_corners = flag("align_corners", align_corners)
+    _one_of(factor, size)
+    name, argument = ("size", size) if factor is None else ("factor", factor)
+    value, axes = _read(x, argument, layout)
+    old, scales = axes.sizes(value.shape), cast(Scales, (None,) * axes.rank)
+    if factor is None:
+        sizes = reading.each("size", size, axes.rank, 1)
+    else:
+        factors, scales = _factors(factor, axes.rank)
+        sizes = tuple(math.floor(f * n) for f, n in zip(factors, old, strict=True))
+    reading.check_elements(name, argument, axes.resized(value.shape, sizes))
+    how, uneven = METHODS[method], any(m % n for n, m in zip(old, sizes, strict=True))
+    if align_corners and (how.function is _box or method == "transposed"):
+        fail("align_corners", True, f"{method!r} does not align corners", "leave it out")
+    if method == "transposed" and (uneven or any(scales)):
+        rule = f"the sizes {sizes} are not whole multiples of {old}"
+        fail("method", method, rule, "use 'linear'")
+    value = value if how.function is _box else reading.as_floats(value)
+    return _resized(value, axes, sizes, how, align_corners, scales)
+
+
+def _one_of(factor: Any, size: Any) -> None:
     if (factor is None) == (size is None):
         rule = f"either factor or size={size!r} must say how large the result is"
         fail("factor", factor, rule, "give one of the two")
-    name, argument = ("size", size) if factor is None else ("factor", factor)
-    value, axes = _read(x, argument, layout)
-    old, sizes = axes.sizes(value.shape), reading.each(name, argument, axes.rank, 1)
-    if size is None:
-        sizes = tuple(f * n for f, n in zip(sizes, old, strict=True))
-    reading.check_elements(name, argument, axes.resized(value.shape, sizes))
-    if align_corners and method in ("nearest", "transposed"):
-        fail("align_corners", True, f"{method!r} does not align corners", "leave it out")
-    if method == "transposed" and any(m % n for n, m in zip(old, sizes, strict=True)):
-        rule = f"the sizes {sizes} are not whole multiples of {old}"
-        fail("method", method, rule, "use 'linear'")
-    return _resized(value, axes, sizes, method, align_corners)
 
 
-def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.Array, Axes]:
+def _factors(factor: Any, rank: int) -> tuple[tuple[float | int, ...], Scales]:
+    """Read one factor per axis, and which of them are fractions."""
+    parts = list(factor) if reading.how_many(factor) else [factor]
+    real = [isinstance(f, float | np.floating) and 1 <= f <= operands.MOST for f in parts]
+    floors: Any = [int(f) if r else f for f, r in zip(parts, real, strict=True)]
+    whole = reading.each("factor", floors if reading.how_many(factor) else floors[0], rank, 1)
+    scales = [float(f) if r and f % 1 else None for f, r in zip(parts, real, strict=True)]
+    scales = scales if len(scales) == rank else scales * rank
+    return tuple(s or w for s, w in zip(scales, whole, strict=True)), tuple(scales)
+
+
+def _read(x: ArrayLike, argument: Any, layout: str | None) -> tuple[jax.Array, Axes]:
     """Read x and its axes, none of which may be empty."""
     value, axes = reading.read("x", x, layout, argument)
     if 0 in axes.sizes(value.shape):
@@ -143,18 +184,21 @@ def _read(x: ArrayLike, argument: Ints | None, layout: str | None) -> tuple[jax.
     return value, axes
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _resized(x: jax.Array, axes: Axes, sizes: Sizes, method: str, align_corners: bool) -> jax.Array:
-    x = x if method == "nearest" else reading.as_floats(x)
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
+def _resized(
+    x: jax.Array, axes: Axes, sizes: Sizes, how: Interpolation, corners: bool, scales: Scales
+) -> jax.Array:
     dtype, old = x.dtype, axes.sizes(x.shape)
     if dtype in (jnp.float16, jnp.bfloat16):
         x = x.astype(jnp.float32)
-    if not align_corners and all(m % n == 0 for n, m in zip(old, sizes, strict=True)):
+    whole = all(m % n == 0 for n, m in zip(old, sizes, strict=True)) and not any(scales)
+    if not corners and whole:
         factors = tuple(m // n for n, m in zip(old, sizes, strict=True))
-        return _stamped(x, axes, factors, METHODS[method]).astype(dtype)
-    for position, m in zip(axes.spatial, sizes, strict=True):
-        if x.shape[position] != m:  # else it is the identity, with corners aligned or not
-            x = _along(x, position, m, method, align_corners)
+        return _stamped(x, axes, factors, how).astype(dtype)
+    for position, m, scale in zip(axes.spatial, sizes, scales, strict=True):
+        # As in PyTorch, only "linear" ignores a fraction that does not change the size.
+        if x.shape[position] != m or (scale and how.function is not _tent):
+            x = _along(x, position, m, how, corners, scale)
     return x.astype(dtype)
 
 
@@ -201,11 +245,12 @@ def _stamped(x: jax.Array, axes: Axes, factors: Sizes, how: Interpolation) -> ja
 
 
 def _neighbours(
-    n: int, m: int, how: Interpolation, align_corners: bool = False
+    n: int, m: int, how: Interpolation, corners: bool = False, scale: float | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The elements around each of m results, (2 * reach, m), and their weights before scaling."""
     j = np.arange(m)
-    place = j * ((n - 1) / max(m - 1, 1)) if align_corners else (j + 0.5) * n / m - 0.5
+    place = (j + 0.5) / scale - 0.5 if scale else (j + 0.5) * n / m - 0.5
+    place = j * ((n - 1) / max(m - 1, 1)) if corners else place
     i = np.floor(place).astype(int) + np.arange(1 - how.reach, how.reach + 1)[:, None]
     weights = how.function(place - i)
     if how.border != "repeated":
@@ -213,14 +258,17 @@ def _neighbours(
     return np.clip(i, 0, n - 1), weights
 
 
-def _along(x: jax.Array, position: int, m: int, method: str, align_corners: bool) -> jax.Array:
+def _along(
+    x: jax.Array, position: int, m: int, how: Interpolation, corners: bool, scale: float | None
+) -> jax.Array:
     """Interpolate one axis by a matrix product, or by neighbours if the matrix is large."""
     n = x.shape[position]
-    if method == "nearest":  # a matrix would turn infinities into NaN
-        chosen = (2 * np.arange(m) + 1) * n // (2 * m)  # whole numbers: no half is rounded
-        return jnp.take(x, jnp.asarray(chosen), position)
-    elements, weights = _neighbours(n, m, METHODS[method], align_corners)
-    weights = weights / weights.sum(0)
+    if how.function is _box:  # a matrix would turn infinities into NaN
+        twice = 2 * np.arange(m) + int(2 * how.middle)  # whole numbers: no half is rounded
+        chosen = np.floor(twice / (2 * scale)).astype(int) if scale else twice * n // (2 * m)
+        return jnp.take(x, jnp.asarray(np.minimum(chosen, n - 1)), position)
+    elements, weights = _neighbours(n, m, how, corners, scale)
+    weights = weights if how.border == "faded" else weights / weights.sum(0)
     if n * m <= MOST_ENTRIES:
         matrix = np.zeros((n, m))
         np.add.at(matrix, (elements, np.arange(m)), weights)
@@ -234,41 +282,67 @@ def _along(x: jax.Array, position: int, m: int, method: str, align_corners: bool
 
 
 def downsample(
-    x: ArrayLike, factor: Ints, *, method: Method = "linear", layout: str | None = None
+    x: ArrayLike,
+    factor: Ints | None = None,
+    *,
+    size: Ints | None = None,
+    method: str = "linear",
+    layout: str | None = None,
 ) -> jax.Array:
-    """Average with the weights of `upsample`, which prevents aliases: its scaled adjoint.
+    """Average with the weights of `upsample`, which prevents aliases.
 
-    z[i] = sum over j of h(place(j) - i) * x[j] / factor, over all axes
+    z[i] = sum over j of h(place(j) - i) * x[j] / sum over j of h(place(j) - i)
 
     Args:
-        x: as in `upsample`, with sizes divisible by the factor.
-        factor: a whole number for all axes or one per axis, at least 1.
-        method: as in `upsample`.
+        x: as in `upsample`.
+        factor: n / m, a whole number for all axes or one per axis that divides n.
+        size: m instead of a factor, at most n.
+        method: as in `upsample`. "linear", "cubic", "lanczos3" and "lanczos5" are those of
+            ``jax.image.resize`` with antialias=True, and "bilinear" and "bicubic" PyTorch's with
+            antialias=True. "nearest" averages whole pixels.
         layout: as in `upsample`.
 
     Returns:
-        The array with spatial sizes n / factor.
+        The array with spatial sizes m. "transposed" divides by n / m instead, as the adjoint of
+        `upsample` does; away from the border all are that scaled adjoint.
 
     Raises:
-        GeometryError: if the factor does not divide the sizes, or there is no such method.
+        GeometryError: if the factor does not divide the sizes, a size is larger, or there is no
+            such method.
 
     Examples:
         >>> downsample(jnp.array([[[0.0, 1.0, 3.0, 4.0]]]), 2, method="nearest").tolist()
         [[[0.5, 3.5]]]
     """
     choice("method", method, tuple(METHODS))
-    value, axes = _read(x, factor, layout)
-    factors = reading.divisors(factor, axes.sizes(value.shape))
-    return _averaged(reading.as_floats(value), axes, factors, method)
+    _one_of(factor, size)
+    value, axes = _read(x, factor if size is None else size, layout)
+    old = axes.sizes(value.shape)
+    if size is None:
+        factors = reading.divisors(factor, old)
+        sizes = tuple(n // f for n, f in zip(old, factors, strict=True))
+    else:
+        sizes = reading.each("size", size, axes.rank, 1)
+        if any(m > n for n, m in zip(old, sizes, strict=True)):
+            fail("size", size, f"the sizes of x are {old}, no larger ones", "use upsample")
+    # PyTorch's bicubic has another parameter where it prevents aliases.
+    how = METHODS["cubic" if method == "bicubic" else method]
+    return _averaged(reading.as_floats(value), axes, sizes, how)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _averaged(x: jax.Array, axes: Axes, factors: Sizes, method: str) -> jax.Array:
-    old = axes.sizes(x.shape)
-    small = axes.resized(x.shape, [n // f for n, f in zip(old, factors, strict=True)])
-    like = jax.ShapeDtypeStruct(small, x.dtype)
-    (z,) = jax.linear_transpose(lambda z: _resized(z, axes, old, method, False), like)(x)
-    return z / math.prod(factors)
+def _averaged(x: jax.Array, axes: Axes, sizes: Sizes, how: Interpolation) -> jax.Array:
+    old, plain = axes.sizes(x.shape), dataclasses.replace(how, border="faded", middle=0.5)
+    like = jax.ShapeDtypeStruct(axes.resized(x.shape, sizes), x.dtype)
+    even = (None,) * axes.rank
+    (z,) = jax.linear_transpose(lambda z: _resized(z, axes, old, plain, False, even), like)(x)
+    for position, n, m in zip(axes.spatial, old, sizes, strict=True):
+        sums = np.full(m, n / m)
+        if how.border != "faded":
+            elements, weights = _neighbours(m, n, plain)
+            sums = np.bincount(elements.ravel(), weights.ravel(), m)
+        z = z * reading.broadcastable(1 / sums, z, position)
+    return z
 
 
 def resize_conv(
@@ -277,7 +351,7 @@ def resize_conv(
     bias: ArrayLike | None = None,
     *,
     factor: Ints,
-    method: Method = "nearest",
+    method: str = "nearest",
     layout: str | None = None,
 ) -> jax.Array:
     """Resize, then convolve: an upsampling layer that cannot have a checkerboard.

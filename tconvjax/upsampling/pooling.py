@@ -53,7 +53,8 @@ def max_pool(
 
     Args:
         x: (*batch, C, *n), or as layout says. Real numbers.
-        kernel_size: elements of a window, an int or one per axis.
+        kernel_size: elements of a window, an int or one per axis. An int and no layout: all axes
+            but the first two are spatial; for a picture (3, 8, 8) give (2, 2) or layout="CHW".
         stride: elements from one window to the next; None for the kernel's size.
         padding: elements around x that are never the largest, at most half a kernel.
         dilation: elements from one element of a window to the next.
@@ -262,7 +263,8 @@ def avg_pool(
 
     Args:
         x: (*batch, C, *n), or as layout says. Integers become floats.
-        kernel_size: elements of a window, an int or one per axis.
+        kernel_size: elements of a window, an int or one per axis. An int and no layout: all axes
+            but the first two are spatial; for a picture (3, 8, 8) give (2, 2) or layout="CHW".
         stride: elements from one window to the next; None for the kernel's size.
         padding: zeros around x, at most half a kernel.
         ceil_mode: whether a last window that x fills only in part counts, as in PyTorch.

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from tconvjax.algorithms import phases
 from tconvjax.arguments import Ints, choice
 from tconvjax.errors import array_of, fail
+from tconvjax.geometry.padding import Padding
 from tconvjax.upsampling import arguments as reading
 from tconvjax.upsampling.arguments import Axes, Sizes, Windows
 
@@ -131,7 +132,7 @@ def unfold(
     kernel_size: Ints,
     *,
     dilation: Ints = 1,
-    padding: Ints = 0,
+    padding: Padding = 0,
     stride: Ints = 1,
     layout: str | None = None,
 ) -> jax.Array:
@@ -144,7 +145,7 @@ def unfold(
         x: (*batch, C, *n), or as layout says. Any dtype.
         kernel_size: elements of a window, an int or one per axis.
         dilation: elements from one element of a window to the next.
-        padding: zeros around x.
+        padding: zeros around x: an int, one per axis, or (low, high) pairs.
         stride: elements from one window to the next.
         layout: letters of x's axes such as "NHWC"; None for channels first.
 
@@ -184,7 +185,7 @@ def fold(
     kernel_size: Ints,
     *,
     dilation: Ints = 1,
-    padding: Ints = 0,
+    padding: Padding = 0,
     stride: Ints = 1,
     layout: str | None = None,
 ) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The layers for Flax NNX and Equinox: the originals' arguments and keys; exact transposes."""
+"""The layers for Flax NNX, linen and Equinox: the originals' arguments and keys; transposes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from tests.oracles import agree, assert_refused
 from tests.reading import read
 from tests.strategies import Transposed, ends, numbers, transposed
 
-nnx, equinox = peer("flax.nnx"), peer("equinox")
-on_nnx, on_equinox = peer("tconvjax.layers.nnx"), peer("tconvjax.layers.equinox")
+nnx, linen, equinox = peer("flax.nnx"), peer("flax.linen"), peer("equinox")
+on_nnx, on_linen = peer("tconvjax.layers.nnx"), peer("tconvjax.layers.linen")
+on_equinox = peer("tconvjax.layers.equinox")
 
 
 def whole(_key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -42,6 +43,21 @@ def computed(layer: Any, x: Any) -> Any:
 def nnx_layer(kind: Any, c: int, m: int, case: Transposed, kwargs: dict[str, Any]) -> Any:
     starts = {"kernel_init": whole, "bias_init": whole, "rngs": nnx.Rngs(0)}
     return kind(c, m, case.kernel_size, **kwargs, **starts)
+
+
+KEY = jax.random.key(0)
+
+
+class Bound:
+    """A linen layer with its variables, called like the other libraries' layers."""
+
+    def __init__(self, kind: Any, m: int, case: Transposed, kwargs: dict[str, Any], x: Any) -> None:
+        self.layer = kind(m, case.kernel_size, **kwargs)
+        shapes = jax.eval_shape(self.layer.init, KEY, x)
+        self.variables = jax.tree.map(lambda leaf: whole(None, leaf.shape, leaf.dtype), shapes)
+
+    def __call__(self, x: Any) -> Any:  # noqa: D102
+        return self.layer.apply(self.variables, x)
 
 
 def equinox_layer(kind: Any, c: int, m: int, case: Transposed, kwargs: dict[str, Any]) -> Any:
@@ -82,6 +98,8 @@ def test_a_convolution_is_the_librarys_own(data: st.DataObject, case: Transposed
     theirs, ours = (nnx_layer(kind, case.c, case.m, case, kwargs)
                     for kind in (nnx.Conv, on_nnx.Conv))  # fmt: skip
     np.testing.assert_array_equal(computed(ours, x), theirs(x))
+    bound = Bound(on_linen.Conv, case.m, case, kwargs, x)
+    np.testing.assert_array_equal(computed(bound, x), theirs(x))
     kwargs = equinox_arguments(case, data, "circular", "REPLICATE")
     x = whole(None, (case.c, *room(case)), np.float64)
     theirs, ours = (equinox_layer(kind, case.c, case.m, case, kwargs)
@@ -108,14 +126,19 @@ def test_a_layer_that_is_read_as_the_original_is_it(data: st.DataObject, case: T
     flax = nnx_layer(nnx.ConvTranspose, case.c, case.m, case, kwargs)
     mine = nnx_layer(on_nnx.ConvTranspose, case.c, case.m, case, {**kwargs, "original": True})
     agree(lambda: flax(x), lambda: computed(mine, x))
+    kwargs["original"] = True
+    agree(
+        lambda: flax(x),
+        lambda: computed(Bound(on_linen.ConvTranspose, case.m, case, kwargs, x), x),
+    )
 
 
-@pytest.mark.parametrize("library", ["nnx", "equinox"])
+@pytest.mark.parametrize("library", ["nnx", "linen", "equinox"])
 @given(st.data(), transposed(groups=True))
 def test_a_layer_transposes_the_convolution_of_the_same_arguments(
     library: str, data: st.DataObject, case: Transposed
 ) -> None:
-    if library == "nnx":
+    if library != "equinox":
         module, made, kwargs = on_nnx, nnx_layer, nnx_arguments(case, data)
         y = whole(None, (case.batch, *case.size, case.c), np.float64)
     else:
@@ -123,13 +146,22 @@ def test_a_layer_transposes_the_convolution_of_the_same_arguments(
         kwargs = equinox_arguments(case, data, "CIRCULAR", "REFLECT")
         y = whole(None, (case.c, *case.size), np.float64)
     kwargs["use_bias"] = False
-    up = made(module.ConvTranspose, case.c, case.m, case, kwargs)
     try:
+        up: Any
+        if library == "linen":
+            up = Bound(on_linen.ConvTranspose, case.m, case, kwargs, y)
+        else:
+            up = made(module.ConvTranspose, case.c, case.m, case, kwargs)
         z = computed(up, y)
     except GeometryError:
         return
     if z.size:
-        down = made(module.Conv, case.m, case.c, case, kwargs)
+        down: Any
+        if library == "linen":
+            down = Bound(on_linen.ConvTranspose, case.m, case, kwargs, y)
+            down.layer = on_linen.Conv(case.c, case.kernel_size, **kwargs)
+        else:
+            down = made(module.Conv, case.m, case.c, case, kwargs)
         if library == "nnx":  # Equinox's are of the same shape and so of the same numbers
             down.kernel[...] = up.kernel[...]
         x = np.random.default_rng(1).integers(-4, 5, z.shape).astype(np.float64)
@@ -164,6 +196,35 @@ def test_an_nnx_layer_starts_as_flax_own_with_the_right_fans() -> None:
     grouped = on_nnx.ConvTranspose(64, 256, (3,), feature_group_count=4, rngs=nnx.Rngs(5))
     assert grouped.kernel.shape == (3, 64, 64)
     assert abs(float(grouped.kernel.std()) * np.sqrt(3 * 64 / 4) - 1) < 0.05  # fan-in of a group
+
+
+def test_a_linen_layer_starts_as_flax_own_and_keeps_its_boxes() -> None:
+    y = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 5, 3)), jnp.float32)
+    flax, ours = (kind(7, (4, 3), (2, 2)) for kind in (linen.ConvTranspose, on_linen.ConvTranspose))
+    (theirs, _), (z, variables) = (one.init_with_output(KEY, y) for one in (flax, ours))
+    np.testing.assert_allclose(z, theirs, atol=1e-5)
+    assert variables["params"]["kernel"].shape == (4, 3, 7, 3)
+    assert jax.jit(lambda y: ours.apply(variables, y, output_size=(11, 9)))(y).shape[1:3] == (11, 9)
+    init = linen.with_partitioning(linen.initializers.lecun_normal(), (None, None, None, "model"))
+    boxed = on_linen.ConvTranspose(7, (4, 3), (2, 2), kernel_init=init).init(KEY, y)["params"]
+    assert boxed["kernel"].names == (None, None, None, "model")
+    np.testing.assert_array_equal(boxed["kernel"].value, variables["params"]["kernel"])
+    half = on_linen.Conv(6, 3, dtype=jnp.bfloat16, use_bias=False, feature_group_count=3)
+    z, variables = half.init_with_output(KEY, y[0])
+    assert (z.dtype, z.shape, variables["params"].keys()) == (jnp.bfloat16, (6, 5, 6), {"kernel"})
+
+
+def test_equinox_names_its_layers_by_their_axes() -> None:
+    for rank in (1, 2, 3):
+        for name in ("Conv", "ConvTranspose"):
+            kind = getattr(on_equinox, f"{name}{rank}d")
+            layer = kind(2, 3, 4, 2, 1, use_bias=False, key=KEY)
+            plain = getattr(on_equinox, name)(rank, 2, 3, 4, 2, 1, use_bias=False, key=KEY)
+            np.testing.assert_array_equal(layer.weight, plain.weight)
+            x = jnp.ones((2, *(6,) * rank), layer.weight.dtype)
+            np.testing.assert_array_equal(layer(x), plain(x))
+            assert isinstance(layer, getattr(on_equinox, name))
+            assert (kind.__name__, kind.__module__) == (f"{name}{rank}d", on_equinox.__name__)
 
 
 def test_an_nnx_layer_keeps_what_flax_users_rely_on() -> None:
@@ -201,8 +262,6 @@ def test_an_equinox_layer_has_what_the_original_lacks() -> None:
 
 # -- refusals --------------------------------------------------------------------------------------
 
-KEY = jax.random.key(0)
-
 
 def eqx(kind: Any = on_equinox.ConvTranspose, **changed: Any) -> Callable[[], Any]:
     kwargs = {
@@ -220,7 +279,19 @@ def flax(kind: Any = on_nnx.ConvTranspose, **changed: Any) -> Callable[[], Any]:
     return lambda: kind(**{**kwargs, **changed})
 
 
+def lin(kind: Any = on_linen.ConvTranspose, **changed: Any) -> Callable[[], Any]:
+    return lambda: kind(**{"features": 4, "kernel_size": 3, **changed})
+
+
 F32 = np.ones((5, 4), np.float32)
+WHEN_MADE: list[tuple[dict[str, Any], str]] = [
+    ({"output_padding": 2, "strides": 2, "padding": 1}, "output_padding=2: it must be smaller"),
+    ({"output_padding": 1, "strides": 2, "padding": "SAME"}, "output_padding=1: padding='SAME'"),
+    ({"padding": ((1, 2), (3, 4))}, "padding=((1, 2), (3, 4)): the convolution has 1 spatial axis"),
+    ({"padding": "FULL"}, "padding='FULL': the names are VALID, SAME"),
+    ({"padding": "FULL", "original": True}, "padding='FULL': "),
+]  # fmt: skip
+"""What no input fits, refused by the constructors; Equinox has its own name for the stride."""
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (eqx(in_channels=0), "in_channels=0: it must be at least 1"),
     (eqx(groups=3), "groups=3: it must divide in_channels=4"),
@@ -237,6 +308,19 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (flax(bias_metadata=3), "bias_metadata=int: it must be a mapping of names"),
     (flax(transpose_kernel=True), "transpose_kernel=True: only Flax's layer has"),
     (flax(feature_group_count=2, original=True), "original=True: Flax's layer has no groups"),
+    (lambda: lin(mask=np.ones(2))().init(KEY, F32), "mask=array of shape (2,): the kernel has"),
+    (lambda: lin(feature_group_count=4)().init(KEY, F32[:, :3]),
+     "feature_group_count=4: it must divide in_features=3"),
+    (lambda: lin(kernel_size=(3, 3))().init(KEY, F32[0]),
+     "inputs=array of shape (4,): the layer takes (*batch, *size, in_features)"),
+    (lin(features=0), "features=0: it must be at least 1"),
+    (lin(on_linen.Conv, strides=0), "strides=0: it must be at least 1"),
+    (lin(original=None), "original=None: it must be True or False"),
+    *((make(**kwargs), text) for kwargs, text in WHEN_MADE for make in (flax, lin)),
+    *((eqx(**{name.replace("strides", "stride"): v for name, v in kwargs.items()}), text)
+      for kwargs, text in WHEN_MADE),
+    (eqx(output_padding=2, stride=2, dilation=3, original=True),
+     "output_padding=2: it must be smaller than the stride (2)"),
 ]  # fmt: skip
 
 

@@ -96,16 +96,16 @@ def test_pooling_is_torch_pooling(data: st.DataObject) -> None:
     agree(lambda: mean(torch.tensor(x), **steps), lambda: up.avg_pool(x, **steps), 1e-12)
 
 
-@given(st.data(), st.sampled_from(["nearest-exact", "linear", "bicubic"]))
+@given(st.data(), st.sampled_from(["nearest", "nearest-exact", "linear", "bicubic"]))
 def test_interpolation_is_torch_interpolation(data: st.DataObject, mode: str) -> None:
     rank = 2 if mode == "bicubic" else data.draw(st.integers(1, 3), "rank")
     size, wanted = (data.draw(st.tuples(*[st.integers(1, 9)] * rank)) for _ in range(2))
     x = np.random.default_rng(0).normal(size=(2, 3, *size))
-    nearest = mode == "nearest-exact"
+    nearest = mode.startswith("nearest")
     more: dict[str, Any] = (
         {} if nearest else {"align_corners": data.draw(st.booleans(), "align_corners")}
     )
-    method: Any = "nearest" if nearest else mode
+    method: Any = "nearest-torch" if mode == "nearest" else mode
     mode = ("linear", "bilinear", "trilinear")[rank - 1] if mode == "linear" else mode
     expected = torch.nn.functional.interpolate(torch.tensor(x), size=wanted, mode=mode, **more)
 
@@ -113,4 +113,34 @@ def test_interpolation_is_torch_interpolation(data: st.DataObject, mode: str) ->
         return up.upsample(x, size=wanted, method=method, **more)
 
     result = jax.jit(ours)(x) if nearest else read(ours, x)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=4e-12)
+
+
+@given(st.data(), st.sampled_from(["nearest", "nearest-exact", "linear", "bicubic"]))
+def test_a_fractional_factor_is_torch_scale_factor(data: st.DataObject, mode: str) -> None:
+    rank = 2 if mode == "bicubic" else data.draw(st.integers(1, 3), "rank")
+    factors = data.draw(st.tuples(*[st.sampled_from([1.0, 1.25, 1.5, 2.0, 2.5, 3.75])] * rank))
+    x = np.random.default_rng(0).normal(
+        size=(2, 3, *data.draw(st.tuples(*[st.integers(1, 9)] * rank)))
+    )
+    corners = not mode.startswith("nearest") and data.draw(st.booleans(), "align_corners")
+    more: dict[str, Any] = {"align_corners": corners} if corners else {}
+    name = ("linear", "bilinear", "trilinear")[rank - 1] if mode == "linear" else mode
+    expected = torch.nn.functional.interpolate(
+        torch.tensor(x), scale_factor=factors, mode=name, **more
+    )
+    method = "nearest-torch" if mode == "nearest" else name
+    result = up.upsample(x, factors, method=method, align_corners=corners)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=4e-12)
+
+
+@given(st.data(), st.sampled_from(["bilinear", "bicubic"]))
+def test_downsampling_is_torch_antialiasing(data: st.DataObject, mode: str) -> None:
+    wanted = data.draw(st.tuples(*[st.integers(2, 6)] * 2), "wanted")  # it errs at width 1
+    size = tuple(m + data.draw(st.integers(0, 9), "more") for m in wanted)
+    x = np.random.default_rng(0).normal(size=(2, 3, *size))
+    expected = torch.nn.functional.interpolate(
+        torch.tensor(x), size=wanted, mode=mode, antialias=True
+    )
+    result = up.downsample(x, size=wanted, method=mode)
     np.testing.assert_allclose(result, expected, rtol=0, atol=4e-12)
