@@ -67,7 +67,7 @@ def _extra_for(axis: Crop, padding: str) -> int | None:
 KERAS = Framework(
     name="keras",
     title="Keras",
-    call="keras.layers.Conv1DTranspose, 2D, 3D; keras.ops.conv_transpose",
+    call="keras.layers.Conv1DTranspose, Conv2DTranspose, Conv3DTranspose; keras.ops.conv_transpose",
     names={
         "kernel_size": "kernel_size",
         "stride": "strides",

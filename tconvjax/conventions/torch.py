@@ -61,7 +61,7 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
 TORCH = Framework(
     name="torch",
     title="PyTorch",
-    call="torch.nn.ConvTranspose1d, 2d, 3d",
+    call="torch.nn.ConvTranspose1d, ConvTranspose2d, ConvTranspose3d",
     names={
         "kernel_size": "kernel_size",
         "stride": "stride",

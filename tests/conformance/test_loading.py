@@ -128,6 +128,11 @@ def test_into_linen(source: Any, layout: str) -> None:
         conv.load_into(net, source.state_dict())
 
 
+def test_a_call_that_makes_no_variables_is_refused(source: Any) -> None:
+    with pytest.raises(GeometryError, match="model=int: it must be a Flax NNX"):
+        conv.load_into(lambda: 3, source.state_dict())
+
+
 def test_weights_keep_their_partitions() -> None:
     """Of linen, whose variables are boxed, and of NNX on the devices of the model."""
     linen, nnx = peer("flax.linen"), peer("flax.nnx")
