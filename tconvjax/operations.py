@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from tconvjax import operands
+from tconvjax import open_sizes, operands
 from tconvjax.algorithms import ALGORITHMS
 from tconvjax.arguments import Ints, choice, frozen, ints
 from tconvjax.borders import fill_borders, fold_borders
@@ -97,15 +97,16 @@ def conv(
     """
     data, kernel, shift = operands.arrays(x=x, w=w, bias=bias)
     specs = layout_of(dimension_numbers, kernel)
-    geometry = Geometry.of_conv(
-        sizes("x", data, specs.lhs_spec),
-        permuted(kernel.shape, specs.rhs_spec),
+    read = functools.partial(
+        Geometry.of_conv,
+        w_shape=permuted(kernel.shape, specs.rhs_spec),
         stride=stride,
         padding=padding,
         dilation=dilation,
         groups=groups,
         padding_mode=padding_mode,
     )
+    geometry = open_sizes.geometry_of("x", sizes("x", data, specs.lhs_spec), read)
     recipe = Recipe("conv", geometry, specs, precision, preferred_element_type, algorithm)
     return _apply(data, kernel, shift, recipe)
 
@@ -173,9 +174,9 @@ def conv_transpose(
     """
     data, kernel, shift = operands.arrays(y=y, w=w, bias=bias)
     specs = layout_of(dimension_numbers, kernel)
-    geometry = Geometry.of_conv_transpose(
-        sizes("y", data, specs.out_spec),
-        permuted(kernel.shape, specs.rhs_spec),
+    read = functools.partial(
+        Geometry.of_conv_transpose,
+        w_shape=permuted(kernel.shape, specs.rhs_spec),
         stride=stride,
         padding=padding,
         output_padding=output_padding,
@@ -184,6 +185,7 @@ def conv_transpose(
         groups=groups,
         padding_mode=padding_mode,
     )
+    geometry = open_sizes.geometry_of("y", sizes("y", data, specs.out_spec), read)
     recipe = Recipe("conv_transpose", geometry, specs, precision, preferred_element_type, algorithm)
     return _apply(data, kernel, shift, recipe)
 
@@ -271,7 +273,8 @@ def _apply(
     """Read what the recipe still has as it was given, and call the jitted body."""
     geometry = recipe.geometry
     choice("algorithm", recipe.algorithm, ("auto", *ALGORITHMS))
-    operands.check_sizes(geometry)
+    if not open_sizes.is_open(sizes(recipe.roles[0], a, recipe.spec(recipe.roles[0]))):
+        operands.check_sizes(geometry)
     channels = geometry.out_channels if recipe.partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
         rule = f"it has one element for each of the result's {channels} channels"
@@ -295,7 +298,9 @@ def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recip
     # Folding a border adds up too, so narrow floats stay in float32 until then.
     narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
     sums = jnp.dtype("float32") if narrow else dtype
-    out = trilinear(a, b, replace(recipe, geometry=geometry.filled(), dtype=sums))
+    recipe = replace(recipe, geometry=geometry.filled(), dtype=sums)
+    opened = result != "w" and open_sizes.is_open(sizes(first, a, recipe.spec(first)))
+    out = (open_sizes.by_definition if opened else trilinear)(a, b, recipe)
     if result == "w":
         return out
     if folds:

@@ -6,6 +6,7 @@ import functools
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import pytest
 from jax import export
 
 import tconvjax as tc
+from tests.oracles import LOOPS
 from tests.reading import read
+from tests.strategies import FIXED, Arguments
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 UP: dict[str, Any] = {"stride": 2, "padding": 1}
+W = np.ones((4, 4, 3))
 WRAP: dict[str, Any] = {"padding": 1, "groups": 2, "padding_mode": "circular"}
 
 # A process of its own, in which the package cannot be imported.
@@ -122,11 +126,77 @@ def test_a_batch_of_kernels_or_of_gradients_may_be_symbolic() -> None:
         np.testing.assert_allclose(program.call(*operands), read(f, *operands))
 
 
-def test_a_symbolic_size_of_space_is_refused() -> None:
-    (size,) = export.symbolic_shape("size")
-    a, w = jax.ShapeDtypeStruct((1, 4, size, 8), np.float32), np.ones((4, 4, 3, 3), np.float32)
-    with pytest.raises(tc.GeometryError, match="known before tracing; give a Python int"):
-        export.export(jax.jit(lambda a: tc.conv_transpose(a, w, **UP)))(a)
+SPACES = [
+    *FIXED,
+    Arguments(1, 2, 2, (9, 8), (3, 2), (1, 3), ((1, 1), (0, 2)), (1, 1), 2),
+    Arguments(1, 1, 2, (9,), (3,), (2,), ((-1, 2),), (1,), 1),
+]
+
+
+def opened(f: Any, *shape: int) -> Any:
+    """A function of an array, exported for any batch and any sizes of space."""
+    sizes = export.symbolic_shape(", ".join("nhwd"[: len(shape) - 1]))
+    return export.export(jax.jit(f))(
+        jax.ShapeDtypeStruct((sizes[0], shape[1], *sizes[1:]), jnp.float64)
+    )
+
+
+@pytest.mark.parametrize("a", SPACES)
+def test_sizes_of_space_may_be_symbols(a: Arguments) -> None:
+    """One program for every size; the result's size follows from the symbol."""
+    _, w, _ = a.arrays(np.float64)
+    ends = [
+        (size + sum(pads) - dilation * (taps - 1) - 1) % stride
+        for size, pads, dilation, taps, stride in zip(
+            a.in_size, a.padding, a.dilation, a.kernel_size, a.stride, strict=True
+        )
+    ]
+    down = opened(lambda x: tc.conv(x, w, **a.keywords), *a.x_shape)
+    up = opened(lambda y: tc.conv_transpose(y, w, output_padding=ends, **a.keywords), *a.y_shape)
+    for more in range(4):
+        sizes = tuple(size + more for size in a.in_size)
+        x, _, _ = replace(a, batch=2, in_size=sizes).arrays(np.float64)
+        np.testing.assert_array_equal(
+            down.call(x), LOOPS["conv"](replace(a, batch=2, in_size=sizes), x, w)
+        )
+        sizes = tuple(
+            size + more * stride for size, stride in zip(a.in_size, a.stride, strict=True)
+        )
+        larger = replace(a, batch=3, in_size=sizes)
+        _, _, y = larger.arrays(np.float64)
+        np.testing.assert_array_equal(up.call(y), LOOPS["conv_transpose"](larger, y, w))
+
+
+def test_gradients_biases_and_narrow_floats_take_symbols_too() -> None:
+    y, w = np.arange(24.0).reshape(1, 4, 6), np.arange(24.0).reshape(4, 2, 3)
+    loss = lambda y: (tc.conv_transpose(y, w, np.ones(2), stride=2) ** 2).sum()  # noqa: E731
+    both = jax.value_and_grad(loss)
+    for found, expected in zip(opened(both, *y.shape).call(y), both(y), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    n, h = export.symbolic_shape("n, h")
+    half = jax.jit(lambda y: tc.conv_transpose(y, w.astype(jnp.bfloat16), stride=2))
+    program = export.export(half)(jax.ShapeDtypeStruct((n, 4, h), jnp.bfloat16))
+    narrow = y.astype(jnp.bfloat16)
+    np.testing.assert_array_equal(program.call(narrow), half(narrow))
+
+
+@pytest.mark.parametrize(
+    ("f", "dtype", "message"),
+    [
+        (lambda x: tc.conv(x, W, stride=2, padding="SAME"), "f8", "padding of zeros that does"),
+        (lambda x: tc.conv(x, W, padding=1, padding_mode="reflect"), "f8", "a padding of zeros"),
+        (lambda x: tc.conv(x, W, algorithm="taps"), "f8", "algorithm='taps': a size that is a"),
+        (lambda y: tc.conv_transpose(y, W, stride=3, padding=4), "f8", "every size that it may"),
+        (lambda y: tc.conv_transpose(y, W.astype(int)), "i8", "no transposes for integers"),
+        (lambda x: tc.kernel_gradient(x, x, kernel_size=(3,)), "f8", "known before tracing"),
+    ],
+)  # fmt: skip
+def test_what_depends_on_the_size_is_refused_where_it_is_a_symbol(
+    f: Any, dtype: str, message: str
+) -> None:
+    n, size = export.symbolic_shape("n, size")
+    with pytest.raises(tc.GeometryError, match=message):
+        export.export(jax.jit(f))(jax.ShapeDtypeStruct((n, 4, size), np.dtype(dtype)))
 
 
 def test_each_platform_has_its_own_form_in_one_program() -> None:

@@ -417,7 +417,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (said("tconvjax", "onnx", kernel_size=(3,), padding=((-1, 0),)), "pads=(-1, 0): ONNX cannot express it"),
     (said("tconvjax", "torch", kernel_size=(3,), padding_mode="reflect"), "padding_mode='reflect': the choices are zeros, circular"),
     (said("torch", "keras", kernel_size=(3,), stride=2, dilation=2), "dilation_rate=(2,): Keras cannot express it"),
-    (turned(np.ones((2, 3, 4)), "mlx"), "target='mlx': the choices are tconvjax, torch"),
+    (turned(np.ones((2, 3, 4)), "numpy"), "target='numpy': the choices are tconvjax, torch"),
     (turned(np.ones((2, 3)), "keras"), "kernel=array of shape (2, 3): a kernel has two channel axes"),
     (turned([[1, 2], [3]]), "kernel=list: it is not an array of numbers"),
     (lambda: conv.convert_kernel(np.ones((2, 3, 4)), "torch", "flax", groups=0), "groups=0: it must be at least 1"),

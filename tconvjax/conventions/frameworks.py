@@ -2,16 +2,17 @@
 
 To add a framework:
 
-1. Write a file of its name, as ``torch.py`` is: ``read`` and ``write`` its arguments, a `Framework`
-   with its names for them, and the function that people call.
-2. List the framework below, its kernel in `KERNELS` (``kernels.py``) and its function in the
-   package's ``__init__.py``.
+1. Write a file of its name, as ``torch.py`` is, or ``haiku.py`` for channels last: ``read`` and
+   ``write`` its arguments, a `Framework` with its names for them, and the function that people
+   call.
+2. List the framework below, its kernel in `KERNELS` (``kernels.py``) and its function in
+   ``conventions/__init__.py``.
 3. Name it in the docstring of `translate`, in both tables of ``docs/use/porting.md`` and in
    ``docs/reference/conventions.md``; the README counts the functions.
 4. Compare its function with the original in ``tests/conformance/test_peers.py``; its package joins
-   the extra "peers" of ``pyproject.toml``. The tests of all frameworks find it:
-   ``tests/test_porting.py`` asks which paddings it takes and where its channels lie, and
-   ``tests/test_bad_input.py`` for an example of each argument.
+   the extra "peers" of ``pyproject.toml``. (TensorFlow is not run there.) The tests of all
+   frameworks find it: ``tests/test_porting.py`` asks which paddings it takes and where its
+   channels lie, and ``tests/test_bad_input.py`` for an example of each argument.
 5. To convert the weights of its models too, say in ``states.py`` how it names and lays out its
    arrays, and in ``models.py`` how to find the layers of a model.
 """

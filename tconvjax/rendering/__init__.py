@@ -1,8 +1,9 @@
 """Matrices, arrays and whole explanations as text, LaTeX, MathML, HTML, SVG and CSV.
 
-`tables.py` draws C: its entries as a table, its non-zeros as dots, its products as lines. What it
-makes are documents (`document.py`); `values.py` makes one of everything else that can be looked at
-(`as_document`). Each format has a file of its name, which prints every document.
+How something looks is decided by the printer of the format, a file of its name: `svg.py`,
+`html.py`, `latex.py`, `mathml.py`, `text.py`. What they print are documents (`document.py`).
+`tables.py` says what a document of C holds: its entries, its non-zeros, its products. `values.py`
+makes a document of everything else that can be looked at (`as_document`).
 """
 
 from tconvjax.rendering.document import Cell, Row, Stack, Table, Words

@@ -24,7 +24,8 @@ class Cell:
     """One entry of a table.
 
     Args:
-        entry: a number, a SymPy expression, or text such as dots; 0 is printed as a dot or faint.
+        entry: a number, a SymPy expression, or text such as dots. A printer may write 0 as
+            a dot, or faint.
         tap: the number of its colour; cells that come from the same kernel entry share it. None for
             no colour.
         title: what a reader sees when pointing at the cell.
