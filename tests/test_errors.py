@@ -157,9 +157,9 @@ def test_a_bad_argument_is_explained() -> None:
     assert issubclass(GeometryError, ValueError)
 
 
-def test_symbolic_sizes_are_refused_and_the_remedy_named() -> None:
+def test_symbolic_channels_are_refused_and_the_remedy_named() -> None:
     (n,) = export.symbolic_shape("n")
-    spec = jax.ShapeDtypeStruct((1, 2, n), jnp.float32)
+    spec = jax.ShapeDtypeStruct((1, n, 8), jnp.float32)
     with pytest.raises(GeometryError, match="must be a whole number that is known before tracing"):
         export.export(jax.jit(lambda x: tc.conv(x, W.astype(jnp.float32))))(spec)
 

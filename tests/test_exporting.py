@@ -185,6 +185,7 @@ def test_gradients_biases_and_narrow_floats_take_symbols_too() -> None:
     [
         (lambda x: tc.conv(x, W, stride=2, padding="SAME"), "f8", "padding of zeros that does"),
         (lambda x: tc.conv(x, W, padding=1, padding_mode="reflect"), "f8", "a padding of zeros"),
+        (lambda x: tc.conv(x, W, stride=2**17), "f8", "with a symbol it is at most 65536"),
         (lambda x: tc.conv(x, W, algorithm="taps"), "f8", "algorithm='taps': a size that is a"),
         (lambda y: tc.conv_transpose(y, W, stride=3, padding=4), "f8", "every size that it may"),
         (lambda y: tc.conv_transpose(y, W.astype(int)), "i8", "no transposes for integers"),
