@@ -1,4 +1,4 @@
-"""What is drawn of C: its entries as a table, its non-zeros as dots, its products as lines.
+"""What is shown of C: its entries as a table, its non-zeros as dots, its products as lines.
 
 Other matrices and arrays become tables too. Large ones are abbreviated before anything is computed.
 """
