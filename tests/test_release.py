@@ -49,6 +49,8 @@ FOUND_BY_JAX = frozenset({"etils", "filelock", "flatbuffers", "pygments", "typin
 
 EXTRAS = {
     "tconvjax.layers.equinox": "equinox",
+    "tconvjax.layers.flax": "flax",
+    "tconvjax.layers.linen": "flax",
     "tconvjax.layers.nnx": "flax",
     "tconvjax.site.fence": "markdown",
 }
