@@ -88,9 +88,9 @@ def plain(
 
     Args:
         fn: a function of pytrees that JAX can trace, as for ``jax.jit``; or an NNX module.
-        algorithm: what takes the place of every operation: "direct", one ``conv_general_dilated``,
-            which converters know best; another key of `tconvjax.ALGORITHMS`; or "auto", what each
-            operation would have run.
+        algorithm: what takes the place of every operation: "auto", what it would have run on
+            ``jax.default_backend()``; or a key of `tconvjax.ALGORITHMS`. "direct" is one
+            ``conv_general_dilated`` each.
 
     Returns:
         A function with fn's arguments, result, name and docstring.
@@ -102,7 +102,8 @@ def plain(
         >>> import jax.numpy as jnp
         >>> import tconvjax as tc
         >>> up = lambda y: tc.conv_transpose(y, jnp.ones((1, 1, 3)), stride=2)
-        >>> "conv_general_dilated" in str(jax.make_jaxpr(plain(up))(jnp.ones((1, 1, 4))))
+        >>> program = jax.make_jaxpr(plain(up, "direct"))(jnp.ones((1, 1, 4)))
+        >>> "conv_general_dilated" in str(program)
         True
     """
     function("fn", fn)
