@@ -225,7 +225,11 @@ def test_the_search_finds_the_page(browser: Any, served: str, query: str, page: 
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         view = context.new_page()
         view.goto(served)
-        view.locator("input.md-search__input").fill(query)
+        words = view.locator("input.md-search__input")
+        words.click()
+        expect(view.locator(".md-search-result__meta")).to_have_text("Type to start searching")
+        words.fill(query)
+        words.press("End")  # the theme listens to keys
         found = view.locator(".md-search-result__item > a.md-search-result__link")
         expect(found.first).to_be_visible()
         pages = found.evaluate_all("all => all.map((one) => new URL(one.href).pathname)")
