@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tconvjax.algorithms.phases import padded
 from tconvjax.layouts import Recipe
 
 Whole: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
@@ -111,7 +112,7 @@ def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int
         # The first and the last output that writes some element of x.
         first = -((span - 1 - axis.low) // stride)
         last = (axis.in_size - 1 + axis.low) // stride
-        y = _rimmed(a, -first, last + 1 - axis.out_size, y_at)
+        y = padded(a, [-first], [last + 1 - axis.out_size], y_at)
 
         def block_of_x(start: Any, size: int) -> jax.Array:
             outputs = (size - 1 + axis.low) // stride + 1 - first
@@ -124,7 +125,7 @@ def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int
 
         return _in_blocks(block_of_x, out, x_at, axis.in_size, count * stride)
 
-    x = _rimmed(a, axis.low, axis.high, x_at)
+    x = padded(a, [axis.low], [axis.high], x_at)
 
     def block_of_y(start: Any, size: int) -> jax.Array:
         seen = stride * (size - 1) + span
@@ -134,16 +135,6 @@ def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int
 
     position = y_at if partial == "conv" else None
     return _in_blocks(block_of_y, out, position, axis.out_size, count)
-
-
-def _rimmed(v: jax.Array, low: int, high: int, position: int) -> jax.Array:
-    """Pad or crop one axis of the whole, in the shape that the blocks are cut from.
-
-    A `padded` one, whose axes are merged meanwhile, would be held in memory twice.
-    """
-    ends = [(0, 0, 0)] * v.ndim
-    ends[position] = (low, high, 0)
-    return lax.pad(v, jnp.zeros((), v.dtype), ends)
 
 
 # Starts are never negative; allowing for it would take three more kernels in each loop.

@@ -18,19 +18,12 @@ import math
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from tconvjax.geometry import Axis, Geometry
-
-MOST_ADDED = 11
-"""Largest number of shifts that are added up rather than concatenated."""
-
-FEWEST_ADDED = 32
-"""Smallest number of neighbouring channels for that."""
 
 
 @dataclass(frozen=True)
@@ -166,27 +159,9 @@ def windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
         if split.on_y:
             return gathered(lax.slice_in_dim(v, 0, split.phases, axis=taps), n + 1)
         parts = [gathered(shift_of(v, split, n, s, at), n + 1) for s in range(split.shifts)]
-        return joined(parts, taps, only)
+        return lax.concatenate(parts, taps)
 
-    only = at == 1 and sum(not s.on_y and s.shifts > 1 for s in splits) == 1
     return gathered(v, 0)
-
-
-def joined(parts: Sequence[jax.Array], axis: int, only: bool) -> jax.Array:
-    """Concatenate the shifts of an axis.
-
-    Few shifts of the only axis that has several are added up instead, each with zeros in the places
-    of the others, if the last axis holds many channels: the loop is as fast, and LLVM compiles it
-    in a half to a sixth of the time. It is slower for shifts of two axes.
-    """
-    if not only or len(parts) > MOST_ADDED or parts[0].shape[-1] < FEWEST_ADDED:
-        return lax.concatenate(parts, axis)
-    ends = [0, *itertools.accumulate(part.shape[axis] for part in parts)]
-    placed = (
-        padded(part, [start], [ends[-1] - start - part.shape[axis]], axis)
-        for start, part in zip(ends, parts, strict=False)
-    )
-    return functools.reduce(operator.add, placed)
 
 
 def shift_of(v: jax.Array, split: Split, n: int, shift: int, at: int = 1) -> jax.Array:
@@ -239,9 +214,8 @@ def shifted(y: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
             first = most[n] - split.step * shift
             part = lax.slice_in_dim(v, first, first + split.rows, axis=at + 2 * n)
             parts.append(gathered(jnp.expand_dims(part, at + 1 + 2 * n), n + 1))
-        return joined(parts, at + 1 + 2 * n, only)
+        return lax.concatenate(parts, at + 1 + 2 * n)
 
-    only = at == 1 and sum(split.y_taps > 1 for split in splits) == 1
     return gathered(y, 0)
 
 
@@ -265,25 +239,9 @@ def padded(
     at: int,
     interiors: Sequence[int] | None = None,
 ) -> jax.Array:
-    """Pad axes from ``at`` on with zeros, or crop them, in one: XLA is slow through nested pads.
-
-    An axis that keeps its size is merged with a padded one before it meanwhile: LLVM compiles the
-    loop over three axes up to eight times as fast as the one over five, and it is no slower.
-    """
+    """Pad axes from ``at`` on with zeros, or crop them, in one: XLA is slow through nested pads."""
     ends = list(zip(lows, highs, interiors or [0] * len(lows), strict=True))
     if not any(map(any, ends)):
         return v
-    sizes: list[Any] = []
-    merged: list[tuple[int, int, int]] = []
-    for size, end in zip(v.shape, [(0, 0, 0)] * at + ends + [(0, 0, 0)] * v.ndim, strict=False):
-        low, high, interior = merged[-1] if merged else (0, 0, 0)
-        if any(end) or interior or not low | high:
-            sizes.append(size)
-            merged.append(end)
-        else:
-            sizes[-1] *= size
-            merged[-1] = (low * size, high * size, 0)
-    shape = list(v.shape)
-    for n, (low, high, interior) in enumerate(ends, at):
-        shape[n] += low + high + (interior and interior * (shape[n] - 1))
-    return lax.pad(v.reshape(sizes), jnp.zeros((), v.dtype), merged).reshape(shape)
+    before, after = [(0, 0, 0)] * at, [(0, 0, 0)] * (v.ndim - at - len(ends))
+    return lax.pad(v, jnp.zeros((), v.dtype), [*before, *ends, *after])
