@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from tconvjax.errors import array_of, fail
-from tconvjax.geometry import Axis, Geometry
+from tconvjax.geometry import Geometry
 from tconvjax.layouts import Recipe
 from tconvjax.reference import convolve
 
 STAND_IN = 2**16
-"""The least of the sizes that stand in for a symbol; larger than any kernel or padding."""
+"""The least of the sizes that stand in for a symbol. Kernels and paddings may reach as far."""
 
 
 def is_open(sizes: Sequence[Any]) -> bool:
@@ -60,15 +60,27 @@ def geometry_of(
         rule = "a size that is a symbol needs a padding of zeros that does not depend on it"
         fail(role, array_of(tuple(shape)), rule, "give the padding as numbers, or the size")
 
-    def unused(axis: Axis) -> int:
-        return axis.high  # at the size at which the last output ends where the padding does
-
-    axes = tuple(max(axes, key=unused) for axes in zip(*(g.axes for g in every), strict=True))
-    return replace(first, axes=axes)
+    # Most of the high padding is used at the size at which the last output ends where it does.
+    sizes = zip(*(geometry.axes for geometry in every), strict=True)
+    return replace(first, axes=tuple(max(axes, key=lambda axis: axis.high) for axes in sizes))
 
 
 def by_definition(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
-    """Compute the convolution or its transpose, with one batch axis, for sizes that are symbols."""
+    """Compute the convolution or its transpose for sizes that are symbols.
+
+    Args:
+        a: x, or y for the transpose, with one batch axis.
+        b: the kernel, of a's dtype.
+        recipe: with the dtype set and a geometry of `geometry_of`.
+
+    Returns:
+        The result, of the recipe's dtype; each spatial size of the transpose is the stride times
+        that of y and a number.
+
+    Raises:
+        GeometryError: if JAX has no form of it: for another algorithm, for the transpose of
+            integers, and where the padding is wider than the kernel reaches.
+    """
     geometry, specs = recipe.geometry, recipe.specs
     if recipe.algorithm not in ("auto", "direct"):
         rule = "a size that is a symbol has one algorithm"

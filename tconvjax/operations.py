@@ -299,7 +299,7 @@ def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recip
     narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
     sums = jnp.dtype("float32") if narrow else dtype
     recipe = replace(recipe, geometry=geometry.filled(), dtype=sums)
-    opened = result != "w" and open_sizes.is_open(sizes(first, a, recipe.spec(first)))
+    opened = open_sizes.is_open(sizes(first, a, recipe.spec(first)))
     out = (open_sizes.by_definition if opened else trilinear)(a, b, recipe)
     if result == "w":
         return out

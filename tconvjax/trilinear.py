@@ -137,7 +137,7 @@ def _saved(
     """Whether the forward pass of a `jax.checkpoint` keeps the result.
 
     A policy that keeps the results of convolutions knows those of JAX only, so it is asked about
-    one of them too.
+    one of them too. A result that it would move to the host is computed again instead.
     """
     inputs = [v for v, has in zip(equation.invars, kept, strict=True) if not has]
     if any(unknown):

@@ -110,16 +110,18 @@ class Signal:
             for role in ("y" if self.transposed else "x", "w")
         )
         if self.transposed:
-            terms = (a.y_shape[2:], a.kernel_size, a.stride, a.padding, a.dilation, self.extra)
-            size = (
-                s * (n - 1) + d * (k - 1) + 1 - low - high + more
-                for n, k, s, (low, high), d, more in zip(*terms, strict=True)
-            )
-            out = oracles.conv_transpose(replace(a, in_size=tuple(size)), data, w)
+            size = tuple(np.add(bare_sizes(a), self.extra).tolist())
+            out = oracles.conv_transpose(replace(a, in_size=size), data, w)
         else:
             out = oracles.conv(a, data, w)
         out = out.astype(bias.dtype) + bias.reshape(-1, *[1] * len(a.in_size))
         return self.case.placed("x" if self.transposed else "y", out)
+
+
+def bare_sizes(a: Arguments) -> list[int]:
+    """The sizes of a transposed convolution's result without output padding."""
+    terms = zip(a.y_shape[2:], a.kernel_size, a.stride, a.padding, a.dilation, strict=True)
+    return [s * (n - 1) + d * (k - 1) + 1 - low - high for n, k, s, (low, high), d in terms]
 
 
 @st.composite
@@ -142,8 +144,10 @@ def signals(draw: st.DrawFn, names: bool = False) -> Signal:
     cuts = tuple(sorted(draw(st.lists(st.integers(0, size), max_size=4))))
     if draw(st.booleans()):
         cuts = tuple(range(1, size))  # chunks of one element
-    room = map(max, a.stride, a.dilation)
-    extra = tuple(draw(st.integers(0, most - 1)) for most in room)
+    # A result has an element or more; with the extra of in_size it has.
+    least = [max(0, 1 - size) for size in bare_sizes(a)]
+    most = map(max, least, (max(steps) - 1 for steps in zip(a.stride, a.dilation, strict=True)))
+    extra = tuple(draw(st.integers(*ends)) for ends in zip(least, most, strict=True))
     return Signal(case, transposed, axis, cuts, extra, name)
 
 
@@ -342,6 +346,19 @@ def test_a_stream_maps_over_signals_and_over_kernels(stream: Any, operation: Any
         np.testing.assert_array_equal(one, operation(d, k, bias, **options(stream)))
 
 
+def assert_thirds_give_the_whole(
+    stream: Any, step: Callable[..., Any], state: Any, arrays: Any, operation: Any
+) -> None:
+    """Take three chunks by some form of ``stream.step``."""
+    data, w, bias = arrays
+    outs = []
+    for chunk in jnp.split(data, 3, axis=-1):
+        state, out = step(state, chunk, w, bias)
+        outs.append(out)
+    found = jnp.concatenate([*outs, stream.flush(state, w, bias)], -1)
+    np.testing.assert_array_equal(found, operation(data, w, bias, **options(stream)))
+
+
 @pytest.mark.parametrize(("stream", "operation"), CAUSAL)
 def test_streams_of_many_devices_are_those_of_one(stream: Any, operation: Any) -> None:
     """The batch is split, and with it the states."""
@@ -350,12 +367,7 @@ def test_streams_of_many_devices_are_those_of_one(stream: Any, operation: Any) -
     state = stream.init(data.shape, data.dtype)
     specs = (P("n"), P("n"), P(), P())
     step = jax.jit(jax.shard_map(stream.step, mesh=mesh, in_specs=specs, out_specs=(P("n"),) * 2))
-    outs = []
-    for chunk in jnp.split(data, 3, axis=-1):
-        state, out = step(state, chunk, w, bias)
-        outs.append(out)
-    found = jnp.concatenate([*outs, stream.flush(state, w, bias)], -1)
-    np.testing.assert_array_equal(found, operation(data, w, bias, **options(stream)))
+    assert_thirds_give_the_whole(stream, step, state, (data, w, bias), operation)
 
 
 @pytest.mark.parametrize(("stream", "operation"), CAUSAL)
@@ -367,12 +379,8 @@ def test_a_step_is_exported_with_any_batch(stream: Any, operation: Any) -> None:
         jax.ShapeDtypeStruct((batch, *v.shape[1:]), v.dtype) for v in (state, data[..., :8])
     )
     written = export.export(jax.jit(stream.step))(open_state, open_chunk, w, bias).serialize()
-    step, outs = export.deserialize(written).call, []
-    for chunk in jnp.split(data, 3, axis=-1):
-        state, out = step(state, chunk, w, bias)
-        outs.append(out)
-    found = jnp.concatenate([*outs, stream.flush(state, w, bias)], -1)
-    np.testing.assert_array_equal(found, operation(data, w, bias, **options(stream)))
+    step = export.deserialize(written).call
+    assert_thirds_give_the_whole(stream, step, state, (data, w, bias), operation)
 
 
 @pytest.mark.parametrize(("stream", "operation"), CAUSAL)

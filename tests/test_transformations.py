@@ -316,6 +316,8 @@ def test_plain_programs_hold_primitives_of_jax_alone(partial: str, algorithm: st
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9), derived, gradient(p, q))
     if algorithm == "direct":
         assert "conv_general_dilated" in primitives(written, p, q)
+    if algorithm == "auto":  # which is what nothing said means
+        assert primitives(tc.plain(loss), p, q) == primitives(written, p, q)
 
 
 def test_plain_refuses_what_it_cannot_take() -> None:

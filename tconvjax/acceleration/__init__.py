@@ -75,9 +75,7 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     return accelerated
 
 
-def plain(
-    fn: Callable[Arguments, Result], algorithm: str = "direct"
-) -> Callable[Arguments, Result]:
+def plain(fn: Callable[Arguments, Result], algorithm: str = "auto") -> Callable[Arguments, Result]:
     """Return the same function, its program written in JAX's own primitives.
 
     plain(fn)(x) = fn(x), to rounding

@@ -128,13 +128,22 @@ class ConvTranspose(_Layer):
     With ``original=True`` arguments and weight have the meaning that they have in
     ``equinox.nn.ConvTranspose``.
 
-    The arguments that are not listed are those of `Conv`.
-
     Args:
+        num_spatial_dims: number of spatial axes.
+        in_channels: channels of the input.
+        out_channels: channels of the result.
+        kernel_size: taps: an int or one per axis.
+        stride: an int or one per axis.
         padding: that of the convolution which is transposed, as in `Conv`; numbers are cut off
             the result.
         output_padding: elements to add after the last, fewer than the stride or the dilation.
+        dilation: an int or one per axis.
+        groups: blocks of channels that are convolved independently.
+        use_bias: whether to add a bias.
+        padding_mode: "ZEROS", "CIRCULAR", "REFLECT" or "REPLICATE".
+        dtype: dtype of the parameters; by default JAX's default for floats.
         original: whether arguments and weight have Equinox's meaning, for Equinox's checkpoints.
+        key: random key from which the parameters are drawn.
 
     Raises:
         GeometryError: if an argument has a wrong value, or they do not fit together.

@@ -108,15 +108,32 @@ class ConvTranspose(_Layer):
     """The exact transpose of the `Conv` with the same arguments and kernel (*k, out / groups, in).
 
     With ``original=True`` arguments and kernel have the meaning that they have in
-    ``flax.nnx.ConvTranspose``. The arguments that are not listed are those of `Conv`.
+    ``flax.nnx.ConvTranspose``.
 
     Args:
+        in_features: channels of the input.
+        out_features: channels of the result.
+        kernel_size: taps, one int per spatial axis; a single int means one axis.
+        strides: an int or one per axis.
+        padding: that of the convolution which is transposed, as in `Conv`; "SAME" gives
+            stride * n elements, and numbers are cut off the result.
+        kernel_dilation: an int or one per axis.
+        feature_group_count: blocks of channels that are convolved independently.
         output_padding: elements to add after the last, fewer than the stride or the dilation.
+        use_bias: whether to add a bias.
+        mask: array by which the kernel is multiplied.
+        dtype: dtype of the computation; by default that of input and parameters, promoted.
+        param_dtype: dtype of the parameters.
+        precision: as in ``jax.lax``.
+        kernel_init: initialiser of the kernel, drawn as (*k, in / groups, out) and then converted.
+        bias_init: initialiser of the bias (out,).
         transpose_kernel: Flax's argument, only with ``original=True``.
+        promote_dtype: function that brings (inputs, kernel, bias) to one dtype.
+        preferred_element_type: as in `tconvjax.conv_transpose`.
         original: whether arguments and kernel have Flax's meaning, for Flax's checkpoints.
-        **of_conv: the other arguments of `Conv`. The padding is that of the convolution which is
-            transposed: "SAME" gives stride * n elements, and numbers are cut off the result. The
-            kernel is drawn in the shape of `Conv`'s and then converted.
+        rngs: random number generators; parameters are drawn from ``rngs.params``.
+        kernel_metadata: metadata of the kernel's ``nnx.Param``.
+        bias_metadata: metadata of the bias's ``nnx.Param``.
 
     Raises:
         GeometryError: if an argument has a wrong value, or they do not fit together.
@@ -131,14 +148,48 @@ class ConvTranspose(_Layer):
         kernel_size: Ints,
         strides: Ints | None = 1,
         *,
+        padding: Padding = "SAME",
+        kernel_dilation: Ints | None = 1,
+        feature_group_count: int = 1,
         output_padding: Ints = 0,
+        use_bias: bool = True,
+        mask: Any = None,
+        dtype: Any = None,
+        param_dtype: Any = jnp.float32,
+        precision: Any = None,
+        kernel_init: Any = nnx.initializers.lecun_normal(),  # noqa: B008
+        bias_init: Any = nnx.initializers.zeros,
         transpose_kernel: bool = False,
+        promote_dtype: Any = promote,
+        preferred_element_type: Any = None,
         original: bool = False,
-        **of_conv: Any,
+        rngs: nnx.Rngs,
+        kernel_metadata: Mapping[str, Any] | None = None,
+        bias_metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.original, self.transpose_kernel = original, transpose_kernel
         self.output_padding = output_padding
-        super().__init__(in_features, out_features, kernel_size, strides, **of_conv)
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            strides,
+            padding=padding,
+            kernel_dilation=kernel_dilation,
+            feature_group_count=feature_group_count,
+            use_bias=use_bias,
+            mask=mask,
+            dtype=dtype,
+            param_dtype=param_dtype,
+            precision=precision,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            promote_dtype=promote_dtype,
+            preferred_element_type=preferred_element_type,
+            rngs=rngs,
+            kernel_metadata=kernel_metadata,
+            bias_metadata=bias_metadata,
+        )
 
     def __call__(self, inputs: Any, output_size: Ints | None = None) -> jax.Array:
         """(*batch, *size, in_features) to (*batch, *output_size, out_features)."""

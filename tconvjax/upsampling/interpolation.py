@@ -304,7 +304,8 @@ def downsample(
 
     Returns:
         The array with spatial sizes m. "transposed" divides by n / m instead, as the adjoint of
-        `upsample` does; away from the border all are that scaled adjoint.
+        `upsample` does; away from the border all are that scaled adjoint, but for "bicubic" and the
+        two of Lanczos, whose weights add up to about 1 only.
 
     Raises:
         GeometryError: if the factor does not divide the sizes, a size is larger, or there is no

@@ -17,7 +17,11 @@ from tconvjax import streaming
 from tests.conformance.test_peers import peer
 
 torch = peer("torch")
-transformers = peer("transformers")
+transformers = pytest.importorskip(
+    "transformers",
+    reason="transformers is not installed, so streams were not compared with Encodec and Mimi; "
+    "'pip install transformers' and 'pytest tests/conformance/test_streaming.py' compare them",
+)
 
 
 def array(v: Any) -> Any:
