@@ -19,7 +19,7 @@ import random
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,16 +190,14 @@ def row_of(layer: Layer, partial: Partial, times: dict[str, float]) -> dict[str,
     return {**row, "regret": regret, "ms": ms}
 
 
-def again(file: Path) -> tuple[int, list[dict[str, Any]]]:
-    """The seed of an earlier run, and its rows with what "auto" takes today."""
-    found = json.loads(file.read_text("utf-8"))
+def again(found: Mapping[str, Any]) -> Iterator[tuple[Layer, Partial, dict[str, float]]]:
+    """The layers, partials and seconds of an earlier run."""
     layers = drawn(found["seed"])
-    layer, rows = next(layers), []
+    layer = next(layers)
     for row in found["rows"]:
         while str(layer) != row["layer"]:
             layer = next(layers)
-        rows.append(row_of(layer, row["partial"], {n: t / 1e3 for n, t in row["ms"].items()}))
-    return found["seed"], rows
+        yield layer, row["partial"], {name: ms / 1e3 for name, ms in row["ms"].items()}
 
 
 def main() -> None:
@@ -210,13 +208,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--fit", action="store_true", help="write costs.json of these times")
-    parser.add_argument("--again", type=Path, help="judge today's choice by the times of a --json")
+    parser.add_argument("--again", type=Path, help="take the times of a --json, and measure none")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     measured: list[tuple[Recipe, int, dict[str, float]]] = []
     seed, count = options.seed, options.layers
     if options.again:
-        (seed, rows), count = again(options.again), 0
+        found, count = json.loads(options.again.read_text("utf-8")), 0
+        seed = found["seed"]
+        for layer, partial, times in again(found):
+            measured.append((recipe_of(layer, partial), layer.batch, times))
+            rows.append(row_of(layer, partial, times))
     for layer, partial in itertools.product(itertools.islice(drawn(seed), count), ROLES):
         recipe = recipe_of(layer, partial)
         times = timed(programs(recipe, layer.batch), options.rounds)

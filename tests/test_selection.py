@@ -34,9 +34,9 @@ def test_every_candidate_has_an_estimate_or_an_objection(a: Arguments, dtype: st
         assert all(0 < value < 1 for value in known)
         for c in plan.candidates:
             assert (c.seconds is None) == c.note.startswith("not considered: ")
-        # What is chosen is the least of the estimates, or "patches", which is within its margin.
+        # What is chosen is the least of the estimates, or what stands by "patches" within a margin.
         chosen = {c.algorithm: c.seconds for c in plan.candidates}[plan.algorithm]
-        assert plan.algorithm == "patches" or chosen == known[0]
+        assert plan.algorithm in ("patches", "taps") or chosen == known[0]
 
 
 def test_an_estimate_grows_with_the_work() -> None:
@@ -59,19 +59,17 @@ def test_an_estimate_grows_with_the_work() -> None:
     ("x", "w", "partial", "options", "name", "told"),
     [
         ((1, 9000), (1, 1, 999), "conv", {}, "taps", ""),
-        ((1, 20000), (1, 1, 12000), "conv", {}, "taps", "it would take 60 s to compile"),
+        ((1, 20000), (1, 1, 12000), "conv", {}, "taps", ""),
         ((1, 20000), (1, 1, 12000), "conv", {}, "patches", "it would take 60 s to compile"),
-        ((16, 9), (16, 8, 1), "conv", {"groups": 2}, "taps", ""),
-        ((18, 9), (18, 9, 1), "conv", {"groups": 2}, "taps", "81 pairs of channels in a group"),
+        ((18, 9), (18, 9, 1), "conv", {"groups": 2}, "taps", ""),
+        ((9, 99, 99), (300, 9, 4, 4), "conv_transpose", {}, "taps", "it would take 3"),
         ((8, 9), (8, 8, 3), "conv_transpose", {"stride": 2}, "direct", "XLA writes zeros"),
         ((8, 9), (8, 8, 3), "conv_transpose", {}, "direct", ""),
         ((8, 9), (8, 8, 3), "kernel_gradient", {"stride": 2}, "direct", ""),
         ((7, 9), (8, 7, 3), "conv", {}, "direct", "XLA's convolution is slow for fewer than 8"),
         ((16, 9), (16, 8, 3), "conv", {"groups": 2}, "direct", "a convolution with groups"),
         ((8, 9, 9, 9), (8, 8, 3, 3, 3), "conv", {}, "direct", "a convolution over 3 axes"),
-        ((8, 9), (8, 8, 4), "conv", {"stride": 2}, "polyphase", ""),
-        ((8, 9), (8, 8, 4), "conv_transpose", {"stride": 2}, "polyphase", "its transpose is"),
-        ((8, 9), (8, 8, 2), "conv", {"stride": 2}, "polyphase", "a convolution of one tap"),
+        ((8, 9), (8, 8, 4), "conv", {"stride": 2}, "polyphase", "on a CPU the product"),
     ],
 )
 def test_a_candidate_that_is_not_considered_says_why(

@@ -36,6 +36,16 @@ LAYERS = {
 }
 LARGE = pytest.mark.parametrize("layer", LAYERS)
 
+MANY_TAPS = {
+    "window": Arguments(2, 16, 16, (30, 26), (9, 8), (1, 1), ((4, 4), (3, 4)), (1, 1), 16),
+    "strided": Arguments(2, 8, 8, (50, 41), (17, 15), (2, 3), ((7, 7), (0, 5)), (1, 1), 8),
+    "dilated": Arguments(1, 4, 4, (60, 30), (9, 9), (2, 1), ((3, -2), (8, 8)), (3, 2), 4),
+    "line": Arguments(3, 4, 6, (400,), (99,), (2,), ((50, 3),), (1,), 2),
+    "dense": Arguments(2, 3, 5, (40, 30), (6, 7), (1, 2), ((2, 3), (0, 0)), (1, 1), 1),
+    "volume": Arguments(1, 4, 4, (12, 9, 10), (5, 4, 5), (2, 1, 1), ((2, 2),) * 3, (1,) * 3, 4),
+}
+"""More taps than one loop of "taps" adds up."""
+
 
 def case_of(layer: str, dtype: str = "float32", names: tuple[str, ...] = ("auto",)) -> Case:
     return Case(LAYERS[layer], dtype, "last", names=names, seed=7)
@@ -59,6 +69,12 @@ def assert_right(case: Case) -> None:
 @LARGE
 def test_every_partial_is_its_definition(layer: str) -> None:
     assert_right(case_of(layer))
+
+
+@pytest.mark.parametrize("layer", MANY_TAPS)
+@pytest.mark.parametrize(("dtype", "layout"), [("float32", "first"), ("bfloat16", "last")])
+def test_loops_over_taps_are_the_whole_sum(layer: str, dtype: str, layout: str) -> None:
+    assert_right(Case(MANY_TAPS[layer], dtype, layout, names=("taps",), seed=5))
 
 
 def totals(case: Case) -> Callable[[Any], list[Any]]:

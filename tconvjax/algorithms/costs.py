@@ -14,11 +14,14 @@ from importlib import resources
 
 from tconvjax.algorithms.patches import sides_of
 from tconvjax.algorithms.phases import splits_of
-from tconvjax.algorithms.taps import in_phases, terms
+from tconvjax.algorithms.taps import in_phases, terms, unrolled
 from tconvjax.layouts import Recipe
 
 COMPILING = 0.2, 0.005
 """Seconds to compile a program, and more for each of its pieces."""
+
+COMPILING_SUMS = 1.3e-5
+"""Seconds for each pair of pieces that are padded before they are added up."""
 
 VECTOR = 16
 """Columns of a matrix product that a core computes together."""
@@ -51,7 +54,7 @@ def pieces(algorithm: str, recipe: Recipe) -> int:
     """Slices or summands of a program, which decide how long it compiles."""
     splits = splits_of(recipe.geometry)
     if algorithm == "taps":
-        return terms(recipe.partial, recipe.geometry)
+        return unrolled(recipe)
     if algorithm == "patches":
         return math.prod(split.shifts for split in splits)
     return sum(split.phases for split in splits) if algorithm == "polyphase" else 1
@@ -59,7 +62,9 @@ def pieces(algorithm: str, recipe: Recipe) -> int:
 
 def compile_seconds(algorithm: str, recipe: Recipe) -> float:
     """Estimated seconds to trace and compile an algorithm."""
-    return COMPILING[0] + COMPILING[1] * pieces(algorithm, recipe)
+    count = pieces(algorithm, recipe)
+    sums = algorithm == "taps" and recipe.partial == "conv_transpose" and not in_phases(recipe)
+    return COMPILING[0] + COMPILING[1] * count + (COMPILING_SUMS * count**2 if sums else 0)
 
 
 def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
@@ -72,12 +77,12 @@ def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
         "y": y,
         "w": math.prod(geometry.kernel_shape),
     }
-    return done | {
+    kinds = {
         "direct": _of_convolution,
         "patches": _of_patches,
-        "polyphase": _of_convolution,
         "taps": _of_taps,
-    }[algorithm](recipe, batch)
+    }
+    return done | kinds[algorithm](recipe, batch)
 
 
 def _products(recipe: Recipe, batch: int) -> int:
@@ -120,8 +125,12 @@ def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     passes = recipe.partial == "conv_transpose" and not in_phases(recipe)
     passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups
     dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
-    inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
     products = _products(recipe, batch)
+    inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
+    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
+    if recipe.partial == "conv" and not (depthwise and recipe.channels_first):
+        in_group = geometry.out_channels // geometry.groups  # channels come last, in groups
+        inner = in_group if in_group > 1 else geometry.groups
     return {
         "products": 0 if passes else products,
         "runs": products / max(inner, 1),

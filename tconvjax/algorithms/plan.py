@@ -16,9 +16,6 @@ from tconvjax.geometry import Geometry
 from tconvjax.layouts import Partial, Recipe
 from tconvjax.shown import Lines
 
-MOST_PAIRS = 64
-"""Largest number of channel pairs per group for which "taps" is considered."""
-
 FEWEST_CHANNELS = 8
 """Smallest number of channels of x and of y for which XLA's convolution is considered on a CPU."""
 
@@ -28,10 +25,10 @@ LONGEST = 60.0
 CALLS = 50_000
 """Calls among which the time to compile is shared: a second to compile counts as 20 us a call."""
 
-MARGIN = 0.9
+MARGINS = {"taps": 0.9, "direct": 0.6}
 """An algorithm replaces "patches" only if its estimate is below this fraction of the estimate for
-"patches". Estimates do not account for copies that XLA shares between conv and kernel_gradient in a
-training step."""
+"patches". Estimates do not know that in a training step conv and kernel_gradient share the copies
+that "patches" makes, and that "direct" shares nothing."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def planned(recipe: Recipe, batch: int) -> Plan:
         else replace(c, seconds=None)
         for c in plan.candidates
     ]
-    timed.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
+    timed.sort(key=_seconds)
     reason = "the fastest of those that were measured on this machine"
     return replace(plan, algorithm=timed[0].algorithm, reason=reason, candidates=tuple(timed))
 
@@ -105,18 +102,19 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
         candidates = [_elsewhere(n, name, recipe) for n in ALGORITHMS]
         return Plan(partial, platform, name, reason, tuple(candidates))
     candidates = [_candidate(name, recipe, batch) for name in ALGORITHMS]
-    candidates.sort(key=lambda c: math.inf if c.seconds is None else c.seconds)
-    best = candidates[0]
-    product = next(c for c in candidates if c.algorithm == "patches")
+    candidates.sort(key=_seconds)
+    best = min(candidates, key=lambda c: _seconds(c) / MARGINS.get(c.algorithm, 1.0))
     if exact and partial != "conv":
         candidates.sort(key=lambda c: c.algorithm != "patches")
         name, reason = "patches", "JAX derives no transposes for integers, and a product needs none"
     elif best.seconds is None:
         name, reason = "direct", "nothing else compiles in reasonable time"
-    elif product.seconds is None or best.seconds < MARGIN * product.seconds:
+    elif best is candidates[0]:
         name, reason = best.algorithm, "the least of the estimates for a CPU"
     else:
-        name, reason = "patches", "the least of the estimates for a CPU, or close to it"
+        name, least = best.algorithm, candidates[0].algorithm
+        times = f"{1 / MARGINS[least]:.2g} times as fast"
+        reason = f'"{least}" would have to be {times} by the estimates, and is not'
     return Plan(partial, platform, name, reason, tuple(candidates))
 
 
@@ -191,6 +189,10 @@ def _elsewhere(name: str, chosen: str, recipe: Recipe) -> Candidate:
     return Candidate(name, None, "not considered: written for a CPU")
 
 
+def _seconds(candidate: Candidate) -> float:
+    return math.inf if candidate.seconds is None else candidate.seconds
+
+
 def _candidate(name: str, recipe: Recipe, batch: int) -> Candidate:
     objection = unfit(name, recipe)
     if objection:
@@ -212,37 +214,31 @@ def _note(name: str, recipe: Recipe) -> str:
 
 def unfit(name: str, recipe: Recipe) -> str:
     """Why an algorithm is not considered on a CPU; "" if it is."""
-    pairs = math.prod(recipe.geometry.kernel_shape[:2]) // recipe.geometry.groups
-    if name in ("direct", "polyphase"):
-        return _without_an_engine(name, recipe)
-    if name == "taps" and pairs > MOST_PAIRS:
-        return f"{pairs} pairs of channels in a group make a matrix product"
+    if name == "polyphase":
+        return 'on a CPU the product of "patches" takes as long or less'
+    if name == "direct":
+        return _without_an_engine(recipe)
     seconds = compile_seconds(name, recipe)
     return f"it would take {seconds:.0f} s to compile" if seconds > LONGEST else ""
 
 
-def _without_an_engine(name: str, recipe: Recipe) -> str:
+def _without_an_engine(recipe: Recipe) -> str:
     """Why XLA's convolution is not considered on a CPU; "" if it is.
 
     It is fast over one or two axes without groups (Eigen, and YNNPACK over two); the costs of other
     dtypes than float32 were not fitted by themselves.
     """
-    geometry, partial = recipe.geometry, recipe.partial
-    loop = "which XLA runs as a plain loop"
+    geometry = recipe.geometry
     if geometry.rank > 2:
-        return f"a convolution over {geometry.rank} axes, {loop}"
+        return f"a convolution over {geometry.rank} axes, which XLA runs as a plain loop"
     if geometry.groups > 1:
-        return f"a convolution with groups, {loop}"
+        return "a convolution with groups, which XLA runs as a plain loop"
     if recipe.dtype != jnp.float32:
         return f"XLA's convolution is considered for float32 only, and this is {recipe.dtype}"
     if min(geometry.in_channels, geometry.out_channels) < FEWEST_CHANNELS:
         return f"XLA's convolution is slow for fewer than {FEWEST_CHANNELS} channels"
-    if name == "direct" and partial == "conv_transpose" and max(geometry.stride) > 1:
+    if recipe.partial == "conv_transpose" and max(geometry.stride) > 1:
         return "XLA writes zeros between the elements and multiplies them on a CPU"
-    if name == "polyphase" and partial != "conv":
-        return f"its transpose is a convolution in another layout, {loop} within any loop"
-    if name == "polyphase" and all(split.shifts == 1 for split in splits_of(geometry)):
-        return 'a convolution of one tap is the product of "patches"'
     return ""
 
 

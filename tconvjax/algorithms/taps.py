@@ -1,7 +1,8 @@
 """Taps: a sum of elementwise products over the taps, for groups of very few channels.
 
 A matrix product of one channel with one channel only copies. XLA fuses these sums into
-one pass over memory, with the channels of all groups side by side.
+one pass over memory, with the channels of all groups side by side, and for large kernels into one
+pass for some of the taps at a time.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from tconvjax.algorithms.blocks import by_images
@@ -32,8 +35,11 @@ from tconvjax.geometry import Axis, Geometry
 from tconvjax.layouts import Partial, Recipe, channels_last, placed, placed_from_last
 
 MOST_TAPS = 64
-"""Largest number of taps to unroll for a channels-first depthwise transpose; more would compile for
-over a second."""
+"""Largest number of taps of a depthwise transpose with channels last that multiplies no zeros."""
+
+MOST_SUMMANDS = 32
+"""Summands of one loop of a convolution. With hundreds it is ten times slower, and to compile too.
+"""
 
 CHUNKS = 8
 """Products that are added up before a chunk of the kernel gradient is written; more would take
@@ -63,7 +69,7 @@ def taps(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
 
 
 def terms(partial: Partial, geometry: Geometry) -> int:
-    """Number of summands in one program."""
+    """Number of summands."""
     shifts = math.prod(split.shifts for split in splits_of(geometry))
     c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     if partial == "conv":
@@ -72,13 +78,30 @@ def terms(partial: Partial, geometry: Geometry) -> int:
     return shifts * (o if partial == "conv_transpose" else CHUNKS * c * o)
 
 
+def unrolled(recipe: Recipe) -> int:
+    """How many of the summands a program spells out; the others are turns of its loops."""
+    geometry, partial = recipe.geometry, recipe.partial
+    count = terms(partial, geometry)
+    if partial == "kernel_gradient":
+        shifts = math.prod(split.shifts for split in splits_of(geometry))
+        return count if shifts <= MOST_SUMMANDS else count // shifts
+    if partial == "conv":
+        each = geometry.in_channels // geometry.groups
+        return min(count, 2 * max(each, MOST_SUMMANDS))
+    if not in_phases(recipe):
+        return count
+    phases = math.prod(geometry.stride)
+    return phases * min(math.prod(geometry.kernel_size) // phases + 1, 2 * MOST_SUMMANDS)
+
+
 def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
     """(N, *out, g, o) from x (N, *in, g, c) and w (*k, c, g, o)."""
-    products = []
-    for tap, seen in _seen(x, splits, range(1, 1 + len(splits))):
-        kernel = jnp.expand_dims(w[tap], tuple(range(1, 2 + len(splits))))  # (c, 1, ..., 1, g, o)
-        products += [seen[..., c : c + 1] * kernel[c] for c in range(x.shape[-1])]
-    return functools.reduce(operator.add, products)
+
+    def products(seen: jax.Array, w: jax.Array) -> list[jax.Array]:
+        kernel = jnp.expand_dims(w, tuple(range(1, 2 + len(splits))))  # (c, 1, ..., 1, g, o)
+        return [seen[..., c : c + 1] * kernel[c] for c in range(x.shape[-1])]
+
+    return _read(x, w, splits, range(1, 1 + len(splits)), products, x.shape[-1])
 
 
 def _depthwise(
@@ -87,17 +110,16 @@ def _depthwise(
     """The convolution with w (*k, g) in the layout of x, without a transpose of channels first."""
     channels = [1] * x.ndim
     channels[spec[1]] = -1
-    products = [seen * w[tap].reshape(channels) for tap, seen in _seen(x, splits, spec[2:])]
-    return functools.reduce(operator.add, products)
+    return _read(x, w, splits, spec[2:], lambda seen, w: [seen * w.reshape(channels)])
 
 
 def in_phases(recipe: Recipe) -> bool:
-    """Whether `_depthwise_transpose` pays: it needs no transpose, but unrolls every tap."""
+    """Whether `_depthwise_transpose` pays: with channels first it needs no transpose."""
     geometry, specs = recipe.geometry, recipe.specs
     depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
-    first = recipe.channels_first and specs.lhs_spec == specs.out_spec
-    few = math.prod(geometry.kernel_size) <= MOST_TAPS and set(geometry.dilation) == {1}
-    return recipe.partial == "conv_transpose" and depthwise and first and few
+    alike = specs.lhs_spec == specs.out_spec and set(geometry.dilation) == {1}
+    pays = recipe.channels_first or math.prod(geometry.kernel_size) > MOST_TAPS
+    return recipe.partial == "conv_transpose" and depthwise and alike and pays
 
 
 def _depthwise_transpose(
@@ -121,17 +143,21 @@ def _depthwise_transpose(
     for position, count in zip(positions, rows, strict=True):
         shape[position] = count
 
+    def terms(start: Any, part: jax.Array) -> list[jax.Array]:
+        return [_slice(y, start, shape) * part.reshape(channels)]
+
     def of_phase(phases: tuple[int, ...]) -> jax.Array:
         split = [divmod(p + a.low, a.stride) for p, a in zip(phases, axes, strict=True)]
-        taps = [range(s, a.kernel_size, a.stride) for (_, s), a in zip(split, axes, strict=True)]
-        terms = [jnp.zeros(shape, y.dtype)] if not all(taps) else []
-        for tap in itertools.product(*taps):
-            seen = y
-            for n, position in enumerate(positions):
-                start = split[n][0] - tap[n] // axes[n].stride - firsts[n]
-                seen = lax.slice_in_dim(seen, start, start + rows[n], axis=position)
-            terms.append(seen * w[tap].reshape(channels))
-        return functools.reduce(operator.add, terms)
+        of_axes = [range(s, a.kernel_size, a.stride) for (_, s), a in zip(split, axes, strict=True)]
+        taps = list(itertools.product(*of_axes))
+        if not taps:
+            return jnp.zeros(shape, y.dtype)
+        starts = np.zeros((len(taps), y.ndim), np.int32)
+        for n, position in enumerate(positions):
+            ahead = split[n][0] - firsts[n]
+            starts[:, position] = [ahead - tap[n] // axes[n].stride for tap in taps]
+        every = tuple(slice(s, None, a.stride) for (_, s), a in zip(split, axes, strict=True))
+        return _added(terms, starts, w[every].reshape(len(taps), -1), 1)
 
     return _side_by_side(of_phase, axes, positions)
 
@@ -159,22 +185,59 @@ def _side_by_side(
     return x
 
 
-def _seen(
-    x: jax.Array, splits: Sequence[Split], positions: Sequence[int]
-) -> Iterator[tuple[tuple[int, ...], jax.Array]]:
-    """Each tap, and the elements of x that it reads; ``positions`` are the spatial axes of x."""
+def _read(
+    x: jax.Array,
+    w: jax.Array,
+    splits: Sequence[Split],
+    positions: Sequence[int],
+    products: Callable[[jax.Array, jax.Array], list[jax.Array]],
+    each: int = 1,
+) -> jax.Array:
+    """Add up the products of each tap of w (*k, ...) and what it reads along the axes of x."""
     axes = [split.axis for split in splits]
-    ends = [(0, 0, 0)] * x.ndim
+    ends, sizes, strides = [(0, 0, 0)] * x.ndim, [*x.shape], [1] * x.ndim
     for axis, position in zip(axes, positions, strict=True):
         ends[position] = (axis.low, axis.high, 0)
-    x = lax.pad(x, jnp.zeros((), x.dtype), ends)
-    for tap in itertools.product(*(range(a.kernel_size) for a in axes)):
-        seen = x
-        for a, t, position in zip(axes, tap, positions, strict=True):
-            first = a.dilation * t
-            last = first + a.stride * (a.out_size - 1) + 1
-            seen = lax.slice_in_dim(seen, first, last, a.stride, axis=position)
-        yield tap, seen
+        sizes[position], strides[position] = axis.stride * (axis.out_size - 1) + 1, axis.stride
+    taps = list(itertools.product(*(range(axis.kernel_size) for axis in axes)))
+    starts = np.zeros((len(taps), x.ndim), np.int32)
+    starts[:, list(positions)] = np.array(taps) * [axis.dilation for axis in axes]
+    x, w = lax.pad(x, jnp.zeros((), x.dtype), ends), w.reshape(len(taps), *w.shape[len(axes) :])
+
+    def terms(start: Any, part: jax.Array) -> list[jax.Array]:
+        seen = _slice(x, start, sizes)
+        return products(lax.slice(seen, [0] * x.ndim, sizes, strides), part)
+
+    return _added(terms, starts, w, each)
+
+
+def _slice(x: jax.Array, start: Any, sizes: Sequence[int]) -> jax.Array:
+    """A part of x, whose start may be known in a turn of a loop only."""
+    if isinstance(start, np.ndarray):
+        first = start.tolist()
+        return lax.slice(x, first, [n + size for n, size in zip(first, sizes, strict=True)])
+    return lax.dynamic_slice(x, start, sizes)
+
+
+def _added(
+    terms: Callable[[Any, jax.Array], list[jax.Array]], starts: np.ndarray, w: jax.Array, each: int
+) -> jax.Array:
+    """Add up ``each`` terms of each start and row of w, `MOST_SUMMANDS` in each turn of a loop."""
+
+    def of(starts: Any, w: jax.Array) -> jax.Array:
+        parts = (terms(start, part) for start, part in zip(starts, w, strict=True))
+        return functools.reduce(operator.add, itertools.chain.from_iterable(parts))
+
+    def turn(total: jax.Array, rows: Any) -> tuple[jax.Array, None]:
+        return total + of(*rows), None
+
+    count = max(MOST_SUMMANDS // each, 1)
+    turns = (len(starts) - 1) // count
+    if turns < 2:
+        return of(starts, w)
+    first = len(starts) - turns * count
+    later = (v[first:].reshape(turns, count, *v.shape[1:]) for v in (jnp.asarray(starts), w))
+    return lax.scan(turn, of(starts[:first], w[:first]), tuple(later))[0]
 
 
 def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
@@ -217,7 +280,26 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
         parts = [summed(shift_of(x, splits[n], n, s), n + 1) for s in range(splits[n].shifts)]
         return lax.concatenate(parts, n)
 
-    return jnp.moveaxis(summed(x, 0), -3, -2)
+    def of_shifts(shifts: Any) -> jax.Array:
+        """Of one shift of each axis, with phases past the last tap too."""
+        seen = x
+        for n, split in enumerate(splits):
+            first = split.step * shifts[n]
+            seen = lax.dynamic_slice_in_dim(seen, first, split.axis.out_size, axis=1 + 2 * n)
+            seen = lax.slice_in_dim(seen, 0, split.phases, axis=2 + 2 * n)
+        return _summed(seen[..., None], y[..., None, :], recipe)
+
+    every = [range(split.shifts) for split in splits]
+    if math.prod(map(len, every)) <= MOST_SUMMANDS:
+        w = summed(x, 0)
+    else:
+        w = lax.map(of_shifts, jnp.array(list(itertools.product(*every)), jnp.int32))
+        w = w.reshape(*map(len, every), *w.shape[1:])  # (shifts1, ..., phases1, ..., g, c, o)
+        for n, split in enumerate(splits):
+            w = jnp.moveaxis(w, rank, n + 1)
+            w = w.reshape(*w.shape[:n], -1, *w.shape[n + 2 :])
+            w = lax.slice_in_dim(w, 0, split.axis.kernel_size, axis=n)
+    return jnp.moveaxis(w, -3, -2)
 
 
 def _summed(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
