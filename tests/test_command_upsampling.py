@@ -14,7 +14,9 @@ from tconvjax import Geometry, upsampling
 from tests.test_command import Captured, normal, refused, run, shown
 
 
-@pytest.mark.parametrize("method", ["nearest", "linear", "bicubic", "transposed"])
+@pytest.mark.parametrize(
+    "method", ["nearest", "linear", "bilinear", "trilinear", "bicubic", "lanczos3", "transposed"]
+)
 def test_a_picture_is_enlarged_along_both_axes(method: Any, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
     given, enlarged = tmp_path / "in.png", tmp_path / "out.png"
@@ -55,8 +57,9 @@ def test_no_number_is_narrowed_and_sizes_name_their_axes(
     ("upsample x.npy -o y.npy --factor 2x2x2", "2x2x2 names 3 axes, and the input has 2"),
     ("upsample x.npy -o y.npy --size 9 --method unpool", "whole multiples of 4x4, not 9x9"),
     ("upsample x.npy -o y.npy --size 9 --method transposed", "not whole multiples of (4, 4)"),
-    ("upsample x.npy -o y.npy --factor 2 --method lanczos", "invalid choice: 'lanczos'"),
+    ("upsample x.npy -o y.npy --factor 2 --method lanczos", "='lanczos': the choices are unpool"),
     ("upsample x.npy -o y.npy --factor 2 --method nearest --align-corners", "not align corners"),
+    ("upsample x.npy -o y.npy --factor 2 --method unpool --align-corners", "not align corners"),
     ("checkerboard --kernel 5 --stride 1000000", "the limit is 67108864 elements"),
     ("checkerboard --kernel 3x3 --stride 2x2x2", "the convolution has 2 spatial axes"),
     ("checkerboard --stride 2", "the following arguments are required: --kernel"),
