@@ -74,8 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if output := paths.pop("output", None):
             check_output(output, [*paths.values()])
         if name in FORMATS:
-            given = getattr(arguments, "format", None)
-            arguments.format = read.format_of(output, given, FORMATS[name])
+            arguments.format = read.format_of(output, vars(arguments).get("format"), FORMATS[name])
         module = importlib.import_module(f"tconvjax.command.{arguments.module}")
         status = int(getattr(module, name)(arguments) or 0)
         sys.stdout.flush()
@@ -86,18 +85,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return 141
-    except OSError as error:  # errors of files are CommandErrors, so this is the output
+    except OSError as error:  # other errors of files are CommandErrors
         _drop_output()
         return _complain(
-            f"the output cannot be written ({error.strerror or error}); make room, or send it "
-            "elsewhere"
+            f"{error.filename or 'the output'} cannot be written ({error.strerror or error}); make "
+            "room, or send it elsewhere"
         )
     except CommandError as error:
         return _complain(str(error))
     except GeometryError as error:
         message = str(error).replace("dimension_numbers", "--layout")
         argument, equals, rest = message.partition("=")
-        names = [argument, *_OPTION.get(argument, "").split()]
+        names = [argument, argument.removesuffix("_size"), *_OPTION.get(argument, "").split()]
         option = next((name for name in names if name in vars(arguments)), None)
         argument = f"--{option.replace('_', '-')}" if option else argument
         return _complain(argument + equals + rest)

@@ -308,6 +308,7 @@ def test_a_command_speaks_of_its_own_options(capsys: Captured) -> None:
         "size --size 7 --kernel 3x3": "--kernel=3x3: the convolution has 1 spatial axis; give one",
         "size --size 7 --kernel 3 --padding 1:2x0:3": "--padding=1:2x0:3: the convolution has 1",
         "checkerboard --kernel 3x3 --dilation 2x2x2": "--dilation=2x2x2: the convolution has 2",
+        "matrix --lazy --size 4x4 --kernel 2x2x2": "--kernel=(2, 2, 2): 2 are needed",
         "plan --size 8 --kernel 3 --layout NHC": "argument --layout: 'NHC' is not three layouts",
         "plan --size 8 --kernel 3 --layout NWC,QIO,NWC": "--layout=('NWC', 'QIO', 'NWC')",
         "explain --size 2 --kernel 2 --y 1,2": "--y=2 numbers: 1x1 asks for 1; give them row by "
@@ -386,6 +387,9 @@ def test_plan_measures_and_keeps_what_it_measured(
     monkeypatch.setenv("TCONVJAX_PLANS", str(tmp_path / "folder/all.json"))
     found = shown(capsys, f"{words} --measure --save --output {file}")
     assert found.endswith(f"\nkept in {file}\nkept in {tmp_path / 'folder/all.json'}\n")
+    monkeypatch.setenv("TCONVJAX_PLANS", str(tmp_path))
+    assert run(f"{words} --measure --save") == 2
+    assert f"{tmp_path} cannot be written (Is a directory)" in capsys.readouterr().err
     file.write_text("[1]", "utf-8")
     assert run(f"{words} --measure --output {file}") == 2
     error = capsys.readouterr().err
@@ -724,8 +728,10 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("matrix --size 5 --kernel 3 --values 1,2,1/0", "give them as 4,7,-2,0.5,1/3"),
         ("matrix --size 5 --kernel 3 --format npz --output C.npz", "give the kernel's numbers as"),
         ("matrix --size 5 --kernel 3 --output /no/folder/C", "cannot be written"),
-        ("matrix --size 5 --kernel 3 --output /", "is not a file"),
+        ("matrix --size 5 --kernel 3 --output .", "is not a file"),
         ("matrix --size 5 --kernel 3 --output=", "the name is empty"),
+        ("matrix --size 5 --kernel 3 -o -", "- for a stream"),
+        ("matrix --size 5 --kernel 3 -o new/", "that of a folder"),
         ("matrix --lazy --padding SAME", "give it as numbers"),
         ("matrix --lazy --groups 2", "it must divide in_channels=1"),
         ("matrix --lazy --size 5 --kernel 3 --values 1,2,3", "leave --values and --out"),

@@ -33,9 +33,21 @@ def test_unpooling_is_a_bed_of_nails(tmp_path: Path) -> None:
     x, y = tmp_path / "x.npy", tmp_path / "y.npy"
     np.save(x, np.arange(1.0, 7).reshape(2, 3))
     assert run("upsample --factor 2x3 --method unpool", x, "-o", y) == 0
-    expected = np.zeros((1, 4, 9))
-    expected[0, ::2, ::3] = [[1, 2, 3], [4, 5, 6]]
-    np.testing.assert_array_equal(np.load(y), expected)
+    expected = np.zeros((4, 9))
+    expected[::2, ::3] = [[1, 2, 3], [4, 5, 6]]
+    np.testing.assert_array_equal(np.load(y), expected, strict=True)
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear", "unpool"])
+def test_an_enlarged_array_has_as_many_axes(method: str, tmp_path: Path) -> None:
+    x, y = tmp_path / "x.npy", tmp_path / "y.npy"
+    for shape, size, larger in (
+        ((4,), "8", (8,)), ((4, 4), "8x8", (8, 8)), ((2, 4, 4), "8x8", (2, 8, 8)),
+        ((2, 2, 4, 4), "8x8", (2, 2, 8, 8)), ((4, 4, 4), "8x8x8", (8, 8, 8)),
+    ):  # fmt: skip
+        np.save(x, normal(shape))
+        assert run(f"upsample --size {size} --method {method}", x, "-o", y) == 0
+        assert np.load(y).shape == larger
 
 
 @pytest.mark.parametrize(("dtype", "kept"), [("float64", "float64"), ("int16", "float32")])

@@ -79,13 +79,14 @@ def values(text: str) -> tuple[Fraction, ...]:
 
 
 def file(text: str) -> Path:
-    """Read the name of a file; pathlib would take an empty one for the current folder."""
+    """Read the name of a file; pathlib would take an empty one for a folder, and ``a/`` for a."""
     try:
         valid = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         valid = False
-    if not valid or not text:
-        raise argparse.ArgumentTypeError("the name is empty or no file can have it; name a file")
+    if not valid or text in ("", "-") or text.endswith("/"):
+        rule = "is empty, or - for a stream, or that of a folder, or no file can have it"
+        raise argparse.ArgumentTypeError(f"the name {rule}; name a file")
     return Path(text)
 
 

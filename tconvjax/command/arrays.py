@@ -183,6 +183,7 @@ def upsample(arguments: argparse.Namespace) -> None:
         steps = {name: getattr(arguments, name) for name in ("method", "align_corners")}
         with jax.enable_x64(_is_wide(x)):
             result = np.asarray(upsampling.upsample(x, size=size, **steps))
+    result = result[0] if given.ndim == rank else result
     _write_and_print(arguments, result, {"input": given})
 
 
