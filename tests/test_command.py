@@ -746,8 +746,9 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("plan --size 8 --kernel 3 --in-channels 3 --groups 2", "error: --groups=2: it must"),
     ],
 )  # fmt: skip
-def test_wrong_words_are_one_line(words: str, remedy: str, capsys: Captured) -> None:
+def test_wrong_words_are_one_line(words: str, remedy: str, folder: Path, capsys: Captured) -> None:
     assert remedy in refused(capsys, words)
+    assert [*folder.iterdir()] == []
 
 
 def test_a_name_with_a_line_break_is_still_one_line(capsys: Captured) -> None:
@@ -830,6 +831,7 @@ def test_without_docstrings_or_the_platform_there_is_an_answer(options: str, pla
         ("--kernel number.npy", "at least one spatial axis"),
         ("--padding 9", "less in all"),
         ("--groups 2 --kernel flat.npy", "leave them out"),
+        ("--stride 2x2x2", "--stride=2x2x2: the convolution has 2 spatial axes"),
         ("--layout NHWC", "such as NHWC,HWIO,NHWC"),
         ("--layout NHWC,HWIO,NHWC --output new.png", "layouts that begin with NC"),
         ("--forward --output-padding 1", "leave them out"),
