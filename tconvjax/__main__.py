@@ -134,6 +134,12 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)
         self._negative_number_matcher = re.compile(r"-[\d.]")
 
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        parsed, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:  # here, since the parser of all commands would name its own help
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{message}; see {self.prog} --help")
 
@@ -196,7 +202,8 @@ def _parser() -> argparse.ArgumentParser:
         "matrix",
         "Show the symbolic matrix of a convolution or of its transpose.",
         "",
-        "size kernel stride padding dilation padding-mode in-channels out-channels groups output",
+        "size kernel stride padding dilation output-padding padding-mode in-channels out-channels "
+        "groups output",
         "text, svg and html are abbreviated where the matrix is large; csv and npz hold all of it.",
     )
     add("--transpose", action="store_true", help="C.T, the matrix of the transposed convolution")
@@ -254,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
         "stride padding dilation output-padding in-channels out-channels groups batch layout "
         "output",
         "The layer is conv(x, w) or conv_transpose(y, w), and both are shown with the gradient of "
-        "the kernel. The output is a file for what was measured.",
+        "the kernel. What was measured is added to the output.",
     )
     add("--dtype", default="float32", help="float32 by default")
     add("--platform", choices=("cpu", "cuda", "rocm", "tpu"), help="this machine's by default")

@@ -302,6 +302,16 @@ def test_a_size_and_a_channel_mean_the_same_to_every_command(
     assert "not allowed with argument" in refused(capsys, f"{words} --size 5 --out-size 5")
 
 
+def test_output_padding_chooses_the_larger_size(capsys: Captured) -> None:
+    for command in ("size", "matrix", "explain", "plan --platform cpu"):
+        words = f"{command} --kernel 3 --stride 2 --padding 1"
+        there = shown(capsys, f"{words} --size 8").replace("  <- the size given", "")
+        back = shown(capsys, f"{words} --out-size 4 --output-padding 1")
+        skipped = 2 if command == "size" else 0  # its second line has the output padding
+        assert back.splitlines()[skipped:] == there.splitlines()[skipped:]
+        assert shown(capsys, f"{words} --out-size 4") != back
+
+
 def test_a_command_speaks_of_its_own_options(capsys: Captured) -> None:
     for words, error in {
         "matrix --size 3 --kernel 7": "--size=3 elements along an axis",
@@ -722,7 +732,7 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("size --size __import__('os') --kernel 3", "give one such as 2"),
         ("matrix --size 5 --kernel 3 --in-channels 3 --groups 2", "give a divisor"),
         ("size --size 7 --kernel 3 --output-padding 1", "give at most 0"),
-        ("matrix --size 5 --kernel 3 --trans", "see tconvjax"),
+        ("matrix --size 5 --kernel 3 --trans", "--trans; see tconvjax matrix --help"),
         ("matrix --size 5", "give --size or --out-size, and --kernel; see"),
         ("matrix --size 5 --kernel 3 --values 1,2", "1x1x3 asks for 3"),
         ("matrix --size 5 --kernel 3 --values 1,2,1/0", "give them as 4,7,-2,0.5,1/3"),
@@ -734,8 +744,9 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("matrix --size 5 --kernel 3 -o new/", "that of a folder"),
         ("matrix --lazy --padding SAME", "give it as numbers"),
         ("matrix --lazy --groups 2", "it must divide in_channels=1"),
-        ("matrix --lazy --size 5 --kernel 3 --values 1,2,3", "leave --values and --out"),
-        ("matrix --lazy --out-size 5 --kernel 3", "leave --values and --out-size out"),
+        ("matrix --lazy --size 5 --kernel 3 --values 1,2,3", "leave --values, --out"),
+        ("matrix --lazy --out-size 5 --kernel 3", "leave --values, --out-size and"),
+        ("matrix --lazy --output-padding 1 --stride 2", "--output-padding out"),
         ("explain --out-size 2x2 --kernel 2 --y 1,2,3", "asks for 4"),
         # what SymPy would take minutes for
         ("matrix --size 2000x2000 --kernel 3 --format csv", "smaller input"),

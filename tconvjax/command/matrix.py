@@ -86,10 +86,11 @@ def explain(arguments: argparse.Namespace) -> None:
 
 def _rule(arguments: argparse.Namespace) -> Any:
     """Write the equation of one entry; sizes that were not given become symbols."""
-    if arguments.values or arguments.out_size or arguments.format in ("csv", "npz"):
+    choices = arguments.values or arguments.out_size or arguments.output_padding
+    if choices or arguments.format in ("csv", "npz"):
         raise CommandError(
-            "--lazy: it shows a rule without numbers for inputs of any size; leave --values and "
-            "--out-size out, and take --format text, latex, mathml, html or svg"
+            "--lazy: it shows a rule without numbers; leave --values, --out-size and "
+            "--output-padding out, and take --format text, latex, mathml, html or svg"
         )
     n, k = sympy.symbols("n k", integer=True, positive=True)
     sizes = arguments.size or (n,)
