@@ -30,7 +30,7 @@ MOST_SHOWN = 32
 """Maximum number of elements per axis that a checkerboard shows."""
 
 
-def size(arguments: argparse.Namespace) -> int:
+def size(arguments: argparse.Namespace) -> None:
     """Print the size a convolution gives, and for each axis the sizes that lead back from it."""
     extra, given = arguments.output_padding, vars(arguments)
     convolution = layer(given if arguments.size is None else {**given, "output_padding": 0})
@@ -62,10 +62,9 @@ def size(arguments: argparse.Namespace) -> int:
                 print("  ...")
             mark = "  <- the size given" if arguments.size and number == sizes[n] else ""
             print(f"  {number:>7}  {argument} {values[number]}{mark}")
-    return 0
 
 
-def checkerboard(arguments: argparse.Namespace) -> int:
+def checkerboard(arguments: argparse.Namespace) -> None:
     """Print how many stamps land on each element, and what to change."""
     from tconvjax import rendering, upsampling  # which import SymPy
 
@@ -90,10 +89,9 @@ def checkerboard(arguments: argparse.Namespace) -> int:
             print("".join(SHADES[-(-last * n // most)] * 2 for n in row))
         print(f"from {counts.min()} to {counts.max()} stamps on an element")
     print(found)
-    return 0
 
 
-def plan(arguments: argparse.Namespace) -> int:
+def plan(arguments: argparse.Namespace) -> None:
     """Print the choice of algorithm for each partial of a layer, the candidates and the reason."""
     geometry, batch, measure = layer(vars(arguments)), arguments.batch, arguments.measure
     if (arguments.save or arguments.output) and not measure:
@@ -106,7 +104,7 @@ def plan(arguments: argparse.Namespace) -> int:
     for found in plans:
         print(f"\n{found}")
     print(f"\nms: {'measured here' if measure else ESTIMATED}")
-    paths = [arguments.output] if arguments.output else []
-    for path in [*paths, None] if arguments.save else paths:
-        print(f"kept in {save_plans(path)}")
-    return 0
+    if arguments.output:
+        print(f"kept in {save_plans(arguments.output)}")
+    if arguments.save:
+        print(f"kept in {save_plans()}")
