@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import math
 import os
 import re
 import socket
@@ -75,7 +77,7 @@ def test_a_number_may_begin_with_a_minus_sign(capsys: Captured) -> None:
     for option, line in (
         ("--values -1,2,1", "matrix --size 5 --kernel 3"),
         ("--padding -1:2", "size --size 5 --kernel 3"),
-        ("--y -1,2", "explain --size 2 --kernel 3 --view stamps"),
+        ("--y -1,2", "explain --out-size 2 --kernel 3 --view stamps"),
     ):  # fmt: skip
         printed = shown(capsys, f"{line} {option}")
         assert printed == shown(capsys, f"{line} {option.replace(' ', '=')}")
@@ -110,6 +112,22 @@ def test_the_tour_computes_and_shows_every_example() -> None:
         "C.T * vec(y) = ⎢  · 3/4 1/4   ·⎥ * ⎢a⎥",  # bilinear
     ):
         assert part in done.stdout
+
+
+def test_the_tour_has_parts_and_says_where_to_go_next(capsys: Captured) -> None:
+    whole = shown(capsys, "tour")
+    counts = []
+    for part in range(1, 6):
+        text = shown(capsys, f"tour --part {part}")
+        start = text.index(f"\n{part}. ")
+        assert text[start : text.index("\nWhere to go next")] in whole
+        assert len(re.findall(r"(?m)^\d\. ", text)) == 1
+        counts += [int(number) for number in re.findall(r"(\d) of \1 example", text)]
+    assert counts == [1, 3, 1, 1, 1]
+    assert "those of the tutorial in the documentation (docs/learn)" in whole
+    (command,) = re.findall(r"(?m)^  tconvjax (.*)$", whole)
+    assert "8 28 23" in shown(capsys, command)
+    assert "invalid choice: 6 (choose from" in refused(capsys, "tour --part 6")
 
 
 def test_the_tour_fails_if_an_example_does_not_match(
@@ -243,7 +261,74 @@ def test_a_suffix_says_the_format_of_a_picture(folder: Path) -> None:
 def test_pictures_need_pillow(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     error = refused(capsys, "apply --input x.png --kernel k.npy --output y.npy")
-    assert error.endswith("install it with pip install 'tconvjax[image]'")
+    assert error.endswith("install it with pip install pillow")
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+LAYERS = {
+    "--kernel 3 --stride 2 --padding 1": ((7,), (4,)),
+    "--kernel 3x2 --stride 2x1 --dilation 1x2": ((5, 6), (2, 4)),
+    "--kernel 4 --stride 2 --padding 1:0": ((7, 9), (3, 4)),
+    "--kernel 5 --padding SAME": ((6,), (6,)),
+}
+"""Options of a layer; its in_size and out_size, each the only or the least one for the other."""
+
+
+@pytest.mark.parametrize("options", LAYERS)
+@pytest.mark.parametrize(
+    ("command", "channels"),
+    [("size", (1, 1)), ("matrix", (2, 4)), ("explain", (1, 2)), ("plan --platform cpu", (2, 4))],
+)
+def test_a_size_and_a_channel_mean_the_same_to_every_command(
+    command: str, channels: tuple[int, int], options: str, capsys: Captured
+) -> None:
+    """Size and in-channels are those of x, out-size and out-channels those of y."""
+    sizes = ["x".join(map(str, size)) for size in LAYERS[options]]
+    words = f"{command} {options}"
+    if command != "size":
+        words += f" --in-channels {channels[0]} --out-channels {channels[1]}"
+    there = shown(capsys, f"{words} --size {sizes[0]}").replace("  <- the size given", "")
+    assert shown(capsys, f"{words} --out-size {sizes[1]}") == there
+    x, y = ((n, *size) for n, size in zip(channels, LAYERS[options], strict=True))
+    head = {
+        "size": f"convolution             {sizes[0]} -> {sizes[1]}\n",
+        "matrix": f"C, the convolution of {sizes[0]} to {sizes[1]}: {math.prod(y)} rows, "
+        f"{math.prod(x)} columns\n",
+        "explain": f"Transposed convolution of 2 channels of {sizes[1]} to {sizes[0]}: ",
+        "plan": f"x {(1, *x)}  w {(y[0], x[0])}"[:-1] + ", ",
+    }
+    assert there.replace(" x ", "x").startswith(head[command.split()[0]])
+    assert "not allowed with argument" in refused(capsys, f"{words} --size 5 --out-size 5")
+
+
+def test_output_padding_chooses_the_larger_size(capsys: Captured) -> None:
+    for command in ("size", "matrix", "explain", "plan --platform cpu"):
+        words = f"{command} --kernel 3 --stride 2 --padding 1"
+        there = shown(capsys, f"{words} --size 8").replace("  <- the size given", "")
+        back = shown(capsys, f"{words} --out-size 4 --output-padding 1")
+        skipped = 2 if command == "size" else 0  # its second line has the output padding
+        assert back.splitlines()[skipped:] == there.splitlines()[skipped:]
+        assert shown(capsys, f"{words} --out-size 4") != back
+
+
+def test_a_command_speaks_of_its_own_options(capsys: Captured) -> None:
+    for words, error in {
+        "matrix --size 3 --kernel 7": "--size=3 elements along an axis",
+        "size --size 7 --kernel 3x3": "--kernel=3x3: the convolution has 1 spatial axis; give one",
+        "size --size 7 --kernel 3 --padding 1:2x0:3": "--padding=1:2x0:3: the convolution has 1",
+        "checkerboard --kernel 3x3 --dilation 2x2x2": "--dilation=2x2x2: the convolution has 2",
+        "matrix --lazy --size 4x4 --kernel 2x2x2": "--kernel=(2, 2, 2): 2 are needed",
+        "plan --size 8 --kernel 3 --layout NHC": "argument --layout: 'NHC' is not three layouts",
+        "plan --size 8 --kernel 3 --layout NWC,QIO,NWC": "--layout=('NWC', 'QIO', 'NWC')",
+        "explain --size 2 --kernel 2 --y 1,2": "--y=2 numbers: 1x1 asks for 1; give them row by "
+        "row, or give the size of y instead of that of x",
+        "explain --size 2 --kernel 2 --output-padding 1": "--output-padding=1: only a transposed "
+        "convolution can choose among sizes; leave it out, or give the size of y instead of x",
+        "explain --size 2 --kernel 2 --view zeros --format animation": "leave --view out",
+        "size --size -7 --kernel 3": "argument --size: -7 is out of range; give 1 to 1000000",
+    }.items():
+        assert error in refused(capsys, words)
 
 
 # -- size and plan ---------------------------------------------------------------------------------
@@ -287,25 +372,38 @@ def test_size_shows_what_chooses_the_size(words: str, lines: str, capsys: Captur
 
 
 def test_plan_shows_the_choice_and_the_reasons(capsys: Captured) -> None:
-    words = "--size 56x56 --kernel 4 --stride 2 --padding 1 --in-channels 64 --out-channels 64"
+    words = "--out-size 56x56 --kernel 4 --stride 2 --padding 1 --in-channels 64 --out-channels 64"
     found = shown(capsys, f"plan {words} --groups 64 --batch 4 --platform cpu")
     assert found.startswith("x (4, 64, 112, 112)  w (64, 1, 4, 4)  y (4, 64, 56, 56)\n")
     for role in ("conv", "conv_transpose", "kernel_gradient"):
         assert f"\n{role} on cpu: taps\n  the least of the estimates for a CPU\n" in found
-    forward = shown(capsys, "plan --forward --size 9 --kernel 3 --platform cuda")
+    forward = shown(capsys, "plan --size 9 --kernel 3 --platform cuda")
     assert forward.startswith("x (1, 1, 9)  w (1, 1, 3)  y (1, 1, 7)\n")
     assert forward.count("\n  * direct ") == 3
 
 
-def test_plan_measures_and_keeps_what_it_measured(tmp_path: Path, capsys: Captured) -> None:
+def test_plan_measures_and_keeps_what_it_measured(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "plans.json"
-    words = "plan --size 6 --kernel 3 --layout NWC,WIO,NWC"
-    found = shown(capsys, f"{words} --measure --save {file}")
+    words = "plan --out-size 6 --kernel 3 --layout NWC,WIO,NWC"
+    found = shown(capsys, f"{words} --measure -o {file}")
     assert found.count("the fastest of those that were measured on this machine") == 3
     assert found.endswith(f"ms: measured here\nkept in {file}\n")
     assert tc.load_plans(file) >= 3
-    assert "nothing was measured" in refused(capsys, f"{words} --save {file}")
-    assert "is missing" in refused(capsys, f"{words} --measure --save {file}/below")
+    assert "nothing was measured" in refused(capsys, f"{words} --output {file}")
+    assert "nothing was measured" in refused(capsys, f"{words} --save")
+    assert "is missing" in refused(capsys, f"{words} --measure --output {file}/below")
+    monkeypatch.setenv("TCONVJAX_PLANS", str(tmp_path / "folder/all.json"))
+    found = shown(capsys, f"{words} --measure --save --output {file}")
+    assert found.endswith(f"\nkept in {file}\nkept in {tmp_path / 'folder/all.json'}\n")
+    monkeypatch.setenv("TCONVJAX_PLANS", str(tmp_path))
+    assert run(f"{words} --measure --save") == 2
+    assert f"{tmp_path} cannot be written (Is a directory)" in capsys.readouterr().err
+    file.write_text("[1]", "utf-8")
+    assert run(f"{words} --measure --output {file}") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"tconvjax: error: --output='{file}': it must hold measured times")
 
 
 # -- matrix and explain ----------------------------------------------------------------------------
@@ -334,10 +432,10 @@ def test_matrix_as_text(capsys: Captured) -> None:
         ("matrix --size 30x30 --kernel 3x3 --format svg", "<svg ", "<path "),  # dots
         ("matrix --size 6 --kernel 3 --format csv", "w0,w1,w2,0,0,0\n", "\n0,w0,w1,w2,0,0\n"),
         ("matrix --size 2 --kernel 2 --format csv --values=0.1,1/3", "0.1,0.3333333333333333", ""),
-        ("explain --size 3 --kernel 4 --padding 1 --format markdown", "# Transposed", "```"),
-        ("explain --size 3 --kernel 4 --padding 1 --format html", "<!doctype html>", "</math>"),
-        ("explain --size 3 --kernel 4 --padding 1 --format svg", "<svg ", "</svg>"),
-        ("explain --size 3 --kernel 4 --padding 1 --format animation", "<svg ", "@keyframes"),
+        ("explain --out-size 3 --kernel 4 --padding 1 --format markdown", "# Transposed", "```"),
+        ("explain --out-size 3 --kernel 4 --padding 1 --format html", "<!doctype html>", "</math>"),
+        ("explain --out-size 3 --kernel 4 --padding 1 --format svg", "<svg ", "</svg>"),
+        ("explain --out-size 3 --kernel 4 --padding 1 --format animation", "<svg ", "@keyframes"),
     ],
 )
 def test_each_format_is_written_as_it_is_shown(
@@ -348,6 +446,33 @@ def test_each_format_is_written_as_it_is_shown(
     assert holds in text
     assert shown(capsys, words, "--output", "told") == ""
     assert (folder / "told").read_text("utf-8") == text
+
+
+def test_the_name_of_the_output_says_its_format(folder: Path, capsys: Captured) -> None:
+    """A format that is named counts, and a name that contradicts it is refused."""
+    words = {"matrix": "matrix --size 4 --kernel 2", "explain": "explain --size 4 --kernel 2"}
+    for command, name, form in (
+        ("matrix", "C.txt", "text"), ("matrix", "C.tex", "latex"), ("matrix", "C.mml", "mathml"),
+        ("matrix", "C.HTML", "html"), ("matrix", "C.svg", "svg"), ("matrix", "C.csv", "csv"),
+        ("explain", "C.md", "markdown"), ("explain", "C.svg", "svg"), ("explain", "C", "text"),
+    ):  # fmt: skip
+        text = shown(capsys, f"{words[command]} --format {form}")
+        for given in ("", f"--format {form}"):
+            assert shown(capsys, f"{words[command]} {given} -o {name}") == ""
+            assert (folder / name).read_text("utf-8") == text
+        (folder / name).unlink()
+    assert shown(capsys, f"{words['matrix']} --values 1,2 --output C.npz") == ""
+    assert scipy.sparse.load_npz("C.npz").shape == (3, 4)
+    (folder / "C.npz").unlink()
+    for line, error in {
+        f"{words['matrix']} -o C.pdf": "C.pdf: unknown format; name a file that ends in .txt, .tex",
+        f"{words['explain']} -o C.png": "name a file that ends in .txt, .md, .html, .svg",
+        f"{words['matrix']} --format html -o C.svg": "C.svg: --format html writes .html; rename",
+        "checkerboard --kernel 3 -o C.pdf": "unknown format; name a file that ends in .svg",
+        "plan --size 4 --kernel 2 --measure -o C.txt": "name a file that ends in .json",
+    }.items():
+        assert error in refused(capsys, line)
+    assert [*folder.iterdir()] == []
 
 
 def test_numbers_are_written_as_a_sparse_file(folder: Path) -> None:
@@ -394,7 +519,7 @@ def test_explain_shows_the_views_that_are_asked_for(capsys: Captured) -> None:
         "matrix": "The transposed matrix",
         "polyphase": "Phases, and a pixel shuffle",
     }
-    words = "explain --size 2x2 --kernel 2x2 --y 0,1,2,3 --w 4,7,2,2"
+    words = "explain --out-size 2x2 --kernel 2x2 --y 0,1,2,3 --w 4,7,2,2"
     for view in (*titles, "all"):
         text = shown(capsys, f"{words} --view {view}")
         for name, title in titles.items():
@@ -416,7 +541,7 @@ WRITERS = {
     "upsample x.npy --factor 2": "old.png",
     "matrix --size 9 --kernel 2": "old",
     "matrix --size 9 --kernel 2 --values 1,2 --format npz": "old.npz",
-    "explain --size 2 --kernel 2": "old",
+    "explain --out-size 2 --kernel 2": "old",
     "checkerboard --kernel 3 --stride 2": "old.svg",
 }
 """A command for each kind of file, and a name for the file."""
@@ -493,6 +618,51 @@ def test_a_folder_that_is_closed_is_named(
     assert [*x_file.parent.iterdir()] == [x_file]
 
 
+# -- terminals -------------------------------------------------------------------------------------
+
+
+class Terminal(io.TextIOWrapper):
+    """What a person looks at."""
+
+    def isatty(self) -> bool:
+        """Tell that it is a terminal."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind"),
+    [("ascii", "xterm"), ("cp437", "xterm"), ("utf-8", "dumb"), ("utf-8", "linux")],
+)
+def test_a_terminal_without_the_signs_gets_ascii_in_the_same_columns(
+    encoding: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(words: str, encoding: str, kind: str) -> list[str]:
+        memory = io.BytesIO()
+        monkeypatch.setenv("TERM", kind)
+        monkeypatch.setattr(sys, "stdout", Terminal(memory, encoding))
+        assert run(words) == 0
+        return memory.getvalue().decode(encoding).splitlines()
+
+    for words in (
+        "matrix --size 4x4 --kernel 3",
+        "matrix --size 30x30 --kernel 3",
+        "explain --out-size 3x3 --kernel 3 --stride 2",
+        "explain --out-size 2 --kernel 3",
+        "checkerboard --kernel 3 --stride 2",
+        "matrix --lazy --transpose --stride 2 --padding 1",
+    ):
+        plain, signs = written(words, encoding, kind), written(words, "utf-8", "xterm")
+        assert len(plain) == len(signs)
+        assert not re.search("[⎡⎢⎣⎤⎥⎦?]", "".join(plain))
+        assert kind == "xterm" or "".join(plain).isascii()
+        assert not "".join(signs).isascii()
+        for one, other in zip(plain, signs, strict=True):
+            assert len(one.replace(">=", "≥").replace("<=", "≤")) == len(other)
+            assert re.findall(r"[\w]+", one) == re.findall(r"[\w]+", other)
+    rule = "".join(written("matrix --lazy", encoding, kind))
+    assert "k >= -i + j + 1" in rule.replace("≥", ">=")
+
+
 # -- how the command ends --------------------------------------------------------------------------
 
 
@@ -562,18 +732,22 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("size --size __import__('os') --kernel 3", "give one such as 2"),
         ("matrix --size 5 --kernel 3 --in-channels 3 --groups 2", "give a divisor"),
         ("size --size 7 --kernel 3 --output-padding 1", "give at most 0"),
-        ("matrix --size 5 --kernel 3 --trans", "see tconvjax"),
-        ("matrix --size 5", "--size and --kernel are needed"),
+        ("matrix --size 5 --kernel 3 --trans", "--trans; see tconvjax matrix --help"),
+        ("matrix --size 5", "give --size or --out-size, and --kernel; see"),
         ("matrix --size 5 --kernel 3 --values 1,2", "1x1x3 asks for 3"),
         ("matrix --size 5 --kernel 3 --values 1,2,1/0", "give them as 4,7,-2,0.5,1/3"),
         ("matrix --size 5 --kernel 3 --format npz --output C.npz", "give the kernel's numbers as"),
         ("matrix --size 5 --kernel 3 --output /no/folder/C", "cannot be written"),
-        ("matrix --size 5 --kernel 3 --output /", "is not a file"),
+        ("matrix --size 5 --kernel 3 --output .", "is not a file"),
         ("matrix --size 5 --kernel 3 --output=", "the name is empty"),
+        ("matrix --size 5 --kernel 3 -o -", "- for a stream"),
+        ("matrix --size 5 --kernel 3 -o new/", "that of a folder"),
         ("matrix --lazy --padding SAME", "give it as numbers"),
         ("matrix --lazy --groups 2", "it must divide in_channels=1"),
-        ("matrix --lazy --size 5 --kernel 3 --values 1,2,3", "leave --values out"),
-        ("explain --size 2x2 --kernel 2 --y 1,2,3", "asks for 4"),
+        ("matrix --lazy --size 5 --kernel 3 --values 1,2,3", "leave --values, --out"),
+        ("matrix --lazy --out-size 5 --kernel 3", "leave --values, --out-size and"),
+        ("matrix --lazy --output-padding 1 --stride 2", "--output-padding out"),
+        ("explain --out-size 2x2 --kernel 2 --y 1,2,3", "asks for 4"),
         # what SymPy would take minutes for
         ("matrix --size 2000x2000 --kernel 3 --format csv", "smaller input"),
         ("matrix --size 1000000 --kernel 1000000 --format csv", "250000 is the limit; look at a"),
@@ -583,8 +757,9 @@ def test_a_reader_that_went_away_leaves_no_traceback() -> None:
         ("plan --size 8 --kernel 3 --in-channels 3 --groups 2", "error: --groups=2: it must"),
     ],
 )  # fmt: skip
-def test_wrong_words_are_one_line(words: str, remedy: str, capsys: Captured) -> None:
+def test_wrong_words_are_one_line(words: str, remedy: str, folder: Path, capsys: Captured) -> None:
     assert remedy in refused(capsys, words)
+    assert [*folder.iterdir()] == []
 
 
 def test_a_name_with_a_line_break_is_still_one_line(capsys: Captured) -> None:
@@ -660,15 +835,16 @@ def test_without_docstrings_or_the_platform_there_is_an_answer(options: str, pla
         ("--input objects.npy", "write numbers with numpy.save"),
         ("--input bools.npy", "convert it with .astype"),
         ("--input table.csv", "unknown format; name a .npy file"),
-        ("--input folder.npy", "there is no such file"),
+        ("--input folder.npy", "folder.npy: it is not a file; check the name"),
         ("--input false.png", "convert or rename it"),
         ("--input line.npy", "reshape it"),
         ("--input line.npy --kernel flat.npy", "reshape one of them"),
         ("--kernel number.npy", "at least one spatial axis"),
         ("--padding 9", "less in all"),
         ("--groups 2 --kernel flat.npy", "leave them out"),
+        ("--stride 2x2x2", "--stride=2x2x2: the convolution has 2 spatial axes"),
         ("--layout NHWC", "such as NHWC,HWIO,NHWC"),
-        ("--layout NHWC,HWIO,NHWC --output new.png", "it begins with NC"),
+        ("--layout NHWC,HWIO,NHWC --output new.png", "layouts that begin with NC"),
         ("--forward --output-padding 1", "leave them out"),
         ("--stride 900000 --kernel flat.npy", "give smaller sizes, steps or padding"),
         ("--output new.gif", "unknown format"),

@@ -14,7 +14,9 @@ from tconvjax import Geometry, upsampling
 from tests.test_command import Captured, normal, refused, run, shown
 
 
-@pytest.mark.parametrize("method", ["nearest", "linear", "bicubic", "transposed"])
+@pytest.mark.parametrize(
+    "method", ["nearest", "linear", "bilinear", "trilinear", "bicubic", "lanczos3", "transposed"]
+)
 def test_a_picture_is_enlarged_along_both_axes(method: Any, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
     given, enlarged = tmp_path / "in.png", tmp_path / "out.png"
@@ -31,9 +33,21 @@ def test_unpooling_is_a_bed_of_nails(tmp_path: Path) -> None:
     x, y = tmp_path / "x.npy", tmp_path / "y.npy"
     np.save(x, np.arange(1.0, 7).reshape(2, 3))
     assert run("upsample --factor 2x3 --method unpool", x, "-o", y) == 0
-    expected = np.zeros((1, 4, 9))
-    expected[0, ::2, ::3] = [[1, 2, 3], [4, 5, 6]]
-    np.testing.assert_array_equal(np.load(y), expected)
+    expected = np.zeros((4, 9))
+    expected[::2, ::3] = [[1, 2, 3], [4, 5, 6]]
+    np.testing.assert_array_equal(np.load(y), expected, strict=True)
+
+
+@pytest.mark.parametrize("method", ["nearest", "linear", "unpool"])
+def test_an_enlarged_array_has_as_many_axes(method: str, tmp_path: Path) -> None:
+    x, y = tmp_path / "x.npy", tmp_path / "y.npy"
+    for shape, size, larger in (
+        ((4,), "8", (8,)), ((4, 4), "8x8", (8, 8)), ((2, 4, 4), "8x8", (2, 8, 8)),
+        ((2, 2, 4, 4), "8x8", (2, 2, 8, 8)), ((4, 4, 4), "8x8x8", (8, 8, 8)),
+    ):  # fmt: skip
+        np.save(x, normal(shape))
+        assert run(f"upsample --size {size} --method {method}", x, "-o", y) == 0
+        assert np.load(y).shape == larger
 
 
 @pytest.mark.parametrize(("dtype", "kept"), [("float64", "float64"), ("int16", "float32")])
@@ -55,8 +69,9 @@ def test_no_number_is_narrowed_and_sizes_name_their_axes(
     ("upsample x.npy -o y.npy --factor 2x2x2", "2x2x2 names 3 axes, and the input has 2"),
     ("upsample x.npy -o y.npy --size 9 --method unpool", "whole multiples of 4x4, not 9x9"),
     ("upsample x.npy -o y.npy --size 9 --method transposed", "not whole multiples of (4, 4)"),
-    ("upsample x.npy -o y.npy --factor 2 --method lanczos", "invalid choice: 'lanczos'"),
+    ("upsample x.npy -o y.npy --factor 2 --method lanczos", "='lanczos': the choices are unpool"),
     ("upsample x.npy -o y.npy --factor 2 --method nearest --align-corners", "not align corners"),
+    ("upsample x.npy -o y.npy --factor 2 --method unpool --align-corners", "not align corners"),
     ("checkerboard --kernel 5 --stride 1000000", "the limit is 67108864 elements"),
     ("checkerboard --kernel 3x3 --stride 2x2x2", "the convolution has 2 spatial axes"),
     ("checkerboard --stride 2", "the following arguments are required: --kernel"),

@@ -9,6 +9,7 @@ import runpy
 import shlex
 import statistics
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +104,22 @@ def test_what_a_page_says_that_a_command_prints_is_what_it_prints(
             assert left_out == set(), (path, commands)
             checked += 1
     assert checked == 2
+
+
+@pytest.mark.parametrize("path", [path for path, text in texts().items() if "\ntconvjax " in text])
+def test_each_command_of_a_page_runs_in_its_order(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the files that the commands before it have made, and a picture of the reader's."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (4, 4)).save("picture.png")
+    blocks = re.findall(r"(?ms)^```bash\n(.*?)^```", texts()[path])
+    for line in "".join(blocks).replace("\\\n", " ").splitlines():
+        program, *words = shlex.split(line, comments=True)
+        if program == "tconvjax" and words:
+            assert main(words) == 0, (line, capsys.readouterr().err)
+        elif words[:1] == ["-c"]:
+            exec(words[1], {})  # noqa: S102 - our own documentation
 
 
 def test_the_error_that_the_page_on_fences_shows_is_what_is_said() -> None:

@@ -121,14 +121,15 @@ WORDS = st.one_of(
 )  # fmt: skip
 GIVEN = {
     "size": "--size 5 --kernel 3", "matrix": "--size 4 --kernel 2",
-    "explain": "--size 2 --kernel 2", "checkerboard": "--kernel 3 --stride 2",
+    "explain": "--out-size 2 --kernel 2", "checkerboard": "--kernel 3 --stride 2",
     "plan": "--size 8 --kernel 3", "upsample": "in.npy -o out.npy", "": "",
     "apply": "--input in.npy --kernel w.npy --output out.npy",
 }  # fmt: skip
-OPTIONS = ("--size", "--kernel", "--stride", "--padding", "--dilation", "--output-padding",
-           "--output-size", "--in-channels", "--groups", "--padding-mode", "--values", "--format",
-           "--output", "--view", "--y", "--w", "--dtype", "--platform", "--batch",
-           "--layout", "--algorithm", "--input", "--factor", "--method", "--nothing")  # fmt: skip
+OPTIONS = ("--size", "--out-size", "--kernel", "--stride", "--padding", "--dilation", "--part",
+           "--output-padding", "--output-size", "--in-channels", "--groups", "--padding-mode",
+           "--values", "--format", "--output", "--view", "--y", "--w", "--dtype", "--platform",
+           "--batch", "--layout", "--algorithm", "--input", "--factor", "--method",
+           "--nothing")  # fmt: skip
 
 
 @settings(max_examples=150)

@@ -111,6 +111,23 @@ def test_a_result_is_the_weighted_sum_of_its_neighbours(
         np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [up.upsample, up.downsample, up.max_pool, up.avg_pool, up.pixel_shuffle, up.pixel_unshuffle,
+     up.unfold],
+    ids=lambda function: function.__name__,
+)  # fmt: skip
+def test_a_number_alone_leaves_the_first_two_axes_and_a_layout_names_them(function: Any) -> None:
+    """As PyTorch reads a batch of signals; of a picture, a layout or a pair says what it is."""
+    picture = normal(8, 4, 6).astype(np.float32)
+    signals = [function(channels[None], (2,))[0] for channels in picture]
+    np.testing.assert_array_equal(function(picture, 2), np.stack(signals))
+    named = function(picture, 2, layout="CHW")
+    np.testing.assert_array_equal(named, function(picture[None], 2)[0])
+    np.testing.assert_array_equal(named, function(picture, (2, 2)))
+    assert named.shape != function(picture, 2).shape
+
+
 OF_JAX = ["nearest", "linear", "cubic", "lanczos3", "lanczos5"]
 
 

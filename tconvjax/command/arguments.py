@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from tconvjax.arguments import ints
+from tconvjax.arguments import counted, ints
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Axis, Geometry, in_sizes
 from tconvjax.geometry.padding import Padding
@@ -23,7 +23,7 @@ LARGEST = 1_000_000
 """Largest stride, size or padding that is read."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18}|/0{0,17}[1-9][0-9]{0,17})?")
-_WHOLE = re.compile(r"[0-9]+([x,][0-9]+)*")
+_WHOLE = re.compile(r"-?[0-9]+([x,]-?[0-9]+)*")
 _PADS = re.compile(r"-?[0-9]+(:-?[0-9]+)?([x,]-?[0-9]+(:-?[0-9]+)?)*")
 
 
@@ -31,9 +31,10 @@ class CommandError(ValueError):
     """A request that cannot be carried out; the message says what can."""
 
 
-def by(sizes: int | Sequence[int]) -> str:
-    """Write sizes as they are read: 4x3."""
-    return str(sizes) if isinstance(sizes, int) else "x".join(map(str, sizes))
+def by(values: Any, between: str = "x") -> str:
+    """Write numbers and pairs as they are read: 4x3, 1:2x0:3."""
+    many = isinstance(values, Sequence) and not isinstance(values, str)
+    return between.join(by(value, ":") for value in values) if many else str(values)
 
 
 # -- words -----------------------------------------------------------------------------------------
@@ -78,13 +79,14 @@ def values(text: str) -> tuple[Fraction, ...]:
 
 
 def file(text: str) -> Path:
-    """Read the name of a file; pathlib would take an empty one for the current folder."""
+    """Read the name of a file; pathlib would take an empty one for a folder, and ``a/`` for a."""
     try:
         valid = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         valid = False
-    if not valid or not text:
-        raise argparse.ArgumentTypeError("the name is empty or no file can have it; name a file")
+    if not valid or text in ("", "-") or text.endswith("/"):
+        rule = "is empty, or - for a stream, or that of a folder, or no file can have it"
+        raise argparse.ArgumentTypeError(f"the name {rule}; name a file")
     return Path(text)
 
 
@@ -102,6 +104,15 @@ def padding(text: str) -> Padding:
     ]
     values: Any = tuple(pair if len(pair) == 2 else pair[0] for pair in ends)
     return values[0] if len(values) == 1 and isinstance(values[0], int) else values
+
+
+def layouts(text: str) -> tuple[str, ...]:
+    """Read the layouts of x, w and y."""
+    names = tuple(text.split(","))
+    if len(names) != 3:
+        rule = "give the layouts of x, w and y, such as NHWC,HWIO,NHWC"
+        raise argparse.ArgumentTypeError(f"{text!r} is not three layouts; {rule}")
+    return names
 
 
 def _bounded(text: str, least: int) -> int:
@@ -122,22 +133,33 @@ def for_axes(padding: Padding, rank: int) -> Padding:
     return padding
 
 
-def layer(given: Mapping[str, Any], forward: bool) -> Geometry:
-    """Build the geometry of a convolution, or of a transposed one, that reads ``given["size"]``."""
-    size, groups = given["size"], given.get("groups", 1)
+def check_axes(given: Mapping[str, Any], rank: int) -> None:
+    """Check that each argument has one value, or one per axis, in the words of a command line."""
+    for name in ("kernel", "stride", "dilation", "padding", "output_padding", "output_size"):
+        value = for_axes(given.get(name, 0), rank)
+        if isinstance(value, tuple) and len(value) != rank:
+            rule = f"the convolution has {counted(rank, 'spatial axis', 'spatial axes')}"
+            fail(name, Described(by(value)), rule, "give one value, or one for each axis")
+
+
+def layer(given: Mapping[str, Any]) -> Geometry:
+    """Build a convolution's geometry from its channels and its size, or its out_size."""
+    forward = given.get("out_size") is None
+    size, groups = given["size" if forward else "out_size"], given.get("groups", 1)
     ins, outs = given.get("in_channels", 1), given.get("out_channels", 1)
     if ins % groups or outs % groups:
         fail("groups", groups, f"it must divide the channels, {ins} and {outs}", "give a divisor")
+    check_axes(given, len(size))
     names = ("stride", "dilation", "padding_mode", "output_padding")
     steps = {name: given[name] for name in names if name in given}
     steps |= {"groups": groups, "padding": for_axes(given.get("padding", 0), len(size))}
-    kernel = ints("kernel", given["kernel"], len(size), 1)
+    shape = (outs, ins // groups, *ints("kernel", given["kernel"], len(size), 1))
     if not forward:
-        return Geometry.of_conv_transpose((ins, *size), (ins, outs // groups, *kernel), **steps)
+        return Geometry.of_conv_transpose((outs, *size), shape, **steps)
     if extra := steps.pop("output_padding", 0):
         rule = "only a transposed convolution can choose among sizes"
-        fail("output_padding", extra, rule, "leave it out")
-    return Geometry.of_conv((ins, *size), (outs, ins // groups, *kernel), **steps)
+        fail("output_padding", extra, rule, "leave it out, or give the size of y instead of x")
+    return Geometry.of_conv((ins, *size), shape, **steps)
 
 
 def alternatives(axis: Axis, padding: Any) -> tuple[str, dict[int, int]]:
@@ -163,12 +185,30 @@ def filled(argument: str, numbers: Sequence[Fraction] | None, shape: tuple[int, 
         return None
     array = np.array([sympy.Rational(number) for number in numbers], object)
     if array.size != math.prod(shape):
-        rule = f"{by(shape)} asks for {math.prod(shape)}"
-        fail(argument, Described(f"{array.size} numbers"), rule, "give them row by row")
+        rule, remedy = f"{by(shape)} asks for {math.prod(shape)}", "give them row by row"
+        remedy += ", or give the size of y instead of that of x" if "y" in argument else ""
+        fail(argument, Described(counted(array.size, "number")), rule, remedy)
     return array.reshape(shape)
 
 
 # -- files -----------------------------------------------------------------------------------------
+
+_SUFFIX = {"text": "txt", "markdown": "md", "latex": "tex", "mathml": "mml", "animation": "svg"}
+"""The suffix of the files that hold a format, where it is not the format's name."""
+
+
+def format_of(path: Path | None, name: str | None, formats: Sequence[str]) -> str:
+    """Choose the format that is named, that of the file's suffix if it has one, or the first."""
+    suffixes = {one: f".{_SUFFIX.get(one, one)}" for one in formats}
+    suffix = path.suffix.lower() if path else ""
+    fitting = [one for one in formats if suffix in ("", suffixes[one])]
+    if name not in (None, *fitting):
+        rule = f"--format {name} writes {suffixes[name or '']}"
+        raise CommandError(f"{path}: {rule}; rename the file or change the format")
+    if not fitting:
+        known = ", ".join(dict.fromkeys(suffixes.values()))
+        raise CommandError(f"{path}: unknown format; name a file that ends in {known}")
+    return name or fitting[0]
 
 
 def check_output(path: Path, inputs: Sequence[Path] = ()) -> None:

@@ -22,8 +22,10 @@ import numpy as np
 from tconvjax import operands, operations, upsampling
 from tconvjax.acceleration.programs import found
 from tconvjax.algorithms.plan import planned
-from tconvjax.arguments import ints
-from tconvjax.command.arguments import CommandError, by, for_axes, reason, write
+from tconvjax.arguments import choice, ints
+from tconvjax.command.arguments import CommandError, by, check_axes, for_axes, reason, write
+from tconvjax.errors import fail
+from tconvjax.upsampling.interpolation import METHODS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,12 +73,11 @@ def _check_options(arguments: argparse.Namespace) -> None:
             "--output-padding and --output-size belong to the transposed convolution; leave them "
             "out with --forward"
         )
-    layouts = arguments.layout or ("NC", "", "NC")
-    first = layouts[0].startswith("NC") and layouts[-1].startswith("NC")
-    if len(layouts) != 3 or (any(pictures) and not first):
+    x, _, y = arguments.layout or ("NC", "", "NC")
+    if any(pictures) and not (x.startswith("NC") and y.startswith("NC")):
         raise CommandError(
-            "--layout: give the layouts of x, w and y, such as NHWC,HWIO,NHWC; where x or y is a "
-            "picture, it begins with NC"
+            f"--layout: a picture has channels first, and the layouts of x and y are {x} and {y}; "
+            "give layouts that begin with NC"
         )
 
 
@@ -103,6 +104,7 @@ def _timed(
     arguments: argparse.Namespace, x: Numbers, w: Numbers, bias: Numbers | None
 ) -> tuple[Numbers, str]:
     """Compile and run the operation; return the result and a line about both."""
+    check_axes(vars(arguments), w.ndim - 2)
     names = ["stride", "dilation", "groups", "padding_mode", "algorithm"]
     names += [] if arguments.forward else ["output_padding", "output_size"]
     steps = {name: getattr(arguments, name) for name in names}
@@ -158,6 +160,9 @@ def _write_and_print(
 def upsample(arguments: argparse.Namespace) -> None:
     """Enlarge a picture along both axes, or an array along its last axes."""
     is_picture(arguments.output)
+    choice("method", arguments.method, ("unpool", *METHODS))
+    if arguments.align_corners and arguments.method == "unpool":
+        fail("align_corners", True, "'unpool' does not align corners", "leave it out")
     if (arguments.factor is None) == (arguments.size is None):
         raise CommandError("--factor, --size: give one of the two")
     x = given = read_array(arguments.input)
@@ -178,6 +183,7 @@ def upsample(arguments: argparse.Namespace) -> None:
         steps = {name: getattr(arguments, name) for name in ("method", "align_corners")}
         with jax.enable_x64(_is_wide(x)):
             result = np.asarray(upsampling.upsample(x, size=size, **steps))
+    result = result[0] if given.ndim == rank else result
     _write_and_print(arguments, result, {"input": given})
 
 
@@ -205,7 +211,7 @@ def is_picture(path: Path) -> bool:
             import PIL  # noqa: F401 - an optional requirement
         except ImportError as error:
             raise CommandError(
-                "pictures need Pillow; install it with pip install 'tconvjax[image]'"
+                "pictures need Pillow; install it with pip install pillow"
             ) from error
     elif suffix != ".npy":
         known = " ".join(PICTURES)
@@ -217,7 +223,8 @@ def read_array(path: Path) -> Numbers:
     """Read an array of numbers, or a picture as float32 from 0 to 255, channels first."""
     picture = is_picture(path)
     if not os.path.isfile(path):
-        raise CommandError(f"{path}: there is no such file; check the name")
+        what = "it is not a file" if os.path.exists(path) else "there is no such file"
+        raise CommandError(f"{path}: {what}; check the name")
     try:
         if picture:
             return _read_picture(path)

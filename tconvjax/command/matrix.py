@@ -38,9 +38,9 @@ def matrix(arguments: argparse.Namespace) -> None:
     """Show the matrix of a convolution, or of its transpose."""
     if arguments.lazy:
         return _show(arguments, _rule(arguments), "one entry of the matrix of a convolution")
-    if arguments.size is None or arguments.kernel is None:
-        raise CommandError("--size and --kernel are needed; see tconvjax matrix --help")
-    geometry, transpose = layer(vars(arguments), True), arguments.transpose
+    if not (arguments.size or arguments.out_size) or arguments.kernel is None:
+        raise CommandError("give --size or --out-size, and --kernel; see tconvjax matrix --help")
+    geometry, transpose = layer(vars(arguments)), arguments.transpose
     kernel = filled("--values", arguments.values, geometry.kernel_shape)
     if arguments.format == "npz":
         return _save(arguments, geometry, kernel)
@@ -65,9 +65,11 @@ def matrix(arguments: argparse.Namespace) -> None:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Explain a transposed convolution step by step, seen four ways."""
-    geometry = layer(vars(arguments), False)
+    geometry = layer(vars(arguments))
     views: Any = explaining.views.VIEWS if arguments.view == "all" else (arguments.view,)
     if arguments.format == "animation":
+        if arguments.view not in ("stamps", "all"):
+            raise CommandError("--format animation: it shows the stamps; leave --view out")
         views = ("stamps",)
     y = filled("--y", arguments.y, geometry.out_shape)
     w = filled("--w", arguments.w, geometry.kernel_shape)
@@ -84,10 +86,11 @@ def explain(arguments: argparse.Namespace) -> None:
 
 def _rule(arguments: argparse.Namespace) -> Any:
     """Write the equation of one entry; sizes that were not given become symbols."""
-    if arguments.values is not None or arguments.format in ("csv", "npz"):
+    choices = arguments.values or arguments.out_size or arguments.output_padding
+    if choices or arguments.format in ("csv", "npz"):
         raise CommandError(
-            "--lazy: it shows a rule without numbers; leave --values out, and take --format text, "
-            "latex, mathml, html or svg"
+            "--lazy: it shows a rule without numbers; leave --values, --out-size and "
+            "--output-padding out, and take --format text, latex, mathml, html or svg"
         )
     n, k = sympy.symbols("n k", integer=True, positive=True)
     sizes = arguments.size or (n,)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from tconvjax.algorithms.records import save_plans
 from tconvjax.arguments import ints
@@ -11,7 +10,7 @@ from tconvjax.command.arguments import (
     CommandError,
     alternatives,
     by,
-    check_output,
+    check_axes,
     for_axes,
     layer,
     write_text,
@@ -31,15 +30,14 @@ MOST_SHOWN = 32
 """Maximum number of elements per axis that a checkerboard shows."""
 
 
-def size(arguments: argparse.Namespace) -> int:
+def size(arguments: argparse.Namespace) -> None:
     """Print the size a convolution gives, and for each axis the sizes that lead back from it."""
-    extra, sizes = arguments.output_padding, arguments.size
-    given = vars(arguments)
-    convolution = layer({**given, "output_padding": 0}, True)
-    out = convolution.out_size
+    extra, given = arguments.output_padding, vars(arguments)
+    convolution = layer(given if arguments.size is None else {**given, "output_padding": 0})
+    sizes, out = convolution.in_size, convolution.out_size
     named = isinstance(arguments.padding, str)
     try:
-        back = layer({**given, "size": out}, False)
+        back = layer({**given, "out_size": out})
     except GeometryError:
         if extra != 0:
             raise
@@ -62,12 +60,11 @@ def size(arguments: argparse.Namespace) -> int:
         for previous, number in zip([shown[0] - 1, *shown], shown, strict=False):
             if number > previous + 1:
                 print("  ...")
-            mark = "  <- the size given" if number == sizes[n] else ""
+            mark = "  <- the size given" if arguments.size and number == sizes[n] else ""
             print(f"  {number:>7}  {argument} {values[number]}{mark}")
-    return 0
 
 
-def checkerboard(arguments: argparse.Namespace) -> int:
+def checkerboard(arguments: argparse.Namespace) -> None:
     """Print how many stamps land on each element, and what to change."""
     from tconvjax import rendering, upsampling  # which import SymPy
 
@@ -75,10 +72,11 @@ def checkerboard(arguments: argparse.Namespace) -> int:
     rank = next((len(value) for value in given if isinstance(value, tuple)), 2)
     if arguments.output is not None and rank > 2:
         raise CommandError(f"--output: a picture has 2 axes, and these are {rank}; leave it out")
+    check_axes(vars(arguments), rank)
     kernels = ints("kernel", arguments.kernel, rank, 1)
     strides = ints("stride", arguments.stride, rank, 1)
     shown = [max(2, min(8, MOST_SHOWN // s - k)) for k, s in zip(kernels, strides, strict=True)]
-    transposed = layer({**vars(arguments), "size": shown}, False)
+    transposed = layer({**vars(arguments), "out_size": shown})
     found = upsampling.checkerboard(transposed)
     if rank <= 2:
         counts = upsampling.overlap(transposed)[(slice(MOST_SHOWN),) * rank]
@@ -91,17 +89,13 @@ def checkerboard(arguments: argparse.Namespace) -> int:
             print("".join(SHADES[-(-last * n // most)] * 2 for n in row))
         print(f"from {counts.min()} to {counts.max()} stamps on an element")
     print(found)
-    return 0
 
 
-def plan(arguments: argparse.Namespace) -> int:
+def plan(arguments: argparse.Namespace) -> None:
     """Print the choice of algorithm for each partial of a layer, the candidates and the reason."""
-    geometry, batch = layer(vars(arguments), arguments.forward), arguments.batch
-    measure = arguments.measure
-    if arguments.save is not None and not measure:
-        raise CommandError("--save: nothing was measured; give --measure too")
-    if arguments.save:
-        check_output(Path(arguments.save))
+    geometry, batch, measure = layer(vars(arguments)), arguments.batch, arguments.measure
+    if (arguments.save or arguments.output) and not measure:
+        raise CommandError("--save, --output: nothing was measured; give --measure too")
     options = {"dimension_numbers": arguments.layout, "measure": measure}
     platform = arguments.platform
     plans = [choose(geometry, p, arguments.dtype, platform, batch, **options) for p in ROLES]
@@ -110,6 +104,7 @@ def plan(arguments: argparse.Namespace) -> int:
     for found in plans:
         print(f"\n{found}")
     print(f"\nms: {'measured here' if measure else ESTIMATED}")
-    if arguments.save is not None:
-        print(f"kept in {save_plans(arguments.save or None)}")
-    return 0
+    if arguments.output:
+        print(f"kept in {save_plans(arguments.output)}")
+    if arguments.save:
+        print(f"kept in {save_plans()}")

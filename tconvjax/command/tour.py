@@ -1,6 +1,6 @@
-"""The tour: the tutorial's worked examples, computed as you watch and compared with its results.
+"""The tour: worked examples of the tutorial in docs/learn, computed as you watch and compared.
 
-The results that the tutorial prints are data here. The jitted `tconvjax.conv` and
+The results that the tutorial shows are data here. The jitted `tconvjax.conv` and
 `tconvjax.conv_transpose` compute each of them again, and so does the product of the matrix.
 """
 
@@ -101,8 +101,8 @@ class Report:
         self.matched.append(all(right))
 
 
-def tour(_: argparse.Namespace) -> int:
-    """Print the five parts of the tour; return 1 if an example does not give its result."""
+def tour(arguments: argparse.Namespace) -> int:
+    """Print the parts of the tour, or one; return 1 if an example does not give its result."""
     report = Report()
     report.say(
         "Transposed convolution in five parts",
@@ -111,6 +111,7 @@ def tour(_: argparse.Namespace) -> int:
         "In every part, x is the input of a convolution, w its kernel and y its output.",
         "The transposed convolution goes the other way, from y to the shape of x.",
         "In matrices a dot is a 0. vec(y) is y written as one column, row by row.",
+        "The examples are those of the tutorial in the documentation (docs/learn).",
     )
     parts = {
         "One element to many": _one_to_many,
@@ -120,9 +121,17 @@ def tour(_: argparse.Namespace) -> int:
         "What it is used for": _uses,
     }
     for number, (title, part) in enumerate(parts.items(), 1):
-        report.say("", f"{number}. {title}", "-" * (len(title) + 3), "")
-        part(report)
-    report.say("", f"{sum(report.matched)} of {len(report.matched)} examples match")
+        if arguments.part in (None, number):
+            report.say("", f"{number}. {title}", "-" * (len(title) + 3), "")
+            part(report)
+    report.say(
+        "",
+        "Where to go next: docs/learn explains each part on a page of its own, and its",
+        "explorer lets you change every number. Here, with your own numbers:",
+        "  tconvjax explain --out-size 2x2 --kernel 2x2 --y 0,1,2,3 --w 4,7,2,2",
+    )
+    words = "examples match" if len(report.matched) > 1 else "example matches"
+    report.say("", f"{sum(report.matched)} of {len(report.matched)} {words}")
     return 0 if all(report.matched) else 1
 
 

@@ -186,9 +186,5 @@ def _geometry(given: Mapping[str, Any]) -> Geometry:
     if "kernel" not in given:
         rule = "a convolution has one"
         fail("kernel", Described("nothing"), rule, "add a line such as 'kernel: 3'")
-    forward = "in_size" in given
-    channels = [given.get(name, given.get("groups", 1)) for name in ("in_channels", "out_channels")]
-    # The channels of a fence are those of the convolution, also where it is transposed.
-    ins, outs = channels if forward else channels[::-1]
-    size = given["in_size" if forward else "out_size"]
-    return layer({**given, "size": size, "in_channels": ins, "out_channels": outs}, forward)
+    channels = {name: given.get("groups", 1) for name in ("in_channels", "out_channels")}
+    return layer({**channels, **given, "size": given.get("in_size")})

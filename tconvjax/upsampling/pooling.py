@@ -154,7 +154,7 @@ def max_unpool(
         y: (*batch, C, *m), or as layout says.
         indices: whole numbers of y's shape, as `max_pool` returns them. An index outside the
             result's spatial axes is ignored; if an index occurs twice, either element may win.
-        kernel_size: of the pooling, an int or one per axis.
+        kernel_size: of the pooling, an int or one per axis, as in `max_pool`.
         stride: of the pooling; None for the kernel's size.
         padding: of the pooling.
         output_size: the spatial sizes of the result. They may differ by less than a stride from

@@ -47,7 +47,8 @@ def pixel_shuffle(
 
     Args:
         x: (*batch, C * prod(factor), *n), or as layout says.
-        factor: phases along each axis, an int or one per axis.
+        factor: phases along each axis, an int or one per axis. An int and no layout: all axes but
+            the first two are spatial; for a picture (12, 8, 8) give (2, 2) or layout="CHW".
         order: whether the phases ("CRD") or the channels ("DCR") change faster along x's channels.
             "CRD" is ``torch.pixel_shuffle``, "DCR" is ONNX's DepthToSpace without a mode.
         layout: letters of x's axes such as "NHWC"; None for channels first.
@@ -143,7 +144,8 @@ def unfold(
 
     Args:
         x: (*batch, C, *n), or as layout says. Any dtype.
-        kernel_size: elements of a window, an int or one per axis.
+        kernel_size: elements of a window, an int or one per axis. An int and no layout: all axes
+            but the first two are spatial; for a picture (3, 8, 8) give (2, 2) or layout="CHW".
         dilation: elements from one element of a window to the next.
         padding: zeros around x: an int, one per axis, or (low, high) pairs.
         stride: elements from one window to the next.
