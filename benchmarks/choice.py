@@ -49,6 +49,9 @@ MOST_PIECES = 400
 MOST_OF_A_LOOP = 1e7
 """Products of the largest convolution that XLA is left to run as a plain loop."""
 
+MOST_PAIRS = 1024
+"""Pairs of channels in a group above which element by element is no contestant."""
+
 COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 
 
@@ -137,8 +140,12 @@ def recipe_of(layer: Layer, partial: Partial) -> Recipe:
 def within_budget(name: str, recipe: Recipe, batch: int) -> bool:
     """Whether an algorithm compiles in some seconds and does not run for many."""
     loops = name in ("direct", "polyphase") and unfit(name, recipe)
-    products = batch * math.prod(recipe.geometry.out_size + recipe.geometry.kernel_shape)
-    return pieces(name, recipe) <= MOST_PIECES and not (loops and products > MOST_OF_A_LOOP)
+    geometry = recipe.geometry
+    products = batch * math.prod(geometry.out_size + geometry.kernel_shape)
+    large = loops and products > MOST_OF_A_LOOP
+    pairs = math.prod(geometry.kernel_shape[:2]) // geometry.groups
+    large = large or (name == "taps" and pairs > MOST_PAIRS)
+    return pieces(name, recipe) <= MOST_PIECES and not large
 
 
 def programs(recipe: Recipe, batch: int) -> dict[str, Callable[[], jax.Array]]:
