@@ -78,10 +78,11 @@ def test_every_view_is_shown_in_every_format(view: str, form: str) -> None:
 
 
 def test_what_moves_has_a_frame_for_each_step_and_holds_the_last() -> None:
-    for view, steps in (("stamps", 4), ("product", 5)):
+    long = f"out_size: 12\nkernel: 2\ny: {','.join(['1'] * 12)}"
+    for view, steps, body in (("stamps", 4, ""), ("product", 5, ""), ("stamps", 8, long)):
         for words, paragraphs in (("yes", steps + 1), ("no", 0)):
             more = ("words: " + words, "format: animation")
-            svg = elements(page(fence(view, "", *more))).find(".//{*}svg")
+            svg = elements(page(fence(view, body, *more))).find(".//{*}svg")
             assert svg is not None
             frames = [one for one in svg.iter() if one.get("class") == "s"]
             told = [[text.text for text in one.findall(".//{*}text")] for one in frames]
@@ -98,7 +99,11 @@ def test_what_the_padding_cuts_off_gets_faint_where_it_stands() -> None:
     assert svg is not None
     *others, last = [one for one in svg.iter() if one.get("class") == "s"]
     tables = [[text.text for text in one.findall(".//{*}text")] for one in (*others[:2], last)]
-    assert [len(texts) for texts in tables] == [11, 11, 11]  # y, an arrow, what is so far; names
+    assert [len(texts) for texts in tables] == [
+        10,
+        10,
+        10,
+    ]  # y above what is so far, and their names
     assert tables[-1][-5:] == ["1", "3", "6", "5", "3"]
     faint = [one for one in last.iter() if one.get("class") == "f"]
     assert [one.findtext("{*}text") for one in faint] == ["1", "3"]

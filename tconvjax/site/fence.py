@@ -293,18 +293,22 @@ def _moving(fence: Fence) -> str:
     return rendering.to_animation([*frames, frames[-1]], alt=alt)
 
 
-def _falling(fence: Fence) -> list[Document]:
-    """The steps of the stamps, all with y at their left; what the padding cuts off gets faint."""
+def _falling(fence: Fence) -> Sequence[Document]:
+    """The steps of the stamps, all with y before the sum; what the padding cuts off gets faint."""
     steps = explanation(fence).views[0].steps
-    shown = [step.document for step in steps]
+    rows = {step.words: step.document for step in steps if isinstance(step.document, Row)}
+    shown: list[Any] = [row.parts for row in rows.values()]
     match shown:
-        case [Row([Table() as y, sign, _]), *_, Row([Table() as total, *_])] if _rimmed(total):
+        case [[Table() as y, arrow, _], *_, [Table() as total, *_]] if _rimmed(total):
             cells = tuple(tuple(replace(cell, tap=None) for cell in row) for row in y.cells)
-            shown[-1] = Row((replace(y, cells=cells), sign, total))
+            shown[-1] = (replace(y, cells=cells), arrow, total)
+    # Lines fit a phone if they are below each other.
+    line = fence.geometry.rank == 1
+    frames = [Stack(parts[::2]) if line else Row(parts) for parts in shown]
     if not fence.looks.get("words", True):
-        return shown
-    return [Stack([rendering.Words(step.words), one])
-            for step, one in zip(steps, shown, strict=True)]  # fmt: skip
+        return frames
+    return [Stack([rendering.Words(words), frame])
+            for words, frame in zip(rows, frames, strict=True)]  # fmt: skip
 
 
 def _rimmed(table: Table) -> bool:
