@@ -21,7 +21,7 @@ addEventListener("resize", scroll)
 if (/\/zh\//.test(location.pathname)) document.documentElement.lang = "zh-Hans"
 
 // What moves for longer than five seconds can be stopped.
-for (const picture of document.querySelectorAll(".home-picture")) {
+for (const picture of document.querySelectorAll(".home-picture, .tconv-figure:has(> svg > .s)")) {
   const chinese = document.documentElement.lang.startsWith("zh")
   const button = document.createElement("button")
   button.className = "home-pause"
@@ -30,6 +30,8 @@ for (const picture of document.querySelectorAll(".home-picture")) {
     button.textContent = still ? (chinese ? "播放" : "Play") : (chinese ? "暂停" : "Pause")
   }
   button.addEventListener("click", () => { picture.classList.toggle("home-still"); name() })
-  picture.after(button)
+  const moving = picture.querySelector(":scope > svg")
+  if (picture.matches("figure")) moving.after(button)
+  else picture.after(button)
   name()
 }
