@@ -74,7 +74,7 @@ def generator(up: Any, key: jax.Array) -> Any:
 def critic(key: jax.Array) -> Any:
     """A network from an image to a logit (1, 1, 1), high for real images."""
     first, *keys = jax.random.split(key, len(CHANNELS))
-    layers = []
+    layers: list[Any] = []
     for (large, small), key in zip(
         itertools.pairwise(CHANNELS), keys, strict=True
     ):

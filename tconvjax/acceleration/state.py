@@ -51,7 +51,8 @@ def with_variables(
         @functools.wraps(fn)
         def of_the_rest(rest: Any) -> Any:
             pairs = zip(leaves, rest, strict=True)
-            args, keywords = tree.unflatten(v if kept(v) else other for v, other in pairs)
+            whole = [value if kept(value) else other for value, other in pairs]
+            args, keywords = jax.tree.unflatten(tree, whole)
             return fn(*args, **keywords)
 
         rest = [None if kept(value) else value for value in leaves]
