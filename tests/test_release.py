@@ -168,7 +168,7 @@ def test_a_fault_in_a_wheel_is_seen() -> None:
 def test_the_sdist_is_a_part_of_the_tree_with_all_that_tests_need(release: Release) -> None:
     held, tree = members(release.sdist), files_of(release.tree)
     assert {name for name in held if held[name] != tree.get(name)} == {"PKG-INFO"}
-    folders = ("tconvjax/", "tests/", "docs/", "benchmarks/")
+    folders = ("tconvjax/", "tests/", "docs/", "benchmarks/", "examples/")
     assert {n for n in tree if n.startswith(folders)} <= {*held}
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"} <= {*held}
 

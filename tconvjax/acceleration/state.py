@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,8 +42,21 @@ def with_variables(
     def kept(value: Any) -> bool:
         return isinstance(value, kinds)
 
-    if not any(map(kept, jax.tree.leaves((args, keywords), is_leaf=kept))):
+    leaves, tree = jax.tree.flatten((args, keywords), is_leaf=kept)
+    modules = [value for value in leaves if kept(value)]
+    if not modules:
         return _of_its_arguments(run, fn, args, keywords)
+    if not _may_change(modules):
+
+        @functools.wraps(fn)
+        def of_the_rest(rest: Any) -> Any:
+            pairs = zip(leaves, rest, strict=True)
+            whole = [value if kept(value) else other for value, other in pairs]
+            args, keywords = jax.tree.unflatten(tree, whole)
+            return fn(*args, **keywords)
+
+        rest = [None if kept(value) else value for value in leaves]
+        return _of_its_arguments(run, of_the_rest, (rest,), {})
     # As in nnx.jit: modules become arrays outside and modules again inside.
     tag = "tconvjax.accelerate"
 
@@ -58,6 +72,16 @@ def with_variables(
         return nnx.from_tree(found, ctxtag=tag, is_inner=False)[1]
 
 
+def _may_change(modules: list[Any]) -> bool:
+    """Whether NNX admits changes here; not in a transformation around which the modules are."""
+    nnx = sys.modules["flax.nnx"]
+    try:
+        nnx.update(modules, nnx.state(modules))  # to the values that they have
+    except sys.modules["flax.errors"].TraceContextError:
+        return False
+    return True
+
+
 def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any) -> Any:
     """Run a function; translate the error of NNX about modules that are not among the arguments."""
     try:
@@ -66,7 +90,8 @@ def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any
         fail(
             "fn",
             Described(getattr(fn, "__name__", type(fn).__name__)),
-            f"it changes variables of a module that is not among its arguments ({error})",
+            "it changes variables of a module that is not among its arguments, or not among those "
+            f"of a transformation around it ({error})",
             "pass the module as an argument",
         )
 

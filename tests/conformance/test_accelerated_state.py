@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tconvjax import GeometryError, accelerate
+from tconvjax import GeometryError, accelerate, plain
 from tests.conformance.test_peers import peer
 
 nnx = peer("flax.nnx")
@@ -98,3 +98,22 @@ def test_a_module_that_is_no_argument_is_refused_where_it_changes() -> None:
         accelerate(lambda x: loss(model, x))(X)
     model.eval()  # nothing changes now
     np.testing.assert_allclose(accelerate(lambda x: loss(model, x))(X), loss(model, X), rtol=1e-5)
+
+
+USES_OF_X: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "itself": lambda fast, m, x: fast(m)(x),
+    "a method": lambda fast, m, x: fast(m.__call__)(x),
+    "an argument": lambda fast, m, x: fast(lambda m, x: m(x))(m, x),
+}
+
+
+@pytest.mark.parametrize("fast", [accelerate, plain])
+@pytest.mark.parametrize("use", USES_OF_X)
+def test_a_module_from_outside_of_a_jit_runs_unless_it_changes(fast: Any, use: str) -> None:
+    """A converter traces a model so. In evaluation nothing changes; in training it is refused."""
+    model = Net()
+    with pytest.raises(GeometryError, match="pass the module as an argument"):
+        jax.jit(lambda x: USES_OF_X[use](fast, model, x))(X)
+    model.eval()
+    found = jax.jit(lambda x: USES_OF_X[use](fast, model, x))(X)
+    np.testing.assert_allclose(found, model(X), rtol=1e-4, atol=1e-5)
