@@ -275,7 +275,7 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of fn's argument."""
-    asked = dtype_of("dtype", dtype).newbyteorder("=")
+    asked = dtype_of("dtype", dtype)
     if dtype is None or asked.name not in DTYPES:
         rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
         fail("dtype", dtype, rule, "give jnp.float32, say")

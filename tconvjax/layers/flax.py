@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.lax import ConvDimensionNumbers
@@ -19,7 +20,7 @@ from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.layers import check_channels, check_fits, check_input, check_no_size, renamed
-from tconvjax.operands import as_array, inexact_dtype
+from tconvjax.operands import NARROW, as_array, computing_dtype, inexact_dtype, widened
 
 FLAX_NAMES = ("strides", "padding", "kernel_dilation", "precision", "preferred_element_type")
 """Arguments of `flax_conv_transpose`."""
@@ -47,7 +48,7 @@ class FlaxLayer:
         check_channels("feature_group_count", self.feature_group_count, channels)
         for name in ("use_bias", "original", "transpose_kernel"):
             read[name] = flag(name, getattr(self, name))
-        read["dtype"] = None if self.dtype is None else inexact_dtype("dtype", self.dtype)
+        read["dtype"] = computing_dtype("dtype", self.dtype)
         read["param_dtype"] = inexact_dtype("param_dtype", self.param_dtype)
         function("promote_dtype", self.promote_dtype)
         for name, value in read.items():
@@ -93,16 +94,19 @@ class FlaxLayer:
         shape = (channels // groups, features)
         if self.original and self.transpose_kernel:
             shape = (features, channels)
-        kernel = draw(key, (*self.kernel_size, *shape), self.param_dtype)
-        if (layout := self.kernel_layout) is None or self.original:
-            return kernel
+        narrow, layout = self.param_dtype.name in NARROW, self.kernel_layout
+        # JAX's initialisers compute in the dtype that they draw.
+        drawn = jnp.float32 if narrow else self.param_dtype
+        kernel = draw(key, (*self.kernel_size, *shape), drawn)
 
-        def turned(value: Any) -> Any:
-            return convert_kernel(value, "flax", layout, groups=groups)
+        def stored(value: Any) -> Any:
+            if layout is not None and not self.original:
+                value = convert_kernel(value, "flax", layout, groups=groups)
+            return value.astype(self.param_dtype) if narrow else value
 
         if isinstance(kernel, nnx.VariableMetadata):  # of nnx.with_partitioning and its like
-            return dataclasses.replace(kernel, raw_value=turned(kernel.raw_value))
-        return jax.tree.map(turned, kernel)  # linen's are trees of one array
+            return dataclasses.replace(kernel, raw_value=stored(kernel.raw_value))
+        return jax.tree.map(stored, kernel)  # linen's are trees of one array
 
     def _input(self, inputs: Any, channels: int | None = None) -> jax.Array:
         """Read the input; with no number of channels, its own."""
@@ -117,6 +121,7 @@ class FlaxLayer:
 
     def _compute(self, inputs: Any, kernel: Any, bias: Any, output_size: Any = None) -> jax.Array:
         """Apply the layer to an input with its parameters."""
+        inputs, kernel, bias = widened(inputs, kernel, bias)
         arrays = self._promoted(inputs, kernel if self.mask is None else kernel * self.mask, bias)
         if self.original:
             check_no_size(output_size, "Flax")
