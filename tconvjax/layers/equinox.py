@@ -12,13 +12,14 @@ import jax.numpy as jnp
 from equinox import field
 
 import tconvjax
-from tconvjax.arguments import Ints, flag, frozen, ints, text, whole
+from tconvjax.arguments import Ints, flag, frozen, text, whole
 from tconvjax.conventions import convert_kernel, equinox_conv_transpose, read_layer
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES, Padding
 from tconvjax.layers import check_channels, check_fits, check_input, check_no_size, renamed
 from tconvjax.operands import NARROW, arrays, inexact_dtype, random_key, widened
+from tconvjax.upsampling.arguments import each
 
 
 class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
@@ -54,9 +55,9 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         key: jax.Array,
     ) -> None:
         rank = whole("num_spatial_dims", num_spatial_dims, 1)
-        self.kernel_size = ints("kernel_size", kernel_size, rank, 1)
-        self.stride = ints("stride", stride, rank, 1)
-        self.dilation = ints("dilation", dilation, rank, 1)
+        self.kernel_size = each("kernel_size", kernel_size, rank, 1)
+        self.stride = each("stride", stride, rank, 1)
+        self.dilation = each("dilation", dilation, rank, 1)
         channels = {"in_channels": in_channels, "out_channels": out_channels}
         check_channels("groups", groups, channels)
         self.num_spatial_dims, self.groups = rank, groups
@@ -171,7 +172,7 @@ class ConvTranspose(_Layer):
         key: jax.Array,
     ) -> None:
         rank = whole("num_spatial_dims", num_spatial_dims, 1)
-        self.output_padding = ints("output_padding", output_padding, rank, 0)
+        self.output_padding = each("output_padding", output_padding, rank, 0)
         self.original = flag("original", original)
         shape, steps = (rank, in_channels, out_channels, kernel_size), (stride, padding, dilation)
         super().__init__(*shape, *steps, groups, use_bias, padding_mode, dtype, key=key)
