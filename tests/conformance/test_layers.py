@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconvjax import GeometryError
+from tconvjax.layers import MaxUnpool, PixelShuffle
 from tests.conformance.test_peers import flax_arguments, flax_is_wrong, peer
 from tests.oracles import agree, assert_refused
 from tests.reading import read
@@ -297,6 +299,66 @@ def test_layers_take_narrow_parameters() -> None:
         np.testing.assert_array_equal(narrow, same)
 
 
+# -- layers without parameters ---------------------------------------------------------------------
+
+
+def test_the_libraries_have_the_same_layers() -> None:
+    names = [
+        {
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and value.__module__ == module.__name__ and name[0] != "_"
+        }
+        for module in (on_nnx, on_linen, on_equinox)
+    ]
+    both = {"Conv", "ConvTranspose"}
+    assert names[0] == names[1] == both
+    assert names[2] == both | {f"{name}{rank}d" for name in both for rank in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(("layout", "turn"), [("NCHW", (0, 1, 2, 3)), ("NHWC", (0, 2, 3, 1))])
+def test_layers_without_parameters_are_torchs(layout: str, turn: tuple[int, ...]) -> None:
+    torch = peer("torch")
+    x = np.random.default_rng(0).normal(size=(2, 12, 5, 3)).astype(np.float32)
+    back = np.argsort(turn)
+    z = PixelShuffle(2, layout)(x.transpose(turn)).transpose(back)
+    np.testing.assert_array_equal(z, torch.nn.PixelShuffle(2)(torch.tensor(x)))
+    y, indices = torch.nn.MaxPool2d(3, 2, 1, return_indices=True)(torch.tensor(x))
+    theirs = torch.nn.MaxUnpool2d(3, 2, 1)
+    for size in (None, (6, 4)):
+        mine = MaxUnpool(3, 2, 1, layout=layout)(
+            y.numpy().transpose(turn), indices.numpy().transpose(turn), size
+        )
+        right = theirs(y, indices, None if size is None else list(size))
+        np.testing.assert_array_equal(mine.transpose(back), right)
+
+
+def test_layers_without_parameters_go_into_every_librarys_models() -> None:
+    """In a model that is jitted, differentiated and updated, beside layers with parameters."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype(np.float32)
+    up = PixelShuffle(2, "NHWC")
+    conv = on_nnx.Conv(8, 12, (3, 3), rngs=nnx.Rngs(0))
+    right = up(conv(x))
+    assert right.shape == (2, 8, 8, 3)
+    model = nnx.Sequential(conv, up)
+    slope = nnx.jit(nnx.grad(lambda model, x: model(x).sum()))(model, x)
+    nnx.update(model, jax.tree.map(lambda w, g: w - 0 * g, nnx.state(model), slope))
+    np.testing.assert_allclose(model(x), right, atol=1e-5)
+    _, variables = linen.Sequential([on_linen.Conv(12, (3, 3)), up]).init_with_output(KEY, x)
+    assert variables["params"].keys() == {"layers_0"}
+    planes = np.moveaxis(x[0], -1, 0)
+    one = on_equinox.Conv2d(8, 12, 3, padding=1, dtype=np.float32, key=KEY)
+    chain = equinox.nn.Sequential([one, PixelShuffle(2, "CHW")])
+    np.testing.assert_array_equal(
+        equinox.filter_jit(chain)(planes, key=KEY), PixelShuffle(2, "CHW")(one(planes))
+    )
+    slopes = equinox.filter_grad(lambda chain: chain(planes).sum())(chain)
+    assert equinox.apply_updates(chain, slopes)[1] == PixelShuffle((2, 2), "CHW")
+    unpool = MaxUnpool(2, layout="CHW")
+    assert jax.tree.leaves(unpool) == []
+    assert {unpool, MaxUnpool((2, 2), (2, 2), (0, 0), layout="CHW")} == {unpool}
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 
@@ -321,6 +383,8 @@ def lin(kind: Any = on_linen.ConvTranspose, **changed: Any) -> Callable[[], Any]
 
 
 F32 = np.ones((5, 4), np.float32)
+shuffle: Any = PixelShuffle
+unpool: Any = MaxUnpool
 WHEN_MADE: list[tuple[dict[str, Any], str]] = [
     ({"output_padding": 2, "strides": 2, "padding": 1}, "output_padding=2: it must be smaller"),
     ({"output_padding": 1, "strides": 2, "padding": "SAME"}, "output_padding=1: padding='SAME'"),
@@ -377,6 +441,12 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lin(features=0), "features=0: it must be at least 1"),
     (lin(on_linen.Conv, strides=0), "strides=0: it must be at least 1"),
     (lin(original=None), "original=None: it must be True or False"),
+    (lambda: shuffle(0, "NHWC"), "factor=0: it must be at least 1"),
+    (lambda: shuffle((2, 2, 2), "NHWC"), "factor=(2, 2, 2): the convolution has 2 spatial"),
+    (lambda: shuffle(2, "NHW"), "layout='NHW': it must have one letter per axis, C among"),
+    (lambda: shuffle(2, "CHW", "RCD"), "order='RCD': the choices are CRD, DCR"),
+    (lambda: unpool(2, 0, layout="CHW"), "stride=0: it must be at least 1"),
+    (lambda: unpool(2, layout=None), "layout=None: it must have one letter per axis"),
     *((make(**kwargs), text) for kwargs, text in (*WHEN_MADE, *FLAX_WHEN_MADE)
       for make in (flax, lin)),
     *((eqx(**{name.replace("strides", "stride"): v for name, v in kwargs.items()}), text)
