@@ -20,17 +20,7 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
-NARROW_FLOATS = (
-    "float4_e2m1fn",
-    "float8_e3m4",
-    "float8_e4m3",
-    "float8_e4m3b11fnuz",
-    "float8_e4m3fn",
-    "float8_e4m3fnuz",
-    "float8_e5m2",
-    "float8_e5m2fnuz",
-    "float8_e8m0fnu",
-)
+NARROW_FLOATS = tuple(name for name in dir(jnp) if name.startswith(("float4_", "float8_")))
 NARROW = (*NARROW_FLOATS, "int2", "int4", "uint2", "uint4")
 """Dtypes that store numbers; they are widened before anything is computed."""
 NO_DTYPES = (bytes, jax.Array, np.ndarray)
@@ -44,12 +34,7 @@ MOST_ELEMENTS = 2**40
 
 
 def arrays(*narrow: str, **values: Any) -> list[Any]:
-    """Read arrays of numbers, as JAX's or as NumPy's, which jit converts.
-
-    Args:
-        narrow: `NARROW` if they may occur too.
-        values: the arrays by the names of their arguments; a bias may be None.
-    """
+    """Read arrays of numbers, or of these narrow dtypes, as JAX's or NumPy's, which jit takes."""
     return [
         None if value is None and name == "bias" else _array(name, value, narrow)
         for name, value in values.items()
@@ -136,16 +121,16 @@ def random_key(key: Any) -> Any:
     return key
 
 
-def checked_dtype(preferred: Any) -> Any:
-    """Read a preferred dtype; None stays."""
-    if preferred is None:
+def available_dtype(name: str, value: Any) -> Any:
+    """Read a dtype that JAX has; None stays, and Python's own types mean the widest there is."""
+    if value is None:
         return None
-    asked = dtype_of("preferred_element_type", preferred)
-    if jax.dtypes.canonicalize_dtype(asked) != asked:
-        rule = "64-bit numbers are switched off in JAX"
+    asked = dtype_of(name, value)
+    found = jax.dtypes.canonicalize_dtype(asked)
+    if found != asked and not any(value is kind for kind in (int, float, complex)):
         remedy = "give a narrower dtype, or jax.config.update('jax_enable_x64', True)"
-        fail("preferred_element_type", preferred, rule, remedy)
-    return asked
+        fail(name, str(asked), "64-bit numbers are switched off in JAX", remedy)
+    return found
 
 
 def dtypes(preferred: Any, *values: Any) -> tuple[Any, Any]:

@@ -283,7 +283,8 @@ def _apply(
         rule = f"it has one element for each of the result's {channels} channels"
         fail("bias", array_of(bias.shape), rule, f"reshape it to ({channels},)")
     precision = operands.checked_precision(recipe.precision)
-    recipe = replace(recipe, precision=precision, dtype=operands.checked_dtype(recipe.dtype))
+    dtype = operands.available_dtype("preferred_element_type", recipe.dtype)
+    recipe = replace(recipe, precision=precision, dtype=dtype)
     return explicitly_sharded(functools.partial(_jitted, recipe=recipe), a, b, bias, recipe)
 
 

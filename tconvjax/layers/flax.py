@@ -23,7 +23,7 @@ from tconvjax.layers import check_channels, check_fits, check_input, check_no_si
 from tconvjax.operands import (
     NARROW,
     as_array,
-    checked_dtype,
+    available_dtype,
     checked_precision,
     computing_dtype,
     dtypes,
@@ -63,7 +63,7 @@ class FlaxLayer:
         read["param_dtype"] = inexact_dtype("param_dtype", self.param_dtype)
         function("promote_dtype", self.promote_dtype)
         checked_precision(self.precision)
-        preferred = checked_dtype(self.preferred_element_type)
+        preferred = available_dtype("preferred_element_type", self.preferred_element_type)
         if read["dtype"] is not None:
             dtypes(preferred, jax.ShapeDtypeStruct((), read["dtype"]))
         for name, value in read.items():

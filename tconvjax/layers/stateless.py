@@ -1,8 +1,11 @@
-"""Layers without parameters: functions of `tconvjax.upsampling`, checked when they are made."""
+"""Layers without parameters: functions of `tconvjax.upsampling`, checked when they are made.
+
+They are equal if their arguments are, and static nodes of JAX's trees, without any leaves.
+"""
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,23 +17,16 @@ from tconvjax.upsampling.arguments import each, layout_spec
 from tconvjax.upsampling.shuffle import ORDERS, Order
 
 
-class _Layer:
-    """A layer that is equal to any other with the same arguments, and has no arrays in a tree."""
-
-    layout: str
-
-    def __init_subclass__(cls) -> None:
-        jax.tree_util.register_static(cls)
-
-    def _read(self, **least: int) -> None:
-        """Bring arguments to one whole number for each spatial axis of the layout."""
-        rank = len(layout_spec(self.layout)) - 2
-        for name, bound in least.items():
-            object.__setattr__(self, name, each(name, getattr(self, name), rank, bound))
+def _read(layer: Any, **least: int) -> None:
+    """Bring arguments to one whole number for each spatial axis of the layer's layout."""
+    rank = len(layout_spec(layer.layout)) - 2
+    for name, bound in least.items():
+        object.__setattr__(layer, name, each(name, getattr(layer, name), rank, bound))
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
-class PixelShuffle(_Layer):
+class PixelShuffle:
     """`tconvjax.upsampling.pixel_shuffle` as a layer of any library: channels become pixels.
 
     z[c, f * i + p] = x[c * f + p, i] in order "CRD", x[p * C + c, i] in order "DCR"
@@ -56,59 +52,50 @@ class PixelShuffle(_Layer):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        self._read(factor=1)
+        _read(self, factor=1)
         choice("order", self.order, ORDERS)
 
     def __call__(self, x: ArrayLike, *, key: Any = None) -> jax.Array:
-        """(N, C * prod(factor), *n) to (N, C, *(factor * n)), laid out as ``layout`` says.
-
-        The key is not used; Equinox gives one to every layer.
-        """
+        """Turn (N, C * prod(factor), *n) into (N, C, *(factor * n)); Equinox's key is not used."""
         return pixel_shuffle(x, self.factor, order=self.order, layout=self.layout)
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
-class MaxUnpool(_Layer):
+class MaxUnpool:
     """`tconvjax.upsampling.max_unpool` as a layer of any library: maxima go back to their places.
 
     x[indices[i]] = y[i], and 0 elsewhere
 
     Args:
         kernel_size: of the pooling, an int or one per spatial axis.
+        layout: as in `PixelShuffle`.
         stride: of the pooling; None for the kernel's size.
         padding: of the pooling.
-        layout: as in `PixelShuffle`.
 
     Raises:
         GeometryError: if an argument has a wrong value.
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> from tconvjax.upsampling import max_pool
-        >>> x = jnp.array([[1, 5], [2, 7]])[None]
-        >>> y, indices = max_pool(x, 2, return_indices=True, layout="CHW")
-        >>> MaxUnpool(2, layout="CHW")(y, indices).tolist()
-        [[[0, 0], [0, 7]]]
+        >>> MaxUnpool(2, "CW")(jnp.array([[5, 7]]), jnp.array([[1, 3]])).tolist()
+        [[0, 5, 0, 7]]
     """
 
     kernel_size: Ints
+    layout: str
     stride: Ints | None = None
     padding: Ints = 0
-    _: KW_ONLY
-    layout: str
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         if self.stride is None:
             object.__setattr__(self, "stride", self.kernel_size)
-        self._read(kernel_size=1, stride=1, padding=0)
+        _read(self, kernel_size=1, stride=1, padding=0)
 
     def __call__(
         self, y: ArrayLike, indices: ArrayLike, output_size: Ints | None = None, *, key: Any = None
     ) -> jax.Array:
-        """Maxima and their indices, as `max_pool` returns them, to the array before the pooling.
-
-        The key is not used; Equinox gives one to every layer.
-        """
+        """Turn maxima and their indices into the array of the pooling; the key is not used."""
         numbers, layout = (self.kernel_size, self.stride, self.padding), self.layout
         return max_unpool(y, indices, *numbers, output_size=output_size, layout=layout)
