@@ -23,7 +23,7 @@ from tconvjax.arguments import choice, frozen, function, ints
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.geometry.padding import source
-from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED, dtype_of
+from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED, available_dtype
 
 __all__ = ["conv_matrix", "matrix_of", "places"]
 
@@ -40,9 +40,6 @@ MOST_PRODUCTS = 2**25
 
 DTYPES = FLOATS + COMPLEXES + SIGNED + UNSIGNED
 """The dtypes of JAX arrays that a matrix can hold."""
-
-SWITCH_ON = "switch them on with jax.config.update('jax_enable_x64', True)"
-"""The remedy where 64-bit numbers are off."""
 
 MOST_READ = 2**31
 """Largest number of elements that `matrix_of` puts in and gets out of all columns: some seconds."""
@@ -275,15 +272,10 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of fn's argument."""
-    asked = dtype_of("dtype", dtype).newbyteorder("=")
-    if dtype is None or asked.name not in DTYPES:
+    found = available_dtype("dtype", dtype)
+    if found is None or found.name not in DTYPES:
         rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
         fail("dtype", dtype, rule, "give jnp.float32, say")
-    # Python's own float and int mean the widest dtype available, as everywhere in JAX.
-    found = jax.dtypes.canonicalize_dtype(asked)
-    if found != asked and dtype not in (int, float, complex):
-        rule = "64-bit numbers are switched off in JAX"
-        fail("dtype", str(asked), rule, f"{SWITCH_ON}, or give {found}")
     return np.dtype(found)
 
 
@@ -392,6 +384,6 @@ def _as_jax(argument: str, values: NDArray[Any]) -> jax.Array:
         narrow = values.astype(jax.dtypes.canonicalize_dtype(values.dtype))
     if not np.array_equal(narrow, values, equal_nan=values.dtype.kind in "fc"):
         rule = f"64-bit numbers are switched off in JAX, and {narrow.dtype} cannot hold its values"
-        remedy = f"{SWITCH_ON}, convert them, or use format='csr'"
+        remedy = "convert them, use format='csr', or jax.config.update('jax_enable_x64', True)"
         fail(argument, Described(f"array of {values.dtype}"), rule, remedy)
     return jnp.asarray(narrow)

@@ -20,6 +20,9 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+NARROW_FLOATS = tuple(name for name in dir(jnp) if name.startswith(("float4_", "float8_")))
+NARROW = (*NARROW_FLOATS, "int2", "int4", "uint2", "uint4")
+"""Dtypes that store numbers; they are widened before anything is computed."""
 NO_DTYPES = (bytes, jax.Array, np.ndarray)
 """Types that NumPy would read as a dtype: b"a" is a letter to it, and an array has a dtype."""
 
@@ -30,10 +33,10 @@ MOST_ELEMENTS = 2**40
 """Largest number of elements of one image: terabytes."""
 
 
-def arrays(**values: Any) -> list[Any]:
-    """Read arrays of numbers, as JAX's or as NumPy's, which jit converts."""
+def arrays(*narrow: str, **values: Any) -> list[Any]:
+    """Read arrays of numbers, or of these narrow dtypes, as JAX's or NumPy's, which jit takes."""
     return [
-        None if value is None and name == "bias" else _array(name, value)
+        None if value is None and name == "bias" else _array(name, value, narrow)
         for name, value in values.items()
     ]
 
@@ -47,17 +50,17 @@ def as_array(name: str, value: Any) -> jax.Array:
         fail(name, kind_of(value), rule, "convert it with jnp.asarray")
 
 
-def _array(name: str, value: Any) -> Any:
+def _array(name: str, value: Any, narrow: tuple[str, ...]) -> Any:
     if isinstance(value, np.ma.MaskedArray):
         fail(name, Described("a masked array"), "what is masked is no number", "give .filled(0)")
     if not isinstance(value, jax.Array | np.ndarray):
         value = as_array(name, value)
     if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
         value = value.astype(value.dtype.newbyteorder("="))
-    if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED:
-        rule = (
-            "floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved"
-        )
+    if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED + narrow:
+        floats, whole = ("4, 8 and ", "2, 4 and ") if narrow else ("", "")
+        kinds = f"floats of {floats}16 to 64 bits, complex numbers and integers of {whole}8 to 64"
+        rule = f"{kinds} bits can be convolved"
         fail(name, Described(f"array of dtype {value.dtype}"), rule, "convert it with .astype")
     return value
 
@@ -84,9 +87,10 @@ def check_sizes(geometry: Geometry) -> None:
 
 
 def dtype_of(name: str, value: Any) -> Any:
-    """Read a dtype, however it is spelled."""
+    """Read a dtype, however it is spelled and in whatever order of bytes."""
     try:
-        return jnp.dtype(value)
+        dtype = jnp.dtype(value)
+        return dtype if dtype.isnative else dtype.newbyteorder("=")
     except Exception:  # noqa: BLE001 - NumPy refuses by several
         return fail(name, value, "it must be a dtype", "give one such as float32")
 
@@ -99,6 +103,15 @@ def inexact_dtype(name: str, value: Any) -> Any:
     return jax.dtypes.canonicalize_dtype(dtype)
 
 
+def computing_dtype(name: str, value: Any) -> Any:
+    """Read the dtype in which a layer computes; None stays."""
+    dtype = None if value is None else inexact_dtype(name, value)
+    if dtype is not None and dtype.name in NARROW:
+        rule = "numbers of this dtype are stored, and widened to be computed with"
+        fail(name, dtype.name, rule, "give jnp.bfloat16, or convert the parameters with .astype")
+    return dtype
+
+
 def random_key(key: Any) -> Any:
     """Read a random key of jax.random.key, or of the older jax.random.PRNGKey."""
     dtype: Any = getattr(key, "dtype", bool)
@@ -108,31 +121,58 @@ def random_key(key: Any) -> Any:
     return key
 
 
-def checked_dtype(preferred: Any) -> Any:
-    """Read a preferred dtype; None stays."""
-    if preferred is None:
+def available_dtype(name: str, value: Any) -> Any:
+    """Read a dtype that JAX has; None stays, and Python's own types mean the widest there is."""
+    if value is None:
         return None
-    asked = dtype_of("preferred_element_type", preferred)
-    if jax.dtypes.canonicalize_dtype(asked) != asked:
-        rule = "64-bit numbers are switched off in JAX"
+    asked = dtype_of(name, value)
+    found = jax.dtypes.canonicalize_dtype(asked)
+    if found != asked and not any(value is kind for kind in (int, float, complex)):
         remedy = "give a narrower dtype, or jax.config.update('jax_enable_x64', True)"
-        fail("preferred_element_type", preferred, rule, remedy)
-    return asked
+        fail(name, str(asked), "64-bit numbers are switched off in JAX", remedy)
+    return found
 
 
-def result_dtype(given: Any, preferred: Any) -> Any:
-    """The dtype of the result: that of the operands, or a preferred one that is as wide."""
-    given = jnp.dtype(given)
+def dtypes(preferred: Any, *values: Any) -> tuple[Any, Any]:
+    """The dtype to which the operands are promoted or widened, and the dtype of the result.
+
+    Args:
+        preferred: dtype of the result, of the operands' kind and as wide; None for their own.
+        values: the operands, and perhaps a bias; it may be None.
+    """
+    given = [value for value in values if value is not None]
+    names = {value.dtype.name for value in given}
+    wide: list[Any] = [value for value in given if value.dtype.name not in NARROW]
+    inexact = any(jnp.issubdtype(value.dtype, jnp.inexact) for value in wide)
+    kind: tuple[str, ...]
+    alone = ""  # the dtype if no other operand says how wide
+    if names & set(NARROW_FLOATS) and not inexact:
+        alone, kind = "float32", FLOATS
+    elif not wide:
+        alone, kind = "int32", SIGNED
+    elif names & {"int2", "int4"} and all(value.dtype.name in UNSIGNED for value in wide):
+        wide.append(jnp.int8)  # which JAX promotes with an unsigned dtype to a wider signed one
+    if alone:
+        asked = preferred is not None and preferred.name in kind
+        wide.append(preferred if asked else alone)
+    dtype = jnp.dtype(jnp.result_type(*wide))
     if preferred is None:
-        return given
-    kinds = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
-    kind = next(kind for kind in kinds if given.name in kind)
-    if preferred.name not in kind or preferred.itemsize < given.itemsize:
-        wide = [name for name in kind if jnp.dtype(name).itemsize >= given.itemsize]
-        rule = "the result must be of the same kind and at least as wide"
-        rule = f"the operands are {given.name}, and {rule}"
-        fail("preferred_element_type", preferred.name, rule, f"give one of {', '.join(wide)}")
-    return preferred
+        return dtype, dtype
+    kind = next(k for k in (FLOATS, COMPLEXES, SIGNED, UNSIGNED) if dtype.name in k)
+    least = 0 if alone else dtype.itemsize
+    right = [name for name in kind if jnp.dtype(name).itemsize >= least]
+    if preferred.name not in right:
+        rule = f"the operands are {' and '.join(sorted(names))}"
+        rule += ", and the result must be of the same kind and at least as wide"
+        fail("preferred_element_type", preferred.name, rule, f"give one of {', '.join(right)}")
+    return dtype, preferred
+
+
+def widened(*values: Any) -> list[Any]:
+    """Arrays, of which one may be None, with the narrow ones as they are computed with."""
+    narrow = [value is not None and value.dtype.name in NARROW for value in values]
+    dtype = dtypes(None, *values)[0] if any(narrow) else None
+    return [v.astype(dtype) if is_ else v for v, is_ in zip(values, narrow, strict=True)]
 
 
 def checked_precision(value: Any) -> Any:

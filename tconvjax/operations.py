@@ -64,7 +64,9 @@ def conv(
 
     Args:
         x: input (N, C, *in_size); also unbatched (C, *in_size) or with several leading batch axes.
-            float16, bfloat16, float32, float64, complex64, complex128, or integers.
+            float16, bfloat16, float32, float64, complex64, complex128, or integers. A float or
+            integer below 16 or 8 bits (float8, int4) is widened to the other operand's dtype; if
+            that does not say how wide, to float32 or int32.
         w: kernel (O, C / groups, *kernel_size).
         bias: (O,), added to every output element of its channel.
         stride: input elements between neighbouring outputs, at least 1; one int, or one per axis.
@@ -78,7 +80,8 @@ def conv(
             ``lax.conv_general_dilated`` takes them; None for channels first.
         precision: of the products, as ``lax.conv_general_dilated`` takes it.
         preferred_element_type: dtype of the result, at least as wide as the operands'; sums are
-            kept in it, or in float32 for narrower results.
+            kept in it, or in float32 for narrower results. It replaces the float32 or int32 of
+            widened operands.
         algorithm: "auto" or a key of `tconvjax.ALGORITHMS`.
 
     Returns:
@@ -95,7 +98,7 @@ def conv(
 
     The sum is relation (1) of Dumoulin and Visin, arXiv:1603.07285, with every size an argument.
     """
-    data, kernel, shift = operands.arrays(x=x, w=w, bias=bias)
+    data, kernel, shift = operands.arrays(*operands.NARROW, x=x, w=w, bias=bias)
     specs = layout_of(dimension_numbers, kernel)
     read = functools.partial(
         Geometry.of_conv,
@@ -172,7 +175,7 @@ def conv_transpose(
 
     Sizes follow relation 14 of Dumoulin and Visin, arXiv:1603.07285.
     """
-    data, kernel, shift = operands.arrays(y=y, w=w, bias=bias)
+    data, kernel, shift = operands.arrays(*operands.NARROW, y=y, w=w, bias=bias)
     specs = layout_of(dimension_numbers, kernel)
     read = functools.partial(
         Geometry.of_conv_transpose,
@@ -236,7 +239,7 @@ def kernel_gradient(
         >>> kernel_gradient(x, jnp.ones((1, 1, 3)), kernel_size=3, stride=2, padding=1).tolist()
         [[[6.0, 9.0, 6.0]]]
     """
-    xs, ys, _ = operands.arrays(x=x, y=y, bias=None)
+    xs, ys = operands.arrays(*operands.NARROW, x=x, y=y)
     taps = frozen("kernel_size", kernel_size)
     rank = len(taps) if isinstance(taps, tuple) else xs.ndim - 2
     if dimension_numbers is not None:
@@ -280,14 +283,14 @@ def _apply(
         rule = f"it has one element for each of the result's {channels} channels"
         fail("bias", array_of(bias.shape), rule, f"reshape it to ({channels},)")
     precision = operands.checked_precision(recipe.precision)
-    recipe = replace(recipe, precision=precision, dtype=operands.checked_dtype(recipe.dtype))
+    dtype = operands.available_dtype("preferred_element_type", recipe.dtype)
+    recipe = replace(recipe, precision=precision, dtype=dtype)
     return explicitly_sharded(functools.partial(_jitted, recipe=recipe), a, b, bias, recipe)
 
 
 @functools.partial(jax.jit, inline=True, static_argnames="recipe")
 def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recipe) -> jax.Array:
-    operand_dtype = jnp.result_type(a, b) if bias is None else jnp.result_type(a, b, bias)
-    dtype = operands.result_dtype(operand_dtype, recipe.dtype)
+    operand_dtype, dtype = operands.dtypes(recipe.dtype, a, b, bias)
     geometry, (first, second, result) = recipe.geometry, recipe.roles
     batch = batch_sizes(a, recipe.spec(first))
     a = with_one_batch(a.astype(operand_dtype), recipe.spec(first))

@@ -44,6 +44,11 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
     Data: TypeAlias = Num[ArrayLike, "..."]
 
 
+UNJOINED = ("float8_e8m0fnu", "int2", "uint2")
+"""Dtypes of kernels but not of chunks. The first has no zero to begin with, and XLA on a CPU ends
+the process when it joins arrays of 2-bit integers (jax 0.10.2)."""
+
+
 @dataclass(frozen=True)
 class _Stream:
     """Both streams; integers are along the streamed axis."""
@@ -196,7 +201,7 @@ class _Stream:
         Raises:
             GeometryError: if an array does not fit the stream or the state.
         """
-        read = operands.arrays(state=state, chunk=chunk, w=w, bias=bias)
+        read = operands.arrays(*operands.NARROW, state=state, chunk=chunk, w=w, bias=bias)
         self._check(*read[:3])
         return _run(self, *read)
 
@@ -206,12 +211,16 @@ class _Stream:
         Raises:
             GeometryError: if an array does not fit the stream, or the size does not fit "SAME".
         """
-        kept, kernel, shift = operands.arrays(state=state, w=w, bias=bias)
+        kept, kernel, shift = operands.arrays(*operands.NARROW, state=state, w=w, bias=bias)
         self._check(kept, kept, kernel)
         return _run(self, kept, None, kernel, shift)[1]
 
     def _along(self, name: str, value: Any) -> int:
         """The position of the streamed axis in a chunk or a state."""
+        if value.dtype.name in UNJOINED:
+            rule = f"a stream joins chunks, and cannot join those of {', '.join(UNJOINED)}"
+            given = Described(f"array of dtype {value.dtype}")
+            fail(name, given, rule, "convert the signal with .astype")
         whole, specs = self._whole, self._specs
         spec = specs.out_spec if self._transposed else specs.lhs_spec
         channels = whole.out_channels if self._transposed else whole.in_channels

@@ -144,6 +144,33 @@ FIXED: tuple[Arguments, ...] = (
     Arguments(1, 2, 2, (4, 5, 4), (2, 3, 1), (2, 1, 3), ((1, 0), (1, 1), (0, 0)), (1, 2, 1), 1),
 )
 
+NARROW = tuple(
+    name
+    for name in dir(jnp)
+    if name.startswith(("float4_", "float8_")) or name in ("int2", "int4", "uint2", "uint4")
+)
+"""Every dtype that JAX has for numbers of 2 to 8 bits that are stored, and not computed with."""
+
+
+def held(name: str) -> np.ndarray:
+    """Every number that a narrow dtype holds, Inf and NaN too."""
+    dtype = jnp.dtype(name)
+    if jnp.issubdtype(dtype, jnp.integer):
+        limits = jnp.iinfo(dtype)
+        return np.arange(int(limits.min), int(limits.max) + 1).astype(dtype)
+    return np.arange(2 ** int(jnp.finfo(dtype).bits), dtype=np.uint8).view(dtype)
+
+
+def some_held(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Some numbers of any dtype whose sizes are 0 or of 2**-6 to 16, so that no sum overflows."""
+    rng = np.random.default_rng(seed)
+    if name not in NARROW:
+        return _numbers(rng, shape, jnp.dtype(name))
+    sizes = abs(held(name).astype(np.float64))
+    moderate = (sizes == 0) | ((sizes >= 2.0**-6) & (sizes <= 16))
+    return rng.choice(held(name)[moderate], shape)
+
+
 DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128", "int32")
 
 

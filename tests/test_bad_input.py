@@ -31,6 +31,7 @@ from tconvjax import (
     acceleration,
     conventions,
     explaining,
+    layers,
     matrices,
     rendering,
     streaming,
@@ -45,8 +46,8 @@ FOUR_PARTS = re.compile(r"[^=]+=.*: .+; .+", re.DOTALL)
 
 # -- every public function, and arguments that it takes --------------------------------------------
 
-DOORS = (tc, acceleration, conventions, explaining, explorer, fence, matrices, rendering, streaming,
-         symbolic, upsampling)  # fmt: skip
+DOORS = (tc, acceleration, conventions, explaining, explorer, fence, layers, matrices, rendering,
+         streaming, symbolic, upsampling)  # fmt: skip
 HOOKS = {"site.fence.format", "site.fence.makeExtension", "load_plans", "save_plans",
          "conventions.read_state"}  # fmt: skip
 """Markdown calls the first two; these and those of files have tests of their own."""
@@ -75,7 +76,8 @@ EXAMPLES: dict[str, Any] = {
     "frames": (TABLE, TABLE), "geometry": G, "groups": 1, "i": 1, "in_size": 8,
     "indices": np.tile(np.arange(6), (1, 4, 1)), "init": jax.nn.initializers.ones, "input": Y,
     "inputs": LAST, "j": -1, "kernel": np.ones((1, 1, 3), int), "kernel_size": 3,
-    "key": jax.random.key(0), "kind": "conv_transpose", "lhs": LAST,
+    "key": jax.random.key(0), "kind": "conv_transpose", "layout": "NCHW",
+    "lhs": LAST,
     "matrix": sympy.Matrix([[1, 2], [3, 4]]), "mode": "fan_in", "n": 3,
     "out_size": 3, "output_shape": (1, 5, 2), "output_size": 18, "padding": "SAME",
     "partial": "conv", "parts": (TABLE,), "rank": 2, "rhs": np.ones((3, 4, 2)),
@@ -114,8 +116,8 @@ OTHERWISE: dict[str, dict[str, Any]] = {
 
 OBJECTS = (Axis(5, 5, 3, low=1, mode="reflect"), G, LAZY, CONV, UP, streaming.Chain(()),
            explaining.explain(G, [[1, 2]], [[[1, 2, 3]]]))  # fmt: skip
-MADE = {"Axis", "Geometry", "conventions.LayerKind", "rendering.Stack", "streaming.Conv",
-        "streaming.ConvTranspose"}  # fmt: skip
+MADE = {"Axis", "Geometry", "conventions.LayerKind", "layers.MaxUnpool", "layers.PixelShuffle",
+        "rendering.Stack", "streaming.Conv", "streaming.ConvTranspose"}  # fmt: skip
 """Classes that people make by themselves; of the others the package makes the objects."""
 
 RESULTS: dict[str, Callable[..., Any]] = {

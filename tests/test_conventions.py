@@ -238,3 +238,10 @@ def test_pytorchs_output_size_is_the_result_s_size() -> None:
         )
         assert sized.shape == (1, 3, size)
         np.testing.assert_array_equal(sized, said)
+
+
+def test_a_mask_of_truth_values_hides_taps() -> None:
+    calls = ((conv.flax_conv_transpose, np.ones((3, 2, 4))), (conv.haiku_conv_transpose, LAST_W))
+    for f, w in calls:
+        mask = np.arange(w.size).reshape(w.shape) % 2 == 0
+        np.testing.assert_array_equal(f(LAST, w, mask=mask), f(LAST, w * mask.astype(w.dtype)))

@@ -95,7 +95,7 @@ ROWS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (there, {"x_shape": (1, -4)}, "^x's shape=(1, -4): it must be at least 0"),
     (there, {"w_shape": (1, 3)}, "a kernel has two channel axes and at least one"),
     (conv, {"x": "picture"}, "^x=str: it must be an array of numbers; convert it with jnp.asarray$"),
-    (conv, {"x": jnp.ones((1, 2, 7), bool)}, "^x=array of dtype bool: floats of 16 to 64 bits, complex numbers and integers of 8 to 64 bits can be convolved; convert it with .astype$"),
+    (conv, {"x": jnp.ones((1, 2, 7), bool)}, "^x=array of dtype bool: floats of 4, 8 and 16 to 64 bits, complex numbers and integers of 2, 4 and 8 to 64 bits can be convolved; convert it with .astype$"),
     (conv, {"x": np.array([[[None, 1]]])}, "^x=array of dtype object"),
     (conv, {"w": jnp.ones((4, 2))}, "^w=array of shape (4, 2): a kernel has two channel axes and at least one spatial axis; reshape it to"),
     (conv, {"w": jnp.ones((4, 2, 0))}, "^kernel_size=(0,): it must be at least 1"),

@@ -74,6 +74,15 @@ def test_borders_are_folded_in_float32() -> None:
         )
 
 
+def test_pythons_float_and_int_are_the_widest_that_jax_has() -> None:
+    for enabled, bits in ((False, 32), (True, 64)):
+        with jax.enable_x64(enabled):
+            for kind, narrow in ((float, "bfloat16"), (int, "int8")):
+                x = jnp.ones((1, 1, 3), narrow)
+                found = tc.conv(x, x, preferred_element_type=kind)
+                assert found.dtype == f"{kind.__name__}{bits}"
+
+
 # -- magnitudes ------------------------------------------------------------------------------------
 
 SMALL = Arguments(2, 2, 4, (7,), (3,), (2,), ((1, 1),), (1,), 2)

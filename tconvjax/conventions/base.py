@@ -240,18 +240,21 @@ class Call:
 
 
 def check_mask(mask: Any, kernel: Any) -> None:
-    """A mask has the shape of its kernel."""
+    """A mask has the shape of its kernel, and numbers or truth values."""
     shape = getattr(mask, "shape", None)
     if shape != kernel.shape:
         found = kind_of(mask) if shape is None else array_of(shape)
         rule = f"the kernel has shape {kernel.shape}"
         fail("mask", found, rule, "give a mask of the same shape")
+    if mask.dtype.kind not in "biufcV":
+        rule = "it must be an array of numbers or truth values"
+        fail("mask", Described(f"array of dtype {mask.dtype}"), rule, "convert it with .astype")
 
 
 def masked(argument: str, kernel: Any, mask: Any) -> Any:
     """A kernel times its mask; None is no mask."""
     if mask is None:
         return kernel
-    kernel, mask = operands.arrays(**{argument: kernel, "mask": mask})
+    (kernel,) = operands.arrays(**{argument: kernel})
     check_mask(mask, kernel)
     return kernel * mask.astype(kernel.dtype)

@@ -12,7 +12,7 @@ from tconvjax.conventions.base import Call, Framework, Reader, cannot, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Layer, circular
 from tconvjax.layouts import Precision
-from tconvjax.operands import arrays, inexact_dtype
+from tconvjax.operands import arrays, computing_dtype
 
 
 def read(reader: Reader) -> Layer:
@@ -122,8 +122,7 @@ def flax_conv_transpose(
     """
     kernel = masked("kernel", kernel, mask)
     values: dict[str, Any] = {"inputs": inputs, "kernel": kernel, "bias": bias}
-    if dtype is not None:
-        target = inexact_dtype("dtype", dtype)
+    if (target := computing_dtype("dtype", dtype)) is not None:
         read = zip(values, arrays(**values), strict=True)
         values = {name: None if value is None else value.astype(target) for name, value in read}
     layout = "flax_transpose_kernel" if flag("transpose_kernel", transpose_kernel) else "flax"

@@ -1,6 +1,7 @@
 """Layers for Flax NNX, Flax linen and Equinox: `tconvjax.layers.nnx`, ``.linen`` and ``.equinox``.
 
-This file checks what all have: the channels, the geometry, the input, and the names in messages.
+Layers without parameters serve all three: `PixelShuffle` and `MaxUnpool`. This file checks what the
+others have in common: the channels, the geometry, the input, and the names in messages.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Any
 
 from tconvjax.arguments import counted, whole
 from tconvjax.errors import GeometryError, array_of, fail
+from tconvjax.layers.stateless import MaxUnpool, PixelShuffle
+
+__all__ = ["MaxUnpool", "PixelShuffle"]
 
 
 def check_channels(argument: str, groups: Any, channels: Mapping[str, Any]) -> None:

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 from equinox import field
 
 import tconvjax
-from tconvjax.arguments import Ints, flag, frozen, ints, text, whole
+from tconvjax.arguments import Ints, flag, frozen, text, whole
 from tconvjax.conventions import convert_kernel, equinox_conv_transpose, read_layer
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES, Padding
 from tconvjax.layers import check_channels, check_fits, check_input, check_no_size, renamed
-from tconvjax.operands import arrays, inexact_dtype, random_key
+from tconvjax.operands import NARROW, arrays, inexact_dtype, random_key, widened
+from tconvjax.upsampling.arguments import each
 
 
 class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equinox
@@ -54,9 +55,9 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         key: jax.Array,
     ) -> None:
         rank = whole("num_spatial_dims", num_spatial_dims, 1)
-        self.kernel_size = ints("kernel_size", kernel_size, rank, 1)
-        self.stride = ints("stride", stride, rank, 1)
-        self.dilation = ints("dilation", dilation, rank, 1)
+        self.kernel_size = each("kernel_size", kernel_size, rank, 1)
+        self.stride = each("stride", stride, rank, 1)
+        self.dilation = each("dilation", dilation, rank, 1)
         channels = {"in_channels": in_channels, "out_channels": out_channels}
         check_channels("groups", groups, channels)
         self.num_spatial_dims, self.groups = rank, groups
@@ -76,7 +77,7 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         self.bias = bias.reshape(-1, *[1] * rank) if self.use_bias else None
 
     def _input(self, x: Any) -> jax.Array:
-        (x,), channels = arrays(x=x), ("in_channels", self.in_channels)
+        (x,), channels = arrays(*NARROW, x=x), ("in_channels", self.in_channels)
         check_input("x", x.shape, self.num_spatial_dims, channels, last=False)
         return x
 
@@ -171,7 +172,7 @@ class ConvTranspose(_Layer):
         key: jax.Array,
     ) -> None:
         rank = whole("num_spatial_dims", num_spatial_dims, 1)
-        self.output_padding = ints("output_padding", output_padding, rank, 0)
+        self.output_padding = each("output_padding", output_padding, rank, 0)
         self.original = flag("original", original)
         shape, steps = (rank, in_channels, out_channels, kernel_size), (stride, padding, dilation)
         super().__init__(*shape, *steps, groups, use_bias, padding_mode, dtype, key=key)
@@ -199,11 +200,13 @@ class ConvTranspose(_Layer):
             with renamed(y="x", w="weight"):
                 return tconvjax.conv_transpose(x, self.weight, **arguments)
         check_no_size(output_size, "Equinox")
-        if x.dtype != (dtype := self.weight.dtype):
+        arguments = self._arguments()
+        x, weight, arguments["bias"] = widened(x, self.weight, arguments["bias"])
+        if x.dtype != (dtype := weight.dtype):
             rule = f"the layer's parameters are {dtype}, and Equinox takes one dtype"
             given = Described(f"array of dtype {x.dtype}")
             fail("x", given, rule, f"convert it: x.astype({str(dtype)!r})")
-        return equinox_conv_transpose(x, self.weight, **self._arguments())
+        return equinox_conv_transpose(x, weight, **arguments)
 
 
 def _of_rank(layer: Any, rank: int) -> Any:
@@ -220,6 +223,8 @@ ConvTranspose1d, ConvTranspose2d, ConvTranspose3d = (_of_rank(ConvTranspose, n) 
 
 def _uniform(key: Any, shape: tuple[int, ...], dtype: Any, limit: float) -> jax.Array:
     """Draw numbers between -limit and limit; both parts of complex numbers."""
+    if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 8:  # JAX draws none
+        return _uniform(key, shape, jnp.float32, limit).astype(dtype)
     if not jnp.issubdtype(dtype, jnp.complexfloating):
         return jax.random.uniform(key, shape, dtype, -limit, limit)
     parts = (_uniform(k, shape, jnp.finfo(dtype).dtype, limit) for k in jax.random.split(key))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.lax import ConvDimensionNumbers
@@ -15,11 +16,21 @@ from jax.lax import ConvDimensionNumbers
 import tconvjax
 from tconvjax.arguments import Ints, flag, frozen, function, ints
 from tconvjax.conventions import convert_kernel, flax_conv_transpose, read_layer
-from tconvjax.errors import fail
+from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.layers import check_channels, check_fits, check_input, check_no_size, renamed
-from tconvjax.operands import as_array, inexact_dtype
+from tconvjax.operands import (
+    NARROW,
+    as_array,
+    available_dtype,
+    checked_precision,
+    computing_dtype,
+    dtypes,
+    inexact_dtype,
+    widened,
+)
+from tconvjax.upsampling.arguments import each
 
 FLAX_NAMES = ("strides", "padding", "kernel_dilation", "precision", "preferred_element_type")
 """Arguments of `flax_conv_transpose`."""
@@ -40,16 +51,21 @@ class FlaxLayer:
     def _read(self, put: Callable[[Any, str, Any], None], **channels: Any) -> None:
         """Bring the attributes to one form each, and refuse what fits no input."""
         size = ints("kernel_size", self.kernel_size, None, 1)
+        size = each("kernel_size", self.kernel_size, len(size), 1)
         read: dict[str, Any] = {"kernel_size": size, "padding": frozen("padding", self.padding)}
         for name, least in {"strides": 1, "kernel_dilation": 1, "output_padding": 0}.items():
             value = getattr(self, name)
-            read[name] = ints(name, 1 if value is None else value, len(size), least)
+            read[name] = each(name, 1 if value is None else value, len(size), least)
         check_channels("feature_group_count", self.feature_group_count, channels)
         for name in ("use_bias", "original", "transpose_kernel"):
             read[name] = flag(name, getattr(self, name))
-        read["dtype"] = None if self.dtype is None else inexact_dtype("dtype", self.dtype)
+        read["dtype"] = computing_dtype("dtype", self.dtype)
         read["param_dtype"] = inexact_dtype("param_dtype", self.param_dtype)
         function("promote_dtype", self.promote_dtype)
+        checked_precision(self.precision)
+        preferred = available_dtype("preferred_element_type", self.preferred_element_type)
+        if read["dtype"] is not None:
+            dtypes(preferred, jax.ShapeDtypeStruct((), read["dtype"]))
         for name, value in read.items():
             put(self, name, value)
         if self.original:
@@ -89,20 +105,41 @@ class FlaxLayer:
 
     def _start(self, key: jax.Array, init: Any, channels: int, features: int) -> Any:
         """Draw a kernel in the shape from which initialisers compute the right fans."""
-        draw, groups = function("kernel_init", init), self.feature_group_count
+        groups, layout = self.feature_group_count, self.kernel_layout
         shape = (channels // groups, features)
         if self.original and self.transpose_kernel:
             shape = (features, channels)
-        kernel = draw(key, (*self.kernel_size, *shape), self.param_dtype)
-        if (layout := self.kernel_layout) is None or self.original:
-            return kernel
 
         def turned(value: Any) -> Any:
+            if layout is None or self.original:
+                return value
             return convert_kernel(value, "flax", layout, groups=groups)
 
-        if isinstance(kernel, nnx.VariableMetadata):  # of nnx.with_partitioning and its like
-            return dataclasses.replace(kernel, raw_value=turned(kernel.raw_value))
-        return jax.tree.map(turned, kernel)  # linen's are trees of one array
+        return self._drawn(key, "kernel_init", init, (*self.kernel_size, *shape), turned)
+
+    def _drawn(
+        self, key: jax.Array, name: str, init: Any, shape: tuple[int, ...],
+        change: Callable[[Any], Any] = lambda value: value,
+    ) -> Any:  # fmt: skip
+        """Draw a parameter and change its array, which may lie in a box with metadata."""
+        narrow = self.param_dtype.name in NARROW
+        # JAX's initialisers compute in the dtype that they draw.
+        drawn = jnp.float32 if narrow else self.param_dtype
+        value = function(name, init)(key, shape, drawn)
+
+        def stored(value: Any) -> Any:
+            found = getattr(value, "shape", None)
+            if found != shape:
+                given = kind_of(value) if found is None else array_of(found)
+                rule = f"it must draw an array of shape {shape}"
+                fail(f"{name}'s result", given, rule, "use the shape that it is called with")
+            value = change(value)
+            return value.astype(self.param_dtype) if narrow else value
+
+        if isinstance(value, nnx.VariableMetadata):  # of nnx.with_partitioning and its like
+            return dataclasses.replace(value, raw_value=stored(value.raw_value))
+        # linen's boxes are trees of one array
+        return jax.tree.map(stored, value, is_leaf=lambda leaf: leaf is None)
 
     def _input(self, inputs: Any, channels: int | None = None) -> jax.Array:
         """Read the input; with no number of channels, its own."""
@@ -117,6 +154,7 @@ class FlaxLayer:
 
     def _compute(self, inputs: Any, kernel: Any, bias: Any, output_size: Any = None) -> jax.Array:
         """Apply the layer to an input with its parameters."""
+        inputs, kernel, bias = widened(inputs, kernel, bias)
         arrays = self._promoted(inputs, kernel if self.mask is None else kernel * self.mask, bias)
         if self.original:
             check_no_size(output_size, "Flax")

@@ -11,6 +11,7 @@ from flax.linen.dtypes import promote_dtype as promote
 
 from tconvjax.arguments import Ints, function, whole
 from tconvjax.conventions.base import check_mask
+from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry.padding import Padding
 from tconvjax.layers import check_channels
 from tconvjax.layers.flax import FlaxLayer
@@ -37,6 +38,14 @@ class _Layer(FlaxLayer, linen.Module):  # type: ignore[misc]  # mypy does not fo
 
     def __post_init__(self) -> None:
         self._read(object.__setattr__, features=self.features)
+        for name in ("kernel_init", "bias_init"):
+            function(name, getattr(self, name))
+        taps: Any = self.kernel_size
+        rank, shape = len(taps), getattr(self.mask, "shape", ())
+        if self.mask is not None and (len(shape) != rank + 2 or shape[:rank] != taps):
+            given = array_of(shape) if shape else kind_of(self.mask)
+            rule = f"the kernel has {rank + 2} axes, the first of {taps} taps"
+            fail("mask", given, rule, "give a mask of the kernel's shape")
         super().__post_init__()
 
     def _promoted(self, *arrays: Any) -> Any:
@@ -51,8 +60,9 @@ class _Layer(FlaxLayer, linen.Module):  # type: ignore[misc]  # mypy does not fo
         )
         if self.mask is not None:
             check_mask(self.mask, kernel)
-        init, shape = function("bias_init", self.bias_init), (self.features,)
-        bias = self.param("bias", init, shape, self.param_dtype) if self.use_bias else None
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self._drawn, "bias_init", self.bias_init, (self.features,))
         return self._compute(inputs, kernel, bias, output_size)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.nnx.nn.dtypes import promote_dtype as promote
 
-from tconvjax.arguments import Ints, function
+from tconvjax.arguments import Ints
 from tconvjax.conventions.base import check_mask
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry.padding import Padding
@@ -57,8 +57,9 @@ class _Layer(FlaxLayer, nnx.Module):  # type: ignore[misc]  # mypy does not foll
         if mask is not None:
             check_mask(mask, kernel)
         self.kernel = nnx.Param(kernel, **_metadata("kernel_metadata", kernel_metadata))
-        init = function("bias_init", bias_init)
-        bias = init(draw(), (out_features,), self.param_dtype) if self.use_bias else None
+        bias = None
+        if self.use_bias:
+            bias = self._drawn(draw(), "bias_init", bias_init, (out_features,))
         metadata = _metadata("bias_metadata", bias_metadata)
         self.bias = nnx.data(None) if bias is None else nnx.Param(bias, **metadata)
 

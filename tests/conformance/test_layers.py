@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tconvjax import GeometryError
+from tconvjax.layers import MaxUnpool, PixelShuffle
 from tests.conformance.test_peers import flax_arguments, flax_is_wrong, peer
 from tests.oracles import agree, assert_refused
 from tests.reading import read
-from tests.strategies import Transposed, ends, numbers, transposed
+from tests.strategies import Transposed, ends, numbers, some_held, transposed
 
 nnx, linen, equinox = peer("flax.nnx"), peer("flax.linen"), peer("equinox")
 on_nnx, on_linen = peer("tconvjax.layers.nnx"), peer("tconvjax.layers.linen")
@@ -260,6 +263,102 @@ def test_an_equinox_layer_has_what_the_original_lacks() -> None:
     assert equinox.filter_jit(layer)(jnp.ones((2, 5), layer.weight.dtype), 11).shape == (3, 11)
 
 
+def test_layers_take_narrow_parameters() -> None:
+    """Stored, widened when called, and drawn as the wide layer's are."""
+    y = np.random.default_rng(0).integers(-4, 5, (5, 4)).astype(np.float32)
+    made: Any
+    for name in ("float8_e4m3fn", "float4_e2m1fn"):
+        made, wide = (on_nnx.ConvTranspose(4, 6, 3, param_dtype=dtype, rngs=nnx.Rngs(0))
+                      for dtype in (name, np.float32))  # fmt: skip
+        assert made.kernel.dtype == made.bias.dtype == name
+        np.testing.assert_array_equal(made.kernel[...], wide.kernel[...].astype(name))
+        stored = on_linen.Conv(6, 3, param_dtype=name).init(KEY, y)["params"]
+        assert stored["kernel"].dtype == stored["bias"].dtype == name
+        assert on_equinox.Conv1d(4, 6, 3, dtype=name, key=KEY)(y.T).dtype == "float32"
+    for name, original in itertools.product(("float8_e4m3fn", "int4"), (False, True)):
+        options = {"original": original}
+        made = on_nnx.ConvTranspose(4, 6, 3, **options, rngs=nnx.Rngs(0))
+        w = some_held(name, made.kernel.shape, 1)
+        results = []
+        for kernel in (jnp.asarray(w), jnp.asarray(w.astype(np.float32))):
+            made.kernel = nnx.Param(kernel)
+            variables = {"params": {"kernel": kernel, "bias": jnp.zeros(6, np.float32)}}
+            results += [made(y), on_linen.ConvTranspose(6, 3, **options).apply(variables, y)]
+        for result in results:
+            assert result.dtype == "float32"
+            np.testing.assert_array_equal(result, results[-1])
+        of_equinox = on_equinox.ConvTranspose1d(
+            4, 6, 3, original=original, dtype=np.float32, key=KEY
+        )
+        w = some_held(name, of_equinox.weight.shape, 1)
+        narrow, same = (
+            equinox.tree_at(lambda layer: layer.weight, of_equinox, jnp.asarray(value))(y.T)
+            for value in (w, w.astype(np.float32))
+        )
+        assert narrow.dtype == "float32"
+        np.testing.assert_array_equal(narrow, same)
+
+
+# -- layers without parameters ---------------------------------------------------------------------
+
+
+def test_the_libraries_have_the_same_layers() -> None:
+    names = [
+        {
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and value.__module__ == module.__name__ and name[0] != "_"
+        }
+        for module in (on_nnx, on_linen, on_equinox)
+    ]
+    both = {"Conv", "ConvTranspose"}
+    assert names[0] == names[1] == both
+    assert names[2] == both | {f"{name}{rank}d" for name in both for rank in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(("layout", "turn"), [("NCHW", (0, 1, 2, 3)), ("NHWC", (0, 2, 3, 1))])
+def test_layers_without_parameters_are_torchs(layout: str, turn: tuple[int, ...]) -> None:
+    torch = peer("torch")
+    x = np.random.default_rng(0).normal(size=(2, 12, 5, 3)).astype(np.float32)
+    back = np.argsort(turn)
+    z = PixelShuffle(2, layout)(x.transpose(turn)).transpose(back)
+    np.testing.assert_array_equal(z, torch.nn.PixelShuffle(2)(torch.tensor(x)))
+    y, indices = torch.nn.MaxPool2d(3, 2, 1, return_indices=True)(torch.tensor(x))
+    theirs = torch.nn.MaxUnpool2d(3, 2, 1)
+    for size in (None, (6, 4)):
+        mine = MaxUnpool(3, layout, 2, 1)(
+            y.numpy().transpose(turn), indices.numpy().transpose(turn), size
+        )
+        right = theirs(y, indices, None if size is None else list(size))
+        np.testing.assert_array_equal(mine.transpose(back), right)
+
+
+def test_layers_without_parameters_go_into_every_librarys_models() -> None:
+    """In a model that is jitted, differentiated and updated, beside layers with parameters."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype(np.float32)
+    up = PixelShuffle(2, "NHWC")
+    conv = on_nnx.Conv(8, 12, (3, 3), rngs=nnx.Rngs(0))
+    right = up(conv(x))
+    assert right.shape == (2, 8, 8, 3)
+    model = nnx.Sequential(conv, up)
+    slope = nnx.jit(nnx.grad(lambda model, x: model(x).sum()))(model, x)
+    nnx.update(model, jax.tree.map(lambda w, g: w - 0 * g, nnx.state(model), slope))
+    np.testing.assert_allclose(model(x), right, atol=1e-5)
+    _, variables = linen.Sequential([on_linen.Conv(12, (3, 3)), up]).init_with_output(KEY, x)
+    assert variables["params"].keys() == {"layers_0"}
+    planes = np.moveaxis(x[0], -1, 0)
+    one = on_equinox.Conv2d(8, 12, 3, padding=1, dtype=np.float32, key=KEY)
+    chain = equinox.nn.Sequential([one, PixelShuffle(2, "CHW")])
+    np.testing.assert_array_equal(
+        equinox.filter_jit(chain)(planes, key=KEY), PixelShuffle(2, "CHW")(one(planes))
+    )
+    slopes = equinox.filter_grad(lambda chain: chain(planes).sum())(chain)
+    assert equinox.apply_updates(chain, slopes)[1] == PixelShuffle((2, 2), "CHW")
+    unpool = MaxUnpool(2, "CHW")
+    assert jax.tree.leaves(unpool) == []
+    assert {unpool, MaxUnpool((2, 2), "CHW", (2, 2), (0, 0))} == {unpool}
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 
@@ -284,14 +383,31 @@ def lin(kind: Any = on_linen.ConvTranspose, **changed: Any) -> Callable[[], Any]
 
 
 F32 = np.ones((5, 4), np.float32)
+shuffle: Any = PixelShuffle
+unpool: Any = MaxUnpool
 WHEN_MADE: list[tuple[dict[str, Any], str]] = [
     ({"output_padding": 2, "strides": 2, "padding": 1}, "output_padding=2: it must be smaller"),
     ({"output_padding": 1, "strides": 2, "padding": "SAME"}, "output_padding=1: padding='SAME'"),
     ({"padding": ((1, 2), (3, 4))}, "padding=((1, 2), (3, 4)): the convolution has 1 spatial axis"),
     ({"padding": "FULL"}, "padding='FULL': the names are VALID, SAME"),
     ({"padding": "FULL", "original": True}, "padding='FULL': "),
+    ({"strides": 2**31, "original": True}, "=2147483648: it must be at most 2147483647; give"),
+    ({"strides": 2**31}, "=2147483648: it must be at most 2147483647; give smaller"),
+    ({"kernel_size": 2**31}, "kernel_size=2147483648: it must be at most 2147483647; give smaller"),
 ]  # fmt: skip
 """What no input fits, refused by the constructors; Equinox has its own name for the stride."""
+FLAX_WHEN_MADE: list[tuple[dict[str, Any], str]] = [
+    ({"kernel_dilation": 2**31}, "kernel_dilation=2147483648: it must be at most 2147483647"),
+    ({"precision": "best"}, "precision='best': it must be None, one of 'default'"),
+    ({"preferred_element_type": "float99"}, "preferred_element_type='float99': it must be a dtype"),
+    ({"preferred_element_type": "int32", "dtype": "bfloat16"},
+     "preferred_element_type='int32': the operands are bfloat16, and the result must be"),
+    ({"dtype": "float8_e4m3fn"}, "dtype='float8_e4m3fn': numbers of this dtype are stored"),
+    ({"param_dtype": "int4"}, "param_dtype='int4': it must be a dtype of floats or complex"),
+    ({"kernel_init": None}, "kernel_init=NoneType: it must be a function"),
+    ({"bias_init": 3}, "bias_init=int: it must be a function"),
+]  # fmt: skip
+"""Of arguments that only Flax has."""
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (eqx(in_channels=0), "in_channels=0: it must be at least 1"),
     (eqx(groups=3), "groups=3: it must divide in_channels=4"),
@@ -303,12 +419,20 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (flax(padding="FULL"), "padding='FULL': the names are VALID, SAME"),
     (flax(kernel_size=()), "kernel_size="),
     (flax(on_nnx.Conv, mask=np.ones(2)), "mask=array of shape (2,): the kernel has shape (3,"),
-    (flax(kernel_init=3), "kernel_init=int: it must be a function"),
+    (flax(on_nnx.Conv, mask=np.full((3, 4, 4), "a")), "mask=array of dtype <U1: it must be an arr"),
+    *((flax(kind, **{f"{name}_init": lambda key, shape, dtype: np.ones(2)}),
+       f"{name}_init's result=array of shape (2,): it must draw an array of shape ({shape})")
+      for kind in (on_nnx.Conv, on_nnx.ConvTranspose)
+      for name, shape in (("kernel", "3, 4, 4"), ("bias", "4,"))),
+    (lambda: lin(bias_init=lambda key, shape, dtype: None)().init(KEY, F32),
+     "bias_init's result=NoneType: it must draw an array of shape (4,)"),
     (flax(rngs=3), "rngs=int: it must be Flax's nnx.Rngs"),
     (flax(bias_metadata=3), "bias_metadata=int: it must be a mapping of names"),
     (flax(transpose_kernel=True), "transpose_kernel=True: only Flax's layer has"),
     (flax(feature_group_count=2, original=True), "original=True: Flax's layer has no groups"),
-    (lambda: lin(mask=np.ones(2))().init(KEY, F32), "mask=array of shape (2,): the kernel has"),
+    (lin(mask=np.ones(2)), "mask=array of shape (2,): the kernel has 3 axes, the first of (3,) t"),
+    (lin(mask="m"), "mask=str: the kernel has 3 axes, the first of (3,) taps"),
+    (lambda: lin(mask=np.ones((3, 4, 5)))().init(KEY, F32), "mask=array of shape (3, 4, 5): the k"),
     (lambda: lin(feature_group_count=4)().init(KEY, F32[:, :3]),
      "feature_group_count=4: it must divide in_features=3"),
     (lambda: lin(kernel_size=(3, 3))().init(KEY, F32[0]),
@@ -316,7 +440,14 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lin(features=0), "features=0: it must be at least 1"),
     (lin(on_linen.Conv, strides=0), "strides=0: it must be at least 1"),
     (lin(original=None), "original=None: it must be True or False"),
-    *((make(**kwargs), text) for kwargs, text in WHEN_MADE for make in (flax, lin)),
+    (lambda: shuffle(0, "NHWC"), "factor=0: it must be at least 1"),
+    (lambda: shuffle((2, 2, 2), "NHWC"), "factor=(2, 2, 2): the convolution has 2 spatial"),
+    (lambda: shuffle(2, "NHW"), "layout='NHW': it must have one letter per axis, C among"),
+    (lambda: shuffle(2, "CHW", "RCD"), "order='RCD': the choices are CRD, DCR"),
+    (lambda: unpool(2, "CHW", 0), "stride=0: it must be at least 1"),
+    (lambda: unpool(2, None), "layout=None: it must have one letter per axis"),
+    *((make(**kwargs), text) for kwargs, text in (*WHEN_MADE, *FLAX_WHEN_MADE)
+      for make in (flax, lin)),
     *((eqx(**{name.replace("strides", "stride"): v for name, v in kwargs.items()}), text)
       for kwargs, text in WHEN_MADE),
     (eqx(output_padding=2, stride=2, dilation=3, original=True),
