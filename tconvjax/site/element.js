@@ -68,6 +68,7 @@ class Explorer extends Pointing {
       this.buildTold(), this.views);
     this.views.lang = root.host.lang || "en";
     this.buildPlayer();
+    this.photo = new Photo(this.words);
     this.listen();
     this.take(texts);
   }
@@ -258,17 +259,21 @@ class Explorer extends Pointing {
     return ours;
   }
 
-  // One entry of the history for each visit to a slider, however many steps it takes.
-  keep(by = null) {
-    if (sharing !== this) return;
+  // The state as the fragment of an address.
+  fragment() {
     const texts = { dimension: this.setting.dimension };
     for (const name of Object.keys(RANGES)) texts[name] = writeNumbers(this.setting, name);
     for (const letter of drawable(this.setting) && !problem(this.setting) ? ["x", "y", "w"] : []) {
       const typed = [...this.values.keys()].some((key) => key.startsWith(letter));
       if (letter !== "x" || typed) texts[letter] = this.numbers(letter).map((value) => written(value)).join();
     }
-    const hash = `#${Object.entries(texts).map(([name, value]) => `${name}=${value}`).join("&")}`;
-    if (hash === location.hash) return;
+    return `#${Object.entries(texts).map(([name, value]) => `${name}=${value}`).join("&")}`;
+  }
+
+  // One entry of the history for each visit to a slider, however many steps it takes.
+  keep(by = null) {
+    const hash = this.fragment();
+    if (sharing !== this || hash === location.hash) return;
     history[by && by === this.keptBy ? "replaceState" : "pushState"](null, "", hash);
     this.keptBy = by;
   }
@@ -329,27 +334,48 @@ class Explorer extends Pointing {
     this.shownStamp = Math.min(this.shownStamp || 0, picture.y.length - 1);
     const stamps = this.section("stamps", picture.stamps(this.shownStamp), this.player);
     this.stampHolder = stamps.querySelector(".scroll");
-    return [this.section("grids", picture.grids()), stamps, this.section("matrix", picture.matrix()),
-      this.section("zeros", picture.zeros()), this.section("gradients", picture.gradients()),
-      this.section("code", [this.lines()])];
+    const found = [this.section("grids", picture.grids()), stamps, this.section("matrix", picture.matrix()),
+      this.section("zeros", picture.zeros()), this.section("gradients", picture.gradients())];
+    if (picture.a.dimension === 2) {
+      found.push(this.section("photo", this.photo.parts));
+      this.photo.show(picture.a, picture.w.slice(0, picture.taps / picture.a.groups));
+    }
+    return [...found, this.section("code", [this.lines()])];
   }
 
+  // The layer in each framework, and what puts this state into other pages.
   lines() {
-    const { words } = this;
-    return make("div", {}, ...FRAMEWORKS.map((name) => {
+    const { words, picture } = this;
+    const row = (name, ...parts) => make("div", { class: "line", "data-framework": name },
+      make("b", {}, words.lines[name] || name), ...parts);
+    const copied = (name, text, note = null) => {
+      const copy = this.button(words.copy, () => this.copy(copy, text), "copy");
+      copy.setAttribute("aria-label", words.lines[name] ? words.copyThe(words.lines[name]) : words.copyOf(name));
+      return row(name, make("div", {}, make("code", { tabindex: "0" }, text), note), copy);
+    };
+    const rows = FRAMEWORKS.map((name) => {
       const { line, why, y, w } = codeLine(this.setting, name);
-      const row = make("div", { class: "line", "data-framework": name }, make("b", {}, name));
-      if (why) {
-        row.append(make("div", {}, words.unsaid[why](name)));
-        return row;
-      }
-      const button = make("button", { type: "button", class: "copy", "aria-label": words.copyOf(name) },
-        words.copy);
-      button.addEventListener("click", () => this.copy(button, line));
-      row.append(make("div", {}, make("code", { tabindex: "0" }, line),
-        make("p", { class: "note" }, words.layouts(y, w))), button);
-      return row;
-    }));
+      return why ? row(name, make("div", {}, words.unsaid[why](name)))
+        : copied(name, line, make("p", { class: "note" }, words.layouts(y, w)));
+    });
+    if (picture) rows.push(copied("fence", fence(this.setting, picture.y, picture.w)), row("picture", this.saver()));
+    if (sharing === this) {
+      const here = location.href.replace(/#.*/, "") + this.fragment();
+      rows.push(copied("iframe", `<iframe src="${escaped(here)}" title="${escaped(words.title)}" `
+        + 'width="100%" height="900"></iframe>'));
+    }
+    return make("div", {}, ...rows);
+  }
+
+  // Which view is saved, and as what.
+  saver() {
+    const { words } = this, names = ["grids", "stamps", "matrix", "zeros", "gradients"];
+    const [label, view] = this.choice(words.saved, names.map((name) => [name, words.views[name]]), () => {});
+    const paper = () => this.style.getPropertyValue("--paper");
+    const drawing = () => drawingOf(this.views.querySelector(`section.${view.value}`), paper());
+    return make("div", { class: "saver" }, label,
+      this.button("SVG", () => download(asAddress(drawing().text), `${view.value}.svg`), "copy"),
+      this.button("PNG", async () => download(await pngOf(drawing()), `${view.value}.png`), "copy"));
   }
 
   // -- what is shown ---------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ const ENGLISH = {
     matrix: "The matrix C.T: vec(z) = C.T · vec(y)",
     zeros: "Zero insertion: a convolution with the flipped kernel",
     gradients: "Forward and back: C x, and the gradients for y",
-    counts: "Sizes and counts", code: "The same layer in code",
+    photo: "A photograph as y, and its z", counts: "Sizes and counts", code: "The same layer in code, and this state in other pages",
   },
   sizes: (a, [x, y] = sizesOf(a)) => `The convolution takes x (${x}) to y (${y}), `
     + `and its transpose takes y (${y}) to z (${x}).`,
@@ -125,6 +125,14 @@ const ENGLISH = {
     + `z. ${grouped(n.products)} of its entries are not zero: so many products are added up, in C and in C.T`
     + `${n.all > n.products ? `; the padding cuts off ${grouped(n.all - n.products)} more` : ""}. An element of z is `
     + `the sum of ${n.fewest === n.most ? "" : `${grouped(n.fewest)} to `}${grouped(n.most)} products.`,
+  photo: {
+    y: "the picture that is taken for y", z: "the picture z that this setting makes of it",
+    choose: "Another picture (it stays on your device): ",
+    unread: "This file holds no picture that the browser can read.",
+    even: (sum) => `Whatever the place of an element of z within a stride, its taps add up to ${sum}, so no grid shows.`,
+    uneven: (sums) => `By the place of an element of z within a stride, its taps add up to ${sums.join(", ")}. These `
+      + "sums differ, so the brightness alternates and a grid shows.",
+  },
   tooLarge: (rows, columns) => `C.T has ${rows} × ${columns} = ${rows * columns} entries, more `
     + `than the ${MOST_ENTRIES} drawn here. Take a smaller y, stride, dilation or fewer groups.`,
   oneStamp: (name) => `Too many stamps to draw at once: this is the one of ${name}. Point at `
@@ -155,6 +163,9 @@ const ENGLISH = {
       + "2D or 3D",
   },
   layouts: (y, w) => `y ${y}, kernel ${w}`,
+  lines: { fence: "fence", picture: "picture", iframe: "iframe" },
+  copyThe: (name) => `Copy the ${name}`,
+  saved: "save the view",
   copyOf: (name) => `Copy the line for ${name}`,
 };
 
@@ -202,7 +213,7 @@ const CHINESE = {
     grids: "输入 y、卷积核 w、结果 z", stamps: "印章：y 的每个元素乘以卷积核",
     matrix: "矩阵 C.T：vec(z) = C.T · vec(y)", zeros: "插零：与翻转后的卷积核做普通卷积",
     gradients: "前向与反向：C x，以及 y 对应的梯度",
-    counts: "尺寸与个数", code: "同一层的代码",
+    photo: "以一张图片为 y，以及得到的 z", counts: "尺寸与个数", code: "同一层的代码，以及把当前状态放到其他页面",
   },
   sizes: (a, [x, y] = sizesOf(a)) => `卷积把 x（${x}）变成 y（${y}），转置卷积把 y（${y}）变成 z（${x}）。`,
   size: (all) => `z ${all.length > 1 && alike(all.map(inSize)) ? "每个轴" : ""}有 s·(n − 1) + d·(k − 1) + 1 − `
@@ -252,6 +263,14 @@ const CHINESE = {
     + `${grouped(n.products)} 个元素不为零，C 和 C.T 各要把这么多个乘积相加`
     + `${n.all > n.products ? `；另有 ${grouped(n.all - n.products)} 个被填充裁掉` : ""}。z 的每个元素是 `
     + `${n.fewest === n.most ? "" : `${grouped(n.fewest)} 到 `}${grouped(n.most)} 个乘积之和。`,
+  photo: {
+    y: "用作 y 的图片", z: "由当前设置得到的图片 z",
+    choose: "换一张图片（不会离开你的设备）：",
+    unread: "浏览器无法把这个文件读作图片。",
+    even: (sum) => `无论 z 的元素位于步幅内的哪个位置，所用的权重之和都是 ${sum}，所以不会出现网格。`,
+    uneven: (sums) => `按 z 的元素在步幅内的位置，所用的权重之和分别是 ${sums.join("、")}。它们不相等，所以亮度交替变化，`
+      + "图片上会出现网格。",
+  },
   tooLarge: (rows, columns) => `C.T 有 ${rows} × ${columns} = ${rows * columns} 个元素，超过这里能画的 `
     + `${MOST_ENTRIES} 个。请减小 y 的尺寸、步幅、膨胀或分组数。`,
   oneStamp: (name) => `印章太多，不能同时画出：这里是 ${name} 的印章。请指向 y 的其他元素。`,
@@ -276,6 +295,9 @@ const CHINESE = {
       + "请用 padding='valid'，再用 keras.layers.Cropping1D、2D 或 3D 裁剪结果",
   },
   layouts: (y, w) => `y ${y}，卷积核 ${w}`,
+  lines: { fence: "代码栅栏", picture: "图片", iframe: "iframe" },
+  copyThe: (name) => `复制${name}`,
+  saved: "保存视图",
   copyOf: (name) => `复制 ${name} 的代码`,
 };
 

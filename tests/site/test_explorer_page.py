@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import struct
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 
 from tconvjax import Geometry, conv, kernel_gradient
 from tconvjax.site import explorer
+from tconvjax.site.reading import read
 from tests.site.conftest import PATIENCE, barriers, expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
@@ -38,6 +43,11 @@ PAGES = {
     "hostile": "<style>td{color:red!important;padding:99px} .lit{display:none} p{display:none}"
     "</style>" + explorer.element(PLAIN, Y, W),
 }
+BLACK = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+"""A PNG of one black pixel."""
+
 PRODUCT = ["0", "4", "7", "8", "28", "23", "4", "10", "6"]
 
 
@@ -644,6 +654,39 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     has_cells(page, "z0", 36)
 
 
+def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
+    """Rows of z differ in brightness where the phases of the kernel do, and else they do not."""
+    page = opened("strided")
+    rows = """() => { const canvas = document.querySelector("tconv-explorer").shadowRoot
+      .querySelectorAll("canvas")[1]; const { width, height } = canvas;
+      const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+      pen.drawImage(canvas, 0, 0);
+      const row = (r) => pen.getImageData(40, r, 40, 1).data.reduce((sum, value) => sum + value, 0);
+      return [...Array(height).keys()].map(row); }"""
+
+    def roughness() -> float:
+        sums = np.array(page.evaluate(rows)[20:100], float)
+        return float(abs(np.diff(sums)).mean() / sums.mean())
+
+    page.get_by_label("kernel values").select_option("ones")
+    has(page, "section.photo", "its taps add up to 4, 2, 2, 1. These sums differ")
+    assert roughness() > 0.2
+    slide_to(page, "kernel", 4)
+    page.get_by_label("kernel values").select_option("ones")
+    has(page, "section.photo", "its taps add up to 4, so no grid shows.")
+    assert roughness() < 0.02
+    canvas = page.locator("canvas").last
+    expect(canvas).to_have_js_property("width", 128)  # 2·63 + 4 − 2
+    (tmp_path / "black.png").write_bytes(BLACK)
+    (tmp_path / "words.png").write_text("no picture")
+    page.get_by_label("Another picture").set_input_files(tmp_path / "black.png")
+    page.wait_for_function(f"() => ({rows})()[60] === 40 * 255")  # black, and not transparent
+    page.get_by_label("Another picture").set_input_files(tmp_path / "words.png")
+    has(page, "section.photo", "This file holds no picture that the browser can read.")
+    page.get_by_label("dimension").select_option("1")
+    expect(page.locator("section.photo")).to_have_count(0)
+
+
 def test_no_letter_is_smaller_than_ten_pixels(opened: Open) -> None:
     sizes = """() => [...document.querySelector("tconv-explorer").shadowRoot.querySelectorAll("*")]
       .flatMap((one) => [getComputedStyle(one), getComputedStyle(one, "::after")])
@@ -685,6 +728,61 @@ def test_a_line_is_copied(opened: Open) -> None:
         page.clock.run_for(3000)
         expect(button).to_have_text("Copy")
     expect(page.get_by_text("Copy link")).not_to_be_visible()
+
+
+def test_a_view_is_saved_as_it_looks(opened: Open) -> None:
+    page = opened("strided")
+    cell(page, "y0:1:1").click()
+    views = page.get_by_label("save the view")
+    names = views.locator("option").evaluate_all("all => all.map((one) => one.value)")
+    assert len(names) == 5
+    for name in names:
+        views.select_option(name)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="SVG").click()
+        assert saved.value.suggested_filename == f"{name}.svg"
+        drawn = ET.fromstring(saved.value.path().read_text("utf-8"))
+        texts = [str(one.text) for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
+        view = page.locator(f"section.{name}")
+        cells = view.locator("td, th").evaluate_all(
+            "all => all.flatMap((one) => [one.textContent, one.dataset.times]).filter(Boolean)"
+        )
+        assert sorted(text for text in texts if text in set(cells)) == sorted(cells)
+        rects = list(drawn.iter("{http://www.w3.org/2000/svg}rect"))
+        assert len(rects) == view.locator("td, th").count() + 1
+        width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
+        for rect in rects[1:]:
+            x, y, w, h = (float(rect.attrib[side]) for side in ("x", "y", "width", "height"))
+            assert 0 <= x <= x + w <= width
+            assert 0 <= y <= y + h <= height
+        lit = {"#440154", "#fde725"} & {rect.attrib["fill"] for rect in rects}
+        assert len(lit) == 2
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="PNG").click()
+        head = saved.value.path().read_bytes()[:24]
+        assert head[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">II", head[16:]) == (2 * width, 2 * height)
+
+
+def test_the_fence_and_the_iframe_show_the_same_state(opened: Open) -> None:
+    page = opened("shared", permissions=CLIPBOARD)
+    slide_to(page, "stride", 3)
+    page.get_by_label("kernel values").select_option("tent")
+    hold_the_clock(page)
+    page.get_by_label("Copy the fence").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    _, *lines, _ = page.evaluate("navigator.clipboard.readText()").splitlines()
+    fence = read("\n".join(lines))
+    assert fence.geometry == Geometry.of_conv_transpose(
+        (1, 3, 3), (1, 1, 3, 3), stride=3, padding=1
+    )
+    assert str(fence.w[0, 0, 0, 0]) == "1/4"
+    page.get_by_label("Copy the iframe").click()
+    expect(page.get_by_text("Copied")).to_have_count(2)
+    frame = ET.fromstring(page.evaluate("navigator.clipboard.readText()"))
+    assert frame.attrib["src"] == page.url
+    there = opened(frame.attrib["src"][len(frame.attrib["src"].partition("shared.html")[0]) :])
+    shows(there, "z0", page.locator('[data-grid="z0"] td').all_inner_texts())
 
 
 def test_a_link_shares_the_state_and_back_goes_back(opened: Open) -> None:
