@@ -118,10 +118,11 @@ class Explorer extends Pointing {
       this.shows = value;
       this.draw();
     });
+    this.keeper = this.button(words.compared.keep, () => this.compare());
     const pasted = make("input", { "aria-label": words.paste, placeholder: words.pasted, spellcheck: "false" });
     pasted.addEventListener("change", () => this.readLine(pasted.value));
     return make("div", { class: "controls", role: "group", "aria-label": words.title },
-      example, dimension, ...rows, presets, shows, make("label", { class: "wide" }, words.paste, pasted));
+      example, dimension, ...rows, presets, shows, this.keeper, make("label", { class: "wide" }, words.paste, pasted));
   }
 
   // The sentence or what is wrong, the value of what is kept, and the steps through z.
@@ -226,6 +227,13 @@ class Explorer extends Pointing {
     return letter + unravel(index, shapes(this.setting)[LIKE[letter] || letter]).join();
   }
 
+  // Keeps this setting to compare the next ones with, or lets go of it.
+  compare() {
+    this.kept = this.kept ? null : { a: this.setting, picture: this.picture };
+    this.keeper.textContent = this.words.compared[this.kept ? "end" : "keep"];
+    this.draw();
+  }
+
   // What was given or typed, and else 1 to 9 over and over.
   numbers(letter) {
     const shape = shapes(this.setting)[LIKE[letter] || letter];
@@ -308,7 +316,7 @@ class Explorer extends Pointing {
     if (still) {
       this.pinned = null;
       this.views.append(this.section("counts", [make("p", {}, words.counted(counts(a)))]),
-        this.section("code", [this.lines()]));
+        ...this.compared(), this.section("code", [this.lines()]));
     } else {
       const [x, y, w] = ["x", "y", "w"].map((letter) => this.numbers(letter));
       this.picture = new Picture(a, { x, y, w }, words, this.shows);
@@ -340,7 +348,12 @@ class Explorer extends Pointing {
       found.push(this.section("photo", this.photo.parts));
       this.photo.show(picture.a, picture.w.slice(0, picture.taps / picture.a.groups));
     }
-    return [...found, this.section("code", [this.lines()])];
+    return [...this.compared(), ...found, this.section("code", [this.lines()])];
+  }
+
+  compared() {
+    const now = { a: this.setting, picture: this.picture };
+    return this.kept ? [this.section("compared", comparison(this.words, [this.kept, now]))] : [];
   }
 
   // The layer in each framework, and what puts this state into other pages.

@@ -6,7 +6,9 @@ shown instead.
 
 Its sources lie beside this file: ``arithmetic.js`` has the integers, ``values.js`` the numbers of y
 and w, ``frameworks.js`` the code lines, ``words.js`` the texts, ``drawing.js`` the views,
-``photo.js`` the photograph, ``saving.js`` pictures in files, ``pointing.js`` the pointer and the keys, ``element.js`` the element and ``explorer.css`` its style.
+``comparing.js`` two settings side by side, ``photo.js`` the photograph, ``saving.js`` pictures in
+files, ``pointing.js`` the pointer and the keys, ``element.js`` the element and ``explorer.css`` its
+style.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ _FILES = (
     "words.js",
     "drawing.js",
     "theme.js",
+    "comparing.js",
     "photo.js",
     "saving.js",
     "pointing.js",

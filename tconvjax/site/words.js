@@ -57,6 +57,8 @@ const ENGLISH = {
     value: ({ name }) => `The argument ${name} is missing, or the explorer cannot show its value. Give whole `
       + "numbers that the framework takes and that add no zeros around the result.",
   },
+  compared: { keep: "Keep to compare", end: "End the comparison", before: "kept", now: "now" },
+  differs: "differs", products: "products",
   shows: "z shows",
   shown: { values: "values", counts: "how many products" },
   step: { back: "previous", play: "play", pause: "pause", next: "next" },
@@ -70,7 +72,7 @@ const ENGLISH = {
     matrix: "The matrix C.T: vec(z) = C.T · vec(y)",
     zeros: "Zero insertion: a convolution with the flipped kernel",
     gradients: "Forward and back: C x, and the gradients for y",
-    photo: "A photograph as y, and its z", counts: "Sizes and counts", code: "The same layer in code, and this state in other pages",
+    compared: "Two settings side by side", photo: "A photograph as y, and its z", counts: "Sizes and counts", code: "The same layer in code, and this state in other pages",
   },
   sizes: (a, [x, y] = sizesOf(a)) => `The convolution takes x (${x}) to y (${y}), `
     + `and its transpose takes y (${y}) to z (${x}).`,
@@ -201,6 +203,8 @@ const CHINESE = {
     rank: ({ rank }) => `这个层有 ${rank} 个空间轴，这里只能显示 1 个或 2 个。`,
     value: ({ name }) => `缺少参数 ${name}，或者它的值无法在这里显示。请给出该框架允许的整数，并且不要在结果四周补零。`,
   },
+  compared: { keep: "保留以便对比", end: "结束对比", before: "保留的", now: "当前" },
+  differs: "不同", products: "乘积个数",
   shows: "z 显示",
   shown: { values: "数值", counts: "乘积个数" },
   step: { back: "上一个", play: "播放", pause: "暂停", next: "下一个" },
@@ -213,7 +217,7 @@ const CHINESE = {
     grids: "输入 y、卷积核 w、结果 z", stamps: "印章：y 的每个元素乘以卷积核",
     matrix: "矩阵 C.T：vec(z) = C.T · vec(y)", zeros: "插零：与翻转后的卷积核做普通卷积",
     gradients: "前向与反向：C x，以及 y 对应的梯度",
-    photo: "以一张图片为 y，以及得到的 z", counts: "尺寸与个数", code: "同一层的代码，以及把当前状态放到其他页面",
+    compared: "两个设置的对比", photo: "以一张图片为 y，以及得到的 z", counts: "尺寸与个数", code: "同一层的代码，以及把当前状态放到其他页面",
   },
   sizes: (a, [x, y] = sizesOf(a)) => `卷积把 x（${x}）变成 y（${y}），转置卷积把 y（${y}）变成 z（${x}）。`,
   size: (all) => `z ${all.length > 1 && alike(all.map(inSize)) ? "每个轴" : ""}有 s·(n − 1) + d·(k − 1) + 1 − `

@@ -687,6 +687,39 @@ def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
     expect(page.locator("section.photo")).to_have_count(0)
 
 
+def test_what_differs_between_two_settings_is_marked(opened: Open) -> None:
+    page = opened("strided")
+    page.get_by_role("button", name="Keep to compare").click()
+    expect(page.locator(".differs")).to_have_count(0)
+    slide_to(page, "output padding", 1)
+    marked = page.locator(".numbers tr:has(.differs) td:first-child")
+    expect(marked).to_have_text(["≠ output padding", "≠ x, z", "≠ C", "≠ products"])
+    expect(page.locator(".numbers tr:has(.differs)").last).to_have_text("≠ products4964")
+    kept, now = page.locator(".side").nth(0), page.locator(".side").nth(1)
+    expect(kept.locator(".differs")).to_have_count(0)
+    expect(now.locator("table").first.locator(".differs")).to_have_text(
+        ["18", "45", "36", "81", "54", "56", "119", "64", "135", "72", "81"]
+    )
+    expect(now.locator("table").last.locator(".differs")).to_have_count(64 - 49)
+    expect(now.locator(".differs").first).to_have_accessible_name("18: differs")
+    slide_to(page, "output padding", 0)
+    cell(page, "w0:0:0").dblclick()
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(page.locator(".numbers .differs")).to_have_count(0)
+    # The tap meets 4 elements of z; the other 5 of its products are cut off.
+    expect(now.locator("table").first.locator(".differs")).to_have_text(["45", "66", "108", "129"])
+    expect(kept.locator("table").last.locator(".differs")).to_have_text(["1"] * 4)
+    assert barriers(page) == []
+    field = slider(page, "size of y, typed")
+    field.fill("99")
+    field.press("Enter")
+    expect(marked).to_have_text(["≠ size of y", "≠ x, z", "≠ y", "≠ C", "≠ products"])
+    expect(page.locator(".side")).to_have_count(0)
+    page.get_by_role("button", name="End the comparison").click()
+    expect(page.locator("section.compared")).to_have_count(0)
+
+
 def test_no_letter_is_smaller_than_ten_pixels(opened: Open) -> None:
     sizes = """() => [...document.querySelector("tconv-explorer").shadowRoot.querySelectorAll("*")]
       .flatMap((one) => [getComputedStyle(one), getComputedStyle(one, "::after")])
