@@ -1,8 +1,8 @@
 // The integers of a transposed convolution. Pure functions of a setting, no page: a test runs this
 // file under node against the Python package.
 //
-// A setting has the numbers `dimension` and `groups`, and for each axis an entry in the lists
-// out_size, kernel, stride, padding (a pair: before, after), output_padding and dilation. As
+// A setting has the numbers `dimension` and `groups`, a `padding_mode`, and for each axis an entry in
+// the lists out_size, kernel, stride, padding (a pair: before, after), output_padding and dilation. As
 // everywhere in the package, out_size and in_size belong to the FORWARD convolution: the transposed
 // one reads y, of out_size, and gives z, of in_size. Everything comes from j = s*i + d*t - p: element
 // i of y, element j of z, tap t of w.
@@ -18,6 +18,8 @@ const RANGES = {
   groups: { least: 1, most: 16, slider: [3, 3] },
 };
 const PER_AXIS = Object.keys(RANGES).filter((name) => name !== "groups");
+
+const MODES = ["zeros", "circular", "reflect", "replicate"];
 
 // Entries of a matrix, and cells of all stamps, that a page draws without delay.
 const MOST_ENTRIES = 4500;
@@ -35,7 +37,7 @@ const fitted = (list, dimension) => range(dimension).map((n) => list[Math.min(n,
 
 // A setting from numbers and lists: a number means all axes, and a padding both ends.
 function setting(numbers) {
-  const a = { dimension: numbers.dimension, groups: numbers.groups ?? 1 };
+  const a = { dimension: numbers.dimension, groups: numbers.groups ?? 1, padding_mode: numbers.padding_mode ?? MODES[0] };
   for (const name of PER_AXIS) {
     const list = fitted([].concat(numbers[name] ?? RANGES[name].least), a.dimension);
     a[name] = name === "padding" ? list.map((ends) => (ends.length ? ends : [ends, ends])) : list;
@@ -47,7 +49,7 @@ const START = setting({ dimension: 2, out_size: 3, kernel: 3, stride: 2, padding
 // An axis as everything below reads it. `low` and `high` are what is cut off the natural result.
 const axes = (a) => range(a.dimension).map((n) => ({
   size: a.out_size[n], kernel: a.kernel[n], stride: a.stride[n], dilation: a.dilation[n],
-  padding: a.padding[n], extra: a.output_padding[n],
+  padding: a.padding[n], extra: a.output_padding[n], mode: a.padding_mode,
   low: a.padding[n][0], high: a.padding[n][1] - a.output_padding[n],
 }));
 const alike = (list) => list.every((one) => String(one) === String(list[0]));
@@ -60,6 +62,17 @@ const natural = (x) => x.stride * (x.size - 1) + span(x);
 const inSize = (x) => natural(x) - x.low - x.high;
 // The canvas shows what is cut off too; output padding may reach beyond the last stamp.
 const canvasSize = (x) => Math.max(natural(x), x.low + inSize(x));
+
+// The element of z to which a place belongs, or -1 if padding with zeros cuts it off. Padding that
+// copies elements gives what falls into it back to the elements that it copies.
+function source(mode, position, size) {
+  if (position >= 0 && position < size) return position;
+  if (mode === "zeros") return -1;
+  if (mode === "circular") return ((position % size) + size) % size;
+  if (mode === "replicate" || size === 1) return Math.min(Math.max(position, 0), size - 1);
+  const turn = 2 * size - 2, at = ((position % turn) + turn) % turn;
+  return Math.min(at, turn - at);
+}
 
 // Shapes with the channel first; channels = groups, so that each group has one channel each way.
 function shapes(a) {
@@ -105,8 +118,8 @@ function overlaps(x) {
   const found = new Uint16Array(inSize(x));
   for (let i = 0; i < x.size; i++) {
     for (let t = 0; t < x.kernel; t++) {
-      const j = x.stride * i + x.dilation * t - x.low;
-      if (j >= 0 && j < found.length) found[j] += 1;
+      const j = source(x.mode, x.stride * i + x.dilation * t - x.low, found.length);
+      if (j >= 0) found[j] += 1;
     }
   }
   return found;
@@ -142,8 +155,8 @@ function links(a) {
     for (const i of outputs) {
       for (const t of taps) {
         const c = each.map((x, n) => x.stride * i[n] + x.dilation * t[n]);
-        const j = c.map((at, n) => at - each[n].low);
-        const kept = j.every((at, n) => at >= 0 && at < sizes[n]);
+        const j = c.map((at, n) => source(a.padding_mode, at - each[n].low, sizes[n]));
+        const kept = j.every((at) => at >= 0);
         found.push({
           y: ravel([g, ...i], shape.y), w: ravel([g, ...t], shape.w),
           z: kept ? ravel([g, ...j], shape.z) : -1, c: ravel([g, ...c], shape.canvas),

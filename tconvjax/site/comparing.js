@@ -13,10 +13,12 @@ function plainTable(caption, rows, differs, words, kind = "") {
 // z and C.T of a picture by the coordinates of their entries.
 function entriesOf(picture) {
   const at = (letter, index) => picture.name(letter, index), found = new Map();
-  picture.z.forEach((value, z) => found.set(at("z", z), picture.text("z", value)));
   for (const { y, z, w } of picture.links) {
-    if (z >= 0) found.set(at("z", z) + at("y", y), picture.text("w", picture.w[w]));
+    const key = at("z", z) + at("y", y);
+    if (z >= 0) found.set(key, (found.get(key) || 0) + picture.w[w]);
   }
+  for (const [key, value] of found) found.set(key, picture.text("w", value));
+  picture.z.forEach((value, z) => found.set(at("z", z), picture.text("z", value)));
   return found;
 }
 
@@ -25,6 +27,7 @@ function numbersOf(a, words) {
   const { rows, columns, products } = counts(a), [x, y] = sizesOf(a);
   return [[words.controls.dimension, String(a.dimension)],
     ...Object.keys(RANGES).map((name) => [words.controls[name], writeNumbers(a, name)]),
+    [words.controls.padding_mode, words.modes[a.padding_mode]],
     ["x, z", x], ["y", y], ["C", `${grouped(rows)} × ${grouped(columns)}`], [words.products, grouped(products)]];
 }
 

@@ -47,6 +47,8 @@ class Picture {
     this.forward = forward(a, x, w, this.links);
     this.gradient = kernelGradient(a, x, y, this.links);
     this.board = new Board();
+    this.sheets = []; // the table of each group's sheet
+    this.onlyStamp = null; // the table of the one stamp that is drawn where all would be too many
     this.taps = count(this.shapes.w);
     const divisor = { x: common(x), y: common(y), w: common(w) };
     // The denominator that divides each kind of product, and so each of their sums.
@@ -57,7 +59,8 @@ class Picture {
     for (const link of this.links) {
       if (link.z >= 0) this.counts[link.z] += 1;
       this.byPlace.set(`${link.y},${link.c}`, link);
-      if (link.z >= 0) this.byEntry.set(`${link.z},${link.y}`, link);
+      const entry = `${link.z},${link.y}`;
+      if (link.z >= 0) this.byEntry.set(entry, [...this.byEntry.get(entry) || [], link]);
     }
     this.canvas = this.sheetAfter(y.length).sums;
   }
@@ -89,11 +92,14 @@ class Picture {
     return `${letter}(${(this.a.groups > 1 ? place : place.slice(1)).join(",")})`;
   }
 
-  // The element of z at a place of the canvas, or -1 where padding cuts it off.
+  // The element of z to which a place of the canvas belongs, or -1 where padding cuts it off; and
+  // whether the place is in the padding.
   keptAt(c) {
     const [g, ...at] = unravel(c, this.shapes.canvas);
-    const j = at.map((place, n) => place - this.axes[n].low);
-    return j.every((place, n) => place >= 0 && place < this.sizes[n]) ? ravel([g, ...j], this.shapes.z) : -1;
+    const own = at.map((place, n) => place - this.axes[n].low);
+    const j = own.map((place, n) => source(this.a.padding_mode, place, this.sizes[n]));
+    const z = j.every((place) => place >= 0) ? ravel([g, ...j], this.shapes.z) : -1;
+    return { z, off: z < 0 || String(own) !== String(j) };
   }
 
   colours(tap) {
@@ -194,7 +200,7 @@ class Picture {
     const [g] = unravel(y, this.shapes.y), name = this.name("y", y);
     return this.plane(`s${y}`, `${name} = ${this.text("y", this.y[y])}`, this.canvasSizes, (place) => {
       const c = ravel([g, ...place], this.shapes.canvas), link = this.byPlace.get(`${y},${c}`);
-      const off = this.keptAt(c) < 0 ? " off" : "";
+      const off = this.keptAt(c).off ? " off" : "";
       if (!link) return { text: "", pick: { kind: "y", y }, kind: `empty${off}`, label: name };
       const product = this.text("z", this.y[y] * this.w[link.w]);
       const kept = link.z >= 0;
@@ -210,12 +216,13 @@ class Picture {
 
   // The sheet on which the stamps of a group are put down.
   sheet(g) {
-    return this.plane(`sum${g}`, this.words.sum, this.canvasSizes, (place) => {
-      const c = ravel([g, ...place], this.shapes.canvas), z = this.keptAt(c);
+    const folds = this.a.padding_mode !== "zeros";
+    return this.plane(`sum${g}`, this.words[folds ? "unfolded" : "sum"], this.canvasSizes, (place) => {
+      const c = ravel([g, ...place], this.shapes.canvas), { z, off } = this.keptAt(c);
       const text = this.text("z", this.canvas[c]);
       if (z < 0) return { text, kind: "off", sheet: c };
-      return { text, pick: { kind: "z", z }, keys: [`z${z}`], kind: "total", sheet: c,
-        label: `${this.name("z", z)} = ${text}` };
+      return { text, pick: { kind: "z", z }, keys: [`z${z}`], kind: off ? "off" : "total", sheet: c,
+        label: folds ? text : `${this.name("z", z)} = ${text}` };
     }, { kind: `sheet ${this.small(this.canvasSizes)}`, alone: false });
   }
 
@@ -226,27 +233,42 @@ class Picture {
     const blocks = range(this.a.groups).map((g) => {
       const own = range(this.y.length).filter((y) => unravel(y, this.shapes.y)[0] === g)
         .filter((y) => !one || y === shown);
-      return this.group(g, this.sheet(g), ...own.map((y) => this.stamp(y)));
+      const sheet = this.sheet(g), drawn = own.map((y) => this.stamp(y));
+      this.sheets[g] = sheet;
+      if (one && drawn.length) [this.onlyStamp] = drawn;
+      return this.group(g, sheet, ...drawn);
     });
     const holder = make("div", {}, ...blocks);
     holder.dataset.scope = "stamps";
     const notes = [];
-    if (one) notes.push(this.words.oneStamp(this.name("y", shown)));
+    if (one) notes.push(this.words.oneStamp(this.name("y", shown))); // the first of the notes
     if (this.links.some((link) => link.z < 0)) notes.push(this.words.cut);
+    if (this.a.padding_mode !== "zeros") notes.push(this.words.folded);
     return [holder, ...notes.map((note) => make("p", { class: "note" }, note))];
+  }
+
+  // Where one stamp is drawn for all, that of another element in its place.
+  bringStamp(y) {
+    if (!this.onlyStamp) return;
+    const next = this.stamp(y), holder = this.onlyStamp.closest("[data-scope]");
+    this.onlyStamp.remove();
+    this.sheets[unravel(y, this.shapes.y)[0]].after(next);
+    holder.nextSibling.textContent = this.words.oneStamp(this.name("y", y));
+    this.onlyStamp = next;
   }
 
   // -- the matrix ------------------------------------------------------------------------------------
 
   entry(z, y) {
-    const link = this.byEntry.get(`${z},${y}`);
-    const at = { z, y, kind: link ? "entry" : "nothing" };
+    const [link, ...more] = this.byEntry.get(`${z},${y}`) || [];
+    const at = { z, y, kind: more.length ? "several" : link ? "entry" : "nothing" };
     const keys = [`e${z},${y}`, `row${z}`, `column${y}`];
     const [row, column] = [unravel(z, this.shapes.z)[0], unravel(y, this.shapes.y)[0]];
     const blocks = row === column ? "" : " apart";
     if (!link) return { text: "·", pick: at, keys, kind: `none${blocks}`, label: "0" };
-    return { text: this.text("w", this.w[link.w]), tap: link.w, kind: "tap", keys, pick: { ...link, ...at },
-      label: `${this.name("w", link.w)} = ${this.text("w", this.w[link.w])}` };
+    const all = [link, ...more], text = this.text("w", all.reduce((sum, one) => sum + this.w[one.w], 0));
+    const label = `${all.map((one) => this.name("w", one.w)).join(" + ")} = ${text}`;
+    return { text, tap: link.w, kind: "tap", keys, pick: more.length ? at : { ...link, ...at }, label };
   }
 
   matrix() {
@@ -348,7 +370,7 @@ class Picture {
 
   // A selection of another picture, if this one has its places.
   carried(pick, from) {
-    const letters = { entry: "yw", off: "yw", nothing: "zy", y: "y", z: "z", w: "w", ...LIKE }[pick.kind];
+    const letters = { entry: "yw", off: "yw", nothing: "zy", several: "zy", y: "y", z: "z", w: "w", ...LIKE }[pick.kind];
     const found = { kind: pick.kind };
     for (const letter of letters || "") {
       const place = unravel(pick[letter], from.shapes[letter]), shape = this.shapes[letter];
@@ -358,7 +380,10 @@ class Picture {
     if (LIKE[pick.kind]) found[pick.kind] = found[letters];
     if (!letters || letters.length === 1) return letters ? found : null;
     const link = this.links.find((one) => [...letters].every((name) => one[name] === found[name]));
-    return link ? { ...link, kind: link.z < 0 ? "off" : "entry" } : found;
+    if (!link) return { ...found, kind: "nothing" };
+    if (link.z < 0) return { ...link, kind: "off" };
+    const several = this.byEntry.get(`${link.z},${link.y}`).length > 1;
+    return several ? { z: link.z, y: link.y, kind: "several" } : { ...link, kind: "entry" };
   }
 
   // The places under the flipped kernel while it gives an element of z.
@@ -405,7 +430,7 @@ class Picture {
 
   ownKeys(pick) {
     if (pick.kind === "entry") return [`e${pick.z},${pick.y}`, `s${pick.y},${pick.c}`];
-    if (pick.kind === "nothing") return [`e${pick.z},${pick.y}`];
+    if (pick.kind === "nothing" || pick.kind === "several") return [`e${pick.z},${pick.y}`];
     if (pick.kind === "off") return [`s${pick.y},${pick.c}`];
     return pick[pick.kind] === undefined ? [] : [pick.kind + pick[pick.kind]];
   }
@@ -424,6 +449,9 @@ class Picture {
       case "y": return words.y(name("y"), value("y"), kept, cut, pick.y);
       case "w": return words.w(name("w"), value("w"), kept, cut);
       case "entry": return words.entry(name("z"), name("y"), name("w"), value("w"), product(), pick.z, pick.y);
+      case "several": return words.several(name("z"), name("y"),
+        found.map((link) => this.name("w", link.w)).join(" + "),
+        this.text("w", found.reduce((sum, link) => sum + this.w[link.w], 0)), pick.z, pick.y);
       case "off": return words.off(name("y"), name("w"), product());
       case "nothing": {
         const apart = unravel(pick.z, this.shapes.z)[0] !== unravel(pick.y, this.shapes.y)[0];

@@ -11,13 +11,11 @@ const EXAMPLES = {
   line: { dimension: 1, out_size: 4, kernel: 5, stride: 2, padding: 1 },
   groups: { dimension: 1, out_size: 3, kernel: 3, stride: 2, groups: 2 },
 };
-const PACE = 1000; // milliseconds of one step at the usual speed
-const SPEEDS = [0.5, 1, 2, 4];
 
 // Of several elements that share, the first one has the address.
 let sharing = null;
 
-class Explorer extends Pointing {
+class Explorer extends Playing {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
     this.watched = new AbortController();
@@ -56,7 +54,7 @@ class Explorer extends Pointing {
     this.notices = [];
     this.shows = "values";
     const texts = {};
-    for (const name of ["dimension", ...Object.keys(RANGES), "x", "y", "w"]) {
+    for (const name of ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w"]) {
       texts[name] = this.getAttribute(name.replace("_", "-"));
     }
     this.first = texts;
@@ -103,6 +101,9 @@ class Explorer extends Pointing {
       this.controls[name] = { slider, field };
       return make("label", {}, label, slider, field);
     });
+    const [mode, modes] = this.choice(words.controls.padding_mode, MODES.map((name) => [name, words.modes[name]]),
+      (value) => { this.change({ padding_mode: value }); this.keep(); });
+    this.mode = modes;
     const [example, select] = this.choice(words.example, Object.entries(words.examples), (value) => {
       if (EXAMPLES[value]) this.change(setting(EXAMPLES[value]));
       select.value = value;
@@ -122,7 +123,7 @@ class Explorer extends Pointing {
     const pasted = make("input", { "aria-label": words.paste, placeholder: words.pasted, spellcheck: "false" });
     pasted.addEventListener("change", () => this.readLine(pasted.value));
     return make("div", { class: "controls", role: "group", "aria-label": words.title },
-      example, dimension, ...rows, presets, shows, this.keeper, make("label", { class: "wide" }, words.paste, pasted));
+      example, dimension, ...rows, mode, presets, shows, this.keeper, make("label", { class: "wide" }, words.paste, pasted));
   }
 
   // The sentence or what is wrong, the value of what is kept, and the steps through z.
@@ -144,22 +145,6 @@ class Explorer extends Pointing {
       make("span", {}, this.editor, ...this.steps, this.link));
   }
 
-  // What moves the stamps: play, scrub, and the speed of everything that moves.
-  buildPlayer() {
-    const { words } = this;
-    this.stamper = this.button(words.stamper.play, () => this.play("sheet"));
-    this.scrub = make("input", { type: "range", min: 0, step: 1, "aria-label": words.stamper.scrub });
-    this.scrub.addEventListener("input", () => { this.stop(); this.putDown(Number(this.scrub.value)); });
-    this.down = make("output", {});
-    const [speed, select] = this.choice(words.stamper.speed, SPEEDS.map((n) => [n, `${n}×`]), () => {
-      const what = this.playing;
-      if (what) { this.stop(); this.play(what); }
-    });
-    select.value = 1;
-    this.speed = select;
-    this.player = make("div", { class: "player" }, this.stamper, this.scrub, this.down, speed);
-  }
-
   // -- the setting -----------------------------------------------------------------------------------
 
   // A new setting from texts that others wrote, the element's own attributes included.
@@ -170,7 +155,8 @@ class Explorer extends Pointing {
     this.values.clear();
     for (const letter of ["x", "y", "w"]) if (values[letter]) this.setValues(letter, values[letter]);
     this.notices = refused.map((one) => (one.count ? this.words.refusedList(one.name, one.count)
-      : this.words.refused(this.words.controls[one.name], one.least, one.most)));
+      : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
+        : this.words.refused(this.words.controls[one.name], one.least, one.most)));
     this.pinned = this.pointed = this.built = null;
     this.draw();
   }
@@ -255,7 +241,7 @@ class Explorer extends Pointing {
   // The state stands in the address's fragment; only what readSetting lets through comes back.
   readAddress() {
     const given = new URLSearchParams(location.hash.slice(1));
-    const names = ["dimension", ...Object.keys(RANGES), "x", "y", "w"];
+    const names = ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w"];
     const ours = names.some((name) => given.has(name));
     if (!ours && location.hash) return false; // the place of a heading
     const texts = { ...this.first };
@@ -271,6 +257,7 @@ class Explorer extends Pointing {
   fragment() {
     const texts = { dimension: this.setting.dimension };
     for (const name of Object.keys(RANGES)) texts[name] = writeNumbers(this.setting, name);
+    if (this.setting.padding_mode !== MODES[0]) texts.padding_mode = this.setting.padding_mode;
     for (const letter of drawable(this.setting) && !problem(this.setting) ? ["x", "y", "w"] : []) {
       const typed = [...this.values.keys()].some((key) => key.startsWith(letter));
       if (letter !== "x" || typed) texts[letter] = this.numbers(letter).map((value) => written(value)).join();
@@ -293,6 +280,7 @@ class Explorer extends Pointing {
     const focused = this.shadowRoot.activeElement?.dataset.place, before = this.picture;
     const wrong = problem(a);
     this.axesOf.value = a.dimension;
+    this.mode.value = a.padding_mode;
     for (const [name, { slider, field }] of Object.entries(this.controls)) {
       slider.max = RANGES[name].slider[a.dimension - 1];
       slider.value = [].concat(a[name]).flat()[0];
@@ -309,7 +297,8 @@ class Explorer extends Pointing {
       this.editor.hidden = true;
       return;
     }
-    this.size.textContent = [words.sizes(a), words.size(axes(a)), words.relation(axes(a))].join(" ");
+    this.size.textContent = [words.sizes(a), words.size(axes(a)), words.relation(axes(a)),
+      ...(a.padding_mode === MODES[0] ? [] : [words.copies[a.padding_mode]])].join(" ");
     this.picture = null; // a cell that loses its focus as it goes is of no picture
     this.lit = new Map();
     this.views.replaceChildren();
@@ -341,9 +330,9 @@ class Explorer extends Pointing {
     const { picture } = this;
     this.shownStamp = Math.min(this.shownStamp || 0, picture.y.length - 1);
     const stamps = this.section("stamps", picture.stamps(this.shownStamp), this.player);
-    this.stampHolder = stamps.querySelector(".scroll");
-    const found = [this.section("grids", picture.grids()), stamps, this.section("matrix", picture.matrix()),
-      this.section("zeros", picture.zeros()), this.section("gradients", picture.gradients())];
+    const found = [this.section("grids", picture.grids()), stamps, this.section("matrix", picture.matrix())];
+    if (picture.a.padding_mode === MODES[0]) found.push(this.section("zeros", picture.zeros()));
+    found.push(this.section("gradients", picture.gradients()));
     if (picture.a.dimension === 2) {
       found.push(this.section("photo", this.photo.parts));
       this.photo.show(picture.a, picture.w.slice(0, picture.taps / picture.a.groups));
@@ -382,7 +371,8 @@ class Explorer extends Pointing {
 
   // Which view is saved, and as what.
   saver() {
-    const { words } = this, names = ["grids", "stamps", "matrix", "zeros", "gradients"];
+    const { words } = this, zeros = this.setting.padding_mode === MODES[0] ? ["zeros"] : [];
+    const names = ["grids", "stamps", "matrix", ...zeros, "gradients"];
     const [label, view] = this.choice(words.saved, names.map((name) => [name, words.views[name]]), () => {});
     const paper = () => this.style.getPropertyValue("--paper");
     const drawing = () => drawingOf(this.views.querySelector(`section.${view.value}`), paper());
@@ -403,7 +393,10 @@ class Explorer extends Pointing {
       return;
     }
     const pick = this.pinned || this.pointed;
-    this.bringStamp(pick);
+    if (pick?.y !== undefined && pick.y !== this.shownStamp) {
+      this.shownStamp = pick.y;
+      picture.bringStamp(pick.y);
+    }
     this.showSheet();
     this.views.classList.toggle("busy", Boolean(pick));
     this.views.classList.toggle("kept", Boolean(this.pinned));
@@ -430,34 +423,6 @@ class Explorer extends Pointing {
     this.lit = lit;
   }
 
-  // The sheet after the stamps that have been put down; all of them, if nobody plays.
-  showSheet() {
-    const { picture } = this, all = picture.y.length, stamps = this.built ?? all;
-    this.scrub.value = stamps;
-    this.down.textContent = this.words.stamper.down(stamps, all);
-    this.scrub.setAttribute("aria-valuetext", this.down.textContent);
-    if (stamps === this.sheetShows) return;
-    this.sheetShows = stamps;
-    const { sums, reached } = picture.sheetAfter(stamps);
-    for (const [c, cell] of picture.board.sheet) {
-      const text = stamps === all || reached.has(c) ? picture.text("z", sums[c]) : "";
-      if (cell.textContent === text) continue;
-      cell.textContent = text;
-      const { label } = picture.board.specs.get(cell);
-      if (label) cell.setAttribute("aria-label", label.replace(/= .*/, `= ${text || 0}`));
-    }
-  }
-
-  // Where only one stamp is drawn, that of the element in question.
-  bringStamp(pick) {
-    if (!pick || pick.y === undefined || pick.y === this.shownStamp) return;
-    this.shownStamp = pick.y;
-    const [{ length: all }, { length: cells }] = [this.picture.y, this.picture.canvas];
-    if (all * cells / this.setting.groups <= MOST_ENTRIES) return;
-    this.stampHolder.replaceChildren(...this.picture.stamps(pick.y));
-    this.sheetShows = all;
-  }
-
   showEditor() {
     const pick = this.pinned, editable = pick && "xyw".includes(pick.kind);
     this.editor.hidden = !editable;
@@ -481,63 +446,6 @@ class Explorer extends Pointing {
       if (down) box.scrollTop += down;
       if (right) box.scrollLeft += right;
     }
-  }
-
-  // -- playing ---------------------------------------------------------------------------------------
-
-  // Keeps the next element of the kind that is kept, of z if none is: the flipped kernel slides.
-  step(by) {
-    const kind = ["y", "z", "w"].includes(this.pinned?.kind) ? this.pinned.kind : "z";
-    const all = this.picture[kind].length, now = this.pinned?.[kind] ?? (by > 0 ? -1 : all);
-    this.built = null;
-    this.pinned = { kind, [kind]: (now + by + all) % all };
-    this.show();
-  }
-
-  // So many stamps lie on the sheet, and the last of them is kept.
-  putDown(stamps) {
-    this.built = stamps;
-    this.pinned = stamps ? { kind: "y", y: stamps - 1 } : null;
-    this.show();
-  }
-
-  putDownNext() {
-    const all = this.picture.y.length, now = this.built ?? all;
-    this.putDown(now < all ? now + 1 : 1);
-    if (this.built === all) this.stop();
-  }
-
-  // Plays the stamps onto the sheet, or lets the flipped kernel slide over z, and stops if it does.
-  play(what) {
-    const stops = this.playing === what;
-    this.stop();
-    if (stops) return;
-    const act = what === "sheet" ? () => this.putDownNext() : () => this.step(1);
-    this.playing = what;
-    this.told.setAttribute("aria-live", "off"); // a sentence a second is too much to hear
-    this.timer = setInterval(act, PACE / this.speed.value);
-    this.nameButtons();
-    act();
-  }
-
-  stop() {
-    clearInterval(this.timer);
-    this.timer = this.playing = null;
-    this.told.setAttribute("aria-live", "polite");
-    this.nameButtons();
-  }
-
-  nameButtons() {
-    const { step, stamper } = this.words;
-    this.slider.textContent = step[this.playing === "window" ? "pause" : "play"];
-    this.stamper.textContent = stamper[this.playing === "sheet" ? "pause" : "play"];
-  }
-
-  // Lets go of what is kept or plays.
-  release() {
-    this.stop();
-    this.pinned = this.built = null;
-    this.show();
   }
 
   // -- copying --------------------------------------------------------------------------------------

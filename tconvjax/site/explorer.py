@@ -7,8 +7,9 @@ shown instead.
 Its sources lie beside this file: ``arithmetic.js`` has the integers, ``values.js`` the numbers of y
 and w, ``frameworks.js`` the code lines, ``words.js`` the texts, ``drawing.js`` the views,
 ``comparing.js`` two settings side by side, ``photo.js`` the photograph, ``saving.js`` pictures in
-files, ``pointing.js`` the pointer and the keys, ``element.js`` the element and ``explorer.css`` its
-style.
+files, ``pointing.js`` the pointer and the keys, ``playing.js`` what moves, ``element.js`` the
+element, ``theme.js`` the colours of the page around it, ``palette.js`` those of the taps, and
+``explorer.css`` its style.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ _FILES = (
     "photo.js",
     "saving.js",
     "pointing.js",
+    "playing.js",
     "element.js",
 )
 
@@ -90,7 +92,7 @@ def element(
     r"""Write the tag of an explorer that starts with these settings.
 
     Args:
-        geometry: one axis or two, padded with zeros, with one channel in and out per group, and
+        geometry: one axis or two with one padding mode, with one channel in and out per group, and
             small enough to draw.
         y: input of the transposed convolution, of shape (out_channels, \*out_size), or as many
             numbers in a row; 1, 2, 3 and so on by default. The numbers are whole, or fractions with
@@ -146,7 +148,13 @@ def _setting(geometry: Geometry) -> dict[str, Any]:
         rule = f"the explorer draws {MOST_PRODUCTS} products, {MOST_CELLS} elements and "
         rule += f"{MOST_ALONG} along an axis"
         fail("geometry", found, rule, "give a smaller y, kernel or stride; the pattern repeats")
+    modes = {axis.mode for axis in geometry.axes}
+    if len(modes) > 1:
+        rule = "the explorer has one padding mode for both axes"
+        fail("padding_mode", sorted(modes), rule, "give both axes the same")
+    mode = {} if modes == {"zeros"} else {"padding_mode": modes.pop()}
     return {
+        **mode,
         "dimension": rank,
         "out_size": _per_axis(geometry.out_size),
         "kernel": _per_axis(geometry.kernel_size),
@@ -166,9 +174,6 @@ def _per_axis(values: Iterable[Any]) -> str:
 
 def _padding(axis: Axis) -> tuple[str, int]:
     """Find the padding of an axis, ``1`` or ``0:1``, and its output padding."""
-    if axis.bordered:
-        rule = "the explorer shows padding with zeros"
-        fail("padding_mode", axis.mode, rule, "use padding_mode='zeros'")
     if axis.in_size < 1:
         rule = "the explorer shows results with elements"
         fail("in_size", axis.in_size, rule, "use less padding")

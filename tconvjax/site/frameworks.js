@@ -12,6 +12,14 @@ function said(a, framework) {
   if (framework === "Flax" || framework === "Keras") {
     if (a.groups > 1) return { why: "groups", framework };
   }
+  if (a.padding_mode !== "zeros" && framework !== "tconvjax") {
+    // Flax's CIRCULAR gives stride * n elements from a place of its own.
+    const starts = all.every((x) => inSize(x) === x.stride * x.size
+      && x.low === Math.floor((Math.max(span(x) - x.stride, 0) + 1) / 2));
+    if (framework !== "Flax" || a.padding_mode !== "circular" || !starts) return { why: "mode", framework };
+    return { kernel_size: a.kernel, strides: a.stride, padding: "CIRCULAR", kernel_dilation: a.dilation,
+      transpose_kernel: true };
+  }
   if (framework === "Flax") {
     return {
       kernel_size: a.kernel, strides: a.stride,
@@ -38,7 +46,8 @@ function said(a, framework) {
     return { ...steps, padding: each((x) => x.low), output_padding: extra, groups: a.groups };
   }
   const padding = a.padding.map(([low, high]) => (low === high ? low : [low, high]));
-  return { ...steps, padding, output_padding: a.output_padding, groups: a.groups };
+  const mode = a.padding_mode === "zeros" ? {} : { padding_mode: a.padding_mode };
+  return { ...steps, padding, output_padding: a.output_padding, groups: a.groups, ...mode };
 }
 
 // What Keras cuts off a natural result, before and after.
@@ -101,6 +110,7 @@ function fence(a, y, w) {
     const text = writeNumbers(a, name);
     if (text !== String(RANGES[name].least)) lines.push(`${name}: ${text}`);
   }
+  if (a.padding_mode !== "zeros") lines.push(`padding_mode: ${a.padding_mode}`);
   const list = (values) => values.map((value) => written(value)).join(",");
   return ["```tconv", ...lines, `y: ${list(y)}`, `w: ${list(w)}`, "```", ""].join("\n");
 }

@@ -19,12 +19,12 @@ function spread(a, w, plane, sizes) {
   const [height, width] = [down, across].map(inSize), z = new Float32Array(height * width);
   for (let i = 0; i < down.size; i++) {
     for (let t = 0; t < down.kernel; t++) {
-      const r = down.stride * i + down.dilation * t - down.low;
-      if (r < 0 || r >= height) continue;
+      const r = source(down.mode, down.stride * i + down.dilation * t - down.low, height);
+      if (r < 0) continue;
       for (let j = 0; j < across.size; j++) {
         for (let u = 0; u < across.kernel; u++) {
-          const c = across.stride * j + across.dilation * u - across.low;
-          if (c < 0 || c >= width) continue;
+          const c = source(across.mode, across.stride * j + across.dilation * u - across.low, width);
+          if (c < 0) continue;
           z[r * width + c] += plane[i * across.size + j] * w[t * across.kernel + u];
         }
       }

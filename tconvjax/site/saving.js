@@ -23,9 +23,11 @@ function flattener(paper) {
 
 // A section as {text, width, height}; what is scrolled out of sight is in it too.
 function drawingOf(section, paper) {
-  for (const box of section.querySelectorAll(".scroll")) box.scrollTo(0, 0);
+  const box = section.querySelector(".scroll"), { scrollLeft, scrollTop } = box;
+  box.scrollTo(0, 0); // else heads that stick would be drawn where they stick
   const seen = [...section.querySelectorAll("td, th, caption:not(:empty), .sign, .group")]
     .map((part) => ({ part, style: getComputedStyle(part), at: part.getBoundingClientRect() }));
+  box.scrollTo(scrollLeft, scrollTop);
   const flat = flattener(paper), margin = 6;
   const [left, top] = ["left", "top"].map((end) => Math.min(...seen.map(({ at }) => at[end])) - margin);
   const [width, height] = [["right", left], ["bottom", top]]

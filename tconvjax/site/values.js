@@ -26,7 +26,7 @@ function written(value, whole = denominator(value)) {
 // A list of numbers such as 3, -1/4 or 0.25, or null: addresses and attributes are no more than that.
 function readList(text) {
   const parts = String(text).split(",").map((part) => part.trim().replace(/^[−–]/, "-"));
-  const number = /^-?(\d{1,2}(\/[1-9]\d?|\.\d{1,2})?|\.\d{1,2})$/;
+  const number = /^-?(\d{1,2}(\/\d{1,2}|\.\d{1,2})?|\.\d{1,2})$/;
   if (parts.length > 512 || !parts.every((part) => number.test(part))) return null;
   const values = parts.map((part) => part.split("/").reduce((top, below) => top / below));
   const list = values.map(Number);
@@ -56,6 +56,10 @@ function readSetting(texts) {
   if (told("dimension")) {
     if (/^[12]$/.test(texts.dimension)) given.dimension = Number(texts.dimension);
     else refused.push({ name: "dimension", least: 1, most: 2 });
+  }
+  if (told("padding_mode")) {
+    if (MODES.includes(texts.padding_mode)) given.padding_mode = texts.padding_mode;
+    else refused.push({ name: "padding_mode", choices: MODES });
   }
   for (const name of Object.keys(RANGES).filter(told)) {
     const list = readNumbers(name, texts[name]);

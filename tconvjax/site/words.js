@@ -27,6 +27,13 @@ const ENGLISH = {
   controls: {
     dimension: "dimension", out_size: "size of y", kernel: "kernel", stride: "stride",
     padding: "padding", output_padding: "output padding", dilation: "dilation", groups: "groups",
+    padding_mode: "padding mode",
+  },
+  modes: { zeros: "zeros", circular: "circular", reflect: "reflect", replicate: "replicate" },
+  copies: {
+    circular: "Where j leaves z, it comes in again at the opposite end.",
+    reflect: "Where j leaves z, it is mirrored at the first or last element.",
+    replicate: "Where j leaves z, the first or last element takes its place.",
   },
   typed: (label) => `${label}, typed`,
   typing: "a number, or one for each axis such as 3x4",
@@ -100,7 +107,9 @@ const ENGLISH = {
       + `${w} has one product for each pair that this tap joins.`
     : `${name} = 0: this tap meets nothing but padding.`),
   negative: "A negative border: the crossed-out elements are not read.",
-  flipped: "w flipped", sum: "sum = z", group: (g) => `group ${g}`,
+  folded: "Dashed cells are padding that copies elements of x: what is stamped there is added to the elements that "
+    + "it copies, and so z is more than the sheet shows inside.",
+  flipped: "w flipped", sum: "sum = z", unfolded: "sum, rim not yet folded back", group: (g) => `group ${g}`,
   value: (name) => `value of ${name}`,
   more: (n) => `${n} more`,
   z: (name, names, numbers, value, row) => (names.length
@@ -114,6 +123,8 @@ const ENGLISH = {
     + `product that it has in z${cut ? `; ${cut} more are cut off` : ""}.`,
   entry: (z, y, w, value, product, row, column) => `Row ${row}, column ${column} of C.T is ${w} = `
     + `${value}: ${y}·${w} = ${product} is one of the products of ${z}.`,
+  several: (z, y, taps, value, row, column) => `Row ${row}, column ${column} of C.T is ${taps} = ${value}: `
+    + `${y} reaches ${z} through several taps, some of them by way of the padding.`,
   nothing: (z, y, row, column) => `Row ${row}, column ${column} of C.T is 0: no tap takes ${y} to `
     + `${z}.`,
   blocks: (z, y, row, column) => `Row ${row}, column ${column} of C.T is 0: ${y} and ${z} belong to `
@@ -149,12 +160,16 @@ const ENGLISH = {
   },
   refused: (label, least, most) => `${label} was not taken: give a whole number from ${least} to ${most}, or one `
     + "for each axis such as 3x4 (a padding may be 0:1, before and after).",
+  refusedChoice: (label, choices) => `${label} was not taken: it must be one of ${choices.join(", ")}.`,
   refusedList: (name, size) => `The values of ${name} were not taken: give ${size} numbers from −${MOST_VALUE} to `
     + `${MOST_VALUE}, such as 3, 1/4 or 0.25.`,
   refusedValue: `Give a number from −${MOST_VALUE} to ${MOST_VALUE}, such as 3, 1/4 or 0.25.`,
   unsaid: {
     groups: (name) => `${name} cannot express it: it has no groups; use tconvjax, or one layer for each `
       + "block of channels",
+    mode: (name) => `${name} cannot express it: ${name === "Flax"
+      ? "its CIRCULAR starts at another element, and it has no other mode that copies"
+      : "its transposed convolution has zeros for padding"}; use tconvjax`,
     dilation: (name) => `${name} cannot express it: its layers refuse a stride with a dilation; use `
       + "keras.ops.conv_transpose, or tconvjax",
     ends: (name) => `${name} cannot express it: it cuts one number off both ends, and its output_padding gives `
@@ -176,6 +191,13 @@ const CHINESE = {
   controls: {
     dimension: "维数", out_size: "y 的尺寸", kernel: "卷积核", stride: "步幅", padding: "填充",
     output_padding: "输出填充", dilation: "膨胀", groups: "分组",
+    padding_mode: "填充方式",
+  },
+  modes: { zeros: "零", circular: "循环", reflect: "镜像", replicate: "复制边缘" },
+  copies: {
+    circular: "j 超出 z 时，从另一端重新进入。",
+    reflect: "j 超出 z 时，以首末元素为轴做镜像。",
+    replicate: "j 超出 z 时，由首元素或末元素代替。",
   },
   typed: (label) => `${label}（键入）`,
   typing: "一个数，或每个轴一个，例如 3x4",
@@ -243,7 +265,8 @@ const CHINESE = {
       + "在它的梯度中各有一个乘积。"
     : `${name} = 0：这个权重只碰到填充。`),
   negative: "边界为负：划掉的元素不会被读取。",
-  flipped: "翻转后的 w", sum: "总和 = z", group: (g) => `第 ${g} 组`,
+  folded: "虚线格子是复制 x 中元素的填充：盖在那里的内容会加回被复制的元素，所以 z 不只是图中内部的总和。",
+  flipped: "翻转后的 w", sum: "总和 = z", unfolded: "总和（边缘尚未折回）", group: (g) => `第 ${g} 组`,
   value: (name) => `${name} 的值`,
   more: (n) => `另外 ${n} 项`,
   z: (name, names, numbers, value, row) => (names.length
@@ -256,6 +279,8 @@ const CHINESE = {
     + `${cut ? `；另有 ${cut} 个被裁掉` : ""}。`,
   entry: (z, y, w, value, product, row, column) => `C.T 第 ${row} 行第 ${column} 列是 ${w} = ${value}：`
     + `${y}·${w} = ${product} 是 ${z} 的乘积之一。`,
+  several: (z, y, taps, value, row, column) => `C.T 第 ${row} 行第 ${column} 列是 ${taps} = ${value}：${y} 通过多个权重`
+    + `到达 ${z}，其中有的经由填充。`,
   nothing: (z, y, row, column) => `C.T 第 ${row} 行第 ${column} 列是 0：没有权重连接 ${y} 与 ${z}。`,
   blocks: (z, y, row, column) => `C.T 第 ${row} 行第 ${column} 列是 0：${y} 与 ${z} 属于不同的组。`,
   off: (y, w, product) => `${y}·${w} = ${product} 落在填充区，被裁掉。`,
@@ -286,11 +311,14 @@ const CHINESE = {
   },
   refused: (label, least, most) => `“${label}”未被采用：请给出 ${least} 到 ${most} 的整数，或每个轴一个，例如 3x4`
     + "（填充可以写成 0:1，即前后各不相同）。",
+  refusedChoice: (label, choices) => `“${label}”未被采用：只能是 ${choices.join("、")} 之一。`,
   refusedList: (name, size) => `${name} 的值未被采用：请给出 ${size} 个 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，`
     + "例如 3、1/4 或 0.25。",
   refusedValue: `请输入 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，例如 3、1/4 或 0.25。`,
   unsaid: {
     groups: (name) => `${name} 无法表达：它没有分组；请使用 tconvjax，或为每组通道各用一层`,
+    mode: (name) => `${name} 无法表达：${name === "Flax" ? "它只有起点固定的 CIRCULAR" : "它的转置卷积只能填充零"}；`
+      + "请使用 tconvjax",
     dilation: (name) => `${name} 无法表达：它的层不允许步幅与膨胀同时大于 1；请使用 `
       + "keras.ops.conv_transpose 或 tconvjax",
     ends: (name) => `${name} 无法表达：它在两端裁掉同样多的元素，output_padding 只能补回末尾的一部分，少于步幅或膨胀；`

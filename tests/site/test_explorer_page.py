@@ -314,7 +314,12 @@ def test_each_axis_may_have_numbers_of_its_own(opened: Open) -> None:
     has(page, ".notice", "output padding was not taken: give a whole number from 0 to 63, or one")
     expect(field).to_have_value("1x0")
     page.get_by_label("dimension").select_option("1")
-    expect(slider(page, "size of y, typed")).to_have_value("2")
+    size = slider(page, "size of y, typed")
+    expect(size).to_have_value("2")
+    size.fill("2x3")
+    size.press("Enter")
+    has(page, ".notice", "size of y was not taken")
+    expect(size).to_have_value("2")
 
 
 def test_what_is_kept_stays_while_sliders_move(opened: Open) -> None:
@@ -631,6 +636,39 @@ def test_kernels_have_names_and_taps_may_be_fractions(opened: Open) -> None:
     expect(cell(there, "w0:0:0")).to_have_text("3/4")
 
 
+def test_padding_that_copies_gives_back_what_falls_into_it(opened: Open) -> None:
+    page = opened("cut")  # y = 1 2 3, w = 1 10 20, padding 1
+    mode = page.get_by_label("padding mode")
+    for name, z, column in (
+        ("circular", ["72", "43", "71"], ["20", "1", "10"]),
+        ("reflect", ["12", "104", "70"], ["·", "21", "10"]),
+        ("replicate", ["13", "43", "130"], ["·", "1", "30"]),
+    ):
+        mode.select_option(name)
+        shows(page, "z0", z)
+        shows(page, "sum0", ["1", "12", "43", "70", "60"])
+        expect(page.locator("section.zeros")).to_have_count(0)
+        for row, entry in enumerate(column, 1):
+            expect(cell(page, f"matrix:{row}:3")).to_have_text(entry)
+        has(page, '[data-framework="PyTorch"]', "its transposed convolution has zeros for padding")
+        has(page, '[data-framework="tconvjax"]', f'padding_mode="{name}"')
+    cell(page, "matrix:3:3").hover()
+    tells(
+        page, "Row 2, column 2 of C.T is w(1) + w(2) = 30: y(2) reaches z(2) through several taps"
+    )
+    assert lit(page, "w.*") == {"w0:0:1", "w0:0:2"}
+    cell(page, "matrix:3:3").click()
+    mode.select_option("zeros")
+    tells(page, "Row 2, column 2 of C.T is w(1) = 10")
+    expect(page.locator("section.zeros")).to_have_count(1)
+    shared = opened("shared.html#padding_mode=circular&padding=1")
+    expect(shared.get_by_label("padding mode")).to_have_value("circular")
+    slide_to(shared, "kernel", 2)
+    expect(shared).to_have_url(re.compile("padding_mode=circular"))
+    wrong = opened("shared.html#padding_mode=wrap")
+    has(wrong, ".notice", "padding mode was not taken: it must be one of zeros, circular, reflect")
+
+
 def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     page = opened("strided")
     field = slider(page, "paste a layer")
@@ -657,15 +695,16 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
 def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
     """Rows of z differ in brightness where the phases of the kernel do, and else they do not."""
     page = opened("strided")
-    rows = """() => { const canvas = document.querySelector("tconv-explorer").shadowRoot
-      .querySelectorAll("canvas")[1]; const { width, height } = canvas;
+    rows = """(n) => { const canvas = document.querySelector("tconv-explorer").shadowRoot
+      .querySelectorAll("canvas")[n]; const { width, height } = canvas;
       const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
       pen.drawImage(canvas, 0, 0);
-      const row = (r) => pen.getImageData(40, r, 40, 1).data.reduce((sum, value) => sum + value, 0);
+      const add = (sum, value) => sum + value;
+      const row = (r) => pen.getImageData(0, r, width, 1).data.reduce(add, 0) / width;
       return [...Array(height).keys()].map(row); }"""
 
     def roughness() -> float:
-        sums = np.array(page.evaluate(rows)[20:100], float)
+        sums = np.array(page.evaluate(rows, 1)[20:100], float)
         return float(abs(np.diff(sums)).mean() / sums.mean())
 
     page.get_by_label("kernel values").select_option("ones")
@@ -675,12 +714,14 @@ def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
     page.get_by_label("kernel values").select_option("ones")
     has(page, "section.photo", "its taps add up to 4, so no grid shows.")
     assert roughness() < 0.02
+    bright, brighter = (np.mean(page.evaluate(rows, n)) for n in (0, 1))
+    assert abs(brighter / bright - 1) < 0.02  # of one brightness, whatever the taps
     canvas = page.locator("canvas").last
     expect(canvas).to_have_js_property("width", 128)  # 2·63 + 4 − 2
     (tmp_path / "black.png").write_bytes(BLACK)
     (tmp_path / "words.png").write_text("no picture")
     page.get_by_label("Another picture").set_input_files(tmp_path / "black.png")
-    page.wait_for_function(f"() => ({rows})()[60] === 40 * 255")  # black, and not transparent
+    page.wait_for_function(f"() => ({rows})(1)[60] === 255")  # black, and not transparent
     page.get_by_label("Another picture").set_input_files(tmp_path / "words.png")
     has(page, "section.photo", "This file holds no picture that the browser can read.")
     page.get_by_label("dimension").select_option("1")
@@ -769,6 +810,8 @@ def test_a_view_is_saved_as_it_looks(opened: Open) -> None:
     views = page.get_by_label("save the view")
     names = views.locator("option").evaluate_all("all => all.map((one) => one.value)")
     assert len(names) == 5
+    scroller = page.locator("section.matrix .scroll")
+    scroller.evaluate("e => e.scrollTo(0, 150)")
     for name in names:
         views.select_option(name)
         with page.expect_download() as saved:
@@ -788,6 +831,10 @@ def test_a_view_is_saved_as_it_looks(opened: Open) -> None:
             x, y, w, h = (float(rect.attrib[side]) for side in ("x", "y", "width", "height"))
             assert 0 <= x <= x + w <= width
             assert 0 <= y <= y + h <= height
+        if name == "matrix":
+            tops = [float(rect.attrib["y"]) for rect in rects[1:]]
+            assert tops == sorted(tops)
+            expect(scroller).to_have_js_property("scrollTop", 150)
         lit = {"#440154", "#fde725"} & {rect.attrib["fill"] for rect in rects}
         assert len(lit) == 2
         with page.expect_download() as saved:
