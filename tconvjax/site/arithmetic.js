@@ -37,7 +37,8 @@ const fitted = (list, dimension) => range(dimension).map((n) => list[Math.min(n,
 
 // A setting from numbers and lists: a number means all axes, and a padding both ends.
 function setting(numbers) {
-  const a = { dimension: numbers.dimension, groups: numbers.groups ?? 1, padding_mode: numbers.padding_mode ?? MODES[0] };
+  const { dimension, groups = 1, padding_mode = MODES[0] } = numbers;
+  const a = { dimension, groups, padding_mode };
   for (const name of PER_AXIS) {
     const list = fitted([].concat(numbers[name] ?? RANGES[name].least), a.dimension);
     a[name] = name === "padding" ? list.map((ends) => (ends.length ? ends : [ends, ends])) : list;

@@ -2,12 +2,10 @@
 
 // A table of texts that nothing is linked to; `differs` is asked by row and column.
 function plainTable(caption, rows, differs, words, kind = "") {
-  return make("table", { class: kind }, make("caption", {}, caption), make("tbody", {}, ...rows.map((row, r) => make(
-    "tr", {}, ...row.map((text, c) => {
-      const other = differs(r, c);
-      return make("td", { class: other ? "differs" : "", "aria-label": other ? `${text || 0}: ${words.differs}` : undefined }, text);
-    }),
-  ))));
+  const cell = (text, other) => make("td",
+    other ? { class: "differs", "aria-label": `${text || 0}: ${words.differs}` } : {}, text);
+  const body = rows.map((row, r) => make("tr", {}, ...row.map((text, c) => cell(text, differs(r, c)))));
+  return make("table", { class: kind }, make("caption", {}, caption), make("tbody", {}, ...body));
 }
 
 // z and C.T of a picture by the coordinates of their entries.
@@ -46,9 +44,11 @@ function comparison(words, [before, now]) {
     const across = shapes.z.at(-1), name = (letter, index) => picture.name(letter, index);
     const planes = range(z.length / across).map((r) => range(across).map((c) => name("z", r * across + c)));
     const matrix = range(z.length).map((r) => range(y.length).map((c) => name("z", r) + name("y", c)));
-    const table = (caption, keys, kind) => plainTable(caption, keys.map((row) => row.map((key) => own.get(key) ?? "")),
-      (r, c) => differs(keys[r][c]), words, kind);
-    const found = [make("p", { class: "group" }, head[side + 1]), table("z", planes, picture.small(picture.sizes))];
+    const texts = (keys) => keys.map((row) => row.map((key) => own.get(key) ?? ""));
+    const table = (caption, keys, kind) => plainTable(
+      caption, texts(keys), (r, c) => differs(keys[r][c]), words, kind);
+    const title = make("p", { class: "group" }, head[side + 1]);
+    const found = [title, table("z", planes, picture.small(picture.sizes))];
     if (z.length * y.length <= MOST_ENTRIES) found.push(table("C.T", matrix, "tiny"));
     return make("div", { class: "side" }, ...found);
   });

@@ -147,12 +147,13 @@ class Picture {
 
   // x, y or w, whose values can be changed; x has the places of z.
   inputs(letter, g, id = `${letter}${g}`) {
-    const [like, own] = { x: ["z", "x"], y: ["y", "y"], w: ["w", "w"] }[letter];
+    const like = LIKE[letter] || letter;
     const sizes = { x: this.sizes, y: this.a.out_size, w: this.a.kernel }[letter];
     return this.plane(id, letter, sizes, (place) => {
-      const index = ravel([g, ...place], this.shapes[like]), text = this.text(own, this[letter][index]);
+      const index = ravel([g, ...place], this.shapes[like]), text = this.text(letter, this[letter][index]);
       return {
-        text, pick: { kind: letter, [like]: index, [letter]: index }, keys: [`${like}${index}`, ...own === "x" ? [`x${index}`] : []],
+        text, pick: { kind: letter, [like]: index, [letter]: index },
+        keys: [...new Set([`${like}${index}`, `${letter}${index}`])],
         label: `${this.name(letter, index)} = ${text}`, edit: { letter, index },
         tap: letter === "w" ? index : undefined, kind: letter === "w" ? "tap" : "",
       };
@@ -342,9 +343,10 @@ class Picture {
     }, { kind: this.small(sizes) });
     const forward = sum("Cx", "y", this.a.out_size, "C x", this.forward);
     const kernel = sum("dw", "w", this.a.kernel, "dw", this.gradient);
+    const [times, gives] = ["∗", "→"].map((text) => () => this.sign(text));
     return [...range(this.a.groups).flatMap((g) => [
-      this.group(g, this.inputs("x", g), this.sign("∗"), this.inputs("w", g, `gw${g}`), this.sign("→"), forward(g)),
-      this.group(g, this.inputs("y", g, `gy${g}`), this.sign("→"), this.output(g, `dx${g}`, "dx = C.T y"), kernel(g)),
+      this.group(g, this.inputs("x", g), times(), this.inputs("w", g, `gw${g}`), gives(), forward(g)),
+      this.group(g, this.inputs("y", g, `gy${g}`), gives(), this.output(g, `dx${g}`, "dx = C.T y"), kernel(g)),
     ]), make("p", { class: "note" }, words.gradientNote)];
   }
 
@@ -370,7 +372,9 @@ class Picture {
 
   // A selection of another picture, if this one has its places.
   carried(pick, from) {
-    const letters = { entry: "yw", off: "yw", nothing: "zy", several: "zy", y: "y", z: "z", w: "w", ...LIKE }[pick.kind];
+    const letters = {
+      entry: "yw", off: "yw", nothing: "zy", several: "zy", y: "y", z: "z", w: "w", ...LIKE,
+    }[pick.kind];
     const found = { kind: pick.kind };
     for (const letter of letters || "") {
       const place = unravel(pick[letter], from.shapes[letter]), shape = this.shapes[letter];
@@ -460,11 +464,11 @@ class Picture {
       case "unread": return words.unread(name("y"));
       case "x": return words.x(name("x"), value("x"), kept, this.name("z", pick.z), this.text("z", this.z[pick.z]));
       case "Cx": case "dw": {
-        const [one, other] = pick.kind === "Cx" ? "xw" : "yx", read = found.filter((link) => link.z >= 0);
-        const at = (letter, link) => link[LIKE[letter] || letter];
+        const letters = pick.kind === "Cx" ? ["x", "w"] : ["y", "x"];
+        const products = (say) => found.filter((link) => link.z >= 0)
+          .map((link) => letters.map((letter) => say(letter, link[LIKE[letter] || letter])).join("·"));
         return words[pick.kind](
-          name(pick.kind), read.map((link) => `${this.name(one, at(one, link))}·${this.name(other, at(other, link))}`),
-          read.map((link) => `${factor(value(one, at(one, link)))}·${factor(value(other, at(other, link)))}`),
+          name(pick.kind), products((...at) => this.name(...at)), products((...at) => factor(value(...at))),
           this.text(pick.kind, pick.kind === "Cx" ? this.forward[pick.Cx] : this.gradient[pick.dw]),
           this.name(LIKE[pick.kind], pick[LIKE[pick.kind]]));
       }

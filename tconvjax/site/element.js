@@ -123,7 +123,8 @@ class Explorer extends Playing {
     const pasted = make("input", { "aria-label": words.paste, placeholder: words.pasted, spellcheck: "false" });
     pasted.addEventListener("change", () => this.readLine(pasted.value));
     return make("div", { class: "controls", role: "group", "aria-label": words.title },
-      example, dimension, ...rows, mode, presets, shows, this.keeper, make("label", { class: "wide" }, words.paste, pasted));
+      example, dimension, ...rows, mode, presets, shows, this.keeper,
+      make("label", { class: "wide" }, words.paste, pasted));
   }
 
   // The sentence or what is wrong, the value of what is kept, and the steps through z.
@@ -223,7 +224,8 @@ class Explorer extends Playing {
   // What was given or typed, and else 1 to 9 over and over.
   numbers(letter) {
     const shape = shapes(this.setting)[LIKE[letter] || letter];
-    return range(count(shape)).map((index) => this.values.get(letter + unravel(index, shape).join()) ?? 1 + (index % 9));
+    const typed = (index) => this.values.get(letter + unravel(index, shape).join());
+    return range(count(shape)).map((index) => typed(index) ?? 1 + (index % 9));
   }
 
   edit(pick, text) {
@@ -288,7 +290,7 @@ class Explorer extends Playing {
       for (const one of [slider, field]) one.setAttribute("aria-invalid", wrong?.kind === name);
     }
     this.problem.textContent = wrong ? words.problems[wrong.kind](wrong.axis, wrong.most) : "";
-    this.notice.textContent = this.notices.join(" ");
+    this.notice.textContent = this.notices.join(words.between);
     this.told.hidden = Boolean(wrong);
     const still = Boolean(wrong) || !drawable(a);
     for (const one of this.steps) one.disabled = still;
@@ -298,7 +300,7 @@ class Explorer extends Playing {
       return;
     }
     this.size.textContent = [words.sizes(a), words.size(axes(a)), words.relation(axes(a)),
-      ...(a.padding_mode === MODES[0] ? [] : [words.copies[a.padding_mode]])].join(" ");
+      ...(a.padding_mode === MODES[0] ? [] : [words.copies[a.padding_mode]])].join(words.between);
     this.picture = null; // a cell that loses its focus as it goes is of no picture
     this.lit = new Map();
     this.views.replaceChildren();

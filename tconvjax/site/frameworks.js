@@ -202,7 +202,7 @@ function readLayer(text) {
       .filter((pair) => pair.every(Number.isInteger) && String(pair) !== String([groups, groups]))
       .map(([ins, outs]) => ({ kind: "channels", ins, outs }));
     if (groups > MOST_GROUPS) notes.push({ kind: "groups", groups });
-    const numbers = { dimension: rank, groups: groups > MOST_GROUPS ? 1 : groups, ...steps };
+    const numbers = { dimension: rank, padding_mode: MODES[0], groups: groups > MOST_GROUPS ? 1 : groups, ...steps };
     for (const name of ["kernel", "stride", "dilation"]) {
       if (Math.max(...numbers[name]) > RANGES[name].most) return { why: "value", name };
     }
@@ -213,12 +213,17 @@ function readLayer(text) {
   }
 }
 
+const stepsOf = (whole, stride, dilation) => ({
+  kernel: whole("kernel_size", 1), stride: whole(stride, 1, 1), dilation: whole(dilation, 1, 1),
+});
+
 const READERS = {
   torch(given, whole) {
     if ((given.padding_mode ?? "zeros") !== "zeros") throw RangeError("padding_mode");
     const padding = whole("padding", 0, 0), extra = whole("output_padding", 0, 0);
-    const steps = { kernel: whole("kernel_size", 1), stride: whole("stride", 1, 1), dilation: whole("dilation", 1, 1) };
-    if (extra.some((n, k) => n >= Math.max(steps.stride[k], steps.dilation[k]))) throw RangeError("output_padding");
+    const steps = stepsOf(whole, "stride", "dilation");
+    const room = steps.stride.map((stride, n) => Math.max(stride, steps.dilation[n]));
+    if (extra.some((more, n) => more >= room[n])) throw RangeError("output_padding");
     const groups = given.groups ?? 1;
     if (!Number.isInteger(groups) || groups < 1) throw RangeError("groups");
     return { ...steps, groups, crops: padding.map((p, n) => [p, p - extra[n]]) };
@@ -226,7 +231,7 @@ const READERS = {
   keras(given, whole) {
     const padding = String(given.padding ?? "valid").toLowerCase();
     if (padding !== "valid" && padding !== "same") throw RangeError("padding");
-    const steps = { kernel: whole("kernel_size", 1), stride: whole("strides", 1, 1), dilation: whole("dilation_rate", 1, 1) };
+    const steps = stepsOf(whole, "strides", "dilation_rate");
     const extra = (given.output_padding ?? null) === null ? null : whole("output_padding", 0);
     const crops = steps.kernel.map((kernel, n) => kerasEnds(
       { kernel, stride: steps.stride[n], dilation: steps.dilation[n] }, extra && extra[n], padding));
@@ -234,7 +239,7 @@ const READERS = {
   },
   // The padding around the dilated input, which lax calls SAME or VALID.
   nnx(given, whole) {
-    const steps = { kernel: whole("kernel_size", 1), stride: whole("strides", 1, 1), dilation: whole("kernel_dilation", 1, 1) };
+    const steps = stepsOf(whole, "strides", "kernel_dilation");
     const padding = given.padding ?? "SAME", list = [].concat(padding);
     const crops = steps.kernel.map((kernel, n) => {
       const stride = steps.stride[n], all = span({ kernel, dilation: steps.dilation[n] }), sum = all + stride - 2;

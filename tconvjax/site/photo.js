@@ -101,9 +101,10 @@ class Photo {
       pen.drawImage(this.image, left, top, side, side, 0, 0, width, height);
     } else landscape(pen, width, height);
     const pixels = pen.getImageData(0, 0, width, height).data;
-    const total = w.reduce((sum, value) => sum + value, 0), size = w.reduce((sum, value) => sum + Math.abs(value), 0);
+    const [total, size] = [(value) => value, Math.abs].map((of) => w.reduce((sum, value) => sum + of(value), 0));
     // As bright as y, or about grey if the taps add up to nothing.
-    const [scale, shift] = Math.abs(total) > 1e-9 ? [count(a.stride) / total, 0] : [count(a.stride) / (size || 1), 128];
+    const flat = Math.abs(total) < 1e-9, shift = flat ? 128 : 0;
+    const scale = count(a.stride) / (flat ? size || 1 : total);
     let made;
     for (const channel of [0, 1, 2]) {
       const found = spread(a, w, pixels.filter((_, n) => n % 4 === channel), sizes);

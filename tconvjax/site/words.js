@@ -23,6 +23,7 @@ const ofAxes = (list) => (alike(list) ? String(list[0]) : times(list));
 const grouped = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
 const ENGLISH = {
+  between: " ", // sentences
   title: "Transposed convolution explorer",
   controls: {
     dimension: "dimension", out_size: "size of y", kernel: "kernel", stride: "stride",
@@ -79,12 +80,14 @@ const ENGLISH = {
     matrix: "The matrix C.T: vec(z) = C.T · vec(y)",
     zeros: "Zero insertion: a convolution with the flipped kernel",
     gradients: "Forward and back: C x, and the gradients for y",
-    compared: "Two settings side by side", photo: "A photograph as y, and its z", counts: "Sizes and counts", code: "The same layer in code, and this state in other pages",
+    compared: "Two settings side by side", photo: "A photograph as y, and its z",
+    counts: "Sizes and counts", code: "The same layer in code, and this state in other pages",
   },
   sizes: (a, [x, y] = sizesOf(a)) => `The convolution takes x (${x}) to y (${y}), `
     + `and its transpose takes y (${y}) to z (${x}).`,
   size: (all) => `z has s·(n − 1) + d·(k − 1) + 1 − ${all.every((x) => alike(x.padding)) ? "2·p" : "p − q"} + a = `
-    + `${perAxis(all, sizeSum, (n) => `axis ${n}: `)} elements${all.length > 1 && alike(all.map(inSize)) ? " along each axis" : ""}.`,
+    + `${perAxis(all, sizeSum, (n) => `axis ${n}: `)} elements`
+    + `${all.length > 1 && alike(all.map(inSize)) ? " along each axis" : ""}.`,
   relation: (all) => `y(i) meets z(j) at tap w(t) where j = s·i + d·t − p = `
     + `${perAxis(all, (x) => `${x.stride}·i + ${x.dilation}·t − ${x.low}`, (n) => `axis ${n}: `)}.`,
   hint: "Point at any cell, or move to it with Tab and the arrow keys: everything it is "
@@ -187,6 +190,7 @@ const ENGLISH = {
 };
 
 const CHINESE = {
+  between: "",
   title: "转置卷积探索器",
   controls: {
     dimension: "维数", out_size: "y 的尺寸", kernel: "卷积核", stride: "步幅", padding: "填充",
@@ -239,7 +243,8 @@ const CHINESE = {
     grids: "输入 y、卷积核 w、结果 z", stamps: "印章：y 的每个元素乘以卷积核",
     matrix: "矩阵 C.T：vec(z) = C.T · vec(y)", zeros: "插零：与翻转后的卷积核做普通卷积",
     gradients: "前向与反向：C x，以及 y 对应的梯度",
-    compared: "两个设置的对比", photo: "以一张图片为 y，以及得到的 z", counts: "尺寸与个数", code: "同一层的代码，以及把当前状态放到其他页面",
+    compared: "两个设置的对比", photo: "以一张图片为 y，以及得到的 z", counts: "尺寸与个数",
+    code: "同一层的代码，以及把当前状态放到其他页面",
   },
   sizes: (a, [x, y] = sizesOf(a)) => `卷积把 x（${x}）变成 y（${y}），转置卷积把 y（${y}）变成 z（${x}）。`,
   size: (all) => `z ${all.length > 1 && alike(all.map(inSize)) ? "每个轴" : ""}有 s·(n − 1) + d·(k − 1) + 1 − `

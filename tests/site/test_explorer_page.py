@@ -413,6 +413,8 @@ def test_what_is_too_large_to_draw_at_once_is_told(opened: Open) -> None:
     expect(page.locator('section.stamps [data-grid^="s"]')).to_have_count(2)
     cell(page, "y0:2:2").hover()
     has(page, "section.stamps", "this is the one of y(2,2)")
+    expect(page.locator('[data-grid="s10"]')).to_be_visible()
+    expect(page.locator('section.stamps [data-grid^="s"]')).to_have_count(2)
 
 
 def test_an_impossible_setting_explains_itself(opened: Open) -> None:
@@ -671,6 +673,7 @@ def test_padding_that_copies_gives_back_what_falls_into_it(opened: Open) -> None
 
 def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     page = opened("strided")
+    page.get_by_label("padding mode").select_option("reflect")
     field = slider(page, "paste a layer")
     for line, shape, words in (
         (
@@ -686,6 +689,7 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
         has(page, ".notice", words)
         has_cells(page, "z0", shape * shape)
     expect(slider(page, "padding, typed")).to_have_value("0:1")
+    expect(page.get_by_label("padding mode")).to_have_value("zeros")
     field.fill("nn.Linear(3, 4)")
     field.press("Enter")
     has(page, ".notice", "nn.Linear is no layer that the explorer knows.")
