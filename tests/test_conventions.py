@@ -245,3 +245,12 @@ def test_a_mask_of_truth_values_hides_taps() -> None:
     for f, w in calls:
         mask = np.arange(w.size).reshape(w.shape) % 2 == 0
         np.testing.assert_array_equal(f(LAST, w, mask=mask), f(LAST, w * mask.astype(w.dtype)))
+
+
+def test_a_circular_layer_of_another_size_is_not_theirs() -> None:
+    """Both have stride * n elements; the second starts where theirs do, and has one more."""
+    layer = {"kernel_size": (3,), "stride": 2, "padding_mode": "circular", "output_padding": 1}
+    for target in ("flax", "equinox"):
+        to: Any = functools.partial(conv.translate, source="tconvjax", target=target, input_size=2)
+        assert to({**layer, "padding": ((1, 1),)})
+        assert_refused([(lambda to=to: to({**layer, "padding": ((1, 0),)}), "or has another size")])

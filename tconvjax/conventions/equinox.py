@@ -56,9 +56,9 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     if layer.mode == "zeros":
         return {"padding": layer.crops}
     for name in ("SAME", "SAME_LOWER"):
-        if all(axis.low == _same(axis, 0, name)[0] for axis in layer.axes):
+        if layer.whole and all(axis.low == _same(axis, 0, name)[0] for axis in layer.axes):
             return {"padding": name, "padding_mode": "CIRCULAR"}
-    why = "its CIRCULAR starts at another element"
+    why = "its CIRCULAR starts at another element, or has another size"
     remedy = "use tconvjax.layers.equinox.ConvTranspose"
     return cannot("Equinox", "padding_mode", "circular", why, remedy)
 

@@ -44,9 +44,9 @@ def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
         False: [circular_low(axis, transposed=False) for axis in layer.axes],
     }
     for transposed, lows in starts.items():
-        if list(layer.each("low")) == lows:
+        if layer.whole and list(layer.each("low")) == lows:
             return {"padding": "CIRCULAR", "transpose_kernel": transposed}
-    why = "its CIRCULAR starts at another element"
+    why = "its CIRCULAR starts at another element, or has another size"
     return cannot("Flax", "padding", layer.crops, why, "use tconvjax.layers.nnx.ConvTranspose")
 
 

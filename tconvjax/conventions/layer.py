@@ -59,8 +59,8 @@ class Layer:
     Args:
         axes: one `Crop` for each spatial axis.
         groups: blocks of channels that are computed independently.
-        mode: "zeros", or "circular" for a result of ``stride * n`` elements onto which everything
-            beyond its ends is added at the opposite end.
+        mode: "zeros", or "circular" for a result onto which everything beyond its ends is added
+            at the opposite end.
         about: arguments that do not change the values: ``in_channels``, ``out_channels``, ``bias``.
     """
 
@@ -73,6 +73,11 @@ class Layer:
     def rank(self) -> int:
         """The number of spatial axes."""
         return len(self.axes)
+
+    @property
+    def whole(self) -> bool:
+        """Whether n input elements give ``stride * n``, as every circular layer of others does."""
+        return all(axis.low + axis.high == axis.span - axis.stride for axis in self.axes)
 
     def each(self, name: str) -> tuple[Any, ...]:
         """One attribute of every axis."""
