@@ -34,11 +34,12 @@ from tconvjax.errors import GeometryError, fail
 from tconvjax.explaining import Explanation, explain
 from tconvjax.geometry import Axis
 from tconvjax.geometry.padding import pads
-from tconvjax.rendering import Cell, Stack, Table
+from tconvjax.rendering import Cell, Stack, Table, Words
 from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
+from tconvjax.site.chinese import in_chinese
 from tconvjax.site.reading import Fence, read
 
 __all__ = ["format", "makeExtension"]
@@ -142,6 +143,7 @@ def _figure(fence: Fence, class_name: str, page: _Sheet) -> str:
     caption, alt = (html.escape(clean(fence.looks.get(key, ""))) for key in ("caption", "alt"))
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
     label = f' role="group" aria-label="{alt}"' if alt else ""
+    label += ' lang="zh-Hans"' if fence.looks.get("lang") == "zh" else ""
     kind = html.escape(f" {class_name}-{fence.view}")
     return f'{_FIGURE}{kind}"{label}>{body}{below}</figure>'
 
@@ -152,8 +154,10 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     if form == "animation":
         if fence.view != "stamps":
             fail("format", form, "only the stamps can be animated", "take view: stamps")
-        return explanation(fence).to_animation()
+        return _animation(fence)
     document = shown(fence)
+    if fence.looks.get("lang") == "zh":
+        document = in_chinese(document)
     if form == "html":
         page.taps = max(page.taps, most_taps(document))
         return rendering.to_html(document, style=False)
@@ -162,6 +166,17 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     if form == "mathml":
         return rendering.to_mathml(document)
     return rendering.to_svg(document, alt=fence.looks.get("alt", ""))
+
+
+def _animation(fence: Fence) -> str:
+    """Show the stamps one after another, in the language of the fence."""
+    explained = explanation(fence)
+    title: Any = explained.document.parts[0]
+    frames: list[Any] = [Stack([Words(s.words), s.document]) for s in explained.views[0].steps]
+    alt = fence.looks.get("alt") or title.text
+    if fence.looks.get("lang") == "zh":
+        frames, alt = list(map(in_chinese, frames)), in_chinese(alt)
+    return rendering.to_animation(frames, alt=alt)
 
 
 def _explorer(fence: Fence, page: _Sheet) -> str:
@@ -280,9 +295,9 @@ def explanation(fence: Fence) -> Explanation:
 def _steps(fence: Fence) -> Document:
     explained = explanation(fence)
     words = fence.looks.get("words", True)
-    parts: list[Document] = [rendering.Words(explained.note)] if explained.note else []
+    parts: list[Document] = [Words(explained.note)] if explained.note else []
     for step in explained.views[0].steps:
-        parts += [rendering.Words(step.words), step.document] if words else [step.document]
+        parts += [Words(step.words), step.document] if words else [step.document]
     return Stack(parts)
 
 

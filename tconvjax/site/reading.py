@@ -109,7 +109,6 @@ _ONLY_FOR = {
     "words": (*_STEPS, "derivation"),
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
-    "lang": ("explorer",),
     "share": ("explorer",),
     "y": (*_STEPS, "explorer"),
     "w": ("matrix", "transpose", *_STEPS, "explorer"),
