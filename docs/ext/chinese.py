@@ -1,4 +1,4 @@
-"""The Chinese pages as a site of their own: menu, words of the theme, twins, and line ends.
+"""The Chinese pages as a site of their own: menu, words of the theme, twins, and spaces.
 
 ``mkdocs.yml`` names this file under ``hooks``. It is no part of the package. The file
 ``theme/partials/language.html`` chooses the theme's own words.
@@ -27,25 +27,25 @@ WORDS = {
 _WIDE = "\u3000-\u303f\u3400-\u9fff\uff00-\uffef“”‘’…—"
 _MARKS = "\u3000-\u303f\uff00-\uffef"
 _TAGS = r"(?:</?(?!br\b)[a-z][^<>]*>)*"
-_LINE_END = re.compile(
-    rf"([{_WIDE}]{_TAGS})\n\s*(?={_TAGS}[{_WIDE}])"
-    rf"|([{_MARKS}]{_TAGS})\n\s*(?={_TAGS}\S)|(\S)\n\s*(?={_TAGS}[{_MARKS}])"
+_SPACES = re.compile(
+    rf"([{_WIDE}]{_TAGS})\s+(?={_TAGS}[{_WIDE}])"
+    rf"|([{_MARKS}]{_TAGS})\s+(?={_TAGS}\S)|(\S)\s+(?={_TAGS}[{_MARKS}])"
 )
 
 
 def joined(html: str) -> str:
-    """Leave out line ends between Chinese characters, which a browser would show as spaces."""
+    """Leave out spaces between Chinese characters, which line ends and marks of stress leave there."""
     parts = re.split(r"(?s)(<(pre|script|style|svg)\b.*?</\2>)", html)
     # A group of the pattern follows each part that matched it.
     texts = [part for n, part in enumerate(parts) if n % 3 < 2]
     return "".join(
-        text if n % 2 else _LINE_END.sub(lambda m: m[1] or m[2] or m[3], text)
+        text if n % 2 else _SPACES.sub(lambda m: m[1] or m[2] or m[3], text)
         for n, text in enumerate(texts)
     )
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Join the lines of a Chinese page."""
+    """Leave out the spaces of a Chinese page."""
     return joined(html) if page.url.startswith(FOLDER) else html
 
 
