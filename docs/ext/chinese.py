@@ -34,7 +34,7 @@ _SPACES = re.compile(
 
 
 def joined(html: str) -> str:
-    """Leave out spaces between Chinese characters, which line ends and marks of stress leave there."""
+    """Leave out spaces between Chinese characters: those of line ends and around stressed words."""
     parts = re.split(r"(?s)(<(pre|script|style|svg)\b.*?</\2>)", html)
     # A group of the pattern follows each part that matched it.
     texts = [part for n, part in enumerate(parts) if n % 3 < 2]

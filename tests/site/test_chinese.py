@@ -1,4 +1,4 @@
-"""The Chinese pages are a site of their own: each word around a page is Chinese, and its twin is near."""
+"""The Chinese pages are a site of their own, in Chinese throughout, and each is near its twin."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_there_is_no_space_between_chinese_characters(site: Path, page: str) -> 
 @pytest.mark.parametrize("page", CHINESE)
 def test_no_chinese_character_is_slanted(browser: Any, served: str, page: str) -> None:
     slanted = """() => [...document.querySelectorAll("body *")].filter((e) =>
-      [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && /[\\u3400-\\u9fff]/.test(n.data))
+      [...e.childNodes].some((n) => n.nodeType === 3 && /[\\u3400-\\u9fff]/.test(n.data))
       && getComputedStyle(e).fontStyle !== "normal").map((e) => e.outerHTML.slice(0, 99))"""
     with browser.new_context() as context:
         view = context.new_page()
