@@ -24,7 +24,7 @@ const SIZE_WORDS = {
     n: "elements", kernel: "kernel", stride: "stride", dilation: "dilation", padding: "padding",
     low: "low", high: "high", output_padding: "output_padding", numbers: "numbers",
     list: (sizes) => (sizes.length < 2 ? `${sizes}` : `${sizes.slice(0, -1).join(", ")} and ${sizes.at(-1)}`),
-    shared: (sizes) => `, as it does of ${sizes}`,
+    shared: (sizes) => `, and so does conv of ${sizes}`,
     forward: (n, out, shared) => `conv of ${n} gives ${out}${shared}.`,
     short: (span, room) => `conv has no result: the kernel spans ${span}, and there are ${room} elements.`,
     back: (n, z) => `conv_transpose of ${n} gives ${z}.`,

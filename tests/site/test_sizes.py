@@ -59,7 +59,7 @@ def test_the_calculator_says_what_the_package_says(browser: Any, served: str) ->
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, ["conv of 8 gives 4, as it does of 7.", "tc.conv(x, w, stride=2, padding=1)",
+        ({}, ["conv of 8 gives 4, and so does conv of 7.", "tc.conv(x, w, stride=2, padding=1)",
               "conv_transpose of 8 gives 15. output_size can ask for 15 and 16."]),
         ({"stride": "1", "low": "0", "high": "0"}, ["conv of 8 gives 6.", "tc.conv(x, w)",
                                                     "conv_transpose of 8 gives 10."]),
