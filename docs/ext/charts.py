@@ -142,7 +142,7 @@ def _panel(layer: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> st
         x = 100 * math.log(pixels / left) / math.log(right / left)
         return f"{x:.2f},{100 - 100 * math.log(each / low) / math.log(high / low):.2f}"
 
-    ends = {name: f"{line[0][1]:.3g} → {line[-1][1]:.3g}" for name, line in lines.items()}
+    ends = {name: f"{line[0][1]:,.0f} → {line[-1][1]:,.0f}" for name, line in lines.items()}
     drawn = "".join(
         f'<polyline class="chart-{name}" data-layer="{layer}" data-engine="{name}" '
         f'points="{" ".join(place(*point) for point in line)}"/>'
@@ -157,7 +157,7 @@ def _panel(layer: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> st
 
 
 def _short(number: float) -> str:
-    return f"{number / 1e6:.3g} M" if number >= 1e6 else f"{number / 1e3:.3g} k"
+    return f"{number:.3g}" if number < 1000 else f"{number / 1e3:,.3g} k"
 
 
 def _milliseconds(entry: Mapping[str, Any]) -> float | None:

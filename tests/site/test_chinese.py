@@ -102,7 +102,7 @@ def test_each_page_leads_to_its_twin_or_to_the_other_home(site: Path, page: str)
     twins = {
         lang: (here / link).resolve()
         for lang, link in re.findall(
-            r'<link rel="alternate" hreflang="(\S+)" href="([^"]*)">', text
+            r'<link rel="alternate ?" hreflang="(\S+)" href="([^"]*)">', text
         )
     }
     if (DOCS / f"{other}.md").exists():
