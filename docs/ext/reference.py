@@ -8,13 +8,10 @@ from __future__ import annotations
 import functools
 import html
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import griffe
-
-sys.path.insert(0, str(Path(__file__).parent))  # MkDocs loads a hook without its neighbours
 from tex import tex_to_mathml
 
 GUIDES = {

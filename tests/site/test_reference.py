@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import reference
+import tex
 
 from tests.site.conftest import ROOT
 
@@ -97,7 +98,7 @@ def test_equations_of_docstrings_are_maths(site: Path) -> None:
 def test_an_equation_keeps_its_meaning(equation: str, said: str) -> None:
     """Letter by letter; indices become subscripts, and what stands under a sum its range."""
     math = ET.fromstring(
-        reference.tex_to_mathml(reference.to_tex(" ".join(equation.split())), display=True)
+        tex.tex_to_mathml(reference.to_tex(" ".join(equation.split())), display=True)
     )
     letters = "".join("".join(math.itertext()).split()).replace("\u2212", "-")
     assert letters == "".join(said.split())

@@ -31,10 +31,10 @@ def by_package(a: dict[str, Any]) -> tuple[Any, ...]:
     except tc.GeometryError:
         out = 0  # no place for the kernel
     shared = list(tc.in_sizes(out, a["kernel"], **options)) if out else []
-    extra = {"output_padding": a["output_padding"]} if a["output_padding"] else {}
-    shapes = (1, a["n"]), (1, 1, a["kernel"])
+    more = options | ({"output_padding": a["output_padding"]} if a["output_padding"] else {})
+    y, w = (1, a["n"]), (1, 1, a["kernel"])
     try:
-        back = tc.Geometry.of_conv_transpose(*shapes, **options, **extra).in_size[0]
+        back = tc.Geometry.of_conv_transpose(y, w, **more).in_size[0]
     except tc.GeometryError:
         back = 0
     choices = [n for n in tc.in_sizes(a["n"], a["kernel"], **options) if n]
