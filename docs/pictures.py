@@ -1,11 +1,12 @@
-"""Make the pictures of docs/use/upsampling.md from its photograph, and those of streaming.md.
+"""Make the pictures of docs/learn, of docs/use/upsampling.md and of docs/use/streaming.md.
 
     python docs/pictures.py
 
 The photograph is the official portrait of Rear Admiral Grace M. Hopper, by James S. Davis for the
 United States Navy, and so in the public domain; Matplotlib ships a copy. It was cut out and reduced
 to 48 x 48 pixels by `tconvjax.upsampling.downsample`. A test holds the pictures to this program.
-The click is plotted from the sounds that the examples of streaming.md decode.
+The click is plotted from the sounds that the examples of streaming.md decode, and the learned
+kernel from the example of docs/learn/upsampling.md.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tconvjax import rendering, upsampling
 FOLDER = Path(__file__).parent / "assets" / "upsampling"
 FACTOR = 4
 STREAMING = FOLDER.parent / "streaming"
+LEARN = FOLDER.parent / "learn"
 
 
 def photograph() -> Any:
@@ -88,8 +90,18 @@ def indices_drawn() -> str:
     return rendering.to_svg(drawn, alt=alt)
 
 
+def there_and_back(x: Any) -> dict[str, Any]:
+    """The photograph halved three times by pooling, and doubled three times by interpolation."""
+    found = {}
+    for size in (24, 12, 6):
+        found[f"down-{size}"] = x = upsampling.avg_pool(x, (2, 2))
+    for size in (12, 24, 48):
+        found[f"up-{size}"] = x = upsampling.upsample(x, (2, 2), method="linear")
+    return found
+
+
 def pictures() -> dict[str, Any]:
-    """Each picture's pixels by its name, (192, 192, 3)."""
+    """Each picture's pixels by its name, (192, 192, 3) if it is not small on purpose."""
     x = photograph()
     found = {
         method: upsampling.upsample(x, (FACTOR,) * 2, method=method)
@@ -99,6 +111,7 @@ def pictures() -> dict[str, Any]:
     found["kernel-3"] = stamped(x, 3)
     found["kernel-4"] = stamped(x, 4)
     found["resized"] = resized(x)
+    found |= there_and_back(x)
     return {
         name: np.moveaxis(np.clip(np.rint(np.asarray(a)), 0, 255).astype(np.uint8), 0, -1)
         for name, a in found.items()
@@ -125,6 +138,90 @@ def state_drawn() -> str:
         "finished; 15 20 is not, because the next element stamps there too. The state is 5."
     )
     return rendering.to_svg(drawn, alt=alt)
+
+
+def channels_drawn() -> str:
+    """Two channels, each with its own kernel and sheet, and the sum of the sheets, as SVG."""
+    y = np.array([[[0, 1], [2, 3]], [[4, 5], [7, 8]]])
+    w = np.array([[[[0, 1], [2, 3]]], [[[4, 5], [2, 3]]]])
+    sheets = [np.asarray(tc.conv_transpose(y[n : n + 1], w[n : n + 1]))[0] for n in (0, 1)]
+
+    def coloured(name: str, array: Any, n: int) -> rendering.Table:
+        return marked(name, array, dict.fromkeys(np.ndindex(array.shape), n), 2)
+
+    rows = [
+        rendering.Row((coloured(f"y{n}", y[n], n), "∗", coloured(f"w{n}", w[n, 0], n),
+                       "=", coloured(f"sheet {n}", sheets[n], n)))
+        for n in (0, 1)
+    ]  # fmt: skip
+    end = rendering.Row((coloured("sheet 0", sheets[0], 0), "+", coloured("sheet 1", sheets[1], 1),
+                         "=", marked("z", sum(sheets), {})))  # fmt: skip
+    alt = (
+        "Channel 0 of y, 0 1, 2 3, stamps the kernel 0 1, 2 3 onto a sheet, and channel 1, "
+        "4 5, 7 8, stamps the kernel 4 5, 2 3 onto another. The sum of the two sheets is "
+        "16 40 26, 36 93 61, 18 49 33."
+    )
+    return rendering.to_svg(rendering.Stack([*rows, end]), alt=alt)
+
+
+def lines_of(page: str) -> dict[str, Any]:
+    """The names that the examples of a page of docs/learn define."""
+    names: dict[str, Any] = {}
+    text = (FOLDER.parents[1] / "learn" / page).read_text("utf-8")
+    for block in re.findall(r"(?m)^```python\n(?!>>>)((?:.*\n)*?)```", text):
+        exec(block, names)  # noqa: S102 - the page's own examples
+    return names
+
+
+def learned_drawn() -> str:
+    """The sine, its samples, and what the first and the trained kernel put between, as SVG."""
+    names = lines_of("upsampling.md")
+    fine, guess = np.asarray(names["fine"])[0], names["guess"]
+    first, trained = (np.asarray(guess(names[name]))[0] for name in ("start", "w"))
+    part, step, width = range(20, 45), 26, 660
+    scale, middle = 62, 96
+
+    def place(n: int, value: float) -> str:
+        return f"{18 + (n - part[0]) * step},{round(middle - scale * float(value))}"
+
+    def line(values: Any, style: str) -> str:
+        points = " ".join(place(n, values[n]) for n in part)
+        return f'<polyline fill="none" {style} points="{points}"/>'
+
+    def words(x: int, text: str, colour: str) -> str:
+        return f'<text x="{x}" y="196" font-size="13" fill="{colour}">{text}</text>'
+
+    samples = "".join(
+        f'<circle r="5" fill="currentColor" cx="{x}" cy="{y}"/>'
+        for x, y in (place(n, fine[n]).split(",") for n in part if n % 2 == 0)
+    )
+    dots = "".join(
+        f'<circle r="3.5" fill="{colour}" cx="{x}" cy="{y}"/>'
+        for values, colour in ((first, "#d55e00"), (trained, "#3b8fc4"))
+        for x, y in (place(n, values[n]).split(",") for n in part)
+    )
+    lines = (
+        line(first, 'stroke="#d55e00" stroke-width="2"'),
+        line(trained, 'stroke="#3b8fc4" stroke-width="2.5"'),
+        samples + dots,
+        '<circle r="5" fill="currentColor" cx="23" cy="191"/>',
+        words(36, "samples", "currentColor"),
+        '<path stroke="#d55e00" stroke-width="2" d="M120 191h24"/>',
+        words(150, "tent", "currentColor"),
+        '<path stroke="#3b8fc4" stroke-width="2.5" d="M210 191h24"/>',
+        words(240, "trained kernel", "currentColor"),
+    )
+    alt = (
+        "A sine with every second value given. The tent's result is too flat and half a step "
+        "late; the trained kernel's result runs through the samples and follows the sine."
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} 206" role="img"'
+    return f'{head} aria-label="{alt}">' + "".join(lines) + "</svg>\n"
+
+
+def learn_drawn() -> dict[str, str]:
+    """The drawings of docs/learn by their names."""
+    return {"channels": channels_drawn(), "learned": learned_drawn()}
 
 
 def sounds() -> dict[str, Any]:
@@ -170,5 +267,7 @@ if __name__ == "__main__":
     for name, pixels in pictures().items():
         Image.fromarray(pixels).save(FOLDER / f"{name}.png", optimize=True)
     (FOLDER / "indices.svg").write_text(indices_drawn(), encoding="utf-8")
+    for name, drawn in learn_drawn().items():
+        (LEARN / f"{name}.svg").write_text(drawn, encoding="utf-8")
     (STREAMING / "state.svg").write_text(state_drawn(), encoding="utf-8")
     (STREAMING / "click.svg").write_text(click_drawn(sounds()), encoding="utf-8")

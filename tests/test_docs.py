@@ -9,6 +9,7 @@ import runpy
 import shlex
 import statistics
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,8 +86,46 @@ def test_what_is_said_of_an_explorer_stays_true_as_it_is_moved() -> None:
     """Its caption and its description name no setting, since a reader changes them."""
     fences = re.findall(r"```tconv\nview: explorer\n(.*?)```", "".join(texts().values()), re.S)
     said = re.findall(r"(?m)^(?:caption|alt): (.*)$", "".join(fences))
-    assert len(fences) > 3
+    assert len(fences) == 22
     assert [words for words in said if re.search(r"\d", words)] == []
+
+
+LEARN = [docs_examples.DOCS / "learn", docs_examples.DOCS / "zh/learn"]
+
+
+@pytest.mark.parametrize("folder", LEARN, ids=["English", "Chinese"])
+def test_the_list_of_the_learn_pages_their_titles_and_the_menu_agree(folder: Path) -> None:
+    text = (folder / "index.md").read_text("utf-8")
+    listed = re.findall(r"(?m)^\d+\. \[(.*)\]\((.*)\)", text)
+    names = [page for _, page in listed]
+    assert sorted(names) == sorted({path.name for path in folder.glob("*.md")} - {"index.md"})
+    firsts = [(folder / page).read_text("utf-8").partition("\n")[0] for page in names]
+    assert firsts == [f"# {title}" for title, _ in listed]
+    menu = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+    prefix = re.escape(folder.relative_to(docs_examples.DOCS).as_posix())
+    # A page without a title of its own in the menu has that of its heading there.
+    assert re.findall(rf"(?m)^ +- {prefix}/(.*)$", menu) == ["index.md", *names]
+    ends = [(folder / page).read_text("utf-8").rstrip().rpartition("\n\n")[2] for page in names]
+    onwards = [re.findall(r"\]\((.*?)\)", end)[0] for end in ends]
+    assert onwards[:-1] == names[1:]
+
+
+def figures_and_code(path: Path) -> list[str]:
+    """The fences of a page, without what is said in a language."""
+    text = path.read_text("utf-8")
+    fences = re.findall(r"(?ms)^ *```(?:tconv|python)\n.*?^ *```$|^\$\$.*?\$\$$", text)
+    said = r"(?m)^(?:caption|alt|words|lang): .*\n| *# .*$|\\text\{.*?\}"
+    return [re.sub(said, "", fence) for fence in fences]
+
+
+@pytest.mark.parametrize("page", [path.name for path in sorted(LEARN[0].glob("*.md"))])
+def test_a_learn_page_and_its_twin_show_the_same(page: str) -> None:
+    english, chinese = (figures_and_code(folder / page) for folder in LEARN)
+    assert english == chinese
+    if page != "index.md":
+        figures = [fence for fence in english if "tconv\n" in fence]
+        assert len([fence for fence in figures if "format: animation" in fence]) >= 1
+        assert len([fence for fence in figures if "view: explorer" in fence]) == 1
 
 
 def test_what_a_page_says_that_a_command_prints_is_what_it_prints(
@@ -167,6 +206,8 @@ def test_the_pictures_are_what_their_program_makes() -> None:
         # Halves may round either way on another machine.
         assert np.abs(shown - pixels.astype(np.int16)).max() <= 1, name
     assert (folder / "indices.svg").read_text("utf-8") == made["indices_drawn"]()
+    for name, drawn in made["learn_drawn"]().items():
+        assert (ROOT / f"docs/assets/learn/{name}.svg").read_text("utf-8") == drawn, name
     state = ROOT / "docs/assets/streaming/state.svg"
     assert state.read_text("utf-8") == made["state_drawn"]()
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import sympy
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tconvjax import Geometry, GeometryError
 from tconvjax.command.tour import EXAMPLES
-from tconvjax.explaining import explain
+from tconvjax.explaining import explain, matrix_columns, stamp_sum
 from tconvjax.rendering import Row, Table, to_svg, to_text
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
@@ -211,3 +212,71 @@ def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
         assert step.words in markdown
     for text in (html, to_svg(told), told.to_animation()):
         assert "<script" not in text
+
+
+# -- single pictures -------------------------------------------------------------------------------
+
+
+def values(table: Any) -> Any:
+    """The numbers of a table; 0 for a cell that is empty or holds a dot."""
+    return np.array([[0 if cell.entry == "" else int(str(cell.entry)) for cell in row]
+                     for row in table.cells])  # fmt: skip
+
+
+@given(st.data())
+def test_the_sheets_are_the_stamps_and_add_up_to_the_result(data: st.DataObject) -> None:
+    """A sheet is the result for one element of y alone, and the last table is the whole result."""
+    y, w = (
+        np.array(data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n), name))
+        for n, name in ((4, "y"), (6, "w"))
+    )
+    steps: Any = {name: data.draw(st.integers(1, 3), name) for name in ("stride", "dilation")}
+    padding = data.draw(st.integers(0, 1), "padding")
+    y, w = y.reshape(1, 2, 2), w.reshape(1, 1, 2, 3)
+    whole = Geometry.of_conv_transpose(y.shape, w.shape, **steps)
+    given, stamps, end = stamp_sum(
+        Geometry.of_conv_transpose(y.shape, w.shape, **steps, padding=padding), y, w
+    ).parts
+    assert [values(table).tolist() for table in given.parts] == [y[0].tolist(), w[0, 0].tolist()]
+    sheets = [part for part in stamps.parts if part != "+"]
+    assert [sheet.name for sheet in sheets] == [f"{n} w" for n in y.ravel()]
+    expected = np.array(explain(whole, y, w, views=["zeros"]).views[0].result, int)
+    for n, sheet in enumerate(sheets):
+        alone = np.where(np.arange(4) == n, y.ravel(), 0).reshape(y.shape)
+        result = np.array(explain(whole, alone, w, views=["zeros"]).views[0].result, int)
+        assert values(sheet).tolist() == result[0].tolist()
+    sums = [part for part in end.parts if isinstance(part, Table)]
+    assert values(sums[0]).tolist() == expected[0].tolist()
+    if padding:
+        kept = expected[0, 1:-1, 1:-1]
+        assert values(sums[1]).tolist() == kept.tolist()
+        shown = [[not cell.faint for cell in row] for row in sums[0].cells]
+        assert np.argwhere(shown).tolist() == (np.argwhere(kept == kept) + 1).tolist()
+    else:
+        assert len(sums) == 1
+
+
+def test_the_columns_of_the_transpose_add_up_one_after_the_other() -> None:
+    g = Geometry.of_conv_transpose((1, 3), (1, 1, 4), stride=2, padding=1)
+    y, w = np.array([[1, 2, 3]]), np.array([[[1, 10, 100, 1000]]])
+    *frames, last = matrix_columns(g, y, w)
+    assert len(frames) == 3
+    for n, frame in enumerate(frames):
+        transpose, column, _, total = frame.parts
+        alone = np.where(np.arange(3) <= n, y, 0)
+        result = explain(g, alone, w, views=["polyphase"]).views[0].result
+        assert values(total).ravel().tolist() == result.ravel().tolist()
+        lit = [(row, m) for row, cells in enumerate(transpose.cells)
+               for m, cell in enumerate(cells) if cell.tap is not None]  # fmt: skip
+        assert {m for _, m in lit} == {n}
+        touched = [row for row, (cell,) in enumerate(total.cells) if cell.tap is not None]
+        assert touched == [row for row, _ in lit]
+        assert [m for m, (cell,) in enumerate(column.cells) if cell.tap is not None] == [n]
+    assert all(cell.tap is not None for row in last.parts[0].cells for cell in row if cell.entry)
+
+
+def test_pictures_of_a_large_layer_show_its_first_part() -> None:
+    g = Geometry.of_conv_transpose((1, 400), (1, 1, 3), stride=2)
+    note, *_ = stamp_sum(g, np.arange(400), [1, 10, 100]).parts
+    assert note.text == explain(g).note
+    assert len(matrix_columns(g)) < 20

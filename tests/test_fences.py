@@ -28,6 +28,7 @@ BODIES = {
     "product": "out_size: 2x2\nkernel: 2\ny: 0,1,2,3\nw: 4,7,2,2",
     "sparsity": "in_size: 12x12\nkernel: 3\ntransposed: yes",
     "stamps": "out_size: 2x2\nkernel: 2\ny: 0,1,2,3\nw: 4,7,2,2",
+    "sum": "out_size: 2x2\nkernel: 2\npadding: 1\ny: 0,1,2,3\nw: 4,7,2,2",
     "zeros": "out_size: 2\nkernel: 3\nstride: 2\npadding: 1\nwords: no",
     "polyphase": "out_size: 3\nkernel: 4\nstride: 2",
     "links": "in_size: 5\nkernel: 3\nstride: 2",
@@ -60,8 +61,8 @@ def elements(html: str) -> ET.Element:
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("view", BODIES)
 def test_every_view_is_shown_in_every_format(view: str, form: str) -> None:
-    if form == "animation" and view != "stamps":
-        with pytest.raises(SuperFencesException, match="can be animated; take view: stamps"):
+    if form == "animation" and view not in ("stamps", "product"):
+        with pytest.raises(SuperFencesException, match="can be animated; take view: stamps or"):
             page(fence(view, "", f"format: {form}"))
         return
     text = f"# Title\n\n{fence(view, '', f'format: {form}', 'caption: a < b & c')}\n\nafter"
@@ -74,6 +75,39 @@ def test_every_view_is_shown_in_every_format(view: str, form: str) -> None:
     assert html.count("<style>.tconv-figure") == 1
     assert "```" not in html
     assert page(text) == html
+
+
+def test_what_moves_has_a_frame_for_each_step_and_holds_the_last() -> None:
+    long = f"out_size: 12\nkernel: 2\ny: {','.join(['1'] * 12)}"
+    for view, steps, body in (("stamps", 4, ""), ("product", 5, ""), ("stamps", 8, long)):
+        for words, paragraphs in (("yes", steps + 1), ("no", 0)):
+            more = ("words: " + words, "format: animation")
+            svg = elements(page(fence(view, body, *more))).find(".//{*}svg")
+            assert svg is not None
+            frames = [one for one in svg.iter() if one.get("class") == "s"]
+            told = [[text.text for text in one.findall(".//{*}text")] for one in frames]
+            assert len(told) == steps + 1
+            assert told[-1] == told[-2]
+            assert len({tuple(texts) for texts in told}) == steps
+            said = [text for text in svg.findall(".//{*}text") if text.get("class") == "w"]
+            assert len(said) == (paragraphs if view == "stamps" else 0)
+
+
+def test_what_the_padding_cuts_off_gets_faint_where_it_stands() -> None:
+    body = "out_size: 3\nkernel: 3\npadding: 1\ny: 1,2,3\nw: 1,1,1"
+    svg = elements(page(fence("stamps", body, "words: no", "format: animation"))).find(".//{*}svg")
+    assert svg is not None
+    *others, last = [one for one in svg.iter() if one.get("class") == "s"]
+    tables = [[text.text for text in one.findall(".//{*}text")] for one in (*others[:2], last)]
+    assert [len(texts) for texts in tables] == [
+        10,
+        10,
+        10,
+    ]  # y above what is so far, and their names
+    assert tables[-1][-5:] == ["1", "3", "6", "5", "3"]
+    faint = [one for one in last.iter() if one.get("class") == "f"]
+    assert [one.findtext("{*}text") for one in faint] == ["1", "3"]
+    assert not [one for frame in others[:3] for one in frame.iter() if one.get("class") == "f"]
 
 
 def test_every_view_has_a_fence() -> None:
@@ -142,7 +176,9 @@ IDENTIFIERS = {"out_size", "in_size", "output_padding", "output_size", "vec"}
 )
 def test_a_chinese_figure_has_no_english_in_it(body: str) -> None:
     """Neither in what is seen nor in what is read aloud; names of arrays and arguments stay."""
-    for form in ("html", "svg", "animation")[: 3 if "view: stamps" in body else 2]:
+    for form in ("html", "svg", "animation")[
+        : 3 if re.search("view: (stamps|product)", body) else 2
+    ]:
         body = body.replace("\nwords: no", "")
         root = elements(page(f"```tconv\n{body}\nformat: {form}\nlang: zh\n```"))
         (figure,) = root.iter("figure")

@@ -20,7 +20,7 @@ for (const code of document.querySelectorAll("code:has(.gp)")) {
 addEventListener("resize", scroll)
 
 // What moves for longer than five seconds can be stopped.
-for (const picture of document.querySelectorAll(".home-picture")) {
+for (const picture of document.querySelectorAll(".home-picture, .tconv-figure:has(> svg > .s)")) {
   const button = document.createElement("button")
   button.className = "home-pause"
   const name = () => {
@@ -28,6 +28,8 @@ for (const picture of document.querySelectorAll(".home-picture")) {
     button.textContent = still ? (chinese ? "播放" : "Play") : (chinese ? "暂停" : "Pause")
   }
   button.addEventListener("click", () => { picture.classList.toggle("home-still"); name() })
-  picture.after(button)
+  const moving = picture.querySelector(":scope > svg")
+  if (picture.matches("figure")) moving.after(button)
+  else picture.after(button)
   name()
 }

@@ -12,9 +12,9 @@ import sympy
 from tconvjax.arguments import choice
 from tconvjax.errors import fail
 from tconvjax.explaining.part import first_of, shortened
-from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View
+from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View, columns, sheets
 from tconvjax.geometry import Geometry, links
-from tconvjax.rendering import Stack, Words, to_animation, to_text
+from tconvjax.rendering import Row, Stack, Words, to_animation, to_text
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
@@ -58,16 +58,64 @@ def explain(
         remedy = f"write a tuple such as ({VIEWS[0]!r},)"
         fail("views", views, "it must be a sequence of names", remedy)
     names = [choice("views", view, VIEWS) for view in views]
-    small, note = shortened(geometry)
-    if note:
-        y = first_of("y", y, geometry.out_shape, small.out_shape)
-        w = first_of("w", w, geometry.kernel_shape, small.kernel_shape)
-    y = _read("y", y, small.out_shape, list(vec_output(small)))
-    w = _read("w", w, small.kernel_shape, list(kernel_symbols(small).values()))
+    small, note, y, w = _operands(geometry, y, w)
     products: dict[Place, list[tuple[Any, Any]]] = {}
     for output, source, tap in links(small):
         products.setdefault(source, []).append((y[output], w[tap]))
     return Explanation(small, tuple(COMPUTE[name](small, y, w) for name in names), note, products)
+
+
+def stamp_sum(geometry: Geometry, y: Any = None, w: Any = None) -> Stack:
+    """A transposed convolution as one picture: each stamp on a sheet of its own, and their sum.
+
+    Args:
+        geometry: as in `explain`.
+        y: as in `explain`.
+        w: as in `explain`.
+
+    Returns:
+        y and w; the products of w with the elements of y, each where it is put down, of more than 9
+        the first and the last; their sum, and what the padding leaves of it.
+
+    Raises:
+        GeometryError: as from `explain`.
+
+    Examples:
+        >>> from tconvjax.rendering import to_text
+        >>> geometry = Geometry.of_conv_transpose((1, 2), (1, 1, 2))
+        >>> picture = stamp_sum(geometry, [2, 3], [4, 7])
+        >>> print(to_text(picture.parts[1]))
+        8 14  +  12 21
+    """
+    small, note, y, w = _operands(geometry, y, w)
+    return Stack([*([Words(note)] if note else []), sheets(small, y, w)])
+
+
+def matrix_columns(geometry: Geometry, y: Any = None, w: Any = None) -> list[Row]:
+    """The product of C.T and the column of y, one column of C.T after the other.
+
+    Args:
+        geometry: as in `explain`.
+        y: as in `explain`.
+        w: as in `explain`.
+
+    Returns:
+        A document for each element of y, with its column of C.T in colour and what has been added
+        up so far, and the whole product; `tconvjax.rendering.to_animation` shows them in turn.
+
+    Raises:
+        GeometryError: as from `explain`.
+
+    Examples:
+        >>> from tconvjax.rendering import to_text
+        >>> frames = matrix_columns(Geometry.of_conv_transpose((1, 2), (1, 1, 2)), [2, 3], [4, 7])
+        >>> print(to_text(frames[0]))
+        ⎡4 ·⎤ ⎡2⎤   ⎡ 8⎤
+        ⎢7 4⎥ ⎣3⎦ = ⎢14⎥
+        ⎣· 7⎦       ⎣ 0⎦
+    """
+    small, _, y, w = _operands(geometry, y, w)
+    return columns(small, y, w)
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,6 +186,16 @@ class Explanation(Written):
                 return to_animation(frames, seconds=seconds, alt=f"{_title(self.geometry)}: stamps")
         names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
         return fail("views", names, rule, "explain with views=('stamps',)")
+
+
+def _operands(geometry: Geometry, y: Any, w: Any) -> tuple[Geometry, str, Values, Values]:
+    """What is explained of a layer, what is said of the rest, and y and w as expressions."""
+    small, note = shortened(geometry)
+    if note:
+        y = first_of("y", y, geometry.out_shape, small.out_shape)
+        w = first_of("w", w, geometry.kernel_shape, small.kernel_shape)
+    y = _read("y", y, small.out_shape, list(vec_output(small)))
+    return small, note, y, _read("w", w, small.kernel_shape, list(kernel_symbols(small).values()))
 
 
 def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]) -> Values:

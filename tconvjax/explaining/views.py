@@ -85,12 +85,40 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
             steps.append(Step(f"And so on, for {len(stamped) - len(shown)} more.", Words("⋮")))
     result = _cropped(geometry, total, geometry.axes)
     if result.shape != total.shape or geometry.bordered:
-        outside = np.ones(total.shape, bool)
-        ends = ((max(a.low, 0), max(a.low + a.in_size, 0)) for a in geometry.axes)
-        outside[:, *(slice(*end) for end in ends)] = False
-        before = _grid(total, "so far", faint=set(map(tuple, np.argwhere(outside).tolist())))
+        before = _grid(total, "so far", faint=_outside(geometry, total))
         steps.append(Step(_ending(geometry), Row((before, "→", _grid(result, "z")))))
     return Seen("stamps", "One element to many", tuple(steps), result)
+
+
+def sheets(geometry: Geometry, y: Values, w: Values) -> Stack:
+    """Draw y and w, each stamp on a sheet of its own, and the sum of the sheets.
+
+    Above 9 elements of y, some sheets are left out.
+    """
+    whole = replace(geometry, axes=tuple(axis.filled() for axis in geometry.axes))
+    colours, total = _colours(geometry), _nothing(whole.in_shape)
+    stamped: dict[Place, dict[Place, Place]] = {at: {} for at in np.ndindex(y.shape)}
+    for output, at, tap in links(whole):
+        stamped[output][at] = tap
+        total[at] = total[at] + y[output] * w[tap]
+    shown, parts = _chosen(len(stamped)), list[Any]()
+    for n, (element, stamp) in enumerate(stamped.items()):
+        if n in shown:
+            sheet = np.full(whole.in_shape, "", object)
+            for at, tap in stamp.items():
+                sheet[at] = y[element] * w[tap]
+            marked = {at: colours[tap] for at, tap in stamp.items()}
+            parts += ["+", _grid(sheet, f"{_digit(y[element])} w", marked, len(colours))]
+        elif n - 1 in shown:
+            parts += ["+", "⋯"]
+    result = _cropped(geometry, total, geometry.axes)
+    if result.shape == total.shape and not geometry.bordered:
+        end = Row(("=", _grid(total, "z")))
+    else:
+        end = Row(
+            ("=", _grid(total, "sum", faint=_outside(geometry, total)), "→", _grid(result, "z"))
+        )
+    return Stack([Row((_grid(y, "y"), _kernel(geometry, w))), Row(tuple(parts[1:])), end])
 
 
 def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
@@ -183,6 +211,28 @@ def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
     return Seen("matrix", "The transposed matrix", steps, result)
 
 
+def columns(geometry: Geometry, y: Values, w: Values) -> list[Row]:
+    """C.T times the column of y, one column after the other, and at the end all of it."""
+    transpose = conv_matrix(geometry, w).T
+    table = conv_table(geometry, w, transpose=True, most=max(3, *transpose.shape))
+    total, frames = np.full(math.prod(geometry.in_shape), sympy.Integer(0), object), list[Any]()
+    for n, value in enumerate(y.flat):
+        total = total + np.array(list(transpose[:, n]), object) * value
+        stamp = {row: cells[n].tap for row, cells in enumerate(table.cells)}
+        lit = tuple(
+            tuple(cell if m == n else replace(cell, tap=None) for m, cell in enumerate(cells))
+            for cells in table.cells
+        )
+        parts = (
+            replace(table, cells=lit),
+            _column(y, "vec(y)", {n: 0}, 1),
+            "=",
+            _column(total, "so far", stamp, table.taps),
+        )
+        frames.append(Row(parts))
+    return [*frames, Row((table, _column(y, "vec(y)"), "=", _column(total, "vec(z)")))]
+
+
 def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
     """A convolution of stride 1 for each phase of the result, and a pixel shuffle."""
     filled = geometry.filled()
@@ -253,6 +303,14 @@ def _cropped(geometry: Geometry, total: Values, axes: Sequence[Axis]) -> Values:
     return result
 
 
+def _outside(geometry: Geometry, total: Values) -> set[Place]:
+    """The places that the padding cuts off, or folds back."""
+    outside = np.ones(total.shape, bool)
+    ends = ((max(a.low, 0), max(a.low + a.in_size, 0)) for a in geometry.axes)
+    outside[:, *(slice(*end) for end in ends)] = False
+    return set(map(tuple, np.argwhere(outside).tolist()))
+
+
 def _ending(geometry: Geometry) -> str:
     """What happens to the rim at the end."""
     if geometry.bordered:
@@ -286,15 +344,18 @@ def _grid(
     return Table(rows, name, cuts, (), False, taps, f"{name}, {shape_words(values.shape)}")
 
 
-def _column(values: Values, name: str) -> Table:
+def _column(
+    values: Values, name: str, colours: Mapping[int, int | None] | None = None, taps: int = 0
+) -> Table:
     """An array read row by row, as a column in brackets."""
-    cells = tuple((Cell(_digit(value)),) for value in values.flat)
-    return Table(cells, name, alt=f"{name}, {values.size} elements")
+    found = colours or {}
+    cells = tuple((Cell(_digit(value), found.get(n)),) for n, value in enumerate(values.flat))
+    return Table(cells, name, taps=taps, alt=f"{name}, {values.size} elements")
 
 
 def _digit(value: Any) -> Any:
     # The zero of an array is written as a digit; a dot means that a matrix has no entry there.
-    return "0" if value == 0 else sympy.expand(value)
+    return value if isinstance(value, str) else "0" if value == 0 else sympy.expand(value)
 
 
 # -- words -----------------------------------------------------------------------------------------

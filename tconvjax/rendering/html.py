@@ -25,6 +25,7 @@ STYLE = (
     ".tconv table td{min-width:2em;padding:.25em .4em;border:0!important;"
     "box-shadow:none;background:none;color:inherit;font:inherit;line-height:1.4;text-align:center;vertical-align:middle;"
     "white-space:normal}"
+    ".tconv table td:empty::before{content:'\\a0'}"
     ".tconv table.tconv-squares td{border:1px solid rgba(128,128,128,.6)!important}"
     ".tconv table.tconv-brackets{border-collapse:separate;border-spacing:0;padding:0 5px;"
     "border-left:2px solid;border-right:2px solid;background:"

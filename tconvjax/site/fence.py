@@ -19,6 +19,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -31,12 +32,13 @@ from pymdownx.superfences import SuperFencesException
 from tconvjax import rendering, symbolic, upsampling
 from tconvjax.command.arguments import alternatives
 from tconvjax.errors import GeometryError, fail
-from tconvjax.explaining import Explanation, explain
+from tconvjax.explaining import Explanation, explain, matrix_columns, stamp_sum
 from tconvjax.geometry import Axis
 from tconvjax.geometry.padding import pads
-from tconvjax.rendering import Cell, Stack, Table, Words
+from tconvjax.rendering import Cell, Row, Stack, Table, Words
 from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
+from tconvjax.rendering.svg import spoken
 from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
@@ -152,9 +154,7 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     form = fence.looks.get("format", "html")
     page.taps = max(page.taps, 0)
     if form == "animation":
-        if fence.view != "stamps":
-            fail("format", form, "only the stamps can be animated", "take view: stamps")
-        return _animation(fence)
+        return _moving(fence)
     document = shown(fence)
     if fence.looks.get("lang") == "zh":
         document = in_chinese(document)
@@ -166,17 +166,6 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     if form == "mathml":
         return rendering.to_mathml(document)
     return rendering.to_svg(document, alt=fence.looks.get("alt", ""))
-
-
-def _animation(fence: Fence) -> str:
-    """Show the stamps one after another, in the language of the fence."""
-    explained = explanation(fence)
-    title: Any = explained.document.parts[0]
-    frames: list[Any] = [Stack([Words(s.words), s.document]) for s in explained.views[0].steps]
-    alt = fence.looks.get("alt") or title.text
-    if fence.looks.get("lang") == "zh":
-        frames, alt = list(map(in_chinese, frames)), in_chinese(alt)
-    return rendering.to_animation(frames, alt=alt)
 
 
 def _explorer(fence: Fence, page: _Sheet) -> str:
@@ -271,6 +260,8 @@ def shown(fence: Fence) -> Document:
             return rendering.conv_table(geometry, fence.w, transpose=transpose, most=most)
         case "sparsity":
             return rendering.sparsity(geometry, transpose=looks.get("transposed", False))
+        case "sum":
+            return stamp_sum(geometry, fence.y, fence.w)
         case "links":
             return rendering.links_picture(geometry)
         case "derivation":
@@ -290,6 +281,44 @@ def explanation(fence: Fence) -> Explanation:
     """Explain one view; of a layer that is too large for it, a part."""
     view: Any = {"product": "matrix"}.get(fence.view, fence.view)
     return explain(fence.geometry, fence.y, fence.w, views=(view,))
+
+
+def _moving(fence: Fence) -> str:
+    """Animate the steps of the stamps, or the columns of C.T; the last is shown twice as long."""
+    frames: Sequence[Document]
+    if fence.view == "stamps":
+        frames = _falling(fence)
+    elif fence.view == "product":
+        frames = matrix_columns(fence.geometry, fence.y, fence.w)
+    else:
+        rule = "only the stamps and the product can be animated"
+        fail("format", fence.looks["format"], rule, "take view: stamps or view: product")
+    if fence.looks.get("lang") == "zh":
+        frames = list(map(in_chinese, frames))
+    alt = fence.looks.get("alt") or spoken(frames[-1])
+    return rendering.to_animation([*frames, frames[-1]], alt=alt)
+
+
+def _falling(fence: Fence) -> Sequence[Document]:
+    """The steps of the stamps, all with y before the sum; what the padding cuts off gets faint."""
+    steps = explanation(fence).views[0].steps
+    rows = {step.words: step.document for step in steps if isinstance(step.document, Row)}
+    shown: list[Any] = [row.parts for row in rows.values()]
+    match shown:
+        case [[Table() as y, arrow, _], *_, [Table() as total, *_]] if _rimmed(total):
+            cells = tuple(tuple(replace(cell, tap=None) for cell in row) for row in y.cells)
+            shown[-1] = (replace(y, cells=cells), arrow, total)
+    # Lines fit a phone if they are below each other.
+    line = fence.geometry.rank == 1
+    frames = [Stack(parts[::2]) if line else Row(parts) for parts in shown]
+    if not fence.looks.get("words", True):
+        return frames
+    return [Stack([Words(words), frame])
+            for words, frame in zip(rows, frames, strict=True)]  # fmt: skip
+
+
+def _rimmed(table: Table) -> bool:
+    return any(cell.faint for row in table.cells for cell in row)
 
 
 def _steps(fence: Fence) -> Document:

@@ -23,12 +23,14 @@ from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
 
 _STEPS = ("stamps", "zeros", "polyphase", "product")
+_ARRAYS = (*_STEPS, "sum", "explorer")
 VIEWS = (
     "matrix",
     "transpose",
     "product",
     "sparsity",
     "stamps",
+    "sum",
     "zeros",
     "polyphase",
     "links",
@@ -110,8 +112,8 @@ _ONLY_FOR = {
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
     "share": ("explorer",),
-    "y": (*_STEPS, "explorer"),
-    "w": ("matrix", "transpose", *_STEPS, "explorer"),
+    "y": _ARRAYS,
+    "w": ("matrix", "transpose", *_ARRAYS),
 }
 """Keys that would change nothing in other views, and are rejected there."""
 

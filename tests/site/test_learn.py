@@ -1,0 +1,102 @@
+"""The learn pages move where that teaches, stand still if asked, and let their readers try."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tconvjax as tc
+from tconvjax import upsampling
+from tests.site.conftest import ROOT, expect
+
+PAGES = sorted(
+    path.relative_to(ROOT / "docs").with_suffix("").as_posix()
+    for folder in ("learn", "zh/learn")
+    for path in (ROOT / "docs" / folder).glob("*.md")
+    if path.stem != "index"
+)
+RUNNING = """() => document.getAnimations()
+  .filter((a) => a instanceof CSSAnimation && a.playState === "running").length"""
+# The number of frames of each moving figure that can be seen.
+SEEN = """() => [...document.querySelectorAll("figure > svg:has(> .s)")].map((svg) =>
+  [...svg.querySelectorAll(":scope > .s")].map((s) => getComputedStyle(s).visibility))"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_moves_can_be_stopped_and_stands_still_if_asked(
+    browser: Any, served: str, page: str
+) -> None:
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/{page}/")
+        figures = view.locator("figure:has(> svg > .s)")
+        assert figures.count() >= 1
+        running = view.evaluate(RUNNING)
+        assert running >= figures.count()
+        for n in range(figures.count()):
+            button = figures.nth(n).locator("button.home-pause")
+            expect(button).to_have_text("暂停" if page.startswith("zh/") else "Pause")
+            button.click()
+        assert view.evaluate(RUNNING) == 0
+        figures.first.locator("button.home-pause").click()
+        assert view.evaluate(RUNNING) == figures.first.locator(".s").count()
+        view.emulate_media(reduced_motion="reduce")
+        assert view.evaluate(RUNNING) == 0
+        for frames in view.evaluate(SEEN):
+            assert frames == ["hidden"] * (len(frames) - 1) + ["visible"]
+        for button in view.locator(".home-pause").all():
+            expect(button).to_be_hidden()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("zh/")])
+def test_a_page_has_an_explorer_in_its_own_state(browser: Any, served: str, page: str) -> None:
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/{page}/")
+        element = view.locator("tconv-explorer")
+        expect(element).to_have_count(1)
+        expect(element.locator(".views table").first).to_be_visible()
+        chosen = element.get_by_role("slider").nth(1)
+        assert chosen.input_value() == element.get_attribute("kernel")
+        chosen.press("ArrowLeft")
+        view.wait_for_function("location.hash.includes('kernel=')")
+        moved = chosen.input_value()
+        assert moved != element.get_attribute("kernel")
+        view.reload()
+        expect(chosen).to_have_value(moved)
+
+
+@pytest.mark.parametrize("page", ["learn/checkerboards", "zh/learn/checkerboards"])
+def test_the_photograph_shows_the_grid_that_the_library_gives(
+    browser: Any, served: str, page: str
+) -> None:
+    with Image.open(ROOT / "docs/assets/upsampling/photograph.png") as image:
+        x = np.moveaxis(np.asarray(image.convert("RGB"), np.float64), -1, 0)
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/{page}/")
+        box = view.locator(".learn-grid")
+        told = box.locator("output")
+        for k, s in ((3, 2), (4, 2), (1, 3), (5, 3), (8, 4), (2, 1)):
+            for slider, value in zip(box.locator("input").all(), (k, s), strict=True):
+                slider.fill(str(value))
+            layer = tc.Geometry.of_conv_transpose((1, 48, 48), (1, 1, k, k), stride=s)
+            uneven = upsampling.checkerboard(layer).unevenness
+            expect(told).to_contain_text(f"{uneven:.3f}")
+            low = (k - s) // 2
+            z = tc.conv_transpose(
+                x, np.full((3, 1, k, k), (s / k) ** 2), stride=s, groups=3,
+                padding=((low, k - s - low),) * 2,
+            )  # fmt: skip
+            shown = box.locator("canvas").evaluate("""c => [c.width, c.height,
+                ...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]""")
+            assert shown[:2] == [48 * s, 48 * s]
+            pixels = np.array(shown[2:]).reshape(48 * s, 48 * s, 4)
+            expected = np.moveaxis(np.clip(np.asarray(z), 0, 255), 0, -1)
+            assert np.abs(pixels[..., :3] - expected).max() <= 0.5 + 1e-6
+            assert (pixels[..., 3] == 255).all()
+        said = box.locator("canvas").get_attribute("aria-label")
+        assert said == told.text_content()
