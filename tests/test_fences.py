@@ -405,5 +405,5 @@ def test_the_explorer_has_the_result_for_those_without_scripts() -> None:
     assert shown[-9:] == ["0", "4", "7", "8", "28", "23", "4", "10", "6"]
     assert 'lang="zh"' in html
     assert " share>" in html
-    with pytest.raises(SuperFencesException, match="the explorer shows 1 to 4 in 2-D; give a"):
-        page(fence("explorer", "out_size: 9x9\nkernel: 3"))
+    with pytest.raises(SuperFencesException, match="the explorer draws 1000 products, 800"):
+        page(fence("explorer", "out_size: 12x12\nkernel: 3"))

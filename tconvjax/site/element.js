@@ -4,25 +4,23 @@ const TAG = "tconv-explorer";
 const EXAMPLES = {
   checkerboard: { dimension: 2, out_size: 3, kernel: 3, stride: 2 },
   shuffle: { dimension: 2, out_size: 3, kernel: 2, stride: 2 },
-  padding: { dimension: 2, out_size: 3, kernel: 3, stride: 1, padding: 1 },
+  padding: { dimension: 2, out_size: 3, kernel: 3, padding: 1 },
   extra: { dimension: 2, out_size: 3, kernel: 3, stride: 2, padding: 1, output_padding: 1 },
-  dilation: { dimension: 2, out_size: 2, kernel: 3, stride: 1, dilation: 2 },
+  dilation: { dimension: 2, out_size: 2, kernel: 3, dilation: 2 },
   gaps: { dimension: 2, out_size: 3, kernel: 2, stride: 3 },
   line: { dimension: 1, out_size: 4, kernel: 5, stride: 2, padding: 1 },
   groups: { dimension: 1, out_size: 3, kernel: 3, stride: 2, groups: 2 },
 };
-const NOTHING_SPECIAL = { padding: 0, output_padding: 0, dilation: 1, groups: 1 };
-const PACE = 1000; // milliseconds of one step of the play button
 
 // Of several elements that share, the first one has the address.
 let sharing = null;
 
-class Explorer extends HTMLElement {
+class Explorer extends Playing {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
     this.watched = new AbortController();
     const { signal } = this.watched;
-    const follow = () => this.followTheme();
+    const follow = () => followTheme(this);
     this.theme = new MutationObserver(follow);
     for (const part of [document.documentElement, document.body]) {
       this.theme.observe(part, {
@@ -43,7 +41,7 @@ class Explorer extends HTMLElement {
   disconnectedCallback() {
     this.watched.abort();
     this.theme.disconnect();
-    this.play(false);
+    this.stop();
     if (sharing === this) sharing = null;
   }
 
@@ -55,8 +53,10 @@ class Explorer extends HTMLElement {
     this.values = new Map(); // by place, so that a value comes back with its cell
     this.notices = [];
     this.shows = "values";
-    const texts = { y: this.getAttribute("y"), w: this.getAttribute("w") };
-    for (const name of Object.keys(START)) texts[name] = this.getAttribute(name.replace("_", "-"));
+    const texts = {};
+    for (const name of ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w"]) {
+      texts[name] = this.getAttribute(name.replace("_", "-"));
+    }
     this.first = texts;
     const root = this.attachShadow({ mode: "open" });
     this.notice = make("p", { class: "notice", role: "status" });
@@ -65,118 +65,175 @@ class Explorer extends HTMLElement {
     root.append(make("style", {}, STYLE), this.buildControls(), this.size, this.notice,
       this.buildTold(), this.views);
     this.views.lang = root.host.lang || "en";
+    this.buildPlayer();
+    this.photo = new Photo(this.words);
     this.listen();
-    this.take(texts, START);
+    this.take(texts);
+  }
+
+  button(text, act, kind) {
+    const made = make("button", { type: "button", class: kind }, text);
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  choice(label, options, chosen) {
+    const select = make("select", { "aria-label": label },
+      ...options.map(([value, text]) => make("option", { value }, text)));
+    select.addEventListener("change", () => chosen(select.value));
+    return [make("label", {}, label, select), select];
   }
 
   buildControls() {
     const { words } = this;
     this.controls = {};
-    const choice = (label, options, chosen) => {
-      const select = make("select", { "aria-label": label }, ...options.map(([value, text]) => make("option", { value }, text)));
-      select.addEventListener("change", () => chosen(select.value));
-      return [make("label", {}, label, select), select];
-    };
-    const rows = Object.keys(START).map((name) => {
-      const label = words.controls[name];
-      if (name === "dimension") {
-        const [row, select] = choice(label, [1, 2].map((n) => [n, words.axes(n)]),
-          (value) => { this.change({ dimension: Number(value) }); this.keep(); });
-        this.controls[name] = [select];
-        return row;
-      }
-      const slider = make("input", { type: "range", step: 1, "aria-label": label }), shown = make("output", {});
+    const [dimension, axesOf] = this.choice(words.controls.dimension, [1, 2].map((n) => [n, words.axes(n)]),
+      (value) => { this.change({ dimension: Number(value) }); this.keep(); });
+    this.axesOf = axesOf;
+    const rows = Object.keys(RANGES).map((name) => {
+      const label = words.controls[name], { least } = RANGES[name];
+      const slider = make("input", { type: "range", min: least, step: 1, "aria-label": label });
+      const field = make("input", { "aria-label": words.typed(label), title: words.typing });
       slider.addEventListener("input", () => this.change({ [name]: Number(slider.value) }));
       slider.addEventListener("change", () => this.keep(name));
       slider.addEventListener("blur", () => { this.keptBy = null; });
-      this.controls[name] = [slider, shown];
-      return make("label", {}, label, slider, shown);
+      field.addEventListener("change", () => this.changeTo(name, field.value));
+      this.controls[name] = { slider, field };
+      return make("label", {}, label, slider, field);
     });
-    const [example, select] = choice(words.example, Object.entries(words.examples), (value) => {
-      if (EXAMPLES[value]) this.change({ ...NOTHING_SPECIAL, ...EXAMPLES[value] });
+    const [mode, modes] = this.choice(words.controls.padding_mode, MODES.map((name) => [name, words.modes[name]]),
+      (value) => { this.change({ padding_mode: value }); this.keep(); });
+    this.mode = modes;
+    const [example, select] = this.choice(words.example, Object.entries(words.examples), (value) => {
+      if (EXAMPLES[value]) this.change(setting(EXAMPLES[value]));
+      select.value = value;
       this.keep();
     });
     this.example = select;
-    const [shows] = choice(words.shows, Object.entries(words.shown), (value) => {
+    const [presets, kernel] = this.choice(words.preset, Object.entries(words.presets), (value) => {
+      this.setKernel(value);
+      kernel.value = value;
+    });
+    this.kernel = kernel;
+    const [shows] = this.choice(words.shows, Object.entries(words.shown), (value) => {
       this.shows = value;
       this.draw();
     });
+    this.keeper = this.button(words.compared.keep, () => this.compare());
+    const pasted = make("input", { "aria-label": words.paste, placeholder: words.pasted, spellcheck: "false" });
+    pasted.addEventListener("change", () => this.readLine(pasted.value));
     return make("div", { class: "controls", role: "group", "aria-label": words.title },
-      example, ...rows, shows);
+      example, dimension, ...rows, mode, presets, shows, this.keeper,
+      make("label", { class: "wide" }, words.paste, pasted));
   }
 
   // The sentence or what is wrong, the value of what is kept, and the steps through z.
   buildTold() {
     const { words } = this;
-    const button = (text, act, kind) => {
-      const made = make("button", { type: "button", class: kind }, text);
-      made.addEventListener("click", act);
-      return made;
-    };
     this.told = make("p", { "aria-live": "polite" });
     this.problem = make("p", { class: "problem", role: "alert" });
-    this.edited = make("input", { type: "number", min: -MOST_VALUE, max: MOST_VALUE, step: 1 });
+    this.edited = make("input", {});
     this.edited.addEventListener("change", () => this.edit(this.pinned, this.edited.value));
     this.editor = make("label", { hidden: "" }, this.edited);
-    this.player = button(words.step.play, () => this.play(!this.timer), "moves");
-    this.link = button(words.share, () => this.copy(this.link, location.href), "copy");
-    const back = button("‹", () => { this.play(false); this.step(-1); });
-    const next = button("›", () => { this.play(false); this.step(1); });
+    this.slider = this.button(words.step.play, () => this.play("window"));
+    this.link = this.button(words.share, () => this.copy(this.link, location.href), "copy");
+    const back = this.button("‹", () => { this.stop(); this.step(-1); });
+    const next = this.button("›", () => { this.stop(); this.step(1); });
     back.setAttribute("aria-label", words.step.back);
     next.setAttribute("aria-label", words.step.next);
-    this.steps = [back, this.player, next];
+    this.steps = [back, this.slider, next];
     return make("div", { class: "told" }, this.told, this.problem,
-      make("span", {}, this.editor, back, this.player, next, this.link));
+      make("span", {}, this.editor, ...this.steps, this.link));
   }
 
   // -- the setting -----------------------------------------------------------------------------------
 
   // A new setting from texts that others wrote, the element's own attributes included.
-  take(texts, base) {
-    const { setting, refused, y, w } = readSetting(texts, base);
-    this.setting = setting;
-    this.play(false);
+  take(texts) {
+    const { setting: a, refused, ...values } = readSetting(texts);
+    this.setting = a;
+    this.stop();
     this.values.clear();
-    for (const [letter, list] of [["y", y], ["w", w]]) {
-      if (list) list.forEach((value, index) => this.values.set(this.place(letter, index), value));
-    }
+    for (const letter of ["x", "y", "w"]) if (values[letter]) this.setValues(letter, values[letter]);
     this.notices = refused.map((one) => (one.count ? this.words.refusedList(one.name, one.count)
-      : this.words.refused(this.words.controls[one.name], one.least, one.most)));
-    this.pinned = this.pointed = null;
+      : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
+        : this.words.refused(this.words.controls[one.name], one.least, one.most)));
+    this.pinned = this.pointed = this.built = null;
     this.draw();
   }
 
-  // A reader's own change. 2-D offers less than 1-D; what has to be lowered for it is told.
-  change(changes) {
-    const setting = { ...this.setting, ...changes };
-    this.notices = [];
-    for (const [name, [, most]] of Object.entries(bounds(setting.dimension))) {
-      if (setting[name] <= most) continue;
-      this.notices.push(this.words.lowered(this.words.controls[name], setting[name], most));
-      setting[name] = most;
-    }
-    if (!("kernel" in changes && "stride" in changes)) this.example.value = "";
-    this.setting = setting;
-    this.pointed = null;
-    this.play(false);
+  // A reader's own change: numbers, or lists with an entry for each axis.
+  change(changes, notices = []) {
+    this.setting = setting({ ...this.setting, ...changes });
+    this.notices = notices;
+    this.example.value = "";
+    if ("kernel" in changes || "dimension" in changes || "groups" in changes) this.kernel.value = "";
+    this.pointed = this.built = null;
+    this.stop();
     this.draw();
+  }
+
+  changeTo(name, text) {
+    const list = readNumbers(name, text), { least, most } = RANGES[name];
+    const takes = list && list.length <= this.setting.dimension;
+    if (takes) this.change({ [name]: name === "groups" ? list[0] : list });
+    else {
+      this.notices = [this.words.refused(this.words.controls[name], least, most)];
+      this.draw();
+    }
+    this.keep();
+  }
+
+  // The settings of a layer in a line of Python; the size of y, which no layer has, stays.
+  readLine(text) {
+    if (!text.trim()) return;
+    const { words } = this, { why, numbers, notes, ...about } = readLayer(text);
+    if (why) {
+      this.notices = [words.notRead[why](about)];
+      this.draw();
+    } else {
+      const out_size = fitted(this.setting.out_size, numbers.dimension);
+      this.change({ ...numbers, out_size }, [words.read, ...notes.map((one) => words.notShown[one.kind](one))]);
+    }
+    this.keep();
+  }
+
+  setKernel(name) {
+    if (name && !drawable(this.setting)) return;
+    if (name) this.setValues("w", preset(name, this.setting));
+    else for (const key of this.values.keys()) if (key.startsWith("w")) this.values.delete(key);
+    this.draw();
+    this.keep();
+  }
+
+  setValues(letter, list) {
+    list.forEach((value, index) => this.values.set(this.place(letter, index), value));
   }
 
   place(letter, index) {
-    return letter + unravel(index, shapes(this.setting)[letter]).join();
+    return letter + unravel(index, shapes(this.setting)[LIKE[letter] || letter]).join();
+  }
+
+  // Keeps this setting to compare the next ones with, or lets go of it.
+  compare() {
+    this.kept = this.kept ? null : { a: this.setting, picture: this.picture };
+    this.keeper.textContent = this.words.compared[this.kept ? "end" : "keep"];
+    this.draw();
   }
 
   // What was given or typed, and else 1 to 9 over and over.
   numbers(letter) {
-    return range(count(shapes(this.setting)[letter]))
-      .map((index) => this.values.get(this.place(letter, index)) ?? 1 + (index % 9));
+    const shape = shapes(this.setting)[LIKE[letter] || letter];
+    const typed = (index) => this.values.get(letter + unravel(index, shape).join());
+    return range(count(shape)).map((index) => typed(index) ?? 1 + (index % 9));
   }
 
   edit(pick, text) {
-    if (!pick || (pick.kind !== "y" && pick.kind !== "w")) return;
-    const list = String(text).trim() === "" ? null : readList(text);
+    if (!pick || !"xyw".includes(pick.kind)) return;
+    const list = readList(text);
     this.notices = list && list.length === 1 ? [] : [this.words.refusedValue];
     if (!this.notices.length) this.values.set(this.place(pick.kind, pick[pick.kind]), list[0]);
+    if (pick.kind === "w") this.kernel.value = "";
     this.draw();
     this.keep();
   }
@@ -186,24 +243,34 @@ class Explorer extends HTMLElement {
   // The state stands in the address's fragment; only what readSetting lets through comes back.
   readAddress() {
     const given = new URLSearchParams(location.hash.slice(1));
-    const names = [...Object.keys(START), "y", "w"];
+    const names = ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w"];
     const ours = names.some((name) => given.has(name));
     if (!ours && location.hash) return false; // the place of a heading
     const texts = { ...this.first };
     for (const name of names) if (given.has(name)) texts[name] = given.get(name);
     // Values that were given for another size say nothing here.
-    if (ours) for (const name of ["y", "w"]) if (!given.has(name)) delete texts[name];
-    this.take(texts, START);
+    if (ours) for (const name of ["x", "y", "w"]) if (!given.has(name)) delete texts[name];
+    this.take(texts);
     this.keptBy = null;
     return ours;
   }
 
+  // The state as the fragment of an address.
+  fragment() {
+    const texts = { dimension: this.setting.dimension };
+    for (const name of Object.keys(RANGES)) texts[name] = writeNumbers(this.setting, name);
+    if (this.setting.padding_mode !== MODES[0]) texts.padding_mode = this.setting.padding_mode;
+    for (const letter of drawable(this.setting) && !problem(this.setting) ? ["x", "y", "w"] : []) {
+      const typed = [...this.values.keys()].some((key) => key.startsWith(letter));
+      if (letter !== "x" || typed) texts[letter] = this.numbers(letter).map((value) => written(value)).join();
+    }
+    return `#${Object.entries(texts).map(([name, value]) => `${name}=${value}`).join("&")}`;
+  }
+
   // One entry of the history for each visit to a slider, however many steps it takes.
   keep(by = null) {
-    if (sharing !== this) return;
-    const texts = { ...this.setting, y: this.numbers("y"), w: this.numbers("w") };
-    const hash = `#${Object.entries(texts).map(([name, value]) => `${name}=${value}`).join("&")}`;
-    if (hash === location.hash) return;
+    const hash = this.fragment();
+    if (sharing !== this || hash === location.hash) return;
     history[by && by === this.keptBy ? "replaceState" : "pushState"](null, "", hash);
     this.keptBy = by;
   }
@@ -211,71 +278,109 @@ class Explorer extends HTMLElement {
   // -- drawing ---------------------------------------------------------------------------------------
 
   draw() {
-    const { setting, words } = this;
+    const { setting: a, words } = this;
     const focused = this.shadowRoot.activeElement?.dataset.place, before = this.picture;
-    const wrong = problem(setting);
-    for (const [name, [control, shown]] of Object.entries(this.controls)) {
-      const [least, most] = bounds(setting.dimension)[name];
-      if (shown) Object.assign(control, { min: least, max: most });
-      control.value = setting[name];
-      if (shown) shown.value = setting[name];
-      control.setAttribute("aria-invalid", wrong?.kind === name);
+    const wrong = problem(a);
+    this.axesOf.value = a.dimension;
+    this.mode.value = a.padding_mode;
+    for (const [name, { slider, field }] of Object.entries(this.controls)) {
+      slider.max = RANGES[name].slider[a.dimension - 1];
+      slider.value = [].concat(a[name]).flat()[0];
+      field.value = writeNumbers(a, name);
+      for (const one of [slider, field]) one.setAttribute("aria-invalid", wrong?.kind === name);
     }
-    this.problem.textContent = wrong
-      ? words.problems[wrong.kind](setting, ...Object.values(wrong).slice(1)) : "";
-    this.notice.textContent = this.notices.join(" ");
+    this.problem.textContent = wrong ? words.problems[wrong.kind](wrong.axis, wrong.most) : "";
+    this.notice.textContent = this.notices.join(words.between);
     this.told.hidden = Boolean(wrong);
-    for (const one of this.steps) one.disabled = Boolean(wrong);
+    const still = Boolean(wrong) || !drawable(a);
+    for (const one of this.steps) one.disabled = still;
     for (const part of [this.size, this.views]) part.inert = Boolean(wrong);
     if (wrong) { // the last picture stays, greyed
       this.editor.hidden = true;
       return;
     }
-    this.size.textContent = [words.sizes, words.size, words.relation].map((say) => say(setting)).join(" ");
+    this.size.textContent = [words.sizes(a), words.size(axes(a)), words.relation(axes(a)),
+      ...(a.padding_mode === MODES[0] ? [] : [words.copies[a.padding_mode]])].join(words.between);
     this.picture = null; // a cell that loses its focus as it goes is of no picture
+    this.lit = new Map();
     this.views.replaceChildren();
-    this.picture = new Picture(setting, this.numbers("y"), this.numbers("w"), words, this.shows);
-    if (this.pinned) this.pinned = this.picture.carried(this.pinned, before);
-    this.views.append(...this.sections());
+    if (still) {
+      this.pinned = null;
+      this.views.append(this.section("counts", [make("p", {}, words.counted(counts(a)))]),
+        ...this.compared(), this.section("code", [this.lines()]));
+    } else {
+      const [x, y, w] = ["x", "y", "w"].map((letter) => this.numbers(letter));
+      this.picture = new Picture(a, { x, y, w }, words, this.shows);
+      if (this.pinned) this.pinned = before && this.picture.carried(this.pinned, before);
+      this.views.append(...this.sections());
+      this.sheetShows = y.length;
+    }
     for (const scope of this.views.querySelectorAll("[data-scope]")) {
       const first = scope.querySelector("[data-place]");
       if (first) first.tabIndex = 0;
     }
-    if (focused) this.goTo(this.picture.board.places.get(focused));
+    if (focused && this.picture) this.goTo(this.picture.board.places.get(focused));
     this.show();
   }
 
-  sections() {
-    const { picture, words } = this;
-    this.shownStamp = Math.min(this.shownStamp || 0, picture.y.length - 1);
-    const section = (name, parts) => {
-      const scroll = make("div", { class: "scroll" }, ...parts);
-      return make("section", { class: name, "aria-label": words.views[name] },
-        make("h3", {}, words.views[name]), scroll);
-    };
-    const [grids, stamps] = [section("grids", picture.grids()),
-      section("stamps", picture.stamps(this.shownStamp))];
-    this.stampHolder = stamps.querySelector(".scroll");
-    return [grids, section("matrix", picture.matrix()), stamps, section("zeros", picture.zeros()),
-      section("code", [this.lines()])];
+  section(name, parts, ...above) {
+    return make("section", { class: name, "aria-label": this.words.views[name] },
+      make("h3", {}, this.words.views[name]), ...above, make("div", { class: "scroll" }, ...parts));
   }
 
+  sections() {
+    const { picture } = this;
+    this.shownStamp = Math.min(this.shownStamp || 0, picture.y.length - 1);
+    const stamps = this.section("stamps", picture.stamps(this.shownStamp), this.player);
+    const found = [this.section("grids", picture.grids()), stamps, this.section("matrix", picture.matrix())];
+    if (picture.a.padding_mode === MODES[0]) found.push(this.section("zeros", picture.zeros()));
+    found.push(this.section("gradients", picture.gradients()));
+    if (picture.a.dimension === 2) {
+      found.push(this.section("photo", this.photo.parts));
+      this.photo.show(picture.a, picture.w.slice(0, picture.taps / picture.a.groups));
+    }
+    return [...this.compared(), ...found, this.section("code", [this.lines()])];
+  }
+
+  compared() {
+    const now = { a: this.setting, picture: this.picture };
+    return this.kept ? [this.section("compared", comparison(this.words, [this.kept, now]))] : [];
+  }
+
+  // The layer in each framework, and what puts this state into other pages.
   lines() {
-    const { words } = this;
-    return make("div", {}, ...FRAMEWORKS.map((name) => {
+    const { words, picture } = this;
+    const row = (name, ...parts) => make("div", { class: "line", "data-framework": name },
+      make("b", {}, words.lines[name] || name), ...parts);
+    const copied = (name, text, note = null) => {
+      const copy = this.button(words.copy, () => this.copy(copy, text), "copy");
+      copy.setAttribute("aria-label", words.lines[name] ? words.copyThe(words.lines[name]) : words.copyOf(name));
+      return row(name, make("div", {}, make("code", { tabindex: "0" }, text), note), copy);
+    };
+    const rows = FRAMEWORKS.map((name) => {
       const { line, why, y, w } = codeLine(this.setting, name);
-      const row = make("div", { class: "line", "data-framework": name }, make("b", {}, name));
-      if (why) {
-        row.append(make("div", {}, words.unsaid[why](name)));
-        return row;
-      }
-      const button = make("button", { type: "button", class: "copy", "aria-label": words.copyOf(name) },
-        words.copy);
-      button.addEventListener("click", () => this.copy(button, line));
-      row.append(make("div", {}, make("code", { tabindex: "0" }, line),
-        make("p", { class: "note" }, words.layouts(y, w))), button);
-      return row;
-    }));
+      return why ? row(name, make("div", {}, words.unsaid[why](name)))
+        : copied(name, line, make("p", { class: "note" }, words.layouts(y, w)));
+    });
+    if (picture) rows.push(copied("fence", fence(this.setting, picture.y, picture.w)), row("picture", this.saver()));
+    if (sharing === this) {
+      const here = location.href.replace(/#.*/, "") + this.fragment();
+      rows.push(copied("iframe", `<iframe src="${escaped(here)}" title="${escaped(words.title)}" `
+        + 'width="100%" height="900"></iframe>'));
+    }
+    return make("div", {}, ...rows);
+  }
+
+  // Which view is saved, and as what.
+  saver() {
+    const { words } = this, zeros = this.setting.padding_mode === MODES[0] ? ["zeros"] : [];
+    const names = ["grids", "stamps", "matrix", ...zeros, "gradients"];
+    const [label, view] = this.choice(words.saved, names.map((name) => [name, words.views[name]]), () => {});
+    const paper = () => this.style.getPropertyValue("--paper");
+    const drawing = () => drawingOf(this.views.querySelector(`section.${view.value}`), paper());
+    return make("div", { class: "saver" }, label,
+      this.button("SVG", () => download(asAddress(drawing().text), `${view.value}.svg`), "copy"),
+      this.button("PNG", async () => download(await pngOf(drawing()), `${view.value}.png`), "copy"));
   }
 
   // -- what is shown ---------------------------------------------------------------------------------
@@ -283,72 +388,58 @@ class Explorer extends HTMLElement {
   // Lights what belongs to the kept element, or else to the one that is pointed at.
   show() {
     const { picture, words } = this;
-    if (!picture) return;
-    const pick = this.pinned || this.pointed;
-    this.bringStamp(pick);
-    for (const cell of this.views.querySelectorAll(".lit, .chosen, .under, .band")) {
-      cell.classList.remove("lit", "chosen", "under", "band");
-      const { tap, style } = picture.board.specs.get(cell);
-      cell.style.cssText = tap === undefined ? style || "" : picture.colours(tap);
-      cell.removeAttribute("data-times");
+    this.scrub.max = picture ? picture.y.length : 0;
+    if (!picture) {
+      this.told.textContent = words.large;
+      this.editor.hidden = true;
+      return;
     }
-    const each = (key, act) => (picture.board.lit.get(key) || []).forEach(act);
-    const colouring = (kind) => ([key, tap]) => each(key, (cell) => {
-      cell.classList.add(...kind.split(" "));
-      cell.style.cssText += picture.colours(tap);
-    });
+    const pick = this.pinned || this.pointed;
+    if (pick?.y !== undefined && pick.y !== this.shownStamp) {
+      this.shownStamp = pick.y;
+      picture.bringStamp(pick.y);
+    }
+    this.showSheet();
     this.views.classList.toggle("busy", Boolean(pick));
     this.views.classList.toggle("kept", Boolean(this.pinned));
-    if (pick) {
-      picture.lights(pick).forEach(colouring("lit"));
-      if (pick.kind === "z" || pick.kind === "entry") this.slide(pick, colouring("lit under"));
-      if (pick.kind === "z") each(`row${pick.z}`, (cell) => cell.classList.add("band"));
-      if (pick.kind === "y") each(`column${pick.y}`, (cell) => cell.classList.add("band"));
-      for (const key of this.ownKeys(pick)) each(key, (cell) => cell.classList.add("chosen"));
-      this.scrollToLit();
-    }
+    this.dress(picture.looks(pick, this.built));
+    if (pick) this.scrollToLit();
     this.told.textContent = pick ? picture.sentence(pick) : words.hint;
     this.showEditor();
   }
 
-  slide(pick, colour) {
-    for (const pair of this.picture.window(pick.z)) {
-      colour(pair);
-      const times = `×${this.picture.w[pair[1]]}`;
-      for (const cell of this.picture.board.lit.get(pair[0]) || []) cell.dataset.times = times;
+  // Gives each cell its look, and its own back to those that lit up before; most stay as they are.
+  dress(looks) {
+    const { picture } = this, lit = new Map();
+    for (const cell of this.lit.keys()) if (!looks.has(cell)) looks.set(cell, { kinds: [], style: "", note: "" });
+    for (const [cell, { kinds, style, note }] of looks) {
+      const spec = picture.board.specs.get(cell), all = [...kinds].join(" ");
+      const sign = [all, style, note].join("|");
+      if (all) lit.set(cell, sign);
+      if (this.lit.get(cell) === sign) continue;
+      cell.className = [spec.kind, all].filter(Boolean).join(" ");
+      cell.style.cssText = style || (spec.tap === undefined ? spec.style || "" : picture.colours(spec.tap));
+      if (note) cell.dataset.times = note;
+      else delete cell.dataset.times;
     }
-  }
-
-  ownKeys(pick) {
-    if (pick.kind === "entry") return [`e${pick.z},${pick.y}`, `s${pick.y},${pick.c}`];
-    if (pick.kind === "nothing") return [`e${pick.z},${pick.y}`];
-    if (pick.kind === "off") return [`s${pick.y},${pick.c}`];
-    return pick[pick.kind] === undefined ? [] : [pick.kind + pick[pick.kind]];
-  }
-
-  // Where only one stamp is drawn, that of the element in question.
-  bringStamp(pick) {
-    if (!pick || pick.y === undefined || pick.y === this.shownStamp) return;
-    this.shownStamp = pick.y;
-    const [{ length: all }, { length: cells }] = [this.picture.y, this.picture.canvas];
-    if (all * cells / this.setting.groups <= MOST_ENTRIES) return;
-    this.stampHolder.replaceChildren(...this.picture.stamps(pick.y));
+    this.lit = lit;
   }
 
   showEditor() {
-    const pick = this.pinned, editable = pick && (pick.kind === "y" || pick.kind === "w");
+    const pick = this.pinned, editable = pick && "xyw".includes(pick.kind);
     this.editor.hidden = !editable;
     if (!editable) return;
-    const letter = pick.kind;
-    this.edited.value = this.picture[letter][pick[letter]];
-    this.edited.setAttribute("aria-label", this.words.value(this.picture.name(letter, pick[letter])));
+    const letter = pick.kind, { picture } = this;
+    this.edited.value = picture.text(letter, picture[letter][pick[letter]]);
+    this.edited.setAttribute("aria-label", this.words.value(picture.name(letter, pick[letter])));
   }
 
   // Each view scrolls inside itself to what is lit; the one under the pointer stays as it is.
   scrollToLit() {
     for (const box of this.views.querySelectorAll(".scroll")) {
       if (box.matches(":hover") || box.contains(this.shadowRoot.activeElement)) continue;
-      const cell = box.querySelector(".stamp .lit, .chosen") || box.querySelector(".lit");
+      const first = this.built === null ? ".stamp .lit, .chosen" : ".sheet .lit";
+      const cell = box.querySelector(first) || box.querySelector(".lit");
       if (!cell) continue;
       const [inner, outer] = [cell.getBoundingClientRect(), box.getBoundingClientRect()];
       const off = (low, high, first, last) => (low < first ? low - first : Math.max(high - last, 0));
@@ -359,125 +450,7 @@ class Explorer extends HTMLElement {
     }
   }
 
-  // -- pointing, keys, steps -------------------------------------------------------------------------
-
-  listen() {
-    const cellOf = (event) => event.target.closest?.("[data-place]");
-    const point = (cell) => {
-      this.pointed = cell && this.picture ? this.picture.board.specs.get(cell).pick : null;
-      if (!this.pinned) this.show();
-    };
-    this.views.addEventListener("pointerover", (event) => {
-      if (event.pointerType !== "touch") point(cellOf(event)); // a touch is a click
-    });
-    this.views.addEventListener("pointerleave", () => point(null));
-    this.views.addEventListener("focusin", (event) => { if (cellOf(event)) point(cellOf(event)); });
-    this.views.addEventListener("focusout", () => point(null));
-    this.views.addEventListener("click", (event) => { if (cellOf(event)) this.pin(cellOf(event)); });
-    this.views.addEventListener("dblclick", (event) => { if (cellOf(event)) this.type(cellOf(event), ""); });
-    this.views.addEventListener("keydown", (event) => {
-      if (cellOf(event) && event.target === cellOf(event)) this.press(event, cellOf(event));
-    });
-    this.shadowRoot.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || (!this.pinned && !this.timer)) return;
-      this.play(false);
-      this.pinned = null;
-      this.show();
-    });
-  }
-
-  pin(cell) {
-    this.play(false);
-    const { pick } = this.picture.board.specs.get(cell);
-    const same = this.pinned && Object.keys(pick).every((key) => pick[key] === this.pinned[key]);
-    this.pinned = same ? null : pick;
-    this.roam(cell);
-    this.show();
-  }
-
-  press(event, cell) {
-    const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-      Home: [0, -Infinity], End: [0, Infinity] };
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (moves[event.key]) this.goTo(this.neighbour(cell, ...moves[event.key]));
-    else if (event.key === "Enter" || event.key === " ") this.pin(cell);
-    else if (/^[\d-]$/.test(event.key)) this.type(cell, event.key);
-    else if (event.key === "F2") this.type(cell, "");
-    else return;
-    event.preventDefault();
-  }
-
-  // The next cell of a table that can be pointed at, or of the table beside it in the same scope.
-  neighbour(cell, down, right) {
-    const row = cell.parentNode, rows = [...row.parentNode.children];
-    const column = [...row.children];
-    const line = down ? rows.map((one) => one.children[column.indexOf(cell)]) : column;
-    const open = line.filter((one) => one.dataset.place);
-    const at = open.indexOf(cell) + (down || right);
-    if (!Number.isFinite(at)) return open[at < 0 ? 0 : open.length - 1];
-    if (open[at] || down) return open[at];
-    const tables = [...cell.closest("[data-scope]").querySelectorAll("[data-grid]")];
-    const beside = tables[tables.indexOf(cell.closest("table")) + right];
-    if (!beside || tables.length < 2) return undefined;
-    const there = [...beside.rows[Math.min(rows.indexOf(row), beside.rows.length - 1)].children]
-      .filter((one) => one.dataset.place);
-    return there[right > 0 ? 0 : there.length - 1] || beside.querySelector("[data-place]");
-  }
-
-  // One cell of a scope is the tab stop: the one that was last visited.
-  roam(cell) {
-    for (const one of cell.closest("[data-scope]").querySelectorAll('[tabindex="0"]')) one.tabIndex = -1;
-    cell.tabIndex = 0;
-  }
-
-  goTo(cell) {
-    if (!cell) return;
-    this.roam(cell);
-    cell.focus();
-  }
-
-  // A field in the cell itself; Enter takes the value, Escape leaves it.
-  type(cell, text) {
-    const spec = this.picture.board.specs.get(cell);
-    if (!spec.edit) return;
-    const { letter, index } = spec.edit;
-    const field = make("input", { inputmode: "numeric", "aria-label": this.words.value(this.picture.name(letter, index)) });
-    field.value = text || spec.text;
-    cell.replaceChildren(field);
-    field.focus();
-    if (!text) field.select();
-    let done = false;
-    const end = (taken, back) => {
-      if (done) return;
-      done = true;
-      cell.replaceChildren(spec.text);
-      if (back) cell.focus();
-      if (taken) this.edit({ kind: letter, [letter]: index }, field.value);
-    };
-    field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === "Escape") end(event.key === "Enter", true);
-      event.stopPropagation();
-    });
-    field.addEventListener("blur", () => end(true, false));
-    for (const kind of ["click", "dblclick"]) field.addEventListener(kind, (event) => event.stopPropagation());
-  }
-
-  // Keeps the next element of the kind that is kept, of z if none is: the flipped kernel slides.
-  step(by) {
-    const kind = ["y", "z", "w"].includes(this.pinned?.kind) ? this.pinned.kind : "z";
-    const all = this.picture[kind].length, now = this.pinned?.[kind] ?? (by > 0 ? -1 : all);
-    this.pinned = { kind, [kind]: (now + by + all) % all };
-    this.show();
-  }
-
-  play(on) {
-    clearInterval(this.timer);
-    this.timer = on ? setInterval(() => this.step(1), PACE) : null;
-    if (on) this.step(1);
-    this.player.textContent = this.words.step[on ? "pause" : "play"];
-  }
-
-  // -- copying, colours ------------------------------------------------------------------------------
+  // -- copying --------------------------------------------------------------------------------------
 
   async copy(button, text) {
     const before = button.dataset.text || button.textContent;
@@ -496,37 +469,6 @@ class Explorer extends HTMLElement {
     }
     button.textContent = words;
     setTimeout(() => { button.textContent = before; }, 2000);
-  }
-
-  // Fields and scroll bars are light or dark as the page's text says, whoever chose it: the system,
-  // the page, or the palette switch of Material for MkDocs.
-  followTheme() {
-    const text = getComputedStyle(this.parentElement || document.body).color;
-    const parts = text.match(/[\d.]+/g);
-    const isRgb = /^rgba?\(/.test(text) && parts.length >= 3;
-    const dark = isRgb ? luminance(parts.slice(0, 3).map(Number)) > 0.3
-      : matchMedia("(prefers-color-scheme: dark)").matches;
-    this.style.colorScheme = dark ? "dark" : "light";
-    this.style.setProperty("--paper", this.paper());
-    this.style.setProperty("--covered", `${this.covered()}px`);
-  }
-
-  // How much of the window the page's header covers while the page scrolls; the sentence stays below.
-  covered() {
-    const { left, width } = this.getBoundingClientRect();
-    let part = document.elementFromPoint(left + width / 2, 1);
-    while (part && !/fixed|sticky/.test(getComputedStyle(part).position)) part = part.parentElement;
-    const bottom = part ? part.getBoundingClientRect().bottom : 0;
-    return bottom < innerHeight / 2 ? bottom : 0;
-  }
-
-  // The nearest background behind the element, for what must cover the cells that scroll under it.
-  paper() {
-    for (let part = this.parentElement; part; part = part.parentElement) {
-      const back = getComputedStyle(part).backgroundColor;
-      if (back !== "transparent" && !/[,/]\s*0\)$/.test(back)) return back;
-    }
-    return "Canvas";
   }
 }
 

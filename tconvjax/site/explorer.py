@@ -1,12 +1,15 @@
-"""An element for web pages that shows one transposed convolution four ways, in plain JavaScript.
+"""An element for web pages that shows one transposed convolution, in plain JavaScript.
 
 ``<tconv-explorer>`` links each element of the result to its products, to its row of C.T and to its
 stamps. It needs no framework and nothing from the network; without JavaScript its children are
 shown instead.
 
-Its sources lie beside this file: ``arithmetic.js`` has the integers and the code lines,
-``words.js`` the texts, ``drawing.js`` the views, ``element.js`` the element and ``explorer.css``
-its style.
+Its sources lie beside this file: ``arithmetic.js`` has the integers, ``values.js`` the numbers of y
+and w, ``frameworks.js`` the code lines, ``words.js`` the texts, ``drawing.js`` the views,
+``comparing.js`` two settings side by side, ``photo.js`` the photograph, ``saving.js`` pictures in
+files, ``pointing.js`` the pointer and the keys, ``playing.js`` what moves, ``element.js`` the
+element, ``theme.js`` the colours of the page around it, ``palette.js`` those of the taps, and
+``explorer.css`` its style.
 """
 
 from __future__ import annotations
@@ -15,30 +18,44 @@ import functools
 import html
 import json
 import math
+from collections.abc import Iterable
+from fractions import Fraction
 from importlib import resources
+from numbers import Rational
 from typing import Any
 
 from tconvjax.arguments import choice, flag, text
 from tconvjax.errors import Described, fail
-from tconvjax.geometry import Geometry, check_geometry
+from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.symbolic.names import as_array
 
 __all__ = ["element", "script"]
 
 MOST_VALUE = 99
-"""Largest entry of y and w, as in ``arithmetic.js``."""
+"""Largest entry of x, y and w, as in ``values.js``."""
 
-_FILES = ("arithmetic.js", "words.js", "drawing.js", "element.js")
-_BOUNDS = {
-    "kernel": ((1, 7), (1, 4)),
-    "out_size": ((1, 8), (1, 4)),
-    "stride": ((1, 4), (1, 4)),
-    "padding": ((0, 4), (0, 4)),
-    "output_padding": ((0, 3), (0, 3)),
-    "dilation": ((1, 3), (1, 3)),
-    "groups": ((1, 3), (1, 3)),
-}
-"""What the controls offer in 1-D and in 2-D, as in ``arithmetic.js``."""
+MOST_DENOMINATOR = 100
+"""Largest denominator of an entry, as in ``values.js``."""
+
+MOST_PRODUCTS, MOST_CELLS, MOST_ALONG, MOST_GROUPS = 1000, 800, 64, 3
+"""What the explorer draws, as in ``arithmetic.js``: products per group, cells of a sheet, cells
+along one of its axes, groups."""
+
+_FILES = (
+    "arithmetic.js",
+    "values.js",
+    "frameworks.js",
+    "palette.js",
+    "words.js",
+    "drawing.js",
+    "theme.js",
+    "comparing.js",
+    "photo.js",
+    "saving.js",
+    "pointing.js",
+    "playing.js",
+    "element.js",
+)
 
 
 @functools.cache
@@ -75,11 +92,11 @@ def element(
     r"""Write the tag of an explorer that starts with these settings.
 
     Args:
-        geometry: one axis or two equal ones, with the same padding with zeros before and after
-            (except for an output padding), one channel in and out per group, and sizes that the
-            controls offer.
-        y: input of the transposed convolution, whole numbers from -99 to 99 of shape
-            (out_channels, \*out_size), or as many in a row; 1, 2, 3 and so on by default.
+        geometry: one axis or two with one padding mode, with one channel in and out per group, and
+            small enough to draw.
+        y: input of the transposed convolution, of shape (out_channels, \*out_size), or as many
+            numbers in a row; 1, 2, 3 and so on by default. The numbers are whole, or fractions with
+            denominators up to 100, from -99 to 99.
         w: kernel, likewise, of shape (out_channels, 1, \*kernel_size).
         lang: "en", or "zh" for simplified Chinese.
         share: whether the page's address holds the state, so that a link shares it.
@@ -109,60 +126,85 @@ def element(
     return f"<tconv-explorer{tag}>{text('fallback', fallback)}</tconv-explorer>"
 
 
-def _setting(geometry: Geometry) -> dict[str, int]:
-    """Find the number of each control."""
-    rank, axis = geometry.rank, geometry.axes[0]
+def _setting(geometry: Geometry) -> dict[str, Any]:
+    """Write the number of each control, for each axis if they differ."""
+    rank, groups = geometry.rank, geometry.groups
     if rank > 2:
         found = Described(f"{rank} spatial axes")
         fail("geometry", found, "the explorer shows 1 or 2", "take fewer")
-    if len(set(geometry.axes)) > 1:
-        found = Described(f"axes of sizes {geometry.out_size}")
-        rule = "the explorer has one number for both axes"
-        fail("geometry", found, rule, "give both axes the same sizes, steps and padding")
-    if {geometry.in_channels, geometry.out_channels} != {geometry.groups}:
+    if {geometry.in_channels, geometry.out_channels} != {groups}:
         found = Described(f"{geometry.in_channels} and {geometry.out_channels} channels")
-        rule = f"the explorer shows one channel each way per group, and groups={geometry.groups}"
+        rule = f"the explorer shows one channel each way per group, and groups={groups}"
         fail("geometry", found, rule, "give as many groups as channels")
-    if axis.bordered:
-        rule = "the explorer shows padding with zeros"
-        fail("padding_mode", axis.mode, rule, "use padding_mode='zeros'")
+    if groups > MOST_GROUPS:
+        rule = f"the explorer shows up to {MOST_GROUPS} groups"
+        fail("groups", groups, rule, "give fewer; all groups look alike")
+    paddings = [_padding(axis) for axis in geometry.axes]
+    products = math.prod(geometry.out_size) * math.prod(geometry.kernel_size)
+    cells = [max(axis.stride * (axis.out_size - 1) + axis.span, axis.low + axis.in_size)
+             for axis in geometry.axes]  # fmt: skip
+    if products > MOST_PRODUCTS or math.prod(cells) > MOST_CELLS or max(cells) > MOST_ALONG:
+        found = Described(f"{products} products onto {' x '.join(map(str, cells))} elements")
+        rule = f"the explorer draws {MOST_PRODUCTS} products, {MOST_CELLS} elements and "
+        rule += f"{MOST_ALONG} along an axis"
+        fail("geometry", found, rule, "give a smaller y, kernel or stride; the pattern repeats")
+    modes = {axis.mode for axis in geometry.axes}
+    if len(modes) > 1:
+        rule = "the explorer has one padding mode for both axes"
+        fail("padding_mode", sorted(modes), rule, "give both axes the same")
+    mode = {} if modes == {"zeros"} else {"padding_mode": modes.pop()}
+    return {
+        **mode,
+        "dimension": rank,
+        "out_size": _per_axis(geometry.out_size),
+        "kernel": _per_axis(geometry.kernel_size),
+        "stride": _per_axis([axis.stride for axis in geometry.axes]),
+        "padding": _per_axis([padding for padding, _ in paddings]),
+        "output_padding": _per_axis([extra for _, extra in paddings]),
+        "dilation": _per_axis([axis.dilation for axis in geometry.axes]),
+        "groups": groups,
+    }
+
+
+def _per_axis(values: Iterable[Any]) -> str:
+    """Write one number for all axes, or one for each as ``3x4``."""
+    parts = [str(value) for value in values]
+    return "x".join(parts if len(set(parts)) > 1 else parts[:1])
+
+
+def _padding(axis: Axis) -> tuple[str, int]:
+    """Find the padding of an axis, ``1`` or ``0:1``, and its output padding."""
     if axis.in_size < 1:
         rule = "the explorer shows results with elements"
         fail("in_size", axis.in_size, rule, "use less padding")
-    extra, room = axis.low - axis.high, max(axis.stride, axis.dilation)
-    if not 0 <= extra < room:
-        rule = f"the explorer has one number for both ends, and an output padding below {room}"
-        fail("padding", (axis.low, axis.high), rule, "pad both ends alike")
-    setting = {
-        "dimension": rank,
-        "out_size": axis.out_size,
-        "kernel": axis.kernel_size,
-        "stride": axis.stride,
-        "padding": axis.low,
-        "output_padding": extra,
-        "dilation": axis.dilation,
-        "groups": geometry.groups,
-    }
-    for name, bounds in _BOUNDS.items():
-        least, most = bounds[rank - 1]
-        if not least <= setting[name] <= most:
-            rule = f"the explorer shows {least} to {most} in {rank}-D"
-            fail(name, setting[name], rule, "give a number in this range")
-    return setting
+    low, high = axis.low, axis.high
+    room = max(axis.stride, axis.dilation)
+    if low < 0 or high <= -room:
+        rule = (
+            "the explorer adds no zeros before the first stamp, and fewer after the last than the "
+        )
+        rule += f"stride or the dilation, {room}"
+        fail("padding", (low, high), rule, "give padding of at least 0")
+    if 0 <= low - high < room:
+        return str(low), low - high
+    return f"{low}:{max(high, 0)}", max(-high, 0)
 
 
 def _listed(letter: str, values: Any, shape: tuple[int, ...]) -> str:
-    """Write an array's entries row by row, which must be whole and small."""
+    """Write an array's entries row by row, which must be small and whole or simple fractions."""
     entries = as_array(letter, values).ravel().tolist()
     for n, value in enumerate(entries):
         try:
-            whole = None if isinstance(value, str | bytes) else int(value)
+            number = Fraction(value if isinstance(value, Rational) else float(value))
+            near = number.limit_denominator(MOST_DENOMINATOR)
+            known = not isinstance(value, str | bytes) and abs(near - number) < 1e-9
         except Exception:  # noqa: BLE001 - a symbol raises an error of its own library
-            whole = None
-        if whole is None or whole != value or abs(whole) > MOST_VALUE:
-            rule = f"the explorer shows whole numbers from {-MOST_VALUE} to {MOST_VALUE}"
+            known = False
+        if not known or abs(near) > MOST_VALUE:
+            rule = f"the explorer shows numbers from {-MOST_VALUE} to {MOST_VALUE} that are whole "
+            rule += f"or fractions with denominators up to {MOST_DENOMINATOR}"
             fail(letter, Described(str(value)[:40]), rule, "give such numbers")
-        entries[n] = whole
+        entries[n] = near
     if len(entries) != math.prod(shape):
         rule = f"it has shape {shape}"
         fail(letter, Described(f"{len(entries)} numbers"), rule, f"give {math.prod(shape)}")

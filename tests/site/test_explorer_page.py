@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import struct
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tconvjax import Geometry
+from tconvjax import Geometry, conv, kernel_gradient
 from tconvjax.site import explorer
+from tconvjax.site.reading import read
 from tests.site.conftest import PATIENCE, barriers, expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
@@ -33,10 +39,15 @@ PAGES = {
     "chinese": explorer.element(PLAIN, Y, W, lang="zh"),
     "dark": explorer.element(STRIDED) + SLATE,
     "twice": explorer.element(PLAIN, Y, W) + f"<script>{explorer.script()}</script>",
-    "bad": '<tconv-explorer kernel="99" y="<b>1</b>" out-size="2"></tconv-explorer>',
+    "bad": '<tconv-explorer kernel="99999" y="<b>1</b>" out-size="2"></tconv-explorer>',
     "hostile": "<style>td{color:red!important;padding:99px} .lit{display:none} p{display:none}"
     "</style>" + explorer.element(PLAIN, Y, W),
 }
+BLACK = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+"""A PNG of one black pixel."""
+
 PRODUCT = ["0", "4", "7", "8", "28", "23", "4", "10", "6"]
 
 
@@ -239,16 +250,21 @@ def test_each_grid_is_one_tab_stop_with_arrow_keys(opened: Open) -> None:
     stops = page.locator("[data-scope]").evaluate_all(
         "all => all.map((s) => s.querySelectorAll('[tabindex=\"0\"]').length)"
     )
-    assert stops == [1] * 8
+    assert stops == [1] * 14
     cell(page, "y0:0:0").focus()
     tells(page, "y(0,0) = 0 stamps")
     for key, place in [
         ("ArrowRight", "y0:0:1"), ("ArrowDown", "y0:1:1"), ("ArrowRight", "y0:1:1"),
         ("ArrowLeft", "y0:1:0"), ("ArrowUp", "y0:0:0"), ("End", "y0:0:1"), ("Home", "y0:0:0"),
         ("Tab", "w0:0:0"), ("Tab", "z0:0:0"), ("ArrowDown", "z0:1:0"), ("Enter", "z0:1:0"),
-        ("Tab", "matrix:0:1"),
     ]:  # fmt: skip
         page.keyboard.press(key)
+        focused(page, place)
+    for name in ("play the stamps", "stamps put down", "speed"):
+        page.keyboard.press("Tab")
+        expect(page.get_by_label(name).or_(page.get_by_role("button", name=name))).to_be_focused()
+    for place in ("sum0:0:0", "matrix:0:1"):
+        page.keyboard.press("Tab")
         focused(page, place)
     tells(page, "z(1,0) = ")
     page.keyboard.press("Escape")
@@ -278,12 +294,32 @@ def test_controls_change_all_views(opened: Open) -> None:
     )
 
 
-def test_a_lower_dimension_s_values_come_down_and_it_is_told(opened: Open) -> None:
-    page = opened("cut")
-    slide_to(page, "size of y", 7)
-    page.get_by_label("dimension").select_option("2")
-    has(page, ".notice", "size of y went from 7 to 4")
-    has_cells(page, "y0", 16)
+def test_each_axis_may_have_numbers_of_its_own(opened: Open) -> None:
+    page = opened("shared")
+    for label, text, wide, high in (
+        ("size of y", "2x5", 9, 3), ("kernel", "2 x 1", 7, 2), ("padding", "0:1x2:0", 7, 3),
+        ("stride", "3x1", 3, 4), ("output padding", "1x0", 3, 5),
+    ):  # fmt: skip
+        field = slider(page, f"{label}, typed")
+        field.fill(text)
+        field.press("Enter")
+        has_cells(page, "z0", wide * high)
+        expect(field).to_have_value(text.replace(" ", ""))
+    has(page, ".formula", "axis 0: 3·(2 − 1) + 1·(2 − 1) + 1 − 0 − 1 + 1 = 5; axis 1: 1·(5 − 1)")
+    expect(page).to_have_url(re.compile("out_size=2x5&kernel=2x1&stride=3x1&padding=0:1x2:0"))
+    there = opened(page.url.rpartition("/")[2])
+    expect(slider(there, "padding, typed")).to_have_value("0:1x2:0")
+    field.fill("1x2x3")
+    field.press("Enter")
+    has(page, ".notice", "output padding was not taken: give a whole number from 0 to 63, or one")
+    expect(field).to_have_value("1x0")
+    page.get_by_label("dimension").select_option("1")
+    size = slider(page, "size of y, typed")
+    expect(size).to_have_value("2")
+    size.fill("2x3")
+    size.press("Enter")
+    has(page, ".notice", "size of y was not taken")
+    expect(size).to_have_value("2")
 
 
 def test_what_is_kept_stays_while_sliders_move(opened: Open) -> None:
@@ -345,7 +381,30 @@ def test_the_sentence_stops_below_the_page_s_header(opened: Open) -> None:
         assert page.locator(".told").evaluate("e => e.getBoundingClientRect().top") == covered
 
 
-def test_what_is_too_large_to_draw_is_told(opened: Open) -> None:
+def test_what_is_too_large_to_draw_is_counted(opened: Open) -> None:
+    page = opened("shared")
+    field = slider(page, "size of y, typed")
+    field.fill("4096")
+    field.press("Enter")
+    has(page, ".formula", "takes x (8191 × 8191) to y (4096 × 4096)")
+    has(
+        page,
+        "section.counts",
+        f"C has {4096**2:_} rows and {8191**2:_} columns".replace("_", "\u202f"),
+    )
+    has(page, "section.counts", f"{(3 * 4096 - 2) ** 2:_} of its entries".replace("_", "\u202f"))
+    has(page, "section.counts", "An element of z is the sum of 1 to 4 products.")
+    has(page, '[data-framework="PyTorch"]', "y (1, 1, 4096, 4096)")
+    has_cells(page, "y0", 0)
+    for button in ("previous", "play", "next"):
+        expect(page.get_by_role("button", name=button, exact=True)).to_be_disabled()
+    assert barriers(page) == []
+    expect(page).to_have_url(re.compile(r"out_size=4096&[^yw]*groups=1$"))
+    page.go_back()
+    has_cells(page, "y0", 9)
+
+
+def test_what_is_too_large_to_draw_at_once_is_told(opened: Open) -> None:
     page = opened("strided")
     for label, value in (("size of y", 4), ("kernel", 4), ("stride", 4), ("dilation", 3)):
         slide_to(page, label, value)
@@ -354,6 +413,8 @@ def test_what_is_too_large_to_draw_is_told(opened: Open) -> None:
     expect(page.locator('section.stamps [data-grid^="s"]')).to_have_count(2)
     cell(page, "y0:2:2").hover()
     has(page, "section.stamps", "this is the one of y(2,2)")
+    expect(page.locator('[data-grid="s10"]')).to_be_visible()
+    expect(page.locator('section.stamps [data-grid^="s"]')).to_have_count(2)
 
 
 def test_an_impossible_setting_explains_itself(opened: Open) -> None:
@@ -374,7 +435,10 @@ def test_an_impossible_setting_explains_itself(opened: Open) -> None:
         expect(page.locator(".told p:visible")).to_have_text(words)
         for button in page.locator(".told button:visible").all():
             expect(button).to_be_disabled()
-        expect(page.locator("[aria-invalid=true]")).to_have_accessible_name(label)
+        wrong = page.locator("[aria-invalid=true]")
+        expect(wrong).to_have_count(2)
+        expect(wrong.first).to_have_accessible_name(label)
+        expect(wrong.last).to_have_accessible_name(f"{label}, typed")
         assert barriers(page) == []
         slide_to(page, label, before)
         expect(page.locator(".problem")).to_be_empty()
@@ -407,7 +471,7 @@ def test_values_are_edited_in_the_cell_and_beside_the_sentence(opened: Open) -> 
     expect(cell(page, "y0:1:1")).to_have_text("9")
     field.fill("1234")
     field.press("Enter")
-    has(page, ".notice", "whole number from −99 to 99")
+    has(page, ".notice", "Give a number from −99 to 99, such as 3, 1/4 or 0.25.")
     expect(cell(page, "y0:1:1")).to_have_text("9")
     page.keyboard.press("Escape")
     slide_to(page, "size of y", 3)
@@ -434,9 +498,283 @@ def test_the_steps_slide_the_flipped_kernel(opened: Open) -> None:
     expect(page.get_by_text("play", exact=True)).to_be_visible()
     page.clock.run_for(5000)
     tells(page, "z(0,1) = ")
-    still = opened("plain", reduced_motion="reduce")
-    expect(still.get_by_text("play", exact=True)).not_to_be_visible()
-    expect(still.get_by_label("next", exact=True)).to_be_visible()
+
+
+def test_the_stamps_build_up_on_a_sheet(opened: Open) -> None:
+    """Played, stopped and scrubbed; each step adds one stamp, and the last one gives z."""
+    for options in ({}, {"reduced_motion": "reduce"}):
+        page = opened("plain", **options)
+        hold_the_clock(page)
+        shows(page, "sum0", PRODUCT)
+        sheets = [
+            ["0", "0", "", "0", "0", "", "", "", ""],
+            ["0", "4", "7", "0", "2", "2", "", "", ""],
+            ["0", "4", "7", "8", "16", "2", "4", "4", ""],
+            PRODUCT,
+        ]
+        page.get_by_role("button", name="play the stamps").click()
+        for n, sheet in enumerate(sheets):
+            shows(page, "sum0", sheet)
+            has(page, ".player output", f"{n + 1} of 4")
+            tells(page, f"y({n // 2},{n % 2}) = {n} stamps")
+            assert lit(page, f"matrix:.*:{n + 1}") >= {f"matrix:{1 + n + n // 2}:{n + 1}"}
+            page.clock.run_for(1000)
+        expect(page.get_by_role("button", name="play the stamps")).to_be_visible()  # it has stopped
+        page.get_by_label("speed").select_option("4")
+        page.get_by_role("button", name="play the stamps").click()
+        shows(page, "sum0", sheets[0])
+        page.clock.run_for(250)
+        shows(page, "sum0", sheets[1])
+        page.get_by_role("button", name="pause the stamps").click()
+        page.clock.run_for(5000)
+        shows(page, "sum0", sheets[1])
+        scrub = slider(page, "stamps put down")
+        scrub.press("ArrowRight")
+        shows(page, "sum0", sheets[2])
+        expect(scrub).to_have_attribute("aria-valuetext", "3 of 4")
+        expect(cell(page, "sum0:1:1")).to_have_attribute("aria-label", "z(1,1) = 16")
+        expect(page.locator('[data-grid="sum0"] .lit')).to_have_count(4)
+        assert page.locator('[data-grid="sum0"] .lit').evaluate_all(
+            "all => all.map((one) => one.dataset.times)"
+        ) == ["+8", "+14", "+4", "+4"]
+        scrub.press("Home")
+        shows(page, "sum0", [""] * 9)
+        tells(page, "Point at any cell")
+        page.keyboard.press("Escape")
+        shows(page, "sum0", PRODUCT)
+
+
+def test_stamps_move_only_for_those_who_do_not_mind(opened: Open) -> None:
+    for options, moves in (({}, True), ({"reduced_motion": "reduce"}, False)):
+        page = opened("cut", **options)
+        slider(page, "stamps put down").press("Home")
+        slider(page, "stamps put down").press("ArrowRight")
+        names = page.locator('[data-grid="sum0"] .lit').evaluate_all(
+            "all => all.map((one) => getComputedStyle(one).animationName)"
+        )
+        assert len(names) == 3  # also the one that is cut off
+        assert [name != "none" for name in names] == [moves] * 3
+
+
+def test_the_gradients_come_back_through_the_same_links(opened: Open) -> None:
+    page = opened("plain")
+    x = np.reshape([*range(1, 10)], (1, 3, 3))
+    forward = np.asarray(conv(x, np.array(W)))
+    gradient = np.asarray(kernel_gradient(x, np.array(Y), kernel_size=(2, 2)))
+    shows(page, "Cx0", [str(n) for n in forward.ravel()])
+    shows(page, "dw0", [str(n) for n in gradient.ravel()])
+    shows(page, "dx0", PRODUCT)
+    cell(page, "gy0:1:0").hover()  # y(1,0) = 2
+    tells(page, "y(1,0) = 2 stamps")
+    assert lit(page, "dx.*") == {"dx0:1:0", "dx0:1:1", "dx0:2:0", "dx0:2:1"}
+    assert lit(page, "dw.*") == {f"dw0:{r}:{c}" for r in (0, 1) for c in (0, 1)}
+    notes = "all => all.map((one) => one.dataset.times)"
+    assert page.locator('[data-grid="dx0"] .under').evaluate_all(notes) == ["+8", "+14", "+4", "+4"]
+    assert page.locator('[data-grid="dw0"] .under').evaluate_all(notes) == [
+        "+8",
+        "+10",
+        "+14",
+        "+16",
+    ]
+    for place, start in {
+        "x0:1:1": "x(1,1) = 5 enters C x through 4 taps, and its gradient z(1,1) = 28 comes back",
+        "Cx0:0:1": "Cx(0,1) = x(0,1)·w(0,0) + x(0,2)·w(0,1) + x(1,1)·w(1,0) + x(1,2)·w(1,1) = "
+        "2·4 + 3·7 + 5·2 + 6·2 = 51: it reads x through the taps by which y(0,1) is stamped.",
+        "dw0:0:1": f"dw(0,1) = y(0,0)·x(0,1) + y(0,1)·x(0,2) + y(1,0)·x(1,1) + y(1,1)·x(1,2) = "
+        f"0·2 + 1·3 + 2·5 + 3·6 = {gradient.ravel()[1]}: the gradient for w(0,1) has one product",
+    }.items():
+        cell(page, place).hover()
+        tells(page, start)
+    cell(page, "x0:0:0").dblclick()
+    page.keyboard.type("-1/2")
+    page.keyboard.press("Enter")
+    expect(cell(page, "Cx0:0:0")).to_have_text(str(forward.ravel()[0] - 6))
+
+
+def test_a_hover_touches_only_what_lights_up_or_goes_out(opened: Open) -> None:
+    page = opened("strided")
+    cell(page, "y0:0:0").hover()
+    tells(page, "y(0,0)")
+    shown = "all => all.map((one) => one.dataset.place)"
+    before = set(page.locator(".lit, .chosen, .band").evaluate_all(shown))
+    page.evaluate("""() => { window.touched = new Set();
+      const note = (all) => all.map(({ target }) => target.dataset.place).filter(Boolean)
+        .forEach((place) => touched.add(place));
+      new MutationObserver(note).observe(document.querySelector("tconv-explorer").shadowRoot,
+        { subtree: true, attributes: true, childList: true }); }""")
+    cell(page, "y0:0:1").hover()
+    tells(page, "y(0,1)")
+    after = set(page.locator(".lit, .chosen, .band").evaluate_all(shown))
+    touched = set(page.evaluate("[...touched]"))
+    assert touched
+    assert touched <= before | after
+    page.evaluate("touched.clear()")
+    cell(page, "y0:0:1").dispatch_event("pointerover")
+    assert page.evaluate("[...touched]") == []
+
+
+def test_kernels_have_names_and_taps_may_be_fractions(opened: Open) -> None:
+    page = opened("shared")
+    names = page.get_by_label("kernel values")
+    names.select_option("tent")
+    shows(page, "w0", ["1/4", "1/2", "1/4", "1/2", "1", "1/2", "1/4", "1/2", "1/4"])
+    expect(cell(page, "z0:1:1")).to_have_text("3")  # (1 + 2 + 4 + 5) / 4
+    expect(page).to_have_url(re.compile("w=1/4,1/2,1/4,"))
+    names.select_option("sobel")
+    shows(page, "w0", ["1", "0", "-1", "2", "0", "-2", "1", "0", "-1"])
+    names.select_option("random")
+    random = page.locator('[data-grid="w0"] td').all_inner_texts()
+    assert all(-9 <= int(text) <= 9 for text in random)
+    names.select_option("ones")
+    cell(page, "w0:0:0").focus()
+    page.keyboard.type("3/4")
+    page.keyboard.press("Enter")
+    expect(names).to_have_value("")
+    expect(cell(page, "z0:1:1")).to_have_text("43/4")  # 1 + 2 + 4 + 3/4 of 5
+    cell(page, "z0:1:1").hover()
+    tells(page, "z(1,1) = y(0,0)·w(2,2) + y(0,1)·w(2,0) + y(1,0)·w(0,2) + y(1,1)·w(0,0) = "
+          "1·1 + 2·1 + 4·1 + 5·(3/4) = 43/4")  # fmt: skip
+    there = opened(page.url[page.url.index("shared.html") :])
+    expect(cell(there, "w0:0:0")).to_have_text("3/4")
+
+
+def test_padding_that_copies_gives_back_what_falls_into_it(opened: Open) -> None:
+    page = opened("cut")  # y = 1 2 3, w = 1 10 20, padding 1
+    mode = page.get_by_label("padding mode")
+    for name, z, column in (
+        ("circular", ["72", "43", "71"], ["20", "1", "10"]),
+        ("reflect", ["12", "104", "70"], ["·", "21", "10"]),
+        ("replicate", ["13", "43", "130"], ["·", "1", "30"]),
+    ):
+        mode.select_option(name)
+        shows(page, "z0", z)
+        shows(page, "sum0", ["1", "12", "43", "70", "60"])
+        expect(page.locator("section.zeros")).to_have_count(0)
+        for row, entry in enumerate(column, 1):
+            expect(cell(page, f"matrix:{row}:3")).to_have_text(entry)
+        has(page, '[data-framework="PyTorch"]', "its transposed convolution has zeros for padding")
+        has(page, '[data-framework="tconvjax"]', f'padding_mode="{name}"')
+    cell(page, "matrix:3:3").hover()
+    tells(
+        page, "Row 2, column 2 of C.T is w(1) + w(2) = 30: y(2) reaches z(2) through several taps"
+    )
+    assert lit(page, "w.*") == {"w0:0:1", "w0:0:2"}
+    cell(page, "matrix:3:3").click()
+    mode.select_option("zeros")
+    tells(page, "Row 2, column 2 of C.T is w(1) = 10")
+    expect(page.locator("section.zeros")).to_have_count(1)
+    shared = opened("shared.html#padding_mode=circular&padding=1")
+    expect(shared.get_by_label("padding mode")).to_have_value("circular")
+    slide_to(shared, "kernel", 2)
+    expect(shared).to_have_url(re.compile("padding_mode=circular"))
+    wrong = opened("shared.html#padding_mode=wrap")
+    has(wrong, ".notice", "padding mode was not taken: it must be one of zeros, circular, reflect")
+
+
+def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
+    page = opened("strided")
+    page.get_by_label("padding mode").select_option("reflect")
+    field = slider(page, "paste a layer")
+    for line, shape, words in (
+        (
+            "self.up = nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1),",
+            6,
+            "It has 16 channels in",
+        ),
+        ('layers.Conv2DTranspose(8, 3, strides=2, padding="same")', 6, "were taken"),
+        ("nnx.ConvTranspose(16, 8, (3, 3), strides=(2, 2), padding='SAME')", 6, "8 out"),
+    ):
+        field.fill(line)
+        field.press("Enter")
+        has(page, ".notice", words)
+        has_cells(page, "z0", shape * shape)
+    expect(slider(page, "padding, typed")).to_have_value("0:1")
+    expect(page.get_by_label("padding mode")).to_have_value("zeros")
+    field.fill("nn.Linear(3, 4)")
+    field.press("Enter")
+    has(page, ".notice", "nn.Linear is no layer that the explorer knows.")
+    has_cells(page, "z0", 36)
+
+
+def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
+    """Rows of z differ in brightness where the phases of the kernel do, and else they do not."""
+    page = opened("strided")
+    rows = """(n) => { const canvas = document.querySelector("tconv-explorer").shadowRoot
+      .querySelectorAll("canvas")[n]; const { width, height } = canvas;
+      const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+      pen.drawImage(canvas, 0, 0);
+      const add = (sum, value) => sum + value;
+      const row = (r) => pen.getImageData(0, r, width, 1).data.reduce(add, 0) / width;
+      return [...Array(height).keys()].map(row); }"""
+
+    def roughness() -> float:
+        sums = np.array(page.evaluate(rows, 1)[20:100], float)
+        return float(abs(np.diff(sums)).mean() / sums.mean())
+
+    page.get_by_label("kernel values").select_option("ones")
+    has(page, "section.photo", "its taps add up to 4, 2, 2, 1. These sums differ")
+    assert roughness() > 0.2
+    slide_to(page, "kernel", 4)
+    page.get_by_label("kernel values").select_option("ones")
+    has(page, "section.photo", "its taps add up to 4, so no grid shows.")
+    assert roughness() < 0.02
+    bright, brighter = (np.mean(page.evaluate(rows, n)) for n in (0, 1))
+    assert abs(brighter / bright - 1) < 0.02  # of one brightness, whatever the taps
+    canvas = page.locator("canvas").last
+    expect(canvas).to_have_js_property("width", 128)  # 2·63 + 4 − 2
+    (tmp_path / "black.png").write_bytes(BLACK)
+    (tmp_path / "words.png").write_text("no picture")
+    page.get_by_label("Another picture").set_input_files(tmp_path / "black.png")
+    page.wait_for_function(f"() => ({rows})(1)[60] === 255")  # black, and not transparent
+    page.get_by_label("Another picture").set_input_files(tmp_path / "words.png")
+    has(page, "section.photo", "This file holds no picture that the browser can read.")
+    page.get_by_label("dimension").select_option("1")
+    expect(page.locator("section.photo")).to_have_count(0)
+
+
+def test_what_differs_between_two_settings_is_marked(opened: Open) -> None:
+    page = opened("strided")
+    page.get_by_role("button", name="Keep to compare").click()
+    expect(page.locator(".differs")).to_have_count(0)
+    slide_to(page, "output padding", 1)
+    marked = page.locator(".numbers tr:has(.differs) td:first-child")
+    expect(marked).to_have_text(["≠ output padding", "≠ x, z", "≠ C", "≠ products"])
+    expect(page.locator(".numbers tr:has(.differs)").last).to_have_text("≠ products4964")
+    kept, now = page.locator(".side").nth(0), page.locator(".side").nth(1)
+    expect(kept.locator(".differs")).to_have_count(0)
+    expect(now.locator("table").first.locator(".differs")).to_have_text(
+        ["18", "45", "36", "81", "54", "56", "119", "64", "135", "72", "81"]
+    )
+    expect(now.locator("table").last.locator(".differs")).to_have_count(64 - 49)
+    expect(now.locator(".differs").first).to_have_accessible_name("18: differs")
+    slide_to(page, "output padding", 0)
+    cell(page, "w0:0:0").dblclick()
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(page.locator(".numbers .differs")).to_have_count(0)
+    # The tap meets 4 elements of z; the other 5 of its products are cut off.
+    expect(now.locator("table").first.locator(".differs")).to_have_text(["45", "66", "108", "129"])
+    expect(kept.locator("table").last.locator(".differs")).to_have_text(["1"] * 4)
+    assert barriers(page) == []
+    field = slider(page, "size of y, typed")
+    field.fill("99")
+    field.press("Enter")
+    expect(marked).to_have_text(["≠ size of y", "≠ x, z", "≠ y", "≠ C", "≠ products"])
+    expect(page.locator(".side")).to_have_count(0)
+    page.get_by_role("button", name="End the comparison").click()
+    expect(page.locator("section.compared")).to_have_count(0)
+
+
+def test_no_letter_is_smaller_than_ten_pixels(opened: Open) -> None:
+    sizes = """() => [...document.querySelector("tconv-explorer").shadowRoot.querySelectorAll("*")]
+      .flatMap((one) => [getComputedStyle(one), getComputedStyle(one, "::after")])
+      .map((style) => parseFloat(style.fontSize)).reduce((a, b) => Math.min(a, b))"""
+    for width in (390, 1440):
+        page = opened("strided", width=width)
+        for label, value in (("size of y", 4), ("kernel", 4), ("stride", 4)):
+            slide_to(page, label, value)
+        cell(page, "z0:4:4").click()
+        assert page.evaluate(sizes) >= 10
 
 
 def test_examples_are_possible_settings(opened: Open) -> None:
@@ -468,6 +806,67 @@ def test_a_line_is_copied(opened: Open) -> None:
         page.clock.run_for(3000)
         expect(button).to_have_text("Copy")
     expect(page.get_by_text("Copy link")).not_to_be_visible()
+
+
+def test_a_view_is_saved_as_it_looks(opened: Open) -> None:
+    page = opened("strided")
+    cell(page, "y0:1:1").click()
+    views = page.get_by_label("save the view")
+    names = views.locator("option").evaluate_all("all => all.map((one) => one.value)")
+    assert len(names) == 5
+    scroller = page.locator("section.matrix .scroll")
+    scroller.evaluate("e => e.scrollTo(0, 150)")
+    for name in names:
+        views.select_option(name)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="SVG").click()
+        assert saved.value.suggested_filename == f"{name}.svg"
+        drawn = ET.fromstring(saved.value.path().read_text("utf-8"))
+        texts = [str(one.text) for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
+        view = page.locator(f"section.{name}")
+        cells = view.locator("td, th").evaluate_all(
+            "all => all.flatMap((one) => [one.textContent, one.dataset.times]).filter(Boolean)"
+        )
+        assert sorted(text for text in texts if text in set(cells)) == sorted(cells)
+        rects = list(drawn.iter("{http://www.w3.org/2000/svg}rect"))
+        assert len(rects) == view.locator("td, th").count() + 1
+        width, height = float(drawn.attrib["width"]), float(drawn.attrib["height"])
+        for rect in rects[1:]:
+            x, y, w, h = (float(rect.attrib[side]) for side in ("x", "y", "width", "height"))
+            assert 0 <= x <= x + w <= width
+            assert 0 <= y <= y + h <= height
+        if name == "matrix":
+            tops = [float(rect.attrib["y"]) for rect in rects[1:]]
+            assert tops == sorted(tops)
+            expect(scroller).to_have_js_property("scrollTop", 150)
+        lit = {"#440154", "#fde725"} & {rect.attrib["fill"] for rect in rects}
+        assert len(lit) == 2
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="PNG").click()
+        head = saved.value.path().read_bytes()[:24]
+        assert head[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">II", head[16:]) == (2 * width, 2 * height)
+
+
+def test_the_fence_and_the_iframe_show_the_same_state(opened: Open) -> None:
+    page = opened("shared", permissions=CLIPBOARD)
+    slide_to(page, "stride", 3)
+    page.get_by_label("kernel values").select_option("tent")
+    hold_the_clock(page)
+    page.get_by_label("Copy the fence").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    _, *lines, _ = page.evaluate("navigator.clipboard.readText()").splitlines()
+    fence = read("\n".join(lines))
+    assert fence.geometry == Geometry.of_conv_transpose(
+        (1, 3, 3), (1, 1, 3, 3), stride=3, padding=1
+    )
+    assert str(fence.w[0, 0, 0, 0]) == "1/4"
+    page.get_by_label("Copy the iframe").click()
+    expect(page.get_by_text("Copied")).to_have_count(2)
+    frame = ET.fromstring(page.evaluate("navigator.clipboard.readText()"))
+    assert frame.attrib["src"] == page.url
+    there = opened(frame.attrib["src"][len(frame.attrib["src"].partition("shared.html")[0]) :])
+    shows(there, "z0", page.locator('[data-grid="z0"] td').all_inner_texts())
 
 
 def test_a_link_shares_the_state_and_back_goes_back(opened: Open) -> None:
@@ -525,8 +924,10 @@ def test_a_hostile_address_does_no_harm(opened: Open) -> None:
         shows(page, "z0", usual)
         expect(page.locator("tconv-explorer").locator("img, script, b b")).to_have_count(0)
     page = opened("bad")
-    has(page, ".notice", "kernel was not taken: it must be a whole number from 1 to 4.")
-    has(page, ".notice", "The values of y were not taken: give 4 whole numbers")
+    has(
+        page, ".notice", "kernel was not taken: give a whole number from 1 to 4096, or one for each"
+    )
+    has(page, ".notice", "The values of y were not taken: give 4 numbers from −99 to 99")
     has_cells(page, "y0", 4)
 
 

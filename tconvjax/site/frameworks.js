@@ -1,0 +1,270 @@
+// The same layer in the frameworks' own words, written and read. Both say what
+// tconvjax.conventions says.
+
+const FRAMEWORKS = ["tconvjax", "PyTorch", "Flax", "Keras"];
+
+// -- writing ---------------------------------------------------------------------------------------
+
+// The arguments of a framework's layer, or why it has none.
+function said(a, framework) {
+  const all = axes(a), each = (act) => all.map(act);
+  const steps = { kernel_size: a.kernel, stride: a.stride, dilation: a.dilation };
+  if (framework === "Flax" || framework === "Keras") {
+    if (a.groups > 1) return { why: "groups", framework };
+  }
+  if (a.padding_mode !== "zeros" && framework !== "tconvjax") {
+    // Flax's CIRCULAR gives stride * n elements from a place of its own.
+    const starts = all.every((x) => inSize(x) === x.stride * x.size
+      && x.low === Math.floor((Math.max(span(x) - x.stride, 0) + 1) / 2));
+    if (framework !== "Flax" || a.padding_mode !== "circular" || !starts) return { why: "mode", framework };
+    return { kernel_size: a.kernel, strides: a.stride, padding: "CIRCULAR", kernel_dilation: a.dilation,
+      transpose_kernel: true };
+  }
+  if (framework === "Flax") {
+    return {
+      kernel_size: a.kernel, strides: a.stride,
+      padding: each((x) => [span(x) - 1 - x.low, span(x) - 1 - x.high]), kernel_dilation: a.dilation,
+      transpose_kernel: true,
+    };
+  }
+  if (framework === "Keras") {
+    if (Math.max(...a.stride) > 1 && Math.max(...a.dilation) > 1) return { why: "dilation", framework };
+    const given = { kernel_size: a.kernel, strides: a.stride, dilation_rate: a.dilation };
+    const fits = (x, extra, padding) => String(kerasEnds(x, extra, padding)) === String([x.low, x.high]);
+    for (const padding of ["valid", "same"]) {
+      if (all.every((x) => fits(x, null, padding))) return { ...given, padding, output_padding: null };
+      const extra = each((x) => range(x.stride).find((n) => fits(x, n, padding)));
+      if (!extra.includes(undefined)) return { ...given, padding, output_padding: extra };
+    }
+    return { why: "padding", framework };
+  }
+  if (framework === "PyTorch") {
+    const extra = each((x) => x.low - x.high);
+    if (all.some((x, n) => extra[n] < 0 || extra[n] >= Math.max(x.stride, x.dilation))) {
+      return { why: "ends", framework };
+    }
+    return { ...steps, padding: each((x) => x.low), output_padding: extra, groups: a.groups };
+  }
+  const padding = a.padding.map(([low, high]) => (low === high ? low : [low, high]));
+  const mode = a.padding_mode === "zeros" ? {} : { padding_mode: a.padding_mode };
+  return { ...steps, padding, output_padding: a.output_padding, groups: a.groups, ...mode };
+}
+
+// What Keras cuts off a natural result, before and after.
+function kerasEnds(x, extra, padding) {
+  const s = x.stride, all = span(x);
+  if (padding === "valid") return [0, -(extra === null ? Math.max(all, s) - all : extra)];
+  const around = extra === null ? s + all - 2 : all + (all % 2) - 2 + extra;
+  const low = Math.min(Math.floor(around / 2) + (around % 2), all - 1);
+  return [all - 1 - low, all - 1 - (around - low)];
+}
+
+// What a call may leave out, since it is the framework's own default. Keras has no default of 0 for
+// its output_padding, and Flax none for its padding.
+function isDefault(name, value, framework) {
+  if (value === null) return true;
+  if (name === "kernel_size") return framework === "tconvjax"; // the weights say it
+  if (typeof value === "string" || typeof value === "boolean") return false;
+  if (framework !== "PyTorch" && framework !== "tconvjax" && /padding/.test(name)) return false;
+  return [].concat(value).every((one) => one === (/padding/.test(name) ? 0 : 1));
+}
+
+// A value as Python writes it.
+function python(value) {
+  if (Array.isArray(value)) {
+    return `(${value.map(python).join(", ")}${value.length === 1 ? "," : ""})`;
+  }
+  if (typeof value === "boolean") return value ? "True" : "False";
+  return typeof value === "string" ? `"${value}"` : String(value);
+}
+// Where all axes have one number, PyTorch's people and ours write just that.
+const shortest = (name, value) => (name !== "kernel_size" && Array.isArray(value) && alike(value)
+  && Number.isInteger(value[0]) ? value[0] : value);
+
+// The call of a framework as {line, y, w}, the last two being shapes, or {why} it has none.
+function codeLine(a, framework) {
+  const given = said(a, framework);
+  if (given.why) return given;
+  const channelsFirst = framework === "tconvjax" || framework === "PyTorch";
+  const words = Object.entries(given).filter(([name, value]) => !isDefault(name, value, framework))
+    .map(([name, value]) => `${name}=${python(channelsFirst ? shortest(name, value) : value)}`);
+  const g = a.groups, n = a.dimension;
+  const [call, before, after] = {
+    tconvjax: ["tc.conv_transpose", ["y", "w"], []],
+    PyTorch: [`torch.nn.ConvTranspose${n}d`, [g, g], ["bias=False"]],
+    Flax: ["nnx.ConvTranspose", [1, 1], ["use_bias=False", "rngs=nnx.Rngs(0)"]],
+    Keras: [`keras.layers.Conv${n}DTranspose`, [1], ["use_bias=False"]],
+  }[framework];
+  return {
+    line: `${call}(${[...before, ...words, ...after].join(", ")})`,
+    y: python(channelsFirst ? [1, g, ...a.out_size] : [1, ...a.out_size, 1]),
+    w: python(channelsFirst ? [g, 1, ...a.kernel] : [...a.kernel, 1, 1]),
+  };
+}
+
+// The fence of a Markdown page that shows this setting.
+function fence(a, y, w) {
+  const sizes = (list) => list.join("x");
+  const lines = ["view: explorer", `out_size: ${sizes(a.out_size)}`, `kernel: ${sizes(a.kernel)}`];
+  for (const name of ["stride", "padding", "output_padding", "dilation", "groups"]) {
+    const text = writeNumbers(a, name);
+    if (text !== String(RANGES[name].least)) lines.push(`${name}: ${text}`);
+  }
+  if (a.padding_mode !== "zeros") lines.push(`padding_mode: ${a.padding_mode}`);
+  const list = (values) => values.map((value) => written(value)).join(",");
+  return ["```tconv", ...lines, `y: ${list(y)}`, `w: ${list(w)}`, "```", ""].join("\n");
+}
+
+// -- reading ---------------------------------------------------------------------------------------
+
+// A call in Python as {name, args, named}, or null. Numbers, strings, None, True, False, tuples and
+// lists have their values; of any other expression there is only `other`.
+function readCall(text) {
+  const tokens = String(text).slice(0, 2000).replace(/#.*/, "")
+    .match(/[A-Za-z_][\w.]*|\d+(?:\.\d*)?|"[^"]*"|'[^']*'|\S/g) || [];
+  const start = tokens.findIndex((token, n) => tokens[n + 1] === "(" && /^[A-Za-z_]/.test(token));
+  if (start < 0) return null;
+  let at = start + 2;
+  const items = (end) => { // up to the closing bracket
+    const found = [];
+    while (at < tokens.length && tokens[at] !== end) {
+      const name = tokens[at + 1] === "=" ? tokens[at] : null;
+      if (name) at += 2;
+      found.push([name, value()]);
+      if (tokens[at] === ",") at += 1;
+      else if (tokens[at] !== end) throw SyntaxError();
+    }
+    if (at >= tokens.length) throw SyntaxError();
+    at += 1;
+    return found;
+  };
+  const value = () => {
+    const token = tokens[at++];
+    if (token === "-" && /^\d+$/.test(tokens[at])) return -Number(tokens[at++]);
+    if (/^\d+$/.test(token)) return Number(token);
+    if (/^["']/.test(token)) return token.slice(1, -1);
+    if (token === "(") {
+      const found = items(")").map(([, item]) => item);
+      return found.length === 1 && tokens[at - 2] !== "," ? found[0] : found;
+    }
+    if (token === "[") return items("]").map(([, item]) => item);
+    if (token in CONSTANTS) return CONSTANTS[token];
+    if (!/^[A-Za-z_\d]/.test(token)) throw SyntaxError();
+    if (tokens[at] === "(") { at += 1; items(")"); }
+    return { other: token };
+  };
+  try {
+    const all = items(")");
+    const named = Object.fromEntries(all.filter(([name]) => name));
+    return { name: tokens[start], args: all.filter(([name]) => !name).map(([, item]) => item), named };
+  } catch { // not a call
+    return null;
+  }
+}
+const CONSTANTS = { __proto__: null, True: true, False: false, None: null };
+
+// The layers that are read: what their positional arguments are called.
+const LAYERS = [
+  [/^(?!eqx|equinox).*\bConvTranspose([123])d$/, "torch", ["in_channels", "out_channels", "kernel_size",
+    "stride", "padding", "output_padding", "groups", "bias", "dilation", "padding_mode"]],
+  [/\bConv(?:olution)?([123])DTranspose$/, "keras", ["filters", "kernel_size", "strides", "padding",
+    "output_padding", "data_format", "dilation_rate"]],
+  [/\bConvTranspose$/, "nnx", ["in_features", "out_features", "kernel_size", "strides"]],
+  [/\bConvTranspose$/, "linen", ["features", "kernel_size", "strides", "padding", "kernel_dilation"]],
+];
+
+// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, notes}: what `setting` reads
+// without the size of y, and what the explorer does not show of it; or {why} it cannot be read.
+function readLayer(text) {
+  const call = readCall(text);
+  if (!call) return { why: "call" };
+  const kinds = LAYERS.filter(([name]) => name.test(call.name));
+  if (!kinds.length) return { why: "layer", name: call.name };
+  const linen = kinds.length > 1 && ("features" in call.named || call.args.length === 1
+    || Array.isArray(call.args[1]));
+  const [pattern, framework, names] = kinds[linen ? 1 : 0];
+  if (call.args.length > names.length) return { why: "call" };
+  const given = { ...call.named };
+  call.args.forEach((value, n) => { given[names[n]] = value; });
+  const size = given.kernel_size;
+  const rank = Number(call.name.match(pattern)[1]) || (Array.isArray(size) ? size.length : 1);
+  if (rank > 2) return { why: "rank", rank };
+  const whole = (name, least, usual) => {
+    const value = given[name] ?? usual, list = fitted([].concat(value), rank);
+    const wrong = Array.isArray(value) && value.length !== rank && value.length !== 1;
+    if (wrong || !list.every((n) => Number.isInteger(n) && n >= least)) throw RangeError(name);
+    return list;
+  };
+  try {
+    const { crops, groups = 1, ...steps } = READERS[framework](given, whole);
+    const notes = [["in_channels", "out_channels"], ["in_features", "out_features"]]
+      .map((pair) => pair.map((name) => given[name]))
+      .filter((pair) => pair.every(Number.isInteger) && String(pair) !== String([groups, groups]))
+      .map(([ins, outs]) => ({ kind: "channels", ins, outs }));
+    if (groups > MOST_GROUPS) notes.push({ kind: "groups", groups });
+    const numbers = { dimension: rank, padding_mode: MODES[0], groups: groups > MOST_GROUPS ? 1 : groups, ...steps };
+    for (const name of ["kernel", "stride", "dilation"]) {
+      if (Math.max(...numbers[name]) > RANGES[name].most) return { why: "value", name };
+    }
+    return { numbers: { ...numbers, ...ends(numbers, crops) }, notes };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { why: "value", name: error.message };
+  }
+}
+
+const stepsOf = (whole, stride, dilation) => ({
+  kernel: whole("kernel_size", 1), stride: whole(stride, 1, 1), dilation: whole(dilation, 1, 1),
+});
+
+const READERS = {
+  torch(given, whole) {
+    if ((given.padding_mode ?? "zeros") !== "zeros") throw RangeError("padding_mode");
+    const padding = whole("padding", 0, 0), extra = whole("output_padding", 0, 0);
+    const steps = stepsOf(whole, "stride", "dilation");
+    const room = steps.stride.map((stride, n) => Math.max(stride, steps.dilation[n]));
+    if (extra.some((more, n) => more >= room[n])) throw RangeError("output_padding");
+    const groups = given.groups ?? 1;
+    if (!Number.isInteger(groups) || groups < 1) throw RangeError("groups");
+    return { ...steps, groups, crops: padding.map((p, n) => [p, p - extra[n]]) };
+  },
+  keras(given, whole) {
+    const padding = String(given.padding ?? "valid").toLowerCase();
+    if (padding !== "valid" && padding !== "same") throw RangeError("padding");
+    const steps = stepsOf(whole, "strides", "dilation_rate");
+    const extra = (given.output_padding ?? null) === null ? null : whole("output_padding", 0);
+    const crops = steps.kernel.map((kernel, n) => kerasEnds(
+      { kernel, stride: steps.stride[n], dilation: steps.dilation[n] }, extra && extra[n], padding));
+    return { ...steps, crops };
+  },
+  // The padding around the dilated input, which lax calls SAME or VALID.
+  nnx(given, whole) {
+    const steps = stepsOf(whole, "strides", "kernel_dilation");
+    const padding = given.padding ?? "SAME", list = [].concat(padding);
+    const crops = steps.kernel.map((kernel, n) => {
+      const stride = steps.stride[n], all = span({ kernel, dilation: steps.dilation[n] }), sum = all + stride - 2;
+      const low = stride > all - 1 ? all - 1 : Math.ceil(sum / 2);
+      const around = {
+        SAME: [low, sum - low], VALID: [all - 1, stride - 1 + Math.max(all - stride, 0)],
+      }[padding] || (list.length === steps.kernel.length || !Array.isArray(padding)
+        ? [].concat(list[Array.isArray(padding) ? n : 0]) : []);
+      if (around.length === 1) around.push(around[0]);
+      if (around.length !== 2 || !around.every(Number.isInteger)) throw RangeError("padding");
+      return around.map((end) => all - 1 - end);
+    });
+    return { ...steps, crops };
+  },
+};
+READERS.linen = READERS.nnx;
+
+// What is cut off each axis as padding and output_padding.
+function ends({ stride, dilation }, crops) {
+  const padding = [], output_padding = [];
+  crops.forEach(([low, high], n) => {
+    const room = Math.max(stride[n], dilation[n]), fits = low >= high && low - high < room;
+    if (low < 0 || high <= -room) throw RangeError("padding");
+    padding.push(fits ? [low, low] : [low, Math.max(high, 0)]);
+    output_padding.push(fits ? low - high : Math.max(-high, 0));
+  });
+  return { padding, output_padding };
+}
