@@ -202,11 +202,11 @@ def test_a_picture_is_as_wide_as_its_chinese_words() -> None:
     pictures = [drawn(text) for text in ("卷积核" * 10, "kernel" * 10)]
     assert [picture.get("width") for picture in pictures] == [str(60 * 8 + 20)] * 2
     long, latin = (drawn(text) for text in ("卷积核" * 40, "kernel " * 40))
-    lines = ["".join(text.itertext()) for text in long.iter("{*}text")]
+    lines = ["".join(text.itertext()) for text in long.iterfind(".//{*}text")]
     assert "".join(lines) == "卷积核" * 40
     assert max(map(len, lines)) <= 46
     assert int(long.get("width", "0")) <= 92 * 8 + 20
-    assert len(list(latin.iter("{*}text"))) > 2
+    assert len(list(latin.iterfind(".//{*}text"))) > 2
 
 
 @pytest.mark.parametrize("reader", [rendering.matrix_table, rendering.to_csv])

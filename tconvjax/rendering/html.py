@@ -36,7 +36,8 @@ STYLE = (
     ".tconv td.tconv-cut-left{border-left:2px solid #888!important}"
     ".tconv td.tconv-cut-top{border-top:2px solid #888!important}"
     ".tconv table.tconv-squares td.tconv-cut-top{border-top-width:4px!important}"
-    ".tconv .tconv-faint{opacity:.45}"
+    ".tconv .tconv-faint{opacity:.7}"
+    ".tconv table.tconv-squares td.tconv-faint{border-style:dashed!important}"
     ".tconv .tconv-zero{opacity:.5}"
     ".tconv svg text{pointer-events:none}"
 ).replace(".tconv ", ":is(.tconv,#_) ")

@@ -38,7 +38,8 @@ STYLE = (
     ".tconv text{fill:currentColor;dominant-baseline:central;"
     "font:13px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}"
     ".tconv .w{font-family:system-ui,'DejaVu Sans',sans-serif}.tconv .h{font-weight:bold}"
-    ".tconv .c{fill:none;stroke:currentColor;stroke-opacity:.35}.tconv .f{opacity:.45}"
+    ".tconv .c{fill:none;stroke:currentColor;stroke-opacity:.35}"
+    ".tconv .f{opacity:.7;stroke-dasharray:3}"
     ".tconv .b{fill:none;stroke:currentColor;stroke-width:1.5}"
     ".tconv .k{stroke:currentColor;stroke-opacity:.5}"
 )
@@ -109,11 +110,13 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     if not number or not math.isfinite(seconds) or seconds <= 0:
         fail("seconds", seconds, "it must be a number above 0", "give one such as 1.2")
     drawn = [_draw(as_document(frame)) for frame in frames]
-    count, total, share = len(drawn), len(drawn) * seconds, 100 / len(drawn)
+    count, total = len(drawn), len(drawn) * seconds
+    # A little less than its share, so that no rounding shows two at the same time.
+    share = (100_000 // count - (count > 1)) / 1000
     name = f"tconv-{count}"  # a page with several pictures has one animation for each count
     style = (
-        f"@keyframes {name}{{0%,{share:.3f}%{{visibility:visible}}{share + 0.001:.3f}%,100%"
-        "{visibility:hidden}}.tconv .s{visibility:hidden}@media (prefers-reduced-motion:reduce)"
+        f"@keyframes {name}{{0%{{visibility:visible}}{share:.3f}%,100%{{visibility:hidden}}}}"
+        ".tconv .s{visibility:hidden}@media (prefers-reduced-motion:reduce)"
         "{.tconv .s{animation:none!important}.tconv .s:last-child{visibility:visible}}"
     )
     groups = []

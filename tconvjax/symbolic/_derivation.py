@@ -105,8 +105,7 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     stamps = [part for n in range(len(y)) for part in ("+", y[n], matrix[n, :].T)][1:]
     yield Step(
         "The sum",
-        "Each output is the sum of the taps, each times the input element under it: the derivative "
-        "in y of the sum T of all products y w x.",
+        "Each output is the sum of the taps, each times the input element under it.",
         (_jacobian([form], y).T, sums),
         written=(y, "=", sums),
     )
@@ -132,7 +131,7 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     yield Step(
         "The sum, read backwards",
         "Row j of C.T gathers every output that element j went into, with the tap that it went "
-        "through: the derivative of T in x.",
+        "through. This is the derivative in x of the sum of all products y w x.",
         (matrix.T * y, gathered),
         written=(matrix.T, y, "=", gathered),
     )

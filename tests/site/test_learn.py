@@ -51,6 +51,22 @@ def test_a_page_moves_can_be_stopped_and_stands_still_if_asked(
             expect(button).to_be_hidden()
 
 
+def test_one_frame_is_seen_at_any_time(browser: Any, served: str) -> None:
+    """Also at the very time at which one is followed by the next."""
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/learn/four-views/")
+        seen = view.evaluate(f"""() => Array.from({{ length: 90 }}, (_, n) => {{
+          for (const one of document.getAnimations()) {{
+            one.pause();
+            one.currentTime = 100 * n;
+          }}
+          return ({SEEN})().map((all) => all.filter((one) => one === "visible").length);
+        }})""")
+        assert seen == [[1] * len(seen[0])] * 90
+        assert len(seen[0]) == 2
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("zh/")])
 def test_a_page_has_an_explorer_in_its_own_state(browser: Any, served: str, page: str) -> None:
     with browser.new_context() as context:

@@ -17,6 +17,7 @@ PAGE = "# Notes\n\n" + "\n\n".join(
         "view: product\nin_size: 5\nkernel: 3\nstride: 2\nwords: no",
         "view: transpose\nin_size: 4x4\nkernel: 3",
         "view: stamps\nout_size: 2x2\nkernel: 2\ny: 0,1,2,3\nw: 4,7,2,2\nwords: no",
+        "view: sum\nout_size: 2x2\nkernel: 2\ny: 0,1,2,3\nw: 4,7,2,2",
         "view: sizes\nout_size: 4\nkernel: 3\nstride: 2",
         "view: explorer\nout_size: 2\nkernel: 2",
     )
