@@ -24,6 +24,7 @@ from tconvjax.geometry import Geometry
 from tconvjax.geometry.geometry import kernel_rank
 
 DimensionNumbers: TypeAlias = Sequence[str] | lax.ConvDimensionNumbers | None
+"""Layouts of x, w and y, such as ``("NHWC", "HWIO", "NHWC")``; None for channels first."""
 Specs: TypeAlias = lax.ConvDimensionNumbers
 """Positions of the axes of x, w and y: (batch, channel, *spatial) and (out, in, *spatial)."""
 Precision: TypeAlias = Any

@@ -86,7 +86,7 @@ def test_what_is_said_of_an_explorer_stays_true_as_it_is_moved() -> None:
     """Its caption and its description name no setting, since a reader changes them."""
     fences = re.findall(r"```tconv\nview: explorer\n(.*?)```", "".join(texts().values()), re.S)
     said = re.findall(r"(?m)^(?:caption|alt): (.*)$", "".join(fences))
-    assert len(fences) == 21
+    assert len(fences) == 22
     assert [words for words in said if re.search(r"\d", words)] == []
 
 

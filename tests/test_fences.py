@@ -154,6 +154,45 @@ def test_sizes_of_unlike_axes_have_a_table_each() -> None:
     assert [part.name for part in found.parts] == ["axis 0", "axis 1"]
 
 
+MORE_BODIES = [
+    "view: stamps\nin_size: 9\nkernel: 3\nstride: 2\ndilation: 2\npadding: 1",
+    "view: zeros\nin_size: 9\nkernel: 3\npadding: 1\npadding_mode: circular",
+    "view: stamps\nout_size: 12\nkernel: 2\npadding: 1",
+    "view: stamps\nout_size: 90x90\nkernel: 5\nstride: 2\nin_channels: 2\nout_channels: 3",
+    "view: zeros\nin_size: 9\nkernel: 3\nstride: 2\ndilation: 2\nin_channels: 2",
+    "view: polyphase\nout_size: 3\nkernel: 2",
+    "view: sizes\nout_size: 4x4\nkernel: 3x4\nstride: 3",
+    "view: sizes\nout_size: 4\nkernel: 3\nstride: 2\npadding: SAME",
+    "view: derivation\nin_size: 4\nkernel: 2\nstride: 2",
+    "view: matrix\nin_size: 64x64\nkernel: 2",
+    "view: sparsity\nin_size: 8\nkernel: 2",
+    "view: transpose\nin_size: 8\nkernel: 3\npadding: 3\npadding_mode: reflect",
+]
+IDENTIFIERS = {"out_size", "in_size", "output_padding", "output_size", "vec"}
+
+
+@pytest.mark.parametrize(
+    "body", [*(f"view: {view}\n{body}" for view, body in BODIES.items()), *MORE_BODIES]
+)
+def test_a_chinese_figure_has_no_english_in_it(body: str) -> None:
+    """Neither in what is seen nor in what is read aloud; names of arrays and arguments stay."""
+    for form in ("html", "svg", "animation")[
+        : 3 if re.search("view: (stamps|product)", body) else 2
+    ]:
+        body = body.replace("\nwords: no", "")
+        root = elements(page(f"```tconv\n{body}\nformat: {form}\nlang: zh\n```"))
+        (figure,) = root.iter("figure")
+        assert figure.get("lang") == "zh-Hans"
+        said = [
+            text
+            for element in figure.iter()
+            if not element.tag.endswith("style")
+            for text in (element.text, element.tail, *map(element.get, ("title", "aria-label")))
+        ]
+        words = set(re.findall(r"[A-Za-z_]{3,}|\b(?:of|to|in|is)\b", " ".join(filter(None, said))))
+        assert words - IDENTIFIERS == set()
+
+
 def test_style_comes_once_for_all_figures() -> None:
     many = "\n\n".join(["# One", fence("stamps"), "## Two", fence("overlap"), "## Three"])
     html = page(many)

@@ -193,6 +193,22 @@ def test_no_line_is_wider_than_asked() -> None:
 ONE = rendering.array_table([[1]])
 
 
+def test_a_picture_is_as_wide_as_its_chinese_words() -> None:
+    """A Chinese letter is twice as wide as a Latin one, in a line and where a line is broken."""
+
+    def drawn(text: str) -> ET.Element:
+        return ET.fromstring(rendering.to_svg(rendering.Words(text)))
+
+    pictures = [drawn(text) for text in ("卷积核" * 10, "kernel" * 10)]
+    assert [picture.get("width") for picture in pictures] == [str(60 * 8 + 20)] * 2
+    long, latin = (drawn(text) for text in ("卷积核" * 40, "kernel " * 40))
+    lines = ["".join(text.itertext()) for text in long.iterfind(".//{*}text")]
+    assert "".join(lines) == "卷积核" * 40
+    assert max(map(len, lines)) <= 46
+    assert int(long.get("width", "0")) <= 92 * 8 + 20
+    assert len(list(latin.iterfind(".//{*}text"))) > 2
+
+
 @pytest.mark.parametrize("reader", [rendering.matrix_table, rendering.to_csv])
 def test_a_matrix_has_two_sizes_that_are_numbers(reader: Any) -> None:
     n = sympy.Symbol("n", integer=True, positive=True)

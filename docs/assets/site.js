@@ -1,5 +1,7 @@
+const chinese = document.documentElement.lang.startsWith("zh")
+
 // The theme's search is a dialog without a name, which a screen reader announces as nothing.
-document.querySelector(".md-search[role=dialog]")?.setAttribute("aria-label", "Search")
+document.querySelector(".md-search[role=dialog]")?.setAttribute("aria-label", chinese ? "搜索" : "Search")
 
 // What is too wide scrolls; whoever has no pointer scrolls it with the keyboard.
 const scroll = () => {
@@ -17,12 +19,8 @@ for (const code of document.querySelectorAll("code:has(.gp)")) {
 }
 addEventListener("resize", scroll)
 
-// The theme has one language for all pages; those in Chinese say so to screen readers and fonts.
-if (/\/zh\//.test(location.pathname)) document.documentElement.lang = "zh-Hans"
-
 // What moves for longer than five seconds can be stopped.
 for (const picture of document.querySelectorAll(".home-picture, .tconv-figure:has(> svg > .s)")) {
-  const chinese = document.documentElement.lang.startsWith("zh")
   const button = document.createElement("button")
   button.className = "home-pause"
   const name = () => {

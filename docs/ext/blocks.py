@@ -23,7 +23,7 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     first = re.search(r"(?s)<p>(.*?)</p>", html)
     words = " ".join(unescape(re.sub(r"<[^>]*>", "", first[1])).split()) if first else ""
     sentences = re.match(r".{1,180}(?:[.:](?= |$)|。)|.{0,160}", words)
-    page.meta.setdefault("description", sentences[0] if sentences else "")
+    page.meta.setdefault("description", sentences[0].removesuffix(":") if sentences else "")
     mark = (
         r' *(?:<span class="w"> *</span>)?<span class="c1"># (?:fmt: skip|noqa|type: )[^<]*</span>'
     )

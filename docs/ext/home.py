@@ -23,12 +23,21 @@ SECONDS = 11
 """Seconds of a round: each element of y stamps, then all of C.T is lit."""
 
 PARTS = len(Y) + 1.5
+ALT = (
+    "Four elements of y, 0, 1, 2 and 3, each multiply a kernel of 4, 7, 2, 2 and stamp it onto z, "
+    "which becomes 0 4 7, 8 28 23, 4 10 6; each stamp is one column of the matrix C.T.",
+    "y 的四个元素 0、1、2、3 分别乘以卷积核 4、7、2、2，依次盖到 z 上，z 最后成为 0 4 7、8 28 23、"
+    "4 10 6；每枚印章就是矩阵 C.T 的一列。",
+)
+"""The picture in words, in English and in Chinese."""
+
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Put the picture and the numbers where a page asks for them."""
-    markdown = markdown.replace("<!-- picture -->", picture())
+    alt = ALT[page.url.startswith("zh/")]
+    markdown = markdown.replace("<!-- picture -->", picture(alt))
     return re.sub(
         r"<!-- number: (\w+) -->", lambda m: f"{numbers()[m[1]]:.3g}".rstrip("."), markdown
     )
@@ -54,7 +63,7 @@ def numbers() -> dict[str, float]:
     return {"lax": mean(plain, ours), "torch": mean(torch, ours), "models": whole}
 
 
-def picture() -> str:
+def picture(alt: str) -> str:
     """Draw y, w and z with the stamps that fall on z, and C.T with the column that they are."""
     taps = [link.tap[-2] * 2 + link.tap[-1] for link in links(GEOMETRY)]
     pairs = [(link.output[-2] * 2 + link.output[-1], link.input[-2] * 3 + link.input[-1])
@@ -106,10 +115,6 @@ def picture() -> str:
         right.append(_text(70 + i * (step + 8) + 16, 300, f"y{_SUB[i // 2]}{_SUB[i % 2]}"))
     right.append(
         '<path class="home-bracket" d="M66 30h-6v250h6M210 30h6v250h-6"/>' + _text(138, 14, "C.T")
-    )
-    alt = (
-        "Four elements of y, 0, 1, 2 and 3, each multiply a kernel of 4, 7, 2, 2 and stamp it onto "
-        "z, which becomes 0 4 7, 8 28 23, 4 10 6; each stamp is one column of the matrix C.T."
     )
     style = f"<style>{''.join(rules)}.home-picture *{{animation-duration:{SECONDS}s}}</style>"
     svgs = [

@@ -14,6 +14,7 @@ from tconvjax.arguments import counted, frozen
 from tconvjax.errors import fail
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
+"""What the elements of the padding hold: zeros, or copies of other elements."""
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
 
 PADDING_NAMES = ("VALID", "SAME", "SAME_LOWER", "CAUSAL")

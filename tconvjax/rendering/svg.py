@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -175,7 +176,7 @@ def _picture(
 def _draw(document: Any) -> _Drawn:
     match document:
         case Words(words, level):
-            return _words(textwrap.wrap(words, LINE) or [""], "w h" if level else "w")
+            return _words(_wrapped(words), "w h" if level else "w")
         case Row(parts):
             return _across([_draw(part) for part in parts])
         case Table():
@@ -196,7 +197,18 @@ def _draw(document: Any) -> _Drawn:
 
 def _words(lines: Sequence[str], kind: str = "", style: str = "") -> _Drawn:
     shapes = [_text(line, 0, 11 + 20 * n, kind, "start", style) for n, line in enumerate(lines)]
-    return _Drawn(LETTER * max(map(len, lines)), 20 * len(lines) + 2, tuple(shapes))
+    width = LETTER * max(len(_widened(line)) for line in lines)
+    return _Drawn(width, 20 * len(lines) + 2, tuple(shapes))
+
+
+def _wrapped(words: str) -> list[str]:
+    """Lines of at most `LINE` letters, of which a Chinese one counts twice."""
+    return [line.replace("\0", "") for line in textwrap.wrap(_widened(words), LINE)] or [""]
+
+
+def _widened(line: str) -> str:
+    """As many letters as a line is wide: one more after each that is twice as wide as others."""
+    return "".join(c + "\0" if unicodedata.east_asian_width(c) in "WF" else c for c in line)
 
 
 def _across(parts: Sequence[_Drawn]) -> _Drawn:

@@ -35,12 +35,13 @@ from tconvjax.errors import GeometryError, fail
 from tconvjax.explaining import Explanation, explain, matrix_columns, stamp_sum
 from tconvjax.geometry import Axis
 from tconvjax.geometry.padding import pads
-from tconvjax.rendering import Cell, Row, Stack, Table
+from tconvjax.rendering import Cell, Row, Stack, Table, Words
 from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.svg import spoken
 from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
+from tconvjax.site.chinese import in_chinese
 from tconvjax.site.reading import Fence, read
 
 __all__ = ["format", "makeExtension"]
@@ -144,6 +145,7 @@ def _figure(fence: Fence, class_name: str, page: _Sheet) -> str:
     caption, alt = (html.escape(clean(fence.looks.get(key, ""))) for key in ("caption", "alt"))
     below = f"<figcaption>{caption}</figcaption>" if caption else ""
     label = f' role="group" aria-label="{alt}"' if alt else ""
+    label += ' lang="zh-Hans"' if fence.looks.get("lang") == "zh" else ""
     kind = html.escape(f" {class_name}-{fence.view}")
     return f'{_FIGURE}{kind}"{label}>{body}{below}</figure>'
 
@@ -154,6 +156,8 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     if form == "animation":
         return _moving(fence)
     document = shown(fence)
+    if fence.looks.get("lang") == "zh":
+        document = in_chinese(document)
     if form == "html":
         page.taps = max(page.taps, most_taps(document))
         return rendering.to_html(document, style=False)
@@ -289,6 +293,8 @@ def _moving(fence: Fence) -> str:
     else:
         rule = "only the stamps and the product can be animated"
         fail("format", fence.looks["format"], rule, "take view: stamps or view: product")
+    if fence.looks.get("lang") == "zh":
+        frames = list(map(in_chinese, frames))
     alt = fence.looks.get("alt") or spoken(frames[-1])
     return rendering.to_animation([*frames, frames[-1]], alt=alt)
 
@@ -307,7 +313,7 @@ def _falling(fence: Fence) -> Sequence[Document]:
     frames = [Stack(parts[::2]) if line else Row(parts) for parts in shown]
     if not fence.looks.get("words", True):
         return frames
-    return [Stack([rendering.Words(words), frame])
+    return [Stack([Words(words), frame])
             for words, frame in zip(rows, frames, strict=True)]  # fmt: skip
 
 
@@ -318,9 +324,9 @@ def _rimmed(table: Table) -> bool:
 def _steps(fence: Fence) -> Document:
     explained = explanation(fence)
     words = fence.looks.get("words", True)
-    parts: list[Document] = [rendering.Words(explained.note)] if explained.note else []
+    parts: list[Document] = [Words(explained.note)] if explained.note else []
     for step in explained.views[0].steps:
-        parts += [rendering.Words(step.words), step.document] if words else [step.document]
+        parts += [Words(step.words), step.document] if words else [step.document]
     return Stack(parts)
 
 

@@ -111,7 +111,6 @@ _ONLY_FOR = {
     "words": (*_STEPS, "derivation"),
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
-    "lang": ("explorer",),
     "share": ("explorer",),
     "y": _ARRAYS,
     "w": ("matrix", "transpose", *_ARRAYS),

@@ -97,12 +97,12 @@ def test_the_three_buttons_lead_to_learning_to_the_explorer_and_to_installing(
             assert re.sub(r"^.*?//[^/]*/", "", button.evaluate("a => a.href")) == place
 
 
-def test_the_tabs_are_five_and_chinese(browser: Any, served: str) -> None:
+def test_the_tabs_are_five(browser: Any, served: str) -> None:
     with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
         view = context.new_page()
         view.goto(f"{served}/explorer/")
         expect(view.locator(".md-tabs__item:visible")).to_have_text(
-            ["Learn", "Explorer", "Use", "Reference", "Project", "中文"]
+            ["Learn", "Explorer", "Use", "Reference", "Project"]
         )
         expect(view.locator(".md-tabs__item--active")).to_have_text("Explorer")
 
