@@ -251,7 +251,8 @@ def test_a_circular_layer_of_another_size_is_not_theirs() -> None:
     """Both have stride * n elements; the second starts where theirs do, and has one more."""
     layer = {"kernel_size": (3,), "stride": 2, "padding_mode": "circular", "output_padding": 1}
     for target in ("flax", "equinox"):
-        to: Any = functools.partial(conv.translate, source="tconvjax", target=target)
+        given: Any = {"source": "tconvjax", "target": target, "input_size": (2,)}
+        to: Any = functools.partial(conv.translate, **given)
         assert to({**layer, "padding": ((1, 1),)})
         wrong = functools.partial(to, {**layer, "padding": ((1, 0),)})
         assert_refused([(wrong, "or has another size")])
