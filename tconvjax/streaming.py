@@ -45,8 +45,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
 
 
 UNJOINED = ("float8_e8m0fnu", "int2", "uint2")
-"""Dtypes of kernels but not of chunks. The first has no zero to begin with, and XLA on a CPU ends
-the process when it joins arrays of 2-bit integers (jax 0.10.2)."""
+"""Not for chunks: the first has no zero, and joining the others ends the process (jax 0.10.2)."""
 
 
 @dataclass(frozen=True)
@@ -218,9 +217,8 @@ class _Stream:
     def _along(self, name: str, value: Any) -> int:
         """The position of the streamed axis in a chunk or a state."""
         if value.dtype.name in UNJOINED:
-            rule = f"a stream joins chunks, and cannot join those of {', '.join(UNJOINED)}"
-            given = Described(f"array of dtype {value.dtype}")
-            fail(name, given, rule, "convert the signal with .astype")
+            rule = f"a stream cannot join chunks of {', '.join(UNJOINED)}"
+            fail(name, Described(f"{value.dtype} array"), rule, "convert the signal with .astype")
         whole, specs = self._whole, self._specs
         spec = specs.out_spec if self._transposed else specs.lhs_spec
         channels = whole.out_channels if self._transposed else whole.in_channels
@@ -237,10 +235,9 @@ class _Stream:
         if w.shape != self.w_shape:
             rule = f"the stream takes a kernel of shape {self.w_shape}"
             fail("w", array_of(w.shape), rule, "make a stream of this shape")
-        one, other = (
-            (v.dtype, v.ndim, v.shape[:along], v.shape[along + 1 :]) for v in (state, chunk)
-        )
-        if one != other:
+        if chunk.dtype != state.dtype or chunk.shape != (
+            state.shape[:along] + chunk.shape[along : along + 1] + state.shape[along + 1 :]
+        ):
             given = Described(f"{chunk.dtype} array of shape {chunk.shape}")
             rule = f"the state is {state.dtype} of shape {state.shape}; axis {along} may differ"
             fail("chunk", given, rule, "call init with the shape and dtype of the chunks")
