@@ -218,7 +218,7 @@ class _Stream:
         """The position of the streamed axis in a chunk or a state."""
         if value.dtype.name in UNJOINED:
             rule = f"a stream cannot join chunks of {', '.join(UNJOINED)}"
-            fail(name, Described(f"{value.dtype} array"), rule, "convert the signal with .astype")
+            fail(name, Described(f"array of dtype {value.dtype}"), rule, "convert it with .astype")
         whole, specs = self._whole, self._specs
         spec = specs.out_spec if self._transposed else specs.lhs_spec
         channels = whole.out_channels if self._transposed else whole.in_channels
