@@ -48,7 +48,7 @@ def _value(side: list[Any]) -> Any:
 def test_every_shape_that_is_said_to_share_an_output_does() -> None:
     g = Geometry.of_conv((1, 7, 9), (1, 1, 3, 2), stride=(2, 3), padding=1)
     (step,) = (s for s in symbolic.derivation(g).steps if s.title == "Shape is a choice")
-    assert step.words.startswith("An input of up to 8 x 11 has as many outputs")
+    assert step.words.startswith("Inputs of up to 8 x 11 have as many outputs")
     for extra in itertools.product(range(3), range(4)):
         sizes = tuple(n + e for n, e in zip(g.in_size, extra, strict=True))
         same = out_size(sizes, (3, 2), stride=(2, 3), padding=g.padding) == g.out_size

@@ -141,8 +141,8 @@ def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     total, middle, window = _slid(filled, padded, w)
     if total.size:
         words = (
-            f"The kernel slides one element at a time. Here it computes {coordinates(middle)} of "
-            "the result."
+            f"The kernel slides one element at a time. Here it computes element "
+            f"{coordinates(middle)} of the result."
         )
         done = _grid(total, "so far" if geometry.bordered else "z", {(0, *middle): 0}, 1)
         steps.append(Step(words, Row((_grid(padded, "padded", window, w.size), "→", done))))
@@ -252,8 +252,8 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
             words = "With stride 1 there is one phase, which is the whole result."
             if set(filled.stride) != {1}:
                 words = (
-                    f"Phase {coordinates(phase.residue)}, one element in {by(filled.stride)} of "
-                    f"the result, is written by {len(phase.taps)} of "
+                    f"Phase {coordinates(phase.residue)} is one element in {by(filled.stride)} of "
+                    f"the result. It is written by {len(phase.taps)} of "
                     f"{math.prod(filled.kernel_size)} taps, with stride 1."
                 )
             steps.append(Step(words, Row((_used(kernel, taps), "∗", _grid(y, "y"), "→", done))))

@@ -79,7 +79,7 @@ const ENGLISH = {
     grids: "Input y, kernel w, result z", stamps: "Stamps: each element of y times the kernel",
     matrix: "The matrix C.T: vec(z) = C.T · vec(y)",
     zeros: "Zero insertion: a convolution with the flipped kernel",
-    gradients: "Forward and back: C x, and the gradients for y",
+    gradients: "Forward and back: C x, and the gradients for x and w",
     compared: "Two settings side by side", photo: "A photograph as y, and its z",
     counts: "Sizes and counts", code: "The same layer in code, and this state in other pages",
   },
@@ -97,7 +97,7 @@ const ENGLISH = {
   zerosNote: (all, ends) => `Zeros between neighbours: s − 1 = ${ofAxes(all.map((x) => x.stride - 1))}. Zeros of `
     + `the border: span − 1 − p = ${ofAxes(ends.map(([low]) => low))} before, and with the output padding `
     + `${ofAxes(ends.map(([, high]) => high))} after. Then an ordinary convolution with stride 1.`,
-  gradientNote: "In training y stands for the gradient of the loss for C x. Then C.T y is the gradient dx "
+  gradientNote: "In training y stands for the gradient of the loss with respect to C x. Then C.T y is the gradient dx "
     + "for x, and dw, the gradient for w, adds up the same products y·x tap by tap.",
   x: (name, value, parts, z, back) => `${name} = ${value} enters C x through ${parts} ${parts === 1 ? "tap"
     : "taps"}, and its gradient ${z} = ${back} comes back through the same ones.`,
@@ -242,7 +242,7 @@ const CHINESE = {
   views: {
     grids: "输入 y、卷积核 w、结果 z", stamps: "印章：y 的每个元素乘以卷积核",
     matrix: "矩阵 C.T：vec(z) = C.T · vec(y)", zeros: "插零：与翻转后的卷积核做普通卷积",
-    gradients: "前向与反向：C x，以及 y 对应的梯度",
+    gradients: "前向与反向：C x，以及 x 与 w 的梯度",
     compared: "两个设置的对比", photo: "以一张图片为 y，以及得到的 z", counts: "尺寸与个数",
     code: "同一层的代码，以及把当前状态放到其他页面",
   },

@@ -147,7 +147,7 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     differs = product != one
     yield Step(
         "No inverse",
-        "C.T takes y back to the shape of x. It does not take C x back to x, since C.T C is not 1.",
+        "C.T takes y back to the shape of x. It does not take C x back to x, since C.T C is not the identity.",
         (product, one),
         "unequal" if differs else "equal",
         (matrix.T, matrix, "=", product, *(("≠", one) if differs else ())),
@@ -164,10 +164,10 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         sizes = " x ".join(map(str, larger.in_size))
         yield Step(
             "Shape is a choice",
-            f"An input of up to {sizes} has as many outputs with the same padding. Its matrix has "
-            "more columns. C is that matrix times one of ones, which picks the columns of the "
-            "smaller input. So C.T y may have any of these shapes, and output_padding or "
-            "output_size chooses one.",
+            f"Inputs of up to {sizes} have as many outputs with the same padding. The matrix of "
+            "the largest has more columns, and C is that matrix without the columns of the added "
+            "elements: the product shown here. So C.T y may have any of these shapes, and "
+            "output_padding or output_size chooses one.",
             (whole * picked, matrix),
             written=(whole, picked, "=", matrix),
         )
