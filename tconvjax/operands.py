@@ -46,8 +46,10 @@ def as_array(name: str, value: Any) -> jax.Array:
     try:
         return jnp.asarray(None if isinstance(value, str | bytes) else value)
     except Exception:  # noqa: BLE001 - JAX and NumPy refuse by several
-        rule = "it must be an array of numbers"
-        fail(name, kind_of(value), rule, "convert it with jnp.asarray")
+        rule, remedy = "it must be an array of numbers", "convert it with jnp.asarray"
+        if hasattr(value, "detach"):  # a tensor of PyTorch's
+            remedy = "pass .detach() of it, and .float() of that if NumPy lacks its dtype"
+        fail(name, kind_of(value), rule, remedy)
 
 
 def _array(name: str, value: Any, narrow: tuple[str, ...]) -> Any:

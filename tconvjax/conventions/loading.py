@@ -41,7 +41,7 @@ def load_into(
     rename: Rename = None,
     strict: bool = True,
 ) -> Any:
-    """Load weights into a model; every entry that does not fit is told, all at once.
+    """Load weights into a model; every entry that does not fit is reported, all at once.
 
     Args:
         model: a Flax NNX module, which is changed in place; an Equinox module, or the pair (module,
@@ -54,7 +54,7 @@ def load_into(
         kinds: what the source's layers are, as in `convert_state_dict`; by default what the model's
             are. It is needed for linen's variables, and if a `ConvTranspose` of `tconvjax.layers`
             takes weights of its own library: ``kinds=model`` if that layer wrote them,
-            {"its path": "conv_transpose"} if the library's own did, whose kernel is another.
+            {"its path": "conv_transpose"} if the library's own did, which has a different kernel.
         rename: from the source's layer paths to the model's, as in `convert_state_dict`. The step
             "layers" of a ``Sequential`` may be left out.
         strict: whether to refuse a state that does not fit the model exactly.

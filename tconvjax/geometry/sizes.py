@@ -81,7 +81,7 @@ def conv_transpose_axis(
             f"in_size={in_size} cannot give out_size={size} with kernel {kernel}, stride {stride}, "
             f"dilation {dilation} and padding {padding}"
         )
-        pad_less = f"pad {1 - room - least} less in all"
+        pad_less = f"pad {1 - least} less in all"
         fail(argument, value, rule, f"sizes that do: {some(sizes)}" if sizes else pad_less)
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with
     # stride * i <= j, and cuts the surplus after the last.
