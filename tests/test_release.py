@@ -38,7 +38,7 @@ INFO = frozenset(
 )
 """What a wheel holds besides the package."""
 
-KINDS = frozenset({".py", ".json", ".typed", ".js", ".css"})
+KINDS = frozenset({".py", ".json", ".typed", ".js", ".css", ".txt"})
 """What files of the package may be."""
 
 BROUGHT_IN = frozenset({"jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "tconvjax"})
