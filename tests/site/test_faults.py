@@ -112,7 +112,7 @@ def test_eight_lines_are_all_that_another_site_needs(tmp_path: Path) -> None:
 def test_zensical_builds_the_site_too(site: Path, tmp_path: Path) -> None:
     """It reads the same settings and writes the figures; it has no hooks, so formulas stay TeX."""
     pytest.importorskip("zensical", reason="pip install -e '.[browser]'")
-    for name in ("docs", "mkdocs.yml", "CHANGELOG.md"):
+    for name in ("docs", "examples", "mkdocs.yml", "CHANGELOG.md"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     command = [sys.executable, "-m", "zensical", "build"]
