@@ -147,7 +147,8 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
     differs = product != one
     yield Step(
         "No inverse",
-        "C.T takes y back to the shape of x. It does not take C x back to x, since C.T C is not the identity.",
+        "C.T takes y back to the shape of x. It does not take C x back to x, since C.T C is not "
+        "the identity.",
         (product, one),
         "unequal" if differs else "equal",
         (matrix.T, matrix, "=", product, *(("≠", one) if differs else ())),
