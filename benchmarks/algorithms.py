@@ -64,7 +64,7 @@ def recipe_of(case: Case, partial: Partial, last: bool) -> Recipe:
 def measured(case: Case, partial: Partial, last: bool, rounds: int) -> dict[str, float]:
     """Seconds of "direct" and of every algorithm that is considered."""
     recipe, batch = recipe_of(case, partial, last), case.y_shape[0]
-    rest = [name for name in ("patches", "polyphase", "taps") if not unfit(name, recipe)]
+    rest = [name for name in ("patches", "taps") if not unfit(name, recipe)]
     return timed(contestants(recipe, batch, ["direct", *rest]), rounds)
 
 

@@ -139,8 +139,10 @@ def recipe_of(layer: Layer, partial: Partial) -> Recipe:
 
 def within_budget(name: str, recipe: Recipe, batch: int) -> bool:
     """Whether an algorithm compiles in some seconds and does not run for many."""
-    loops = name in ("direct", "polyphase") and unfit(name, recipe)
-    geometry = recipe.geometry
+    geometry, engine = recipe.geometry, not unfit("direct", recipe)
+    if name == "polyphase":  # whose transposes JAX derives
+        engine = engine and recipe.partial == "conv"
+    loops = name in ("direct", "polyphase") and not engine
     products = batch * math.prod(geometry.out_size + geometry.kernel_shape)
     large = loops and products > MOST_OF_A_LOOP
     pairs = math.prod(geometry.kernel_shape[:2]) // geometry.groups

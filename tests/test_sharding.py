@@ -122,6 +122,25 @@ def test_a_size_that_does_not_divide_is_not_split() -> None:
         assert lies(tc.conv_transpose(y, W, stride=2)) == (None, None, None, None)  # 65 rows
 
 
+def test_loops_over_taps_inside_a_shard_map() -> None:
+    """Images and channels are split; each partial is a loop, and equal to that of one device."""
+    shapes = {"x": (4, 8, 20, 18), "w": (8, 1, 9, 8), "y": (4, 8, 12, 11)}
+    x, w, y = (RNG.integers(-3, 4, shape).astype("float32") for shape in shapes.values())
+
+    def partials(x: Any, w: Any, y: Any) -> Any:
+        f = functools.partial(tc.conv, groups=w.shape[0], algorithm="taps")
+        out, back = jax.vjp(f, x, w)
+        return out, *back(y)
+
+    specs = P("data", "model"), P("model"), P("data", "model")
+    split = jax.shard_map(
+        partials, mesh=mesh(sizes=(2, 2)), in_specs=specs, out_specs=(specs[2], *specs[:2])
+    )
+    program = jax.jit(split).lower(x, w, y)
+    assert program.as_text().count("stablehlo.while") == 3
+    jax.tree.map(np.testing.assert_array_equal, program.compile()(x, w, y), partials(x, w, y))
+
+
 @pytest.mark.parametrize("shape", [(6, 1, 2**16), (2, 1, 2**18)], ids=["images", "rows"])
 def test_blocks_inside_a_shard_map(shape: tuple[int, ...]) -> None:
     """A loop's result varies over the mesh axes of what it is made from."""

@@ -118,9 +118,13 @@ class FlaxLayer:
         return self._drawn(key, "kernel_init", init, (*self.kernel_size, *shape), turned)
 
     def _drawn(
-        self, key: jax.Array, name: str, init: Any, shape: tuple[int, ...],
+        self,
+        key: jax.Array,
+        name: str,
+        init: Any,
+        shape: tuple[int, ...],
         change: Callable[[Any], Any] = lambda value: value,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Draw a parameter and change its array, which may lie in a box with metadata."""
         narrow = self.param_dtype.name in NARROW
         # JAX's initialisers compute in the dtype that they draw.

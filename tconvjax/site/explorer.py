@@ -141,8 +141,10 @@ def _setting(geometry: Geometry) -> dict[str, Any]:
         fail("groups", groups, rule, "give fewer; all groups look alike")
     paddings = [_padding(axis) for axis in geometry.axes]
     products = math.prod(geometry.out_size) * math.prod(geometry.kernel_size)
-    cells = [max(axis.stride * (axis.out_size - 1) + axis.span, axis.low + axis.in_size)
-             for axis in geometry.axes]  # fmt: skip
+    cells = [
+        max(axis.stride * (axis.out_size - 1) + axis.span, axis.low + axis.in_size)
+        for axis in geometry.axes
+    ]
     if products > MOST_PRODUCTS or math.prod(cells) > MOST_CELLS or max(cells) > MOST_ALONG:
         found = Described(f"{products} products onto {' x '.join(map(str, cells))} elements")
         rule = f"the explorer draws {MOST_PRODUCTS} products, {MOST_CELLS} elements and "

@@ -313,8 +313,7 @@ def _falling(fence: Fence) -> Sequence[Document]:
     frames = [Stack(parts[::2]) if line else Row(parts) for parts in shown]
     if not fence.looks.get("words", True):
         return frames
-    return [Stack([Words(words), frame])
-            for words, frame in zip(rows, frames, strict=True)]  # fmt: skip
+    return [Stack([Words(words), frame]) for words, frame in zip(rows, frames, strict=True)]
 
 
 def _rimmed(table: Table) -> bool:
