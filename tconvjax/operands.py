@@ -23,6 +23,8 @@ UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 NARROW_FLOATS = tuple(name for name in dir(jnp) if name.startswith(("float4_", "float8_")))
 NARROW = (*NARROW_FLOATS, "int2", "int4", "uint2", "uint4")
 """Dtypes that store numbers; they are widened before anything is computed."""
+UNJOINED = ("float8_e8m0fnu", "int2", "uint2")
+"""Not for streams: the first has no zero, and joining the others ends the process (jax 0.10.2)."""
 NO_DTYPES = (bytes, jax.Array, np.ndarray)
 """Types that NumPy would read as a dtype: b"a" is a letter to it, and an array has a dtype."""
 

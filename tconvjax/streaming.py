@@ -44,10 +44,6 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
     Data: TypeAlias = Num[ArrayLike, "..."]
 
 
-UNJOINED = ("float8_e8m0fnu", "int2", "uint2")
-"""Not for chunks: the first has no zero, and joining the others ends the process (jax 0.10.2)."""
-
-
 @dataclass(frozen=True)
 class _Stream:
     """Both streams; integers are along the streamed axis."""
@@ -216,8 +212,8 @@ class _Stream:
 
     def _along(self, name: str, value: Any) -> int:
         """The position of the streamed axis in a chunk or a state."""
-        if value.dtype.name in UNJOINED:
-            rule = f"a stream cannot join chunks of {', '.join(UNJOINED)}"
+        if value.dtype.name in operands.UNJOINED:
+            rule = f"a stream cannot join chunks of {', '.join(operands.UNJOINED)}"
             fail(name, Described(f"array of dtype {value.dtype}"), rule, "convert it with .astype")
         whole, specs = self._whole, self._specs
         spec = specs.out_spec if self._transposed else specs.lhs_spec
