@@ -6,7 +6,8 @@ Each layer is drawn at random: one to three axes; dense, grouped or depthwise; k
 taps along an axis, strides of 1 to 16, dilations, 1 to 512 channels, batches, both layouts, float32
 and bfloat16. For each partial, every algorithm that compiles within a budget is timed, in turns.
 The regret of "auto" is its time over that of the best algorithm. A fit of the cost model must use
-another seed than the judgement, so that they never see the same layers.
+another seed than the judgement, so that they never see the same layers. With --tuned, each partial
+is first timed as `plan(..., measure=True)` does it, and what that takes is judged by later times.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import random
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ from scipy.optimize import least_squares, nnls
 
 import tconvjax as tc
 from tconvjax.algorithms.costs import line, pieces, work
-from tconvjax.algorithms.measure import contestants, timed
-from tconvjax.algorithms.plan import planned, unfit
+from tconvjax.algorithms.measure import BEHIND, contestants, timed
+from tconvjax.algorithms.plan import planned, unfit, worth_timing
 from tconvjax.algorithms.records import device
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial, Recipe, layout
@@ -189,24 +190,40 @@ def fitted(rows: list[tuple[dict[str, float], float]]) -> dict[str, float]:
     }
 
 
-def row_of(layer: Layer, partial: Partial, times: dict[str, float]) -> dict[str, Any]:
-    """A row of the result: the choice, the best, and milliseconds by algorithm."""
+def row_of(
+    layer: Layer, partial: Partial, times: dict[str, float], tuned: str | None
+) -> dict[str, Any]:
+    """A row of the result: the choice, a measurement's choice, the best, and milliseconds."""
     auto = planned(recipe_of(layer, partial), layer.batch).algorithm
     best = min(times, key=times.__getitem__)
-    ms = {name: float(f"{1e3 * seconds:.4g}") for name, seconds in times.items()}
-    regret = round(times.get(auto, math.inf) / times[best], 3)
     row = {"layer": str(layer), "partial": partial, "auto": auto, "best": best}
-    return {**row, "regret": regret, "ms": ms}
+    row["regret"] = round(times.get(auto, math.inf) / times[best], 3)
+    if tuned:
+        row |= {"tuned": tuned, "regret_tuned": round(times[tuned] / times[best], 3)}
+    return row | {"ms": {name: float(f"{1e3 * t:.4g}") for name, t in times.items()}}
 
 
-def again(found: Mapping[str, Any]) -> Iterator[tuple[Layer, Partial, dict[str, float]]]:
-    """The layers, partials and seconds of an earlier run."""
+def told(regrets: Iterable[float]) -> str:
+    """The regret of many partials in a sentence's words."""
+    ordered = sorted(regrets)
+    return (
+        f"{statistics.geometric_mean(ordered):.3f} in the geometric mean, "
+        f"{ordered[int(0.95 * len(ordered))]:.2f} at the 95th percentile, "
+        f"{ordered[-1]:.2f} at the worst"
+    )
+
+
+def again(
+    found: Mapping[str, Any],
+) -> Iterator[tuple[Layer, Partial, dict[str, float], str | None]]:
+    """The layers, partials, seconds and measurements' choices of an earlier run."""
     layers = drawn(found["seed"])
     layer = next(layers)
     for row in found["rows"]:
         while str(layer) != row["layer"]:
             layer = next(layers)
-        yield layer, row["partial"], {name: ms / 1e3 for name, ms in row["ms"].items()}
+        times = {name: ms / 1e3 for name, ms in row["ms"].items()}
+        yield layer, row["partial"], times, row.get("tuned")
 
 
 def main() -> None:
@@ -217,6 +234,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--fit", action="store_true", help="write costs.json of these times")
+    parser.add_argument("--tuned", action="store_true", help="judge a measured choice as well")
     parser.add_argument("--again", type=Path, help="take the times of a --json, and measure none")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -225,14 +243,21 @@ def main() -> None:
     if options.again:
         found, count = json.loads(options.again.read_text("utf-8")), 0
         seed = found["seed"]
-        for layer, partial, times in again(found):
+        for layer, partial, times, tuned in again(found):
             measured.append((recipe_of(layer, partial), layer.batch, times))
-            rows.append(row_of(layer, partial, times))
+            rows.append(row_of(layer, partial, times, tuned))
     for layer, partial in itertools.product(itertools.islice(drawn(seed), count), ROLES):
         recipe = recipe_of(layer, partial)
-        times = timed(programs(recipe, layer.batch), options.rounds)
+        calls = programs(recipe, layer.batch)
+        worth = (
+            [n for n in worth_timing(recipe, layer.batch) if n in calls] if options.tuned else []
+        )
+        before = timed({n: calls[n] for n in worth}, behind=BEHIND)
+        times = timed(calls, options.rounds)
         measured.append((recipe, layer.batch, times))
-        rows.append(row_of(layer, partial, times))
+        rows.append(
+            row_of(layer, partial, times, min(before, key=before.__getitem__, default=None))
+        )
         cells = "  ".join(f"{name} {1e3 * t:.3g}" for name, t in times.items())
         head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
         print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
@@ -242,12 +267,9 @@ def main() -> None:
             measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
         costs = {"jax": jax.__version__, "lines": fit(measured)}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
-    regrets = sorted(row["regret"] for row in rows)
-    print(
-        f"{len(rows)} partials; regret {statistics.geometric_mean(regrets):.3f} in the geometric "
-        f"mean, {regrets[int(0.95 * len(regrets))]:.2f} at the 95th percentile, "
-        f"{regrets[-1]:.2f} at the worst"
-    )
+    print(f"{len(rows)} partials; regret {told(row['regret'] for row in rows)}")
+    if all("tuned" in row for row in rows):
+        print(f"with a measured file {told(row['regret_tuned'] for row in rows)}")
     for row in sorted(rows, key=lambda row: -row["regret"])[:10]:
         what = f"{row['partial']:15} {row['layer']}"
         print(f"{row['regret']:8.2f}  {what}: {row['auto']} instead of {row['best']}")
