@@ -235,13 +235,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--fit", action="store_true", help="write costs.json of these times")
     parser.add_argument("--tuned", action="store_true", help="judge a measured choice as well")
-    parser.add_argument("--again", type=Path, help="take the times of a --json, and measure none")
+    parser.add_argument(
+        "--again", type=Path, nargs="*", default=[], help="take the times of --json, measure none"
+    )
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     measured: list[tuple[Recipe, int, dict[str, float]]] = []
     seed, count = options.seed, options.layers
-    if options.again:
-        found, count = json.loads(options.again.read_text("utf-8")), 0
+    for path in options.again:
+        found, count = json.loads(path.read_text("utf-8")), 0
         seed = found["seed"]
         for layer, partial, times, tuned in again(found):
             measured.append((recipe_of(layer, partial), layer.batch, times))

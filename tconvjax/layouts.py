@@ -83,6 +83,12 @@ class Recipe:
         """Whether the channels of x and of y stand before their spatial axes."""
         return all(spec[1] < min(spec[2:]) for spec in (self.specs.lhs_spec, self.specs.out_spec))
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel has a group of its own."""
+        geometry = self.geometry
+        return geometry.groups == geometry.in_channels == geometry.out_channels
+
     def spec(self, role: str) -> Sequence[int]:
         """The layout of x, w or y."""
         return spec_of(role, self.specs)

@@ -98,7 +98,10 @@ def test_a_measured_plan_is_that_of_the_least_time() -> None:
         plan = tc.plan(G, partial, batch=2, measure=True)  # type: ignore[arg-type]
         seconds = {c.algorithm: c.seconds for c in plan.candidates if c.seconds is not None}
         assert plan.algorithm == min(seconds, key=seconds.__getitem__)
+        assert seconds.keys() == tc.ALGORITHMS.keys()  # those too that no estimate considers
         assert tc.plan(G, partial, batch=2) == plan  # type: ignore[arg-type]
+    whole = tc.plan(G, "conv_transpose", "int32", batch=2, measure=True)
+    assert {c.algorithm for c in whole.candidates if c.seconds} == {"patches", "taps"}
     bordered = tc.Geometry.of_conv((4, 12), (6, 4, 3), padding=1, padding_mode="reflect")
     measured = tc.plan(bordered, "conv", batch=2, measure=True)
     assert measured == tc.plan(bordered.filled(), "conv", batch=2)  # which is what the program has

@@ -47,7 +47,9 @@ def line(algorithm: str, recipe: Recipe) -> str:
     """The name of the line that applies."""
     if algorithm not in ("patches", "taps"):
         return f"{algorithm} {recipe.partial}"
-    return f"{algorithm} {recipe.partial} {'first' if recipe.channels_first else 'last'}"
+    depthwise = " depthwise" if algorithm == "taps" and recipe.depthwise else ""
+    layout = "first" if recipe.channels_first else "last"
+    return f"{algorithm} {recipe.partial} {layout}{depthwise}"
 
 
 def pieces(algorithm: str, recipe: Recipe) -> int:
@@ -125,17 +127,17 @@ def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     passes = recipe.partial == "conv_transpose" and not in_phases(recipe)
     passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups
     dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
-    products = _products(recipe, batch)
+    products, shifts = _products(recipe, batch), math.prod(s.shifts for s in splits)
     inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
-    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
-    if recipe.partial == "conv" and not (depthwise and recipe.channels_first):
+    if recipe.partial == "conv" and not (recipe.depthwise and recipe.channels_first):
         in_group = geometry.out_channels // geometry.groups  # channels come last, in groups
         inner = in_group if in_group > 1 else geometry.groups
     return {
         "products": 0 if passes else products,
         "runs": products / max(inner, 1),
         "summands": terms(recipe.partial, geometry),
-        "passed": passed * math.prod(s.shifts for s in splits) if passes else 0,
+        "turns": shifts if recipe.partial == "kernel_gradient" else 0,
+        "passed": passed * shifts if passes else 0,
         "dilated": batch * _padded(recipe) * math.prod(s.slots for s in splits) if dilated else 0,
     }
 

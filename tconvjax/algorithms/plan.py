@@ -22,6 +22,9 @@ FEWEST_CHANNELS = 8
 LONGEST = 60.0
 """Estimated seconds to compile above which an algorithm is not considered."""
 
+MOST_OF_A_LOOP = 1e8
+"""Products of the largest plain loop of XLA's that is measured: up to a second."""
+
 CALLS = 50_000
 """Calls among which the time to compile is shared: a second to compile counts as 20 us a call."""
 
@@ -119,12 +122,16 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
 
 
 def worth_timing(recipe: Recipe, batch: int) -> list[str]:
-    """The algorithms that a measurement compares: all that are considered, and the choice."""
-    plan = estimated(replace(recipe, algorithm="auto"), batch)
-    names = [c.algorithm for c in plan.candidates if c.seconds is not None]
-    if not recipe.on_cpu:
-        names = [name for name in ALGORITHMS if compile_seconds(name, recipe) <= LONGEST]
-    return names if plan.algorithm in names else [*names, plan.algorithm]
+    """The algorithms that a measurement compares: all but those that compile or run for long."""
+    geometry = recipe.geometry
+    products = batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
+    names = [name for name in ALGORITHMS if compile_seconds(name, recipe) <= LONGEST]
+    if not jnp.issubdtype(recipe.dtype, jnp.inexact) and recipe.partial != "conv":
+        names = [name for name in names if name in ("patches", "taps")]
+    elif recipe.on_cpu and products > MOST_OF_A_LOOP:
+        names = [name for name in names if not _without_an_engine(name, recipe)]
+    choice = estimated(replace(recipe, algorithm="auto"), batch).algorithm
+    return names if choice in names else [*names, choice]
 
 
 def _on_an_accelerator(
@@ -217,18 +224,20 @@ def unfit(name: str, recipe: Recipe) -> str:
     if name == "polyphase":
         return 'on a CPU it seldom beats the product of "patches"'
     if name == "direct":
-        return _without_an_engine(recipe)
+        return _without_an_engine(name, recipe)
     seconds = compile_seconds(name, recipe)
     return f"it would take {seconds:.0f} s to compile" if seconds > LONGEST else ""
 
 
-def _without_an_engine(recipe: Recipe) -> str:
-    """Why XLA's convolution is not considered on a CPU; "" if it is.
+def _without_an_engine(name: str, recipe: Recipe) -> str:
+    """Why XLA's convolution is slow on a CPU; "" if it is not, or none is used.
 
     It is fast over one or two axes without groups (Eigen, and YNNPACK over two); the costs of other
     dtypes than float32 were not fitted by themselves.
     """
     geometry = recipe.geometry
+    if name not in ("direct", "polyphase"):
+        return ""
     if geometry.rank > 2:
         return f"a convolution over {geometry.rank} axes, which XLA runs as a plain loop"
     if geometry.groups > 1:
@@ -237,7 +246,7 @@ def _without_an_engine(recipe: Recipe) -> str:
         return f"XLA's convolution is considered for float32 only, and this is {recipe.dtype}"
     if min(geometry.in_channels, geometry.out_channels) < FEWEST_CHANNELS:
         return f"XLA's convolution is slow for fewer than {FEWEST_CHANNELS} channels"
-    if recipe.partial == "conv_transpose" and max(geometry.stride) > 1:
+    if name == "direct" and recipe.partial == "conv_transpose" and max(geometry.stride) > 1:
         return "XLA writes zeros between the elements and multiplies them on a CPU"
     return ""
 

@@ -116,10 +116,9 @@ def _depthwise(
 def in_phases(recipe: Recipe) -> bool:
     """Whether `_depthwise_transpose` pays: with channels first it needs no transpose."""
     geometry, specs = recipe.geometry, recipe.specs
-    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
     alike = specs.lhs_spec == specs.out_spec and set(geometry.dilation) == {1}
     pays = recipe.channels_first or math.prod(geometry.kernel_size) > MOST_TAPS
-    return recipe.partial == "conv_transpose" and depthwise and alike and pays
+    return recipe.partial == "conv_transpose" and recipe.depthwise and alike and pays
 
 
 def _depthwise_transpose(
