@@ -35,6 +35,7 @@ def page(
     stages: Mapping[str, Any],
     blocks: Mapping[str, Any],
     decoder: Mapping[str, Any],
+    intel: Report,
 ) -> str:
     """The page with its tables as the reports have them."""
     tables: dict[str, Callable[[Report], str]] = {
@@ -42,6 +43,7 @@ def page(
         "forward": lambda r: times(r, "forward"),
         "step": lambda r: times(r, "step"),
         "summary": summary,
+        "intel": lambda _: f"{machine(intel)}\n\n{summary(intel)}",
         "building": building,
         "memory": memory,
         "stages": lambda _: profile(stages),
@@ -271,7 +273,7 @@ def main() -> None:
     """Rewrite the page."""
     reports = [
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("compare", "stages", "block_sizes", "compile_time")
+        for name in ("compare", "stages", "block_sizes", "compile_time", "compare_intel")
     ]
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), *reports), encoding="utf-8")
 

@@ -248,7 +248,7 @@ def test_the_figures_are_those_that_were_measured() -> None:
     results = ROOT / "benchmarks/results"
     report, *others = (
         json.loads((results / f"{name}.json").read_text("utf-8"))
-        for name in ("compare", "stages", "block_sizes", "compile_time")
+        for name in ("compare", "stages", "block_sizes", "compile_time", "compare_intel")
     )
     text = (ROOT / "docs/speed.md").read_text("utf-8")
     assert runpy.run_path(str(ROOT / "benchmarks/page.py"))["page"](text, report, *others) == text
