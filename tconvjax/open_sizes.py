@@ -31,9 +31,10 @@ def is_open(sizes: Sequence[Any]) -> bool:
 def geometry_of(
     role: str, shape: Sequence[Any], read: Callable[[tuple[Any, ...]], Geometry]
 ) -> Geometry:
-    """``read(shape)`` of the (channels, *sizes) of x or y; with symbols, of numbers in their place.
+    """The geometry of x or y of this shape (channels, *sizes), as ``read`` gives it for numbers.
 
-    The geometry then has the padding of every size, which must not depend on it.
+    Where a size is a symbol, the geometry has the padding of every size, which must not depend on
+    it.
     """
     if not is_open(shape[1:]):
         return read(tuple(shape))

@@ -27,8 +27,6 @@ NARROW = (*NARROW_FLOATS, "int2", "int4", "uint2", "uint4")
 """Dtypes that store numbers; they are widened before anything is computed."""
 UNJOINED = ("float8_e8m0fnu", "int2", "uint2")
 """Not for streams: the first has no zero, and joining the others ends the process (jax 0.10.2)."""
-NO_DTYPES = (bytes, jax.Array, np.ndarray)
-"""Types that NumPy would read as a dtype: b"a" is a letter to it, and an array has a dtype."""
 
 MOST = 2**31 - 1
 """Largest stride, dilation or axis length; XLA uses 32-bit integers for them in places."""
@@ -103,8 +101,9 @@ def dtype_of(name: str, value: Any) -> Any:
 
 def inexact_dtype(name: str, value: Any) -> Any:
     """Read a dtype of floats or complex numbers; 64 bits become 32 where they are switched off."""
-    dtype = dtype_of(name, bool if isinstance(value, NO_DTYPES) else value)
-    if not jnp.issubdtype(dtype, jnp.inexact):
+    dtype = dtype_of(name, value)
+    # To NumPy b"a" is the letter of a dtype, and an array stands for its own.
+    if isinstance(value, bytes | jax.Array | np.ndarray) or not jnp.issubdtype(dtype, jnp.inexact):
         fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
     return jax.dtypes.canonicalize_dtype(dtype)
 

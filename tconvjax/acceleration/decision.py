@@ -16,7 +16,7 @@ from tconvjax.reference import one_sided
 
 
 class Decision(NamedTuple):
-    """How a convolution is computed instead, or None, "" if it is left alone; and why."""
+    """How a convolution is computed instead, and why; None and "" say that it is left alone."""
 
     assignment: Assignment | None
     algorithm: str

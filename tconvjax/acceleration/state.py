@@ -90,7 +90,7 @@ def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any
 def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
     """Refuse a function that changed its arguments, which were copies.
 
-    ``before`` are their leaves before the call, of this structure, and ``after`` is the tree now.
+    ``before`` has the leaves of ``tree`` before the call; ``after`` is the whole after it.
     """
     leaves, now = jax.tree.flatten(after)
     same = now == tree and all(a is b for a, b in zip(before, leaves, strict=True))

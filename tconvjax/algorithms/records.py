@@ -22,9 +22,6 @@ import jax
 from tconvjax.errors import GeometryError, fail
 from tconvjax.layouts import Recipe
 
-VARIABLE = "TCONVJAX_PLANS"
-"""Environment variable that names the file."""
-
 _KNOWN: dict[str, dict[str, float]] = {}
 """Milliseconds by algorithm, by the text of the rest of the entry."""
 
@@ -97,7 +94,7 @@ def _named(path: Any) -> Path:
 
 def _default() -> Path:
     """The file that is read without being asked for."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get("TCONVJAX_PLANS")
     folder = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(named or f"{folder}/tconvjax/plans.json").expanduser()
 
