@@ -24,16 +24,14 @@ from roofline import Roofline, measured
 from timing import Program, interleaved
 
 from tconvjax.algorithms.patches import (
-    frame_of,
+    times,
     w_matrix,
     w_of_matrix,
     w_product,
     x_matrix,
     x_of_matrix,
-    x_product,
     y_matrix,
     y_of_matrix,
-    y_product,
 )
 from tconvjax.command.arguments import CommandError
 from tconvjax.layouts import Recipe, layout
@@ -50,24 +48,24 @@ def programs(case: Case) -> dict[str, Program]:
     geometry, batch = case.geometry, case.y_shape[0]
     letters = "DHW"[-geometry.rank :]
     specs = layout((f"N{letters}C", f"{letters}IO", f"N{letters}C"), geometry.rank)
-    frame = frame_of(Recipe("conv", geometry, specs, platform="cpu"))
+    recipe = Recipe("conv", geometry, specs, platform="cpu")
     x, w, y = (np.asarray(value) for value in case.arrays())
     spatial = tuple(range(2, geometry.rank + 2))
     x, y = (np.transpose(v, (0, *spatial, 1)) for v in (x, y))
     made: dict[str, Callable[..., jax.Array]] = {
-        "x": lambda x: x_matrix(x, frame),
-        "y": lambda y: y_matrix(y, frame),
-        "w": lambda w: w_matrix(w, frame, x_first=True),
+        "x": lambda x: x_matrix(x, recipe),
+        "y": lambda y: y_matrix(y, recipe),
+        "w": lambda w: w_matrix(w, recipe, x_first=True),
     }
     operands = {"x": (x,), "y": (y,), "w": (np.transpose(w, (*spatial, 1, 0)),)}
     of_x, of_y, of_w = (np.asarray(jax.jit(made[name])(*operands[name])) for name in "xyw")
     made |= {
-        "xw": lambda x, w: y_product(x, w, frame, None),
-        "yw": lambda y, w: x_product(y, w, frame, None),
-        "xy": lambda x, y: w_product(x, y, frame, True, None),
-        "of x": lambda m: x_of_matrix(m, batch, frame),
-        "of y": lambda m: y_of_matrix(m, batch, frame),
-        "of w": lambda m: w_of_matrix(m, frame, x_first=True),
+        "xw": lambda x, w: times(recipe, x, w, 2, 1),
+        "yw": lambda y, w: times(recipe, y, w, 2, 2),
+        "xy": lambda x, y: w_product(x, y, recipe, True),
+        "of x": lambda m: x_of_matrix(m, batch, recipe),
+        "of y": lambda m: y_of_matrix(m, batch, recipe),
+        "of w": lambda m: w_of_matrix(m, recipe, x_first=True),
     }
     operands |= {"xw": (of_x, of_w), "yw": (of_y, of_w), "xy": (of_x, of_y)}
     operands |= {"of x": (of_x,), "of y": (of_y,), "of w": (of_w,)}

@@ -10,7 +10,6 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import jax
@@ -31,14 +30,18 @@ Precision: TypeAlias = Any
 """What ``lax.conv_general_dilated`` takes: None, a name, a ``lax.Precision``, or a pair."""
 Partial: TypeAlias = Literal["conv", "conv_transpose", "kernel_gradient"]
 
-ROLES: Mapping[Partial, tuple[str, str, str]] = MappingProxyType(
-    {
-        "conv": ("x", "w", "y"),
-        "conv_transpose": ("y", "w", "x"),
-        "kernel_gradient": ("x", "y", "w"),
-    }
-)
+ROLES: Mapping[Partial, tuple[str, str, str]] = {
+    "conv": ("x", "w", "y"),
+    "conv_transpose": ("y", "w", "x"),
+    "kernel_gradient": ("x", "y", "w"),
+}
 """The roles of the two operands and of the result of each partial."""
+
+LETTERS = {"x": "nc", "w": "oc", "y": "no"}
+"""The first two entries of each array's layout; each two arrays share one."""
+
+GROUPED = {"x": "c", "w": "o", "y": "o"}
+"""The letter of the axis that holds the groups."""
 
 
 def spec_of(role: str, specs: Specs) -> Sequence[int]:
@@ -131,13 +134,8 @@ def _layout(dimension_numbers: Any, rank: int) -> Specs:
     try:
         return lax.conv_dimension_numbers(shape, shape, dimension_numbers)
     except (TypeError, ValueError, KeyError) as error:
-        rule = f"it must give the layouts of x, w and y, {rank + 2} letters each"
-        fail(
-            "dimension_numbers",
-            dimension_numbers,
-            f"{rule} ({str(error).rstrip('.')})",
-            "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels first",
-        )
+        detail = f", {rank + 2} letters each ({str(error).rstrip('.')})"
+        _no_layouts(dimension_numbers, detail)
 
 
 def layout_of(dimension_numbers: Any, w: Any) -> Specs:
@@ -153,9 +151,10 @@ def rank_of(dimension_numbers: Any) -> int:
         _no_layouts(dimension_numbers)
 
 
-def _no_layouts(dimension_numbers: Any) -> NoReturn:
-    rule = "it must give the layouts of x, w and y"
-    fail("dimension_numbers", dimension_numbers, rule, "write them as ('NHWC', 'HWIO', 'NHWC')")
+def _no_layouts(dimension_numbers: Any, detail: str = "") -> NoReturn:
+    rule = f"it must give the layouts of x, w and y{detail}"
+    remedy = "write them as ('NHWC', 'HWIO', 'NHWC'), or leave them out for channels first"
+    fail("dimension_numbers", dimension_numbers, rule, remedy)
 
 
 # -- sizes and batch axes --------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from tconvjax.arguments import choice, frozen, function, ints
 from tconvjax.errors import Described, array_of, fail, kind_of
 from tconvjax.geometry import Axis, Geometry, check_geometry
 from tconvjax.geometry.padding import source
-from tconvjax.operands import COMPLEXES, FLOATS, SIGNED, UNSIGNED, available_dtype
+from tconvjax.operands import NUMBERS, available_dtype
 
 __all__ = ["conv_matrix", "matrix_of", "places"]
 
@@ -38,20 +38,8 @@ of a sparse one."""
 MOST_PRODUCTS = 2**25
 """Largest number of entries of a sparse matrix: half a GiB with their indices, and some seconds."""
 
-DTYPES = FLOATS + COMPLEXES + SIGNED + UNSIGNED
-"""The dtypes of JAX arrays that a matrix can hold."""
-
 MOST_READ = 2**31
 """Largest number of elements that `matrix_of` puts in and gets out of all columns: some seconds."""
-
-CHUNK = 2**24
-"""Elements of the larger array in a batch of columns."""
-
-ROUNDS = 3
-"""Random arguments that are tried at each scale."""
-
-MOST_DEVIATION = 0.05
-"""Upper bound on the tolerance, relative to the largest element."""
 
 _NARROW = re.compile(r"\b(bf16|f16|f8)\w*\[")
 
@@ -251,7 +239,7 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
         functions = "fn and jax.linear_transpose(fn, x) themselves"
         remedy = f"use a smaller shape, conv_matrix for a convolution, or {functions}"
         fail("shape", shape, f"{rule}, and {MOST_READ} is the limit", remedy)
-    count = max(1, min(columns, CHUNK // max(columns, rows, 1)))
+    count = max(1, min(columns, 2**24 // max(columns, rows, 1)))  # of columns at once
 
     @jax.jit
     def batch(first: Any) -> jax.Array:
@@ -273,7 +261,7 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
 def _dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype of fn's argument."""
     found = available_dtype("dtype", dtype)
-    if found is None or found.name not in DTYPES:
+    if found is None or found.name not in NUMBERS:
         rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
         fail("dtype", dtype, rule, "give jnp.float32, say")
     return np.dtype(found)
@@ -295,7 +283,7 @@ def check_linear(fn: Function, columns: Any, shape: tuple[int, ...], dtype: np.d
     arguments = [np.zeros(shape, dtype)]
     # Sixteenths are fractions that bfloat16 can hold.
     for scale in (1,) if whole else (1 / 16, far / 16, 1 / (16 * far)):
-        for _ in range(ROUNDS):
+        for _ in range(3):
             x, y = rng.integers(least, most + 1, (2, *shape))
             x = x + 1j * y if dtype.kind == "c" else x
             arguments.append((x * scale).astype(dtype))
@@ -325,13 +313,13 @@ def check_linear(fn: Function, columns: Any, shape: tuple[int, ...], dtype: np.d
 def _rounding(
     fn: Function, shape: tuple[int, ...], dtype: np.dtype[Any], result: np.dtype[Any]
 ) -> float:
-    """The tolerance, relative to the largest element; 0 if all are integers."""
+    """The tolerance, relative to the largest element: at most 5 %, and 0 for integers."""
     program = str(jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype)))
     kinds: list[Any] = [dtype, result]
     if _NARROW.search(program):  # a layer in mixed precision rounds to 16 bits inside
         kinds.append(jnp.bfloat16)
     floats = [float(jnp.finfo(kind).eps) for kind in kinds if jnp.issubdtype(kind, jnp.inexact)]
-    return min(max(floats, default=0) * (64 + 4 * math.prod(shape) ** 0.5), MOST_DEVIATION)
+    return min(max(floats, default=0) * (64 + 4 * math.prod(shape) ** 0.5), 0.05)
 
 
 # -- formats ---------------------------------------------------------------------------------------
@@ -341,7 +329,7 @@ def check_format(format: Any, argument: str, dtype: np.dtype[Any], shape: tuple[
     """Refuse a format that cannot hold a matrix of this dtype and shape, made from an argument."""
     choice("format", format, get_args(Format))
     in_scipy = dtype.kind in "biufc" and dtype != np.float16
-    if (format == "csr" and not in_scipy) or (format == "bcoo" and dtype.name not in DTYPES):
+    if (format == "csr" and not in_scipy) or (format == "bcoo" and dtype.name not in NUMBERS):
         rule = f"a matrix of format {format!r} cannot hold {dtype}"
         remedy = "convert it, say to float32, or use format='dense'"
         fail(argument, Described(f"array of {dtype}"), rule, remedy)

@@ -31,18 +31,10 @@ def is_open(sizes: Sequence[Any]) -> bool:
 def geometry_of(
     role: str, shape: Sequence[Any], read: Callable[[tuple[Any, ...]], Geometry]
 ) -> Geometry:
-    """The geometry of an array, with numbers in place of symbols.
+    """The geometry of x or y of this shape (channels, *sizes), as ``read`` gives it for numbers.
 
-    Args:
-        role: "x" or "y".
-        shape: its channels and spatial sizes.
-        read: the geometry of a shape of numbers.
-
-    Returns:
-        ``read(shape)`` without symbols; else a geometry that has the padding of every size.
-
-    Raises:
-        GeometryError: if the padding depends on the size, or holds copies of x.
+    Where a size is a symbol, the geometry has the padding of every size, which must not depend on
+    it.
     """
     if not is_open(shape[1:]):
         return read(tuple(shape))
@@ -68,18 +60,9 @@ def geometry_of(
 def by_definition(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     """Compute the convolution or its transpose for sizes that are symbols.
 
-    Args:
-        a: x, or y for the transpose, with one batch axis.
-        b: the kernel, of a's dtype.
-        recipe: with the dtype set and a geometry of `geometry_of`.
-
-    Returns:
-        The result, of the recipe's dtype; each spatial size of the transpose is the stride times
-        that of y and a number.
-
-    Raises:
-        GeometryError: if JAX has no form of it: for another algorithm, for the transpose of
-            integers, and where the padding is wider than the kernel reaches.
+    JAX has no form of it for another algorithm, for the transpose of integers, and where the
+    padding is wider than the kernel reaches. Each spatial size of the transpose is the stride times
+    that of y and a number.
     """
     geometry, specs = recipe.geometry, recipe.specs
     if recipe.algorithm not in ("auto", "direct"):

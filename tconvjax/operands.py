@@ -20,13 +20,13 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEXES = ("complex64", "complex128")
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+KINDS = (FLOATS, COMPLEXES, SIGNED, UNSIGNED)
+NUMBERS = FLOATS + COMPLEXES + SIGNED + UNSIGNED
 NARROW_FLOATS = tuple(name for name in dir(jnp) if name.startswith(("float4_", "float8_")))
 NARROW = (*NARROW_FLOATS, "int2", "int4", "uint2", "uint4")
 """Dtypes that store numbers; they are widened before anything is computed."""
 UNJOINED = ("float8_e8m0fnu", "int2", "uint2")
 """Not for streams: the first has no zero, and joining the others ends the process (jax 0.10.2)."""
-NO_DTYPES = (bytes, jax.Array, np.ndarray)
-"""Types that NumPy would read as a dtype: b"a" is a letter to it, and an array has a dtype."""
 
 MOST = 2**31 - 1
 """Largest stride, dilation or axis length; XLA uses 32-bit integers for them in places."""
@@ -61,7 +61,7 @@ def _array(name: str, value: Any, narrow: tuple[str, ...]) -> Any:
         value = as_array(name, value)
     if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
         value = value.astype(value.dtype.newbyteorder("="))
-    if value.dtype.name not in FLOATS + COMPLEXES + SIGNED + UNSIGNED + narrow:
+    if value.dtype.name not in NUMBERS + narrow:
         floats, whole = ("4, 8 and ", "2, 4 and ") if narrow else ("", "")
         kinds = f"floats of {floats}16 to 64 bits, complex numbers and integers of {whole}8 to 64"
         rule = f"{kinds} bits can be convolved"
@@ -101,8 +101,9 @@ def dtype_of(name: str, value: Any) -> Any:
 
 def inexact_dtype(name: str, value: Any) -> Any:
     """Read a dtype of floats or complex numbers; 64 bits become 32 where they are switched off."""
-    dtype = dtype_of(name, bool if isinstance(value, NO_DTYPES) else value)
-    if not jnp.issubdtype(dtype, jnp.inexact):
+    dtype = dtype_of(name, value)
+    # To NumPy b"a" is the letter of a dtype, and an array stands for its own.
+    if isinstance(value, bytes | jax.Array | np.ndarray) or not jnp.issubdtype(dtype, jnp.inexact):
         fail(name, value, "it must be a dtype of floats or complex numbers", "give jnp.float32")
     return jax.dtypes.canonicalize_dtype(dtype)
 
@@ -162,7 +163,7 @@ def dtypes(preferred: Any, *values: Any) -> tuple[Any, Any]:
     dtype = jnp.dtype(jnp.result_type(*wide))
     if preferred is None:
         return dtype, dtype
-    kind = next(k for k in (FLOATS, COMPLEXES, SIGNED, UNSIGNED) if dtype.name in k)
+    kind = next(kind for kind in KINDS if dtype.name in kind)
     least = 0 if alone else dtype.itemsize
     right = [name for name in kind if jnp.dtype(name).itemsize >= least]
     if preferred.name not in right:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
 from tconvjax.errors import Described, fail
-from tconvjax.layouts import Recipe, shape_of
+from tconvjax.layouts import LETTERS, Recipe, placed, shape_of
 from tconvjax.operands import AnyArray
 
 
@@ -25,19 +26,6 @@ def explicitly_sharded(
     Each result axis inherits the sharding of the operand axis it comes from. Mesh axes that are
     summed over are dropped. If several result axes claim one mesh axis, the first gets it. XLA
     partitions the computation itself.
-
-    Args:
-        body: the operation.
-        a: first operand.
-        b: second operand.
-        bias: added along the result's channels.
-        recipe: what the operation computes.
-
-    Returns:
-        The body's result.
-
-    Raises:
-        GeometryError: if the operands lie on two explicit meshes.
     """
     meshes = [m for m in map(_explicit_mesh, (a, b)) if m is not None]
     if not meshes:
@@ -50,8 +38,8 @@ def explicitly_sharded(
             f"{first} lies on {meshes[0]}, and one operation has one mesh",
             "lay both out on the same mesh with jax.device_put",
         )
-    spec = _result_spec(a, b, recipe)
-    return auto_axes(body, out_sharding=NamedSharding(meshes[0], spec))(a, b, bias)
+    sharding = NamedSharding(meshes[0], _result_spec(a, b, recipe, meshes[0]))
+    return auto_axes(body, out_sharding=sharding)(a, b, bias)
 
 
 def _explicit_mesh(value: Any) -> Any:
@@ -62,49 +50,37 @@ def _explicit_mesh(value: Any) -> Any:
     return sharding.mesh if sharding.mesh.explicit_axes else None
 
 
-def _named(role: str, ndim: int, recipe: Recipe) -> list[str]:
+def _names(role: str, ndim: int, recipe: Recipe) -> list[str]:
     """A name for each axis of an array; arrays share an axis where they share its name."""
-    spec, groups = recipe.spec(role), recipe.geometry.groups
-    letters = [""] * len(spec)
-    for position, letter in zip(spec, {"x": "nc", "w": "oc", "y": "no"}[role], strict=False):
-        letters[position] = letter
-    for n, position in enumerate(spec[2:]):
-        letters[position] = f"space {n}" if role != "w" else f"tap {n}"
+    spec, space = recipe.spec(role), "tap" if role == "w" else "space"
+    entries = [*LETTERS[role], *(f"{space} {n}" for n in range(len(spec) - 2))]
     if role == "w":
-        # With groups, the kernel's second axis counts the channels of one group only.
-        return [x if x != "c" or groups == 1 else "c of a group" for x in letters]
+        if recipe.geometry.groups > 1:  # the second axis counts the channels of one group only
+            entries[1] = "c of a group"
+        return list(placed(entries, spec))
     extra = ndim - len(spec)
-    if extra < 0:
-        return [x for x in letters if x != "n"]
-    return [*(f"n {i}" for i in range(extra)), *letters]
+    names = [name for name in placed(entries, spec) if name != "n" or extra >= 0]
+    return [*(f"n {i}" for i in range(extra)), *names]
 
 
-def _result_spec(a: AnyArray, b: AnyArray, recipe: Recipe) -> PartitionSpec:
+def _result_spec(a: AnyArray, b: AnyArray, recipe: Recipe, mesh: Any) -> PartitionSpec:
     first, second, result = recipe.roles
     shardings: dict[str, Any] = {}
     for value, role in ((b, second), (a, first)):
         if isinstance(value, jax.Array):
-            names = _named(role, value.ndim, recipe)
+            names = _names(role, value.ndim, recipe)
             shardings.update(zip(names, jax.typeof(value).sharding.spec, strict=False))
-    names = _named(result, a.ndim, recipe)
-    sizes = shape_of(result, 1, recipe.geometry, recipe.specs)
+    shape = shape_of(result, 0, recipe.geometry, recipe.specs)
+    sizes = dict(zip(_names(result, len(shape), recipe), shape, strict=True))
     entries: list[Any] = []
     taken: set[str] = set()
-    for n, name in enumerate(names):
+    for name in _names(result, a.ndim, recipe):
         entry = shardings.get(name)
         axes = entry if isinstance(entry, tuple) else (entry,) if entry else ()
-        size = sizes[n - len(names) + len(sizes)] if not name.startswith("n") else 0
-        if taken.intersection(axes) or size % _parts(a, b, axes):
+        # The batch size of the result is that of an operand, which the devices divide.
+        if taken.intersection(axes) or sizes.get(name, 0) % math.prod(mesh.shape[n] for n in axes):
             entry = None
         else:
             taken.update(axes)
         entries.append(entry)
     return PartitionSpec(*entries)
-
-
-def _parts(a: Any, b: Any, axes: tuple[str, ...]) -> int:
-    mesh = _explicit_mesh(a) or _explicit_mesh(b)
-    parts = 1
-    for axis in axes:
-        parts *= mesh.shape[axis]
-    return parts

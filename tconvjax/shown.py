@@ -16,9 +16,6 @@ from typing import Any
 
 from tconvjax.errors import GeometryError
 
-MOST_SET = 16
-"""Maximum rows and columns of a matrix in a formula, which has the width of a page."""
-
 _loaders: list[Callable[[], Any]] = []
 
 
@@ -48,7 +45,8 @@ class Shown:
         return self._printed("to_html")
 
     def _repr_latex_(self) -> Any:
-        formula = self._printed("to_latex", most=MOST_SET, dots=False)
+        # A formula has the width of a page, which holds 16 columns.
+        formula = self._printed("to_latex", most=16, dots=False)
         return None if formula is None else f"$\\displaystyle {formula}$"
 
     def _repr_svg_(self) -> Any:

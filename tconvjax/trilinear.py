@@ -25,29 +25,16 @@ from jax.interpreters import ad, batching, mlir
 from jax.interpreters import partial_eval as pe
 
 from tconvjax.algorithms.run import run
-from tconvjax.layouts import ROLES, Partial, Recipe, aval_like
+from tconvjax.layouts import GROUPED, LETTERS, ROLES, Partial, Recipe, aval_like
 
 PARTIAL_WITH_RESULT: Mapping[str, Partial] = {roles[2]: p for p, roles in ROLES.items()}
-
-# The entry of an array's layout (batch, channel, ...) or (out, in, ...) that a letter names.
-_SHARED = {"x": {"n": 0, "c": 1}, "w": {"o": 0, "c": 1}, "y": {"n": 0, "o": 1}}
-_GROUPED = {"x": 1, "w": 0, "y": 1}
 
 # jax.extend.core.Primitive, without the import of jax.extend, which loads all of Pallas.
 trilinear_p = type(jax.lax.add_p)("trilinear")
 
 
 def trilinear(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
-    """Bind the primitive.
-
-    Args:
-        a: first operand, one batch axis; ``recipe.roles`` says which of x, w and y it is.
-        b: second operand, of a's dtype.
-        recipe: complete but for the platform, which is known when the program is lowered.
-
-    Returns:
-        The result, of ``recipe.dtype``.
-    """
+    """Bind the primitive: operands of one dtype, with one batch axis, in the recipe's roles."""
     a, b = _varying_together(a, b)
     result: jax.Array = trilinear_p.bind(a, b, recipe=recipe)
     return result
@@ -67,8 +54,15 @@ def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]
     return a, b
 
 
+def _run_on(platform: str, a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
+    return run(a, b, replace(recipe, platform=platform))
+
+
+_compiled = jax.jit(_run_on, static_argnums=0, static_argnames="recipe")
+
+
 def _impl(a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
-    return _compiled(a, b, replace(recipe, platform=jax.default_backend()))
+    return _compiled(jax.default_backend(), a, b, recipe=recipe)
 
 
 def _abstract_eval(a: Any, b: Any, *, recipe: Recipe) -> Any:
@@ -97,14 +91,12 @@ def _batch(
     size = next(v.shape[d] for v, d in zip(operands, dims, strict=True) if d is not None)
     letter = "g"
     if len(having) == 1:
-        (letter,) = _SHARED[having[0]].keys() & _SHARED[result].keys()
-    if not isinstance(size, int) and letter != "n":  # a geometry's channels and groups are numbers
+        (letter,) = {*LETTERS[having[0]]} & {*LETTERS[result]}
+    countable = size > 0 if isinstance(size, int) else letter == "n"
+    if not countable:  # a geometry's channels and groups are numbers, and groups are not none
         one = replace(recipe, algorithm="patches", platform=jax.default_backend())
         mapped = jax.vmap(functools.partial(run, recipe=one), in_axes=tuple(dims))
         return mapped(*operands), 0
-    if isinstance(size, int) and size == 0:  # no number of groups says "none"
-        shape = recipe.result_shape(_without(operands[0], dims[0]))
-        return jnp.zeros((0, *shape), recipe.dtype), 0
     folded = [
         value if dim is None else _fold(value, dim, *_place(role, letter, recipe))
         for value, dim, role in zip(operands, dims, roles, strict=True)
@@ -152,24 +144,14 @@ def _saved(
     return equation, equation, [False], [True], inputs
 
 
-def _without(value: Any, dim: int | None) -> Any:
-    """A value's abstract shape less one axis."""
-    shape = list(value.shape)
-    if dim is not None:
-        del shape[dim]
-    return jax.ShapeDtypeStruct(tuple(shape), value.dtype)
-
-
 def _place(role: str, letter: str, recipe: Recipe) -> tuple[int, int]:
     """(position, blocks): where a folded axis goes, and how many blocks of that axis it repeats in.
 
     Channels are blocks of groups, except along the kernel's second axis, which counts one group's.
     """
-    spec = recipe.spec(role)
-    if letter == "g":
-        return spec[_GROUPED[role]], 1
-    blocks = recipe.geometry.groups if letter in "oc" and (role, letter) != ("w", "c") else 1
-    return spec[_SHARED[role][letter]], blocks
+    grouped = GROUPED[role]
+    entry = LETTERS[role].index(grouped if letter == "g" else letter)
+    return recipe.spec(role)[entry], recipe.geometry.groups if letter == grouped else 1
 
 
 def _fold(value: jax.Array, dim: int, position: int, blocks: int) -> jax.Array:
@@ -189,24 +171,14 @@ def _unfold(value: jax.Array, size: Any, position: int, blocks: int) -> jax.Arra
     return value.reshape(size, *before, length, *after)
 
 
-def _lowered_for(platform: str) -> Callable[..., jax.Array]:
-    def lowered(a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:
-        return run(a, b, replace(recipe, platform=platform))
-
-    return lowered
-
-
-_compiled = jax.jit(run, static_argnames="recipe")
 trilinear_p.def_impl(_impl)
 trilinear_p.def_abstract_eval(_abstract_eval)
 ad.defbilinear(trilinear_p, functools.partial(_transpose, 0), functools.partial(_transpose, 1))
 batching.primitive_batchers[trilinear_p] = _batch
 pe.partial_eval_jaxpr_custom_rules[trilinear_p] = _saved
 jet.jet_rules[trilinear_p] = _taylor
-mlir.register_lowering(trilinear_p, mlir.lower_fun(_lowered_for("tpu"), multiple_results=False))
-for _platform in ("cpu", "cuda", "rocm"):
+for _platform in (None, "cpu", "cuda", "rocm"):  # None stands for all others
+    _lowered = functools.partial(_run_on, _platform or "tpu")
     mlir.register_lowering(
-        trilinear_p,
-        mlir.lower_fun(_lowered_for(_platform), multiple_results=False),
-        platform=_platform,
+        trilinear_p, mlir.lower_fun(_lowered, multiple_results=False), platform=_platform
     )

@@ -113,6 +113,8 @@ def test_explicit_sharding_of_grouped_and_unbatched_operands() -> None:
         assert lies(z) == (None, None, None)
         many = up(jax.device_put(Y[None], P(None, "data")), W)
         assert lies(many) == (None, "data", None, None, None)
+        last = jax.device_put(Y[0], P(None, "model"))  # the batch axis would stand last
+        assert lies(up(last, W, dimension_numbers=("CHWN", "OIHW", "CHWN")))[1] == "model"
     assert_close((z, many[0]), (up(Y[0], W[:, :1], groups=4), up(Y, W)))
 
 

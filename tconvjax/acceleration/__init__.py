@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 
-from tconvjax.acceleration.algebra import Assignment, Convolution, computed
+from tconvjax.acceleration.algebra import Assignment, computed
 from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.programs import Rule, replaced, run
 from tconvjax.acceleration.reporting import Found, Report, report
@@ -66,13 +66,7 @@ def accelerate(fn: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         >>> up(jnp.ones((1, 4, 1)), jnp.ones((3, 1, 1))).ravel().tolist()
         [1.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0]
     """
-    function("fn", fn)
-
-    @functools.wraps(fn)
-    def accelerated(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:
-        return run(_accelerated, fn, args, keywords)
-
-    return accelerated
+    return _with_program(function("fn", fn), _accelerated)
 
 
 def plain(fn: Callable[Arguments, Result], algorithm: str = "auto") -> Callable[Arguments, Result]:
@@ -104,14 +98,18 @@ def plain(fn: Callable[Arguments, Result], algorithm: str = "auto") -> Callable[
         >>> "conv_general_dilated" in str(program)
         True
     """
-    function("fn", fn)
     choice("algorithm", algorithm, ("auto", *ALGORITHMS))
+    return _with_program(function("fn", fn), _written_by(algorithm))
+
+
+def _with_program(fn: Callable[Arguments, Result], rule: Rule) -> Callable[Arguments, Result]:
+    """The same function, its program rewritten at each call."""
 
     @functools.wraps(fn)
-    def written(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:
-        return run(_written_by(algorithm), fn, args, keywords)
+    def called(*args: Arguments.args, **keywords: Arguments.kwargs) -> Result:
+        return run(rule, fn, args, keywords)
 
-    return written
+    return called
 
 
 # -- what becomes of an equation -------------------------------------------------------------------
@@ -121,44 +119,35 @@ def _accelerated(equation: Any, nested: bool) -> Any:
     """A convolution of JAX's as one of ours, where that is faster."""
     if equation.primitive is not jax.lax.conv_general_dilated_p:
         return equation
-    decision = decide(equation, nested)
-    if decision.convolution is None or decision.assignment is None:
+    way = decide(equation, nested).assignment
+    if way is None:
         return equation
-    return replaced(equation, _ours(decision.convolution, decision.assignment))
-
-
-@functools.lru_cache(maxsize=4096)
-def _ours(c: Convolution, a: Assignment) -> Callable[..., jax.Array]:
-    def called(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
-        return computed(lhs, rhs, c, a)
-
-    return _named(called, f"tconvjax_{a.partial}")
+    return replaced(equation, _named(f"tconvjax_{way.partial}", computed, way))
 
 
 @functools.cache
 def _written_by(algorithm: str) -> Rule:
     """A partial of ours by one algorithm."""
 
-    def rule(equation: Any, nested: bool) -> Any:
-        del nested
+    def rule(equation: Any, _: bool) -> Any:
         if equation.primitive is not trilinear_p:
             return equation
         recipe, platform = equation.params["recipe"], jax.default_backend()
         named = algorithm if algorithm != "auto" else recipe.algorithm
-        return replaced(equation, _theirs(replace(recipe, algorithm=named, platform=platform)))
+        recipe = replace(recipe, algorithm=named, platform=platform)
+        return replaced(equation, _named(recipe.partial, run_partial, recipe))
 
     return rule
 
 
 @functools.lru_cache(maxsize=4096)
-def _theirs(recipe: Recipe) -> Callable[..., jax.Array]:
+def _named(
+    name: str, f: Callable[..., jax.Array], static: Assignment | Recipe
+) -> Callable[..., jax.Array]:
+    """A jitted function of that name, always the same one for the same computation."""
+
     def called(a: jax.Array, b: jax.Array) -> jax.Array:
-        return run_partial(a, b, recipe)
+        return f(a, b, static)
 
-    return _named(called, recipe.partial)
-
-
-def _named(called: Callable[..., jax.Array], name: str) -> Callable[..., jax.Array]:
-    """A jitted function of that name."""
     called.__name__ = called.__qualname__ = name
     return jax.jit(called)

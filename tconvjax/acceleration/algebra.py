@@ -14,30 +14,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import ROLES, Partial, Recipe, Specs
+from tconvjax.layouts import GROUPED, LETTERS, ROLES, Partial, Recipe, Specs
 from tconvjax.trilinear import PARTIAL_WITH_RESULT, trilinear
 
 Array: TypeAlias = Literal["lhs", "rhs", "out"]
 
-_LETTERS: Mapping[Array, tuple[str, str]] = MappingProxyType(
-    {"lhs": ("batch", "in"), "rhs": ("out", "in"), "out": ("batch", "out")}
-)
-"""The meaning of the first two entries of an array's layout; two arrays share one of them."""
-
-_ROLE_LETTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {"x": ("n", "c"), "w": ("o", "c"), "y": ("n", "o")}
-)
-"""The same for the arrays of the trilinear form."""
-
-_ROLE_GROUPED: Mapping[str, str] = MappingProxyType({"x": "c", "w": "o", "y": "o"})
+_LETTERS: Mapping[Array, tuple[str, str]] = {
+    "lhs": ("batch", "in"),
+    "rhs": ("out", "in"),
+    "out": ("batch", "out"),
+}
+"""The first two entries of each array's layout; each two arrays share one."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +96,9 @@ class Convolution:
 
     def steps(self) -> list[tuple[int, int, int]]:
         """(stride, rhs_dilation, lhs_dilation) of each axis; 1 where there is nothing to step."""
-        sizes = zip(
-            self.spatial("out"),
-            self.spatial("rhs"),
-            self.spatial("lhs"),
-            self.stride,
-            self.rhs_dilation,
-            self.lhs_dilation,
-            strict=True,
-        )
-        return [
-            (s if m > 1 else 1, d if k > 1 else 1, n if u > 1 else 1) for m, k, u, s, d, n in sizes
-        ]
+        sizes = np.array([self.spatial(array) for array in ("out", "rhs", "lhs")])
+        steps = np.where(sizes > 1, [self.stride, self.rhs_dilation, self.lhs_dilation], 1)
+        return [(s, d, n) for s, d, n in steps.T.tolist()]
 
 
 @dataclass(frozen=True)
@@ -120,7 +106,7 @@ class Assignment:
     """Which array plays which role, and how the arrays are rearranged before and after.
 
     Args:
-        partial: the partial that computes out.
+        convolution: what is computed.
         roles: which arrays play x, w and y.
         geometry: of the trilinear form.
         specs: the layouts of x, w and y.
@@ -128,12 +114,17 @@ class Assignment:
         regrouped: arrays whose groups move from one axis to another.
     """
 
-    partial: Partial
+    convolution: Convolution
     roles: tuple[Array, Array, Array]
     geometry: Geometry
     specs: Specs
     backwards: Array | None
     regrouped: tuple[Array, ...]
+
+    @property
+    def partial(self) -> Partial:
+        """The partial that computes out."""
+        return PARTIAL_WITH_RESULT["xwy"[self.roles.index("out")]]
 
     @property
     def operands(self) -> tuple[Array, Array]:
@@ -142,20 +133,11 @@ class Assignment:
         played = dict(zip("xwy", self.roles, strict=True))
         return played[first], played[second]
 
-    @property
-    def batch_entry(self) -> tuple[Array, int]:
-        """An array with the batch axis n, and its position there."""
-        return self.roles[0], self.specs.lhs_spec[0]
-
 
 def assignments(c: Convolution) -> Iterator[Assignment]:
     """All ways to write a convolution as a partial, those that lax's own names suggest first.
 
-    Args:
-        c: any convolution whose arrays have elements.
-
-    Yields:
-        Up to six; none if each of the three arrays has a step above 1 along some axis.
+    There are up to six; none if each of the three arrays has a step above 1 along some axis.
     """
     steps = c.steps()
     if all(n == 1 for _, _, n in steps):
@@ -188,29 +170,20 @@ def _assignment(
     """Read geometry, layouts and groups off the roles; steps are (stride, dilation, low)."""
     x, w, y = roles
     played = dict(zip("xwy", roles, strict=True))
-    letters = {
-        letter: _shared(played[one], played[other])
-        for letter, one, other in (("n", "x", "y"), ("c", "x", "w"), ("o", "w", "y"))
-    }
-    axes = tuple(
-        Axis(a, b, k, *step)
-        for a, b, k, step in zip(c.spatial(x), c.spatial(y), c.spatial(w), steps, strict=True)
-    )
-    geometry = Geometry(
-        axes, c.size(letters["c"]) * c.groups, c.size(letters["o"]) * c.groups, c.groups
-    )
-    specs = lax.ConvDimensionNumbers(
-        *(_spec(c, played[role], [letters[i] for i in _ROLE_LETTERS[role]]) for role in "xwy")
-    )
+    letters = {"n": _shared(x, y), "c": _shared(x, w), "o": _shared(w, y)}
+    sizes = zip(c.spatial(x), c.spatial(y), c.spatial(w), steps, strict=True)
+    axes = tuple(Axis(in_size, out_size, taps, *step) for in_size, out_size, taps, step in sizes)
+    channels, filters = (c.size(letters[letter]) * c.groups for letter in "co")
+    specs = (_spec(c, played[role], [letters[i] for i in LETTERS[role]]) for role in "xwy")
     regrouped = tuple(
-        played[role]
-        for role in "xwy"
-        if c.groups > 1 and c.grouped(played[role]) != letters[_ROLE_GROUPED[role]]
+        array
+        for role, array in played.items()
+        if c.groups > 1 and c.grouped(array) != letters[GROUPED[role]]
     )
     if backwards and max(c.spatial(backwards)) == 1:
         backwards = None
-    partial = PARTIAL_WITH_RESULT["xwy"[roles.index("out")]]
-    return Assignment(partial, roles, geometry, specs, backwards, regrouped)
+    geometry = Geometry(axes, channels, filters, c.groups)
+    return Assignment(c, roles, geometry, lax.ConvDimensionNumbers(*specs), backwards, regrouped)
 
 
 def _shared(one: Array, other: Array) -> str:
@@ -225,56 +198,38 @@ def _spec(c: Convolution, array: Array, letters: Sequence[str]) -> tuple[int, ..
     return (*(places[letter] for letter in letters), *spec[2:])
 
 
-def computed(lhs: jax.Array, rhs: jax.Array, c: Convolution, a: Assignment) -> jax.Array:
-    """Compute the convolution with this package.
+def computed(lhs: jax.Array, rhs: jax.Array, a: Assignment) -> jax.Array:
+    """Compute a ``lax.conv_general_dilated`` with this package.
 
     out[n, o, m] = sum over c, u, t with stride * m + rhs_dilation * t - low = lhs_dilation * u
     of lhs[n, c, u] * rhs[o, c, t]
-
-    Args:
-        lhs: as in ``lax.conv_general_dilated``.
-        rhs: as in ``lax.conv_general_dilated``.
-        c: the convolution.
-        a: how to compute it.
-
-    Returns:
-        The result of ``lax.conv_general_dilated``, to rounding.
     """
     given: dict[Array, jax.Array] = {"lhs": lhs, "rhs": rhs}
-    first, second = (_arranged(given[array], array, c, a) for array in a.operands)
-    dtype = jnp.dtype(c.out_dtype)
-    recipe = Recipe(a.partial, a.geometry, a.specs, c.precision, dtype)
-    out = trilinear(first, second, recipe)
-    if "out" in a.regrouped:
-        held = _other_letter("out", c.grouped("out"))
-        out = _move_groups(out, "out", c, held, c.grouped("out"))
-    return lax.rev(out, c.spec("out")[2:]) if a.backwards == "out" else out
+    first, second = (_arranged(given[array], array, a) for array in a.operands)
+    precision, dtype = a.convolution.precision, jnp.dtype(a.convolution.out_dtype)
+    recipe = Recipe(a.partial, a.geometry, a.specs, precision, dtype)
+    return _arranged(trilinear(first, second, recipe), "out", a)
 
 
-def _arranged(value: jax.Array, array: Array, c: Convolution, a: Assignment) -> jax.Array:
-    """An operand in the arrangement of its role."""
+def _arranged(value: jax.Array, array: Array, a: Assignment) -> jax.Array:
+    """An operand in the arrangement of its role, or the result back in its own."""
+    c = a.convolution
     if a.backwards == array:
         value = lax.rev(value, c.spec(array)[2:])
-    if array in a.regrouped:
-        held = c.grouped(array)
-        value = _move_groups(value, array, c, held, _other_letter(array, held))
-    return value
+    return _regrouped(value, array, c) if array in a.regrouped else value
 
 
-def _other_letter(array: Array, letter: str) -> str:
-    one, other = _LETTERS[array]
-    return other if letter == one else one
-
-
-def _move_groups(value: jax.Array, array: Array, c: Convolution, held: str, wanted: str) -> Any:
-    """Move the groups from the axis of one letter to that of the other, before its entries."""
-    places = dict(zip(_LETTERS[array], c.spec(array), strict=False))
-    start, end = places[held], places[wanted]
+def _regrouped(value: jax.Array, array: Array, c: Convolution) -> jax.Array:
+    """Move the groups to the other axis that is not spatial, before its entries; of out, back."""
+    start, end = c.spec(array)[:2]
+    held_by_second = c.grouped(array) == _LETTERS[array][1]
+    if held_by_second != (array == "out"):
+        start, end = end, start
     shape = value.shape
     length = shape[start] // c.groups
     value = value.reshape(*shape[:start], c.groups, length, *shape[start + 1 :])
     value = jnp.moveaxis(value, start, end)
-    # The axes are now those of the array with the groups right before the wanted letter.
+    # The axes are now those of the array with the groups right before the other axis.
     joined = list(shape)
     joined[start], joined[end] = length, c.groups * shape[end]
     return value.reshape(joined)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,48 +15,30 @@ from tconvjax.layouts import ROLES, Partial, Recipe
 from tconvjax.reference import one_sided
 
 
-@dataclass(frozen=True)
-class Decision:
-    """The decision about one convolution.
+class Decision(NamedTuple):
+    """How a convolution is computed instead, and why; None and "" say that it is left alone."""
 
-    Args:
-        convolution: what was read; None if it cannot be read.
-        assignment: how it is computed instead; None if it is left alone.
-        algorithm: of the assignment; "" if it is left alone.
-        reason: why.
-    """
-
-    convolution: Convolution | None
     assignment: Assignment | None
     algorithm: str
     reason: str
 
 
 def decide(equation: Any, nested: bool) -> Decision:
-    """Decide about a ``conv_general_dilated``, for the default backend.
-
-    Args:
-        equation: of a program.
-        nested: whether it is inside of a loop or branch.
-    """
+    """Decide about a ``conv_general_dilated``, perhaps in a loop, for the default backend."""
     objection = _objection(equation)
     if objection:
-        return Decision(None, None, "", objection)
-    convolution = read(equation)
-    ways = list(assignments(convolution))
+        return Decision(None, "", objection)
+    ways = list(assignments(read(equation)))
     if not ways:
-        reason = "stride, lhs_dilation and rhs_dilation are all above 1"
-        return Decision(convolution, None, "", reason)
-    way = natural(convolution, ways)
-    own = _planned(convolution, way, way.partial)
+        return Decision(None, "", "stride, lhs_dilation and rhs_dilation are all above 1")
+    way = natural(ways)
+    own = _planned(way, way.partial)
     if jax.default_backend() == "cpu":
-        reason = _on_a_cpu(convolution, way, nested)
+        reason = _on_a_cpu(way, nested)
         left = "XLA's fast convolution takes it as it is"
     else:
-        reason, left = _on_an_accelerator(convolution, way), own.reason
-    if reason:
-        return Decision(convolution, way, own.algorithm, reason)
-    return Decision(convolution, None, "", left)
+        reason, left = _on_an_accelerator(way), own.reason
+    return Decision(way, own.algorithm, reason) if reason else Decision(None, "", left)
 
 
 # -- reading an equation ---------------------------------------------------------------------------
@@ -67,8 +48,7 @@ def _objection(equation: Any) -> str:
     """Why this package cannot run a convolution; "" if it can."""
     (lhs, rhs), (out,) = ([v.aval for v in vs] for vs in (equation.invars, equation.outvars))
     sizes = (*lhs.shape, *rhs.shape, *out.shape)
-    kinds = (operands.FLOATS, operands.COMPLEXES, operands.SIGNED, operands.UNSIGNED)
-    kind: tuple[str, ...] = next((k for k in kinds if lhs.dtype.name in k), ())
+    kind: tuple[str, ...] = next((k for k in operands.KINDS if lhs.dtype.name in k), ())
     precision = equation.params["precision"]
     if lhs.ndim < 3:
         return "it has no spatial axis"
@@ -110,28 +90,29 @@ def read(equation: Any) -> Convolution:
 # -- the choice ------------------------------------------------------------------------------------
 
 
-def natural(c: Convolution, ways: list[Assignment]) -> Assignment:
+def natural(ways: list[Assignment]) -> Assignment:
     """Choose the assignment whose kernel has the fewest spatial elements.
 
     Autodiff writes the gradient of a kernel as a convolution whose rhs is as large as the output
     of the layer, and whose result is the kernel.
     """
-    return min(ways, key=lambda a: math.prod(c.spatial(a.roles[1])))
+    return min(ways, key=lambda a: math.prod(a.geometry.kernel_size))
 
 
-def _planned(c: Convolution, way: Assignment, partial: Partial) -> Plan:
-    platform, (array, position) = jax.default_backend(), way.batch_entry
+def _planned(way: Assignment, partial: Partial) -> Plan:
+    c, platform = way.convolution, jax.default_backend()
     recipe = Recipe(partial, way.geometry, way.specs, c.precision, c.dtype, platform=platform)
-    return planned(recipe, c.shape(array)[position])
+    return planned(recipe, c.shape(way.roles[0])[way.specs.lhs_spec[0]])
 
 
-def _on_a_cpu(c: Convolution, way: Assignment, nested: bool) -> str:
+def _on_a_cpu(way: Assignment, nested: bool) -> str:
     """Why XLA does not run it fast on a CPU; "" if it does.
 
     Its fast kernels take float32 over one or two axes without groups. With few channels, "patches"
     alone is up to four times faster there, but not within a model: a step of a HiFi-GAN took as
     long or longer (``benchmarks/acceleration.py``).
     """
+    c = way.convolution
     if one_sided(way.geometry)[0] != way.geometry:
         return "XLA may read memory that is not its own (xla#48713)"
     if _spread(c):
@@ -142,9 +123,9 @@ def _on_a_cpu(c: Convolution, way: Assignment, nested: bool) -> str:
         return "XLA runs a convolution with groups as a plain loop"
     if c.dtype != jnp.float32:
         return f"XLA's convolution is known to be fast for float32 only, and this is {c.dtype}"
-    return (
-        "XLA runs the derivatives of a convolution within a loop as plain loops" if nested else ""
-    )
+    if nested:
+        return "XLA runs the derivatives of a convolution within a loop as plain loops"
+    return ""
 
 
 def _spread(c: Convolution) -> bool:
@@ -152,9 +133,9 @@ def _spread(c: Convolution) -> bool:
     return max(n for _, _, n in c.steps()) > 1
 
 
-def _on_an_accelerator(c: Convolution, way: Assignment) -> str:
+def _on_an_accelerator(way: Assignment) -> str:
     """Why it is replaced; XLA hands a spread lhs to cuDNN, but not the kernel gradient of that."""
-    if _spread(c):
+    if _spread(way.convolution):
         return "autodiff would spread the lhs of its kernel gradient"
-    plans = (_planned(c, way, partial) for partial in ROLES)
+    plans = (_planned(way, partial) for partial in ROLES)
     return next((plan.reason for plan in plans if plan.algorithm != "direct"), "")

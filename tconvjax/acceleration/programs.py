@@ -21,7 +21,6 @@ from tconvjax.acceleration.state import check_unchanged, with_variables
 HOLDERS = frozenset(
     {
         "jit",
-        "pjit",
         "scan",
         "while",
         "cond",
@@ -30,7 +29,6 @@ HOLDERS = frozenset(
         "custom_jvp_call",
         "custom_vjp_call",
         "closed_call",
-        "core_call",
         "shard_map",
         "custom_linear_solve",
     }
@@ -48,13 +46,7 @@ _REWRITTEN: WeakKeyDictionary[Any, dict[tuple[Rule, str, bool], Any]] = WeakKeyD
 
 
 def rewritten(program: Any, rule: Rule, nested: bool = False) -> Any:
-    """Rewrite a ``ClosedJaxpr`` or ``Jaxpr``; return the same object if nothing changes.
-
-    Args:
-        program: what to rewrite.
-        rule: what becomes of an equation.
-        nested: whether it is inside of a loop or branch.
-    """
+    """Rewrite a ``ClosedJaxpr`` or ``Jaxpr``; return the same object if nothing changes."""
     key = rule, jax.default_backend(), nested
     known = _REWRITTEN.setdefault(program, {})
     if key not in known:
@@ -95,7 +87,9 @@ def _parameter(name: str, value: Any, rule: Rule, nested: bool) -> Any:
             return value
         return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
     if name in _RULES:
-        return _wrapped(functools.partial(_RULES[name], rule, nested), value)
+        import jax.extend.linear_util as lu  # it loads Pallas, which an import of ours must not
+
+        return lu.transformation2(functools.partial(_RULES[name], rule, nested))(value)
     return value
 
 
@@ -120,13 +114,6 @@ def replaced(equation: Any, call: Callable[..., jax.Array]) -> Any:
 
 
 # -- derivative rules ------------------------------------------------------------------------------
-
-
-def _wrapped(transformation: Callable[..., Any], rule: Any) -> Any:
-    """Add a transformation to a rule that JAX holds as a function with transformations."""
-    import jax.extend.linear_util as lu  # it loads Pallas, which an import of ours must not
-
-    return lu.transformation2(transformation)(rule)
 
 
 def _program_first(rule: Rule, nested: bool, derivative: Callable[..., Any], *args: Any) -> Any:
@@ -156,16 +143,9 @@ def traced(
     keywords: dict[str, Any],
     abstract: tuple[type, ...] = (),
 ) -> tuple[Any, list[Any], Callable[[list[Any]], Any]]:
-    """Trace a call.
+    """Trace a call: its program, the program's inputs, and what makes fn's result of its outputs.
 
-    Args:
-        fn: any function of pytrees.
-        args: its arguments; JAX arrays become inputs, everything else reaches fn unchanged.
-        keywords: its keyword arguments.
-        abstract: types beside ``jax.Array`` that stand for arrays.
-
-    Returns:
-        (program, inputs, rebuild): rebuild turns the program's outputs into fn's result.
+    JAX arrays and objects of the abstract types are inputs; everything else reaches fn unchanged.
     """
     leaves, tree = jax.tree.flatten((args, keywords))
     places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, (jax.Array, *abstract))]
@@ -178,18 +158,17 @@ def traced(
         given, named = jax.tree.unflatten(tree, filled)
         out, result["tree"] = jax.tree.flatten(fn(*given, **named))
         check_unchanged(filled, tree, (given, named))
-        result["places"] = [n for n, v in enumerate(out) if isinstance(v, jax.core.Tracer)]
-        result["fixed"] = [None if isinstance(v, jax.core.Tracer) else v for v in out]
-        return [out[n] for n in result["places"]]
+        # No leaf of a tree is None, so None stands for an output.
+        result["leaves"] = [None if isinstance(v, jax.core.Tracer) else v for v in out]
+        return [v for v in out if isinstance(v, jax.core.Tracer)]
 
     inputs = [leaves[n] for n in places]
     program = jax.make_jaxpr(of_arrays)(*inputs)
 
     def rebuild(values: list[Any]) -> Any:
-        filled = list(result["fixed"])
-        for n, value in zip(result["places"], values, strict=True):
-            filled[n] = value
-        return jax.tree.unflatten(result["tree"], filled)
+        outputs = iter(values)
+        whole = [next(outputs) if v is None else v for v in result["leaves"]]
+        return jax.tree.unflatten(result["tree"], whole)
 
     return program, inputs, rebuild
 
@@ -202,19 +181,13 @@ def run(
     nested: bool = False,
 ) -> Any:
     """Call a function with its program rewritten."""
-    return with_variables(functools.partial(_run, rule, nested), fn, args, keywords)
 
+    def rewritten_call(fn: Any, args: Any, keywords: Any) -> Any:
+        program, inputs, rebuild = traced(fn, args, keywords)
+        changed = rewritten(program, rule, nested)
+        return rebuild(jax.core.eval_jaxpr(changed.jaxpr, changed.consts, *inputs))
 
-def _run(
-    rule: Rule,
-    nested: bool,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    keywords: dict[str, Any],
-) -> Any:
-    program, inputs, rebuild = traced(fn, args, keywords)
-    changed = rewritten(program, rule, nested)
-    return rebuild(jax.core.eval_jaxpr(changed.jaxpr, changed.consts, *inputs))
+    return with_variables(rewritten_call, fn, args, keywords)
 
 
 # -- finding equations -----------------------------------------------------------------------------

@@ -83,19 +83,13 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
 
 
 def _described(where: tuple[str, ...], equation: Any) -> Found:
-    decision = decide(equation, not NESTING.isdisjoint(where))
-    way, reason = decision.assignment, decision.reason
+    way, algorithm, reason = decide(equation, not NESTING.isdisjoint(where))
     closed = [name for name in where if name not in HOLDERS]
     if closed:
-        way, reason = None, f"it is inside {closed[0]}"
+        way, algorithm, reason = None, "", f"it is inside {closed[0]}"
     lhs, rhs, out = (v.aval.shape for v in (*equation.invars, *equation.outvars))
-    return Found(
-        where=" > ".join(where),
-        shapes=(lhs, rhs, out),
-        partial=way.partial if way else None,
-        algorithm=decision.algorithm if way else "",
-        reason=reason,
-    )
+    partial = way.partial if way else None
+    return Found(" > ".join(where), (lhs, rhs, out), partial, algorithm, reason)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

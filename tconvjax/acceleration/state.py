@@ -17,17 +17,8 @@ def with_variables(
 ) -> Any:
     """Call ``run(fn, args, keywords)`` and keep the changes that fn makes to NNX variables.
 
-    Args:
-        run: calls a function of pytrees with copies of its arrays.
-        fn: any function; an NNX module and its methods have variables too.
-        args: the arguments of fn.
-        keywords: the keyword arguments of fn.
-
-    Returns:
-        The result of fn.
-
-    Raises:
-        GeometryError: if fn changes variables of a module that is no argument of it.
+    ``run`` calls a function of pytrees with copies of its arrays. If fn changes variables of a
+    module that is no argument of it, that is an error.
     """
     nnx = sys.modules.get("flax.nnx")
     if nnx is None:
@@ -99,13 +90,7 @@ def _of_its_arguments(run: Callable[..., Any], fn: Any, args: Any, keywords: Any
 def check_unchanged(before: Sequence[Any], tree: Any, after: Any) -> None:
     """Refuse a function that changed its arguments, which were copies.
 
-    Args:
-        before: the leaves of the arguments before the call.
-        tree: their structure.
-        after: the same pytree after the call.
-
-    Raises:
-        GeometryError: if a leaf or the structure has changed.
+    ``before`` has the leaves of ``tree`` before the call; ``after`` is the whole after it.
     """
     leaves, now = jax.tree.flatten(after)
     same = now == tree and all(a is b for a, b in zip(before, leaves, strict=True))

@@ -40,20 +40,10 @@ def bounds(recipe: Recipe) -> tuple[int, int]:
 
 
 def by_images(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, size: int) -> jax.Array:
-    """Compute a partial for as many images at a time as fit in a block.
+    """Compute a partial for as many images at a time as fit in a block, ``size`` elements each.
 
     Where XLA spreads a batch over devices by itself, the batch is not cut: XLA does not know the
     number at which a block starts, so it would gather the batch first.
-
-    Args:
-        whole: computes the partial in one piece.
-        a: first operand.
-        b: second operand.
-        recipe: what to compute.
-        size: elements of the largest array that an image takes.
-
-    Returns:
-        The result.
     """
     first, second, result = recipe.roles
     images, (most_at_once, most) = recipe.batch(a), bounds(recipe)

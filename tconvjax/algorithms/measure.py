@@ -36,9 +36,7 @@ BEHIND = 2.0
 def measured(recipe: Recipe, batch: int) -> Mapping[str, float]:
     """Seconds of each algorithm worth considering; plans follow them from now on.
 
-    Args:
-        recipe: with the operands' dtype, and the platform of the default backend.
-        batch: batch size.
+    The recipe has the operands' dtype, and the platform of the default backend.
     """
     calls = contestants(recipe, batch, worth_timing(recipe, batch))
     seconds = timed(calls, behind=BEHIND)
@@ -69,16 +67,9 @@ def _random(shape: tuple[int, ...], dtype: Any) -> jax.Array:
 def timed(
     calls: Mapping[Key, Callable[[], jax.Array]], rounds: int = ROUNDS, behind: float = math.inf
 ) -> dict[Key, float]:
-    """Seconds of each call, timed in turns.
+    """Seconds of each call: the median, over ``rounds`` turns, of the quickest in a turn.
 
-    Args:
-        calls: what to time; each is called once before.
-        rounds: turns of each.
-        behind: a call that takes so many times as long as the best in its first turn is not timed
-            again.
-
-    Returns:
-        For each call the median over its turns of the quickest of a turn.
+    A call that takes ``behind`` times as long as the best in its first turn is not timed again.
     """
     for call in calls.values():
         call().block_until_ready()

@@ -28,12 +28,7 @@ from tconvjax.geometry import Axis, Geometry
 
 @dataclass(frozen=True)
 class Split:
-    """One axis with its taps split.
-
-    Args:
-        axis: the axis; its borders hold zeros.
-        on_y: whether y is laid out once for each shift, rather than x.
-    """
+    """One axis, without copies in its borders; y is laid out for each shift, or x."""
 
     axis: Axis
     on_y: bool = False

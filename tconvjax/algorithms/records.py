@@ -22,9 +22,6 @@ import jax
 from tconvjax.errors import GeometryError, fail
 from tconvjax.layouts import Recipe
 
-VARIABLE = "TCONVJAX_PLANS"
-"""Environment variable that names the file."""
-
 _KNOWN: dict[str, dict[str, float]] = {}
 """Milliseconds by algorithm, by the text of the rest of the entry."""
 
@@ -97,7 +94,7 @@ def _named(path: Any) -> Path:
 
 def _default() -> Path:
     """The file that is read without being asked for."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get("TCONVJAX_PLANS")
     folder = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     return Path(named or f"{folder}/tconvjax/plans.json").expanduser()
 
@@ -127,48 +124,33 @@ def _entries(file: Path) -> dict[str, dict[str, float]]:
         found = {}
         for entry in json.loads(file.read_text("utf-8")):
             ms = {str(name): float(time) for name, time in entry.pop("ms").items()}
-            found[json.dumps({key: entry[key] for key in _KEYS})] = ms
+            _ = entry["jax"], entry["device"]  # which say whether it is used
+            found[json.dumps(entry, sort_keys=True)] = ms
     except (ValueError, TypeError, AttributeError, KeyError):
         fail("path", str(file), "it must hold measured times", "give a file of tc.save_plans")
     return found
 
 
-_KEYS = (
-    "jax",
-    "device",
-    "partial",
-    "in_channels",
-    "out_channels",
-    "groups",
-    "axes",
-    "batch",
-    "dtype",
-    "layout",
-    "precision",
-)
-"""What an entry holds beside its times, in this order."""
-
-
 def _key(recipe: Recipe, batch: int) -> str:
     """The text of an entry without its times."""
     geometry = recipe.geometry
-    values = (
-        jax.__version__,
-        device(recipe.on_cpu),
-        recipe.partial,
-        geometry.in_channels,
-        geometry.out_channels,
-        geometry.groups,
-        [
+    entry = {
+        "jax": jax.__version__,
+        "device": device(recipe.on_cpu),
+        "partial": recipe.partial,
+        "in_channels": geometry.in_channels,
+        "out_channels": geometry.out_channels,
+        "groups": geometry.groups,
+        "axes": [
             [a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low]
             for a in geometry.axes
         ],
-        batch,
-        str(recipe.dtype),
-        [list(spec) for spec in recipe.specs],
-        None if recipe.precision is None else str(recipe.precision),
-    )
-    return json.dumps(dict(zip(_KEYS, values, strict=True)))
+        "batch": batch,
+        "dtype": str(recipe.dtype),
+        "layout": [list(spec) for spec in recipe.specs],
+        "precision": None if recipe.precision is None else str(recipe.precision),
+    }
+    return json.dumps(entry, sort_keys=True)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import Any
@@ -21,16 +22,10 @@ from tconvjax.layouts import Recipe
 
 
 def run(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
-    """Compute one partial of the trilinear form.
+    """Compute one partial of the trilinear form, from operands with one batch axis.
 
-    Args:
-        a: first operand, one batch axis; ``recipe.roles`` says which of x, w and y it is.
-        b: second operand, of a's dtype.
-        recipe: with platform and dtype set. The padding is zeros; the caller has filled in a border
-            of copies. The dtype is that of the operands or a wider one of the same kind.
-
-    Returns:
-        The result, of the recipe's dtype.
+    The recipe has its platform and dtype, which is the operands' or a wider one of their kind. The
+    padding is zeros; the caller has filled in a border of copies.
     """
     shape = recipe.result_shape(a)
     if any(isinstance(size, int) and size == 0 for size in (*a.shape, *b.shape, *shape)):
@@ -38,12 +33,10 @@ def run(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     if recipe.algorithm == "auto":
         recipe = replace(recipe, algorithm=_chosen(a, b, recipe))
     mesh, mesh_axes = automatic_axes(a, b)
-    if not right_by_xla(recipe, len(mesh_axes)):
+    if not _right_by_xla(recipe, len(mesh_axes)):
         recipe = replace(recipe, algorithm="patches")
 
-    def whole(value: jax.Array, role: str) -> jax.Array:
-        return whole_in_space(recipe, mesh, len(mesh_axes), value, role)
-
+    whole = functools.partial(_whole_in_space, recipe, mesh, len(mesh_axes))
     wide = _working_dtype(recipe)
     first, second, result = recipe.roles
     a, b = whole(a.astype(wide), first), whole(b.astype(wide), second)
@@ -84,13 +77,8 @@ def _working_dtype(recipe: Recipe) -> Any:
 # -- what XLA gets wrong ---------------------------------------------------------------------------
 
 
-def right_by_xla(recipe: Recipe, mesh_axes: int) -> bool:
-    """Whether XLA compiles an algorithm correctly; "patches" is right everywhere.
-
-    Args:
-        recipe: with the algorithm chosen.
-        mesh_axes: mesh axes along which XLA may split the operands as it sees fit.
-    """
+def _right_by_xla(recipe: Recipe, mesh_axes: int) -> bool:
+    """Whether XLA compiles an algorithm correctly; "patches" is right everywhere."""
     algorithm, geometry = recipe.algorithm, recipe.geometry
     if algorithm == "direct" and recipe.partial == "conv_transpose" and _ends_the_process(geometry):
         return False
@@ -139,7 +127,7 @@ def _partitioned_rightly(algorithm: str, geometry: Geometry, mesh_axes: int) -> 
     )
 
 
-def whole_in_space(
+def _whole_in_space(
     recipe: Recipe, mesh: Any, mesh_axes: int, value: jax.Array, role: str
 ) -> jax.Array:
     """Keep XLA's partitioner from splitting the spatial axes of a value that it would get wrong.

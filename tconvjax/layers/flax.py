@@ -14,7 +14,7 @@ from flax import nnx
 from jax.lax import ConvDimensionNumbers
 
 import tconvjax
-from tconvjax.arguments import Ints, flag, frozen, function, ints
+from tconvjax.arguments import Ints, flag, frozen, function
 from tconvjax.conventions import convert_kernel, flax_conv_transpose, read_layer
 from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry
@@ -50,8 +50,7 @@ class FlaxLayer:
 
     def _read(self, put: Callable[[Any, str, Any], None], **channels: Any) -> None:
         """Bring the attributes to one form each, and refuse what fits no input."""
-        size = ints("kernel_size", self.kernel_size, None, 1)
-        size = each("kernel_size", self.kernel_size, len(size), 1)
+        size = each("kernel_size", self.kernel_size, None, 1)
         read: dict[str, Any] = {"kernel_size": size, "padding": frozen("padding", self.padding)}
         for name, least in {"strides": 1, "kernel_dilation": 1, "output_padding": 0}.items():
             value = getattr(self, name)

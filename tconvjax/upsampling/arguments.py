@@ -46,7 +46,7 @@ def as_floats(x: jax.Array) -> jax.Array:
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
 
 
-def each(name: str, value: Any, rank: int, least: int) -> Sizes:
+def each(name: str, value: Any, rank: int | None, least: int) -> Sizes:
     """Read one int per axis, at least ``least`` and at most 2**31 - 1."""
     numbers = ints(name, value, rank, least)
     if max(numbers) > operands.MOST:
