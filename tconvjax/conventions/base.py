@@ -103,6 +103,11 @@ class Framework:
         return {**named, **self.write(layer, data_size)}
 
 
+def by_concept(same: str, **others: str) -> Mapping[str, str]:
+    """The names of a framework's arguments by concept; the words of ``same`` are both."""
+    return {concept: concept for concept in same.split()} | others
+
+
 def cannot(title: str, argument: str, value: Any, why: str, remedy: str) -> NoReturn:
     """Raise a GeometryError: the framework cannot express this."""
     fail(argument, value, f"{title} cannot express it: {why}", remedy)
@@ -157,9 +162,8 @@ class Call:
                 remedy = f"convert it: {name}.astype({data_name}.dtype)"
                 fail(name, Described(f"array of dtype {array.dtype}"), rule, remedy)
         spec = (0, rank + 1, *range(1, rank + 1)) if last else tuple(range(rank + 2))
-        return cls(
-            framework, names, data, kernel, bias, spec, spec, axes.spec(rank), axes.backwards
-        )
+        taps = axes.spec(rank)
+        return cls(framework, names, data, kernel, bias, spec, spec, taps, axes.backwards)
 
     @property
     def rank(self) -> int:

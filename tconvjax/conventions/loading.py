@@ -164,7 +164,6 @@ def _check_layout(
 
 
 def _remedy(unexpected: Sequence[str], layers: Mapping[str, Any]) -> str:
-    """What to do about entries that do not fit."""
     for name in unexpected:
         first, _, rest = name.rpartition(".")[0].partition(".")
         if rest in layers and rest:
@@ -182,7 +181,6 @@ def _like(leaf: Any, array: Any) -> jax.Array:
 
 
 def _target(model: Any) -> Target:
-    """Read a model of one of the libraries."""
     module, state = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     homes = [base.__module__ for base in type(module).__mro__]
     if any(home.startswith("flax.nnx") for home in homes):
@@ -258,7 +256,6 @@ def _variable(path: Any) -> str:
 
 
 def _arrays(tree: Any, path_of: Callable[[Any], str | None], *leaves: type) -> dict[str, Any]:
-    """The arrays of a tree by path."""
     found = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: isinstance(x, leaves))
     named = ((path_of(path), leaf) for path, leaf in found if hasattr(leaf, "shape"))
     return {name: leaf for name, leaf in named if name is not None}

@@ -8,13 +8,12 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, frozen, ints
-from tconvjax.conventions.base import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, check_extra, cut
 from tconvjax.errors import fail
 
 
-def read(reader: Reader) -> Layer:
-    """Read PyTorch's arguments."""
+def _read(reader: Reader) -> Layer:
     axes, padding = reader.steps(), reader.ints("padding", 0, 0)
     extra = reader.ints("output_padding", 0, 0)
     mode = reader.value("padding_mode", "zeros")
@@ -45,8 +44,7 @@ def _extra_for(
     return tuple(n - low for n, low in zip(sizes, least, strict=True))
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in PyTorch's arguments."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for axis in layer.axes:
         room = max(axis.stride, axis.dilation)
         if axis.low < 0 or not 0 <= axis.low - axis.high < room:
@@ -62,22 +60,13 @@ TORCH = Framework(
     name="torch",
     title="PyTorch",
     call="torch.nn.ConvTranspose1d, ConvTranspose2d, ConvTranspose3d",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "stride",
-        "padding": "padding",
-        "output_padding": "output_padding",
-        "output_size": "output_size",
-        "dilation": "dilation",
-        "groups": "groups",
-        "padding_mode": "padding_mode",
-        "bias": "bias",
-        "in_channels": "in_channels",
-        "out_channels": "out_channels",
-    },
+    names=by_concept(
+        "kernel_size stride padding output_padding output_size dilation groups padding_mode bias "
+        "in_channels out_channels"
+    ),
     data="(N, C, *size) or (C, *size)",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"padding_mode": "it transposes zero padding only"},
 )
 
