@@ -23,9 +23,6 @@ from tconvjax.tuning import plan as choose
 SHADES = " ░▒▓█"
 """Characters from the fewest stamps to the most; each is drawn twice for its width."""
 
-ESTIMATED = "estimates for the 2-core machine of the measurement, to compare with one another"
-"""What a plan's times are if they were not measured."""
-
 MOST_SHOWN = 32
 """Maximum number of elements per axis that a checkerboard shows."""
 
@@ -103,7 +100,8 @@ def plan(arguments: argparse.Namespace) -> None:
     print(f"x {x}  w {geometry.kernel_shape}  y {y}")
     for found in plans:
         print(f"\n{found}")
-    print(f"\nms: {'measured here' if measure else ESTIMATED}")
+    estimated = "estimates for the 2-core machine of the measurement, to compare with one another"
+    print(f"\nms: {'measured here' if measure else estimated}")
     if arguments.output:
         print(f"kept in {save_plans(arguments.output)}")
     if arguments.save:

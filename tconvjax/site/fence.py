@@ -40,6 +40,7 @@ from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.svg import spoken
 from tconvjax.rendering.text import clean
+from tconvjax.rendering.values import MOST_READ
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
 from tconvjax.site.reading import Fence, read
@@ -221,11 +222,7 @@ class _Sheet(Postprocessor):
 
 
 class _Heads(Preprocessor):
-    """Rejects a fence with more than its name in its head.
-
-    superfences shows a fence with a head such as ``tconv kernel=3`` as plain code, and a strict
-    build passes.
-    """
+    """Rejects a head with more than a name, with which superfences would show plain code."""
 
     def run(self, lines: list[str]) -> list[str]:
         closing = ""
@@ -244,10 +241,6 @@ class _Heads(Preprocessor):
 
 
 # -- the documents of the views --------------------------------------------------------------------
-
-
-MOST_READ = 64
-"""Maximum number of rows or columns of a matrix, unless the fence has another number."""
 
 
 def shown(fence: Fence) -> Document:

@@ -7,7 +7,7 @@ import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -263,13 +263,8 @@ def vanishes(difference: Any, products: Iterable[tuple[Any, Any]]) -> bool:
     products = list(products)
     sizes: dict[Any, Any] = defaultdict(int)  # of each power product of symbols
     for a, b in products:
-        for term, number in _coefficients(a * b):
+        for term, number in _times(a, b).as_coefficients_dict().items():
             sizes[term] += abs(number)
     most = 2 * (len(products) + 1) * sys.float_info.epsilon
-    return all(abs(number) <= most * sizes[term] for term, number in _coefficients(difference))
-
-
-def _coefficients(value: Any) -> Iterable[tuple[Any, Any]]:
-    """Power products of symbols, and their coefficients."""
-    found: Mapping[Any, Any] = sympy.expand(value).as_coefficients_dict()
-    return found.items()
+    terms = difference.as_coefficients_dict().items()
+    return all(abs(number) <= most * sizes[term] for term, number in terms)
