@@ -12,6 +12,8 @@ from tconvjax.conventions.base import Call, Framework, Reader, by_concept, canno
 from tconvjax.conventions.layer import Crop, Layer, circular, cut, pairs
 from tconvjax.errors import fail
 
+NAMES = ("SAME", "SAME_LOWER", "VALID")
+
 
 def _read(reader: Reader) -> Layer:
     axes, groups, padding = reader.steps(), reader.groups(), reader.padding(0)
@@ -21,9 +23,8 @@ def _read(reader: Reader) -> Layer:
             rule = f"it must be smaller than the stride ({axis.stride})"
             fail("output_padding", more, rule, f"give at most {axis.stride - 1}")
     name = padding.upper() if isinstance(padding, str) else ""
-    if isinstance(padding, str) and name not in ("SAME", "SAME_LOWER", "VALID"):
-        rule = "the names are SAME, SAME_LOWER, VALID"
-        fail("padding", padding, rule, "use one of them, or numbers")
+    if isinstance(padding, str) and name not in NAMES:
+        fail("padding", padding, f"the names are {', '.join(NAMES)}", "use one of them, or numbers")
     mode = text("padding_mode", reader.value("padding_mode", "ZEROS"))
     if mode.upper() == "CIRCULAR":
         if any(extra) or name not in ("SAME", "SAME_LOWER"):

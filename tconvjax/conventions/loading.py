@@ -164,6 +164,7 @@ def _check_layout(
 
 
 def _remedy(unexpected: Sequence[str], layers: Mapping[str, Any]) -> str:
+    """What to do about entries that do not fit."""
     for name in unexpected:
         first, _, rest = name.rpartition(".")[0].partition(".")
         if rest in layers and rest:

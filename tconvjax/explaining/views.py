@@ -125,8 +125,9 @@ def sheets(geometry: Geometry, y: Values, w: Values) -> Stack:
 def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     """Zeros between the elements, a border, and a convolution with the flipped kernel."""
     filled = geometry.filled()
-    sizes = (max(a.stride * (a.out_size - 1) + 1, 0) for a in filled.axes)
-    spread = _nothing((filled.out_channels, *sizes))
+    spread = _nothing(
+        (filled.out_channels, *(max(a.stride * (a.out_size - 1) + 1, 0) for a in filled.axes))
+    )
     spread[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
     padded = _bordered(spread, [(a.span - 1 - a.low, a.span - 1 - a.high) for a in filled.axes])
     steps, name = [], "y"
@@ -221,9 +222,13 @@ def columns(geometry: Geometry, y: Values, w: Values) -> list[Row]:
             tuple(cell if m == n else replace(cell, tap=None) for m, cell in enumerate(cells))
             for cells in table.cells
         )
-        factor = _column(y, "vec(y)", {n: 0}, 1)
-        product = _column(total, "so far", stamp, table.taps)
-        frames.append(Row((replace(table, cells=lit), factor, "=", product)))
+        parts = (
+            replace(table, cells=lit),
+            _column(y, "vec(y)", {n: 0}, 1),
+            "=",
+            _column(total, "so far", stamp, table.taps),
+        )
+        frames.append(Row(parts))
     return [*frames, Row((table, _column(y, "vec(y)"), "=", _column(total, "vec(z)")))]
 
 

@@ -4,7 +4,12 @@
 stamps. It needs no framework and nothing from the network; without JavaScript its children are
 shown instead.
 
-Its sources lie beside this file, and each says at its top what it holds.
+Its sources lie beside this file: ``arithmetic.js`` has the integers, ``values.js`` the numbers of y
+and w, ``frameworks.js`` the code lines, ``words.js`` the texts, ``drawing.js`` the views,
+``comparing.js`` two settings side by side, ``photo.js`` the photograph, ``saving.js`` pictures in
+files, ``pointing.js`` the pointer and the keys, ``playing.js`` what moves, ``element.js`` the
+element, ``theme.js`` the colours of the page around it, ``palette.js`` those of the taps, and
+``explorer.css`` its style.
 """
 
 from __future__ import annotations
@@ -177,8 +182,10 @@ def _padding(axis: Axis) -> tuple[str, int]:
     low, high = axis.low, axis.high
     room = max(axis.stride, axis.dilation)
     if low < 0 or high <= -room:
-        rule = "the explorer adds no zeros before the first stamp, and fewer after the last than "
-        rule += f"the stride or the dilation, {room}"
+        rule = (
+            "the explorer adds no zeros before the first stamp, and fewer after the last than the "
+        )
+        rule += f"stride or the dilation, {room}"
         fail("padding", (low, high), rule, "give padding of at least 0")
     if 0 <= low - high < room:
         return str(low), low - high

@@ -40,7 +40,6 @@ from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.svg import spoken
 from tconvjax.rendering.text import clean
-from tconvjax.rendering.values import MOST_READ
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
 from tconvjax.site.reading import Fence, read
@@ -241,6 +240,10 @@ class _Heads(Preprocessor):
 
 
 # -- the documents of the views --------------------------------------------------------------------
+
+
+MOST_READ = 64
+"""Maximum number of rows or columns of a matrix, unless the fence has another number."""
 
 
 def shown(fence: Fence) -> Document:
