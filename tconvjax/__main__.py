@@ -145,11 +145,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="tconvjax",
-        allow_abbrev=False,
-        description="Transposed convolution: a tour of it, arrays, sizes and matrices.",
-    )
+    about = "Transposed convolution: a tour of it, arrays, sizes and matrices."
+    parser = _Parser(prog="tconvjax", allow_abbrev=False, description=about)
     parser.add_argument("--version", action="version", version=f"tconvjax {tconvjax.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
 

@@ -230,8 +230,7 @@ def read_array(path: Path) -> Numbers:
         kind = PICTURES.get(path.suffix.lower(), "NumPy")
         how = "convert or rename it" if picture else "write numbers with numpy.save"
         raise CommandError(f"{path}: is no {kind} file ({reason(error)}); {how}") from error
-    numbers: Numbers = operands.arrays(**{str(path): array})[0]
-    return numbers
+    return np.asarray(operands.arrays(**{str(path): array})[0])
 
 
 def _read_picture(path: Path) -> Numbers:

@@ -312,8 +312,7 @@ def _transposed(y: ArrayLike, w: ArrayLike, **steps: Any) -> Numbers:
 def _product(y: Numbers, w: Numbers, **steps: Any) -> Numbers:
     """Multiply C.T by vec(y)."""
     geometry = Geometry.of_conv_transpose(y.shape[1:], w.shape, **steps)
-    product: Numbers = matrices.conv_matrix(geometry, w).T @ y.ravel()
-    return product
+    return np.asarray(matrices.conv_matrix(geometry, w).T @ y.ravel())
 
 
 def _same(computed: ArrayLike, expected: ArrayLike) -> bool:

@@ -20,16 +20,11 @@ def _read(reader: Reader) -> Layer:
     transposed = flag("transpose_kernel", reader.arguments.get("transpose_kernel", False))
     if not isinstance(padding, str) or padding != "CIRCULAR":
         return Layer(padded(axes, padding, single=True))
-    return circular(axes, [circular_low(axis, transposed) for axis in axes])
+    return circular(axes, [_circular_low(axis, transposed) for axis in axes])
 
 
-def circular_low(axis: Crop, transposed: bool) -> int:
-    """The natural element at which Flax's CIRCULAR starts.
-
-    With the forward convolution's kernel we compute the transpose of Flax's own ``Conv``, which
-    pads (span - 1) // 2 elements before the first. Flax starts at half of span - stride, rounded
-    up, which is one element off for some spans and strides.
-    """
+def _circular_low(axis: Crop, transposed: bool) -> int:
+    """The natural element at which CIRCULAR starts: Flax's, or the transpose's of its ``Conv``."""
     return (axis.span - 1) // 2 if transposed else max(axis.span - axis.stride, 0) // 2
 
 
@@ -39,7 +34,7 @@ def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     # These are the starts that Flax really uses, because Flax will run these arguments.
     starts = {
         True: [(max(a.span - a.stride, 0) + 1) // 2 for a in layer.axes],
-        False: [circular_low(axis, transposed=False) for axis in layer.axes],
+        False: [_circular_low(axis, transposed=False) for axis in layer.axes],
     }
     for transposed, lows in starts.items():
         if layer.whole and list(layer.each("low")) == lows:

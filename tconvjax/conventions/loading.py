@@ -87,10 +87,8 @@ def load_into(
         layer, _, last = name.rpartition(".")
         expected.setdefault(layer, {})[last] = leaf
     short = {re.sub(r"(?<![^.])layers\.(?=\d)", "", layer): layer for layer in expected}
-    paths = {
-        path: new if new in expected else short.get(new, new)
-        for path, new in states.renamed(rename, layers).items()
-    }
+    asked = states.renamed(rename, layers)
+    paths = {path: new if new in expected else short.get(new, new) for path, new in asked.items()}
     check_used(kinds, [*layers, *paths.values()])
     left: dict[str, list[str]] = {"missing": [], "unexpected": [], "misshaped": []}
     found: dict[str, Any] = {}  # None for what does not fit

@@ -16,14 +16,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
-from tconvjax.symbolic.matrix import (
-    check_pairs,
-    check_size,
-    conv_matrix,
-    products_of,
-    shape_of,
-    summed,
-)
+from tconvjax.symbolic.matrix import check_pairs, check_size, conv_matrix, products_of, shape_of
 
 MOST_PAIRS = 130_000
 """Largest number of products of two taps in C C.T or C.T C; SymPy needs some seconds for them."""
@@ -222,8 +215,8 @@ def _products(factor: sympy.SparseMatrix) -> dict[tuple[int, int], list[tuple[An
 
 def _squared(factor: sympy.SparseMatrix) -> sympy.SparseMatrix:
     """``factor * factor.T``, each entry expanded."""
-    products = _products(factor)
-    return summed((factor.rows,) * 2, ((*at, _total(pairs)) for at, pairs in products.items()))
+    totals = {place: _total(pairs) for place, pairs in _products(factor).items()}
+    return sympy.SparseMatrix(factor.rows, factor.rows, totals)
 
 
 def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:
