@@ -145,11 +145,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="tconvjax",
-        allow_abbrev=False,
-        description="Transposed convolution: a tour of it, arrays, sizes and matrices.",
-    )
+    about = "Transposed convolution: a tour of it, arrays, sizes and matrices."
+    parser = _Parser(prog="tconvjax", allow_abbrev=False, description=about)
     parser.add_argument("--version", action="version", version=f"tconvjax {tconvjax.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
 
@@ -157,10 +154,8 @@ def _parser() -> argparse.ArgumentParser:
         name: str, module: str, text: str, needed: str = "", others: str = "", epilog: str = ""
     ) -> Any:
         """Add a command: a function in a module of `tconvjax.command`, and its common options."""
-        short = text[0].lower() + text[1:].rstrip(".")
-        added = commands.add_parser(
-            name, help=short, description=text, epilog=epilog, allow_abbrev=False
-        )
+        texts: Any = {"help": text[0].lower() + text[1:].rstrip("."), "description": text}
+        added = commands.add_parser(name, epilog=epilog, allow_abbrev=False, **texts)
         added.set_defaults(module=module)
         for option in (*needed.split(), *others.split()):
             if option == "size":

@@ -22,10 +22,6 @@ from tconvjax.geometry.padding import Padding
 LARGEST = 1_000_000
 """Largest stride, size or padding that is read."""
 
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18}|/0{0,17}[1-9][0-9]{0,17})?")
-_WHOLE = re.compile(r"-?[0-9]+([x,]-?[0-9]+)*")
-_PADS = re.compile(r"-?[0-9]+(:-?[0-9]+)?([x,]-?[0-9]+(:-?[0-9]+)?)*")
-
 
 class CommandError(ValueError):
     """A request that cannot be carried out; the message says what can."""
@@ -44,7 +40,7 @@ def numbers(least: int) -> Callable[[str], int | tuple[int, ...]]:
     """Make a reader of ``2``, ``2x1`` and ``2,1``."""
 
     def read(text: str) -> int | tuple[int, ...]:
-        if not _WHOLE.fullmatch(text):
+        if not re.fullmatch("-?[0-9]+([x,]-?[0-9]+)*", text):
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not a whole number; give one such as 2, or one per axis such as 2x1"
             )
@@ -71,7 +67,8 @@ def sizes(text: str) -> tuple[int, ...]:
 def values(text: str) -> tuple[Fraction, ...]:
     """Read numbers such as ``4,7,-2,0.5,1/3`` exactly."""
     parts = text.split(",")
-    if not all(map(_NUMBER.fullmatch, parts)):
+    exact = r"-?[0-9]{1,18}(\.[0-9]{1,18}|/0{0,17}[1-9][0-9]{0,17})?"
+    if not all(re.fullmatch(exact, part) for part in parts):
         raise argparse.ArgumentTypeError(
             f"{text[:20]!r} is not a list of numbers; give them as 4,7,-2,0.5,1/3"
         )
@@ -94,14 +91,13 @@ def padding(text: str) -> Padding:
     """Read a name, which the library checks, or numbers and low:high pairs."""
     if re.fullmatch("[A-Za-z_]+", text):
         return text
-    if not _PADS.fullmatch(text):
+    if not re.fullmatch("-?[0-9]+(:-?[0-9]+)?([x,]-?[0-9]+(:-?[0-9]+)?)*", text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a padding; give 1, 1x2, low:high pairs such as 1:2x0:3, or a name "
             "such as SAME"
         )
-    ends = [
-        tuple(_bounded(end, -LARGEST) for end in part.split(":")) for part in re.split("[x,]", text)
-    ]
+    parts = re.split("[x,]", text)
+    ends = [tuple(_bounded(end, -LARGEST) for end in part.split(":")) for part in parts]
     values: Any = tuple(pair if len(pair) == 2 else pair[0] for pair in ends)
     return values[0] if len(values) == 1 and isinstance(values[0], int) else values
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +26,6 @@ from tconvjax.arguments import choice, ints
 from tconvjax.command.arguments import CommandError, by, check_axes, for_axes, reason, write
 from tconvjax.errors import fail
 from tconvjax.upsampling.interpolation import METHODS
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 Numbers: TypeAlias = np.ndarray[Any, Any]
 
@@ -210,9 +207,8 @@ def is_picture(path: Path) -> bool:
         try:
             import PIL  # noqa: F401 - an optional requirement
         except ImportError as error:
-            raise CommandError(
-                "pictures need Pillow; install it with pip install pillow"
-            ) from error
+            remedy = "install it with pip install pillow"
+            raise CommandError(f"pictures need Pillow; {remedy}") from error
     elif suffix != ".npy":
         known = " ".join(PICTURES)
         raise CommandError(f"{path}: unknown format; name a .npy file, or a picture ({known})")
@@ -234,8 +230,7 @@ def read_array(path: Path) -> Numbers:
         kind = PICTURES.get(path.suffix.lower(), "NumPy")
         how = "convert or rename it" if picture else "write numbers with numpy.save"
         raise CommandError(f"{path}: is no {kind} file ({reason(error)}); {how}") from error
-    numbers: Numbers = operands.arrays(**{str(path): array})[0]
-    return numbers
+    return np.asarray(operands.arrays(**{str(path): array})[0])
 
 
 def _read_picture(path: Path) -> Numbers:
@@ -255,14 +250,8 @@ def _read_picture(path: Path) -> Numbers:
 
 def write_array(path: Path, array: Numbers) -> None:
     """Write an array; numbers of a picture are rounded and clipped to 0..255."""
-    if is_picture(path):
-        picture, name = _picture_of(path, array), PICTURES[path.suffix.lower()]
-        write(path, lambda file: picture.save(file, format=name))
-    else:
-        write(path, lambda file: np.save(file, array, allow_pickle=False))
-
-
-def _picture_of(path: Path, array: Numbers) -> Image.Image:
+    if not is_picture(path):
+        return write(path, lambda file: np.save(file, array, allow_pickle=False))
     from PIL import Image
 
     shape = (1, *array.shape) if array.ndim == 2 else array.shape
@@ -275,4 +264,5 @@ def _picture_of(path: Path, array: Numbers) -> Image.Image:
         )
     whole = np.moveaxis(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), 0, -1)
     whole = whole[..., 0] if whole.shape[-1] == 1 else whole
-    return Image.fromarray(np.ascontiguousarray(whole))
+    picture = Image.fromarray(np.ascontiguousarray(whole))
+    return write(path, lambda file: picture.save(file, format=PICTURES[path.suffix.lower()]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import html
-import math
 import shutil
 from typing import Any
 
@@ -21,7 +20,7 @@ from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.text import MOST_SYMBOLS
 from tconvjax.rendering.values import entry_rule, is_seen
-from tconvjax.symbolic.matrix import check_size
+from tconvjax.symbolic.matrix import check_size, shape_of
 
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix that is drawn entry by entry."""
@@ -48,7 +47,6 @@ def matrix(arguments: argparse.Namespace) -> None:
         check_size(geometry, MOST_SYMBOLS)
         entries = symbolic.conv_matrix(geometry, kernel)
         return write_text(arguments.output, rendering.to_csv(entries.T if transpose else entries))
-    rows, columns = math.prod(geometry.out_shape), math.prod(geometry.in_shape)
     picture = arguments.format in ("svg", "html")
     document: Any
     if picture and is_seen(geometry, MOST_READ):
@@ -58,7 +56,7 @@ def matrix(arguments: argparse.Namespace) -> None:
         document = rendering.conv_table(geometry, kernel, transpose=transpose, most=most)
     title = f"the convolution of {by(geometry.in_size)} to {by(geometry.out_size)}"
     title = f"C.T, the transpose of {title}" if transpose else f"C, {title}"
-    rows, columns = (columns, rows) if transpose else (rows, columns)
+    rows, columns = reversed(shape_of(geometry)) if transpose else shape_of(geometry)
     sides = f": {counted(rows, 'row')}, {counted(columns, 'column')}"
     return _show(arguments, document, title, sides)
 

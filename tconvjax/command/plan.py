@@ -6,15 +6,7 @@ import argparse
 
 from tconvjax.algorithms.records import save_plans
 from tconvjax.arguments import ints
-from tconvjax.command.arguments import (
-    CommandError,
-    alternatives,
-    by,
-    check_axes,
-    for_axes,
-    layer,
-    write_text,
-)
+from tconvjax.command import arguments as words
 from tconvjax.errors import GeometryError
 from tconvjax.geometry.padding import pads
 from tconvjax.layouts import ROLES
@@ -23,9 +15,6 @@ from tconvjax.tuning import plan as choose
 SHADES = " ░▒▓█"
 """Characters from the fewest stamps to the most; each is drawn twice for its width."""
 
-ESTIMATED = "estimates for the 2-core machine of the measurement, to compare with one another"
-"""What a plan's times are if they were not measured."""
-
 MOST_SHOWN = 32
 """Maximum number of elements per axis that a checkerboard shows."""
 
@@ -33,26 +22,26 @@ MOST_SHOWN = 32
 def size(arguments: argparse.Namespace) -> None:
     """Print the size a convolution gives, and for each axis the sizes that lead back from it."""
     extra, given = arguments.output_padding, vars(arguments)
-    convolution = layer(given if arguments.size is None else {**given, "output_padding": 0})
+    convolution = words.layer(given if arguments.size is None else {**given, "output_padding": 0})
     sizes, out = convolution.in_size, convolution.out_size
-    named = isinstance(arguments.padding, str)
     try:
-        back = layer({**given, "out_size": out})
+        back = words.layer({**given, "out_size": out})
     except GeometryError:
         if extra != 0:
             raise
         # A padding wider than the kernel can leave less than nothing without output_padding.
-        words = "none without output_padding, see below"
+        answer = "none without output_padding, see below"
     else:
-        how = "padding by name" if named else f"output_padding {by(extra)}"
-        words = f"{by(back.in_size)}  ({how})"
-    print(f"convolution             {by(sizes)} -> {by(out)}")
-    print(f"transposed convolution  {by(out)} -> {words}")
-    padding = pads(for_axes(arguments.padding, len(sizes)), len(sizes))
+        named = isinstance(arguments.padding, str)
+        how = "padding by name" if named else f"output_padding {words.by(extra)}"
+        answer = f"{words.by(back.in_size)}  ({how})"
+    print(f"convolution             {words.by(sizes)} -> {words.by(out)}")
+    print(f"transposed convolution  {words.by(out)} -> {answer}")
+    padding = pads(words.for_axes(arguments.padding, len(sizes)), len(sizes))
     for n, (axis, ends) in enumerate(zip(convolution.axes, padding, strict=True)):
         if axis.out_size == 0:
             continue
-        argument, values = alternatives(axis, ends)
+        argument, values = words.alternatives(axis, ends)
         print(f"axis {n}: input sizes whose output size is {axis.out_size}")
         shown = list(values)
         if len(shown) > 16:
@@ -71,19 +60,21 @@ def checkerboard(arguments: argparse.Namespace) -> None:
     given = (arguments.kernel, arguments.stride, arguments.dilation)
     rank = next((len(value) for value in given if isinstance(value, tuple)), 2)
     if arguments.output is not None and rank > 2:
-        raise CommandError(f"--output: a picture has 2 axes, and these are {rank}; leave it out")
-    check_axes(vars(arguments), rank)
+        raise words.CommandError(
+            f"--output: a picture has 2 axes, and these are {rank}; leave it out"
+        )
+    words.check_axes(vars(arguments), rank)
     kernels = ints("kernel", arguments.kernel, rank, 1)
     strides = ints("stride", arguments.stride, rank, 1)
     shown = [max(2, min(8, MOST_SHOWN // s - k)) for k, s in zip(kernels, strides, strict=True)]
-    transposed = layer({**vars(arguments), "out_size": shown})
+    transposed = words.layer({**vars(arguments), "out_size": shown})
     found = upsampling.checkerboard(transposed)
     if rank <= 2:
         counts = upsampling.overlap(transposed)[(slice(MOST_SHOWN),) * rank]
         if arguments.output is not None:
             table = rendering.heat_table(counts, name="stamps")
             picture = rendering.Stack([table, rendering.Words(str(found))])
-            write_text(arguments.output, rendering.to_svg(picture) + "\n")
+            words.write_text(arguments.output, rendering.to_svg(picture) + "\n")
         most, last = max(1, counts.max()), len(SHADES) - 1
         for row in counts.reshape(-1, counts.shape[-1]).tolist():
             print("".join(SHADES[-(-last * n // most)] * 2 for n in row))
@@ -93,9 +84,9 @@ def checkerboard(arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace) -> None:
     """Print the choice of algorithm for each partial of a layer, the candidates and the reason."""
-    geometry, batch, measure = layer(vars(arguments)), arguments.batch, arguments.measure
+    geometry, batch, measure = words.layer(vars(arguments)), arguments.batch, arguments.measure
     if (arguments.save or arguments.output) and not measure:
-        raise CommandError("--save, --output: nothing was measured; give --measure too")
+        raise words.CommandError("--save, --output: nothing was measured; give --measure too")
     options = {"dimension_numbers": arguments.layout, "measure": measure}
     platform = arguments.platform
     plans = [choose(geometry, p, arguments.dtype, platform, batch, **options) for p in ROLES]
@@ -103,7 +94,8 @@ def plan(arguments: argparse.Namespace) -> None:
     print(f"x {x}  w {geometry.kernel_shape}  y {y}")
     for found in plans:
         print(f"\n{found}")
-    print(f"\nms: {'measured here' if measure else ESTIMATED}")
+    estimated = "estimates for the 2-core machine of the measurement, to compare with one another"
+    print(f"\nms: {'measured here' if measure else estimated}")
     if arguments.output:
         print(f"kept in {save_plans(arguments.output)}")
     if arguments.save:

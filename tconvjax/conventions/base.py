@@ -103,6 +103,11 @@ class Framework:
         return {**named, **self.write(layer, data_size)}
 
 
+def by_concept(same: str, **others: str) -> Mapping[str, str]:
+    """The names of a framework's arguments by concept; the words of ``same`` are both."""
+    return {concept: concept for concept in same.split()} | others
+
+
 def cannot(title: str, argument: str, value: Any, why: str, remedy: str) -> NoReturn:
     """Raise a GeometryError: the framework cannot express this."""
     fail(argument, value, f"{title} cannot express it: {why}", remedy)
@@ -157,9 +162,8 @@ class Call:
                 remedy = f"convert it: {name}.astype({data_name}.dtype)"
                 fail(name, Described(f"array of dtype {array.dtype}"), rule, remedy)
         spec = (0, rank + 1, *range(1, rank + 1)) if last else tuple(range(rank + 2))
-        return cls(
-            framework, names, data, kernel, bias, spec, spec, axes.spec(rank), axes.backwards
-        )
+        taps = axes.spec(rank)
+        return cls(framework, names, data, kernel, bias, spec, spec, taps, axes.backwards)
 
     @property
     def rank(self) -> int:
@@ -177,21 +181,9 @@ class Call:
         extra = self.data.ndim - self.rank - 2
         return tuple(self.data.shape[n + extra] for n in self.data_spec[2:])
 
-    def run(
-        self, precision: Any = None, preferred: Any = None, least: int = 0, **arguments: Any
-    ) -> Any:
-        """Read the arguments and compute; every axis of the result needs ``least`` elements."""
-        layer = self.read(arguments)
-        for n, axis in zip(self.data_size, layer.axes, strict=True):
-            if n > 0 and axis.size(n) < least and layer.mode == "zeros":
-                found = Described(f"cutting {axis.low} and {axis.high} off")
-                rule = (
-                    f"an input of size {n} gives {axis.size(n) + axis.low + axis.high} with kernel "
-                    f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}"
-                )
-                remedy = f"cut {least - axis.size(n)} less"
-                fail(self.framework.names["padding"], found, rule, remedy)
-        return self.apply(layer, precision, preferred)
+    def run(self, precision: Any = None, preferred: Any = None, **arguments: Any) -> Any:
+        """Read the arguments and compute."""
+        return self.apply(self.read(arguments), precision, preferred)
 
     def read(self, arguments: Arguments) -> Layer:
         """The layer that these arguments and arrays describe."""

@@ -8,15 +8,14 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, text
-from tconvjax.conventions.base import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, circular, cut, pairs
 from tconvjax.errors import fail
 
 NAMES = ("SAME", "SAME_LOWER", "VALID")
 
 
-def read(reader: Reader) -> Layer:
-    """Read Equinox's arguments."""
+def _read(reader: Reader) -> Layer:
     axes, groups, padding = reader.steps(), reader.groups(), reader.padding(0)
     extra = reader.ints("output_padding", 0, 0)
     for axis, more in zip(axes, extra, strict=True):
@@ -51,8 +50,7 @@ def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
     return low, total - low
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in the arguments of ``equinox.nn.ConvTranspose``."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     if layer.mode == "zeros":
         return {"padding": layer.crops}
     for name in ("SAME", "SAME_LOWER"):
@@ -67,22 +65,15 @@ EQUINOX = Framework(
     name="equinox",
     title="Equinox",
     call="equinox.nn.ConvTranspose",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "stride",
-        "padding": "padding",
-        "output_padding": "output_padding",
-        "dilation": "dilation",
-        "groups": "groups",
-        "padding_mode": "padding_mode",
-        "rank": "num_spatial_dims",
-        "bias": "use_bias",
-        "in_channels": "in_channels",
-        "out_channels": "out_channels",
-    },
+    names=by_concept(
+        "kernel_size stride padding output_padding dilation groups padding_mode in_channels "
+        "out_channels",
+        rank="num_spatial_dims",
+        bias="use_bias",
+    ),
     data="(C, *size), the batch by jax.vmap",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
 )
 
 

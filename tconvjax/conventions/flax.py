@@ -8,40 +8,33 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, flag
-from tconvjax.conventions.base import Call, Framework, Reader, cannot, masked
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Crop, Layer, circular
 from tconvjax.layouts import Precision
 from tconvjax.operands import arrays, computing_dtype
 
 
-def read(reader: Reader) -> Layer:
-    """Read Flax's arguments."""
+def _read(reader: Reader) -> Layer:
     axes, padding = reader.steps(), reader.padding("SAME")
     transposed = flag("transpose_kernel", reader.arguments.get("transpose_kernel", False))
     if not isinstance(padding, str) or padding != "CIRCULAR":
         return Layer(padded(axes, padding, single=True))
-    return circular(axes, [circular_low(axis, transposed) for axis in axes])
+    return circular(axes, [_circular_low(axis, transposed) for axis in axes])
 
 
-def circular_low(axis: Crop, transposed: bool) -> int:
-    """The natural element at which Flax's CIRCULAR starts.
-
-    With the forward convolution's kernel we compute the transpose of Flax's own ``Conv``, which
-    pads (span - 1) // 2 elements before the first. Flax starts at half of span - stride, rounded
-    up, which is one element off for some spans and strides.
-    """
+def _circular_low(axis: Crop, transposed: bool) -> int:
+    """The natural element at which CIRCULAR starts: Flax's, or the transpose's of its ``Conv``."""
     return (axis.span - 1) // 2 if transposed else max(axis.span - axis.stride, 0) // 2
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in the arguments of ``nnx.ConvTranspose``."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     if layer.mode == "zeros":
         return {"padding": layer.each("around_dilated"), "transpose_kernel": True}
     # These are the starts that Flax really uses, because Flax will run these arguments.
     starts = {
         True: [(max(a.span - a.stride, 0) + 1) // 2 for a in layer.axes],
-        False: [circular_low(axis, transposed=False) for axis in layer.axes],
+        False: [_circular_low(axis, transposed=False) for axis in layer.axes],
     }
     for transposed, lows in starts.items():
         if layer.whole and list(layer.each("low")) == lows:
@@ -54,18 +47,17 @@ FLAX = Framework(
     name="flax",
     title="Flax",
     call="flax.nnx.ConvTranspose, flax.linen.ConvTranspose",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "strides",
-        "padding": "padding",
-        "dilation": "kernel_dilation",
-        "bias": "use_bias",
-        "in_channels": "in_features",
-        "out_channels": "out_features",
-    },
+    names=by_concept(
+        "kernel_size padding",
+        stride="strides",
+        dilation="kernel_dilation",
+        bias="use_bias",
+        in_channels="in_features",
+        out_channels="out_features",
+    ),
     data="(*batch, *size, C)",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"groups": "it has no groups"},
     extras=("transpose_kernel",),
 )

@@ -2,8 +2,8 @@
 
 To add a framework:
 
-1. Write a file of its name, as ``torch.py`` is, or ``haiku.py`` for channels last: ``read`` and
-   ``write`` its arguments, a `Framework` with its names for them, and the function that people
+1. Write a file of its name, as ``torch.py`` is, or ``haiku.py`` for channels last: read and
+   write its arguments, a `Framework` with its names for them, and the function that people
    call.
 2. List the framework below, its kernel in `KERNELS` (``kernels.py``) and its function in
    ``conventions/__init__.py``.
@@ -38,16 +38,9 @@ from tconvjax.conventions.tf import TF
 from tconvjax.conventions.torch import TORCH
 from tconvjax.errors import fail
 
-FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
-    {
-        framework.name: framework
-        for framework in (TCONVJAX, TORCH, KERAS, TF, ONNX, LAX, FLAX, HAIKU, EQUINOX)
-    }
-)
+_ALL = (TCONVJAX, TORCH, KERAS, TF, ONNX, LAX, FLAX, HAIKU, EQUINOX)
+FRAMEWORKS: Mapping[str, Framework] = MappingProxyType({one.name: one for one in _ALL})
 """All frameworks by name."""
-
-_ABOUT = ("in_channels", "out_channels", "bias")
-"""Concepts that do not change the values of a layer."""
 
 
 def translate(
@@ -127,7 +120,8 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
     rank = _rank(arguments, framework)
     sizes = None if input_size is None else ints("input_size", input_size, rank, 1)
     layer = framework.read(Reader(arguments, names, rank, sizes))
-    about = {c: arguments[names[c]] for c in _ABOUT if names.get(c, "") in arguments}
+    others = ("in_channels", "out_channels", "bias")  # which do not change the values
+    about = {c: arguments[names[c]] for c in others if names.get(c, "") in arguments}
     return dataclasses.replace(layer, about=about)
 
 

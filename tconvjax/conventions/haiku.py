@@ -8,17 +8,14 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
-from tconvjax.conventions.base import Call, Framework, Reader, masked
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Layer, cut, forward_crop
 from tconvjax.errors import fail
 from tconvjax.layouts import Precision
 
-DATA_FORMATS = ("channels_last", "N...C", "channels_first", "NC...")
 
-
-def read(reader: Reader) -> Layer:
-    """Read Haiku's arguments."""
+def _read(reader: Reader) -> Layer:
     axes = reader.steps()
     padding = reader.padding("SAME")
     if reader.value("output_size") is None:
@@ -31,8 +28,7 @@ def read(reader: Reader) -> Layer:
     return Layer(cut(axes, [forward_crop(*column, padding) for column in columns]))
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in the arguments of ``haiku.ConvNDTranspose``."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     return {"padding": layer.each("around_dilated")}
 
 
@@ -40,18 +36,17 @@ HAIKU = Framework(
     name="haiku",
     title="Haiku",
     call="haiku.ConvNDTranspose",
-    names={
-        "kernel_size": "kernel_shape",
-        "stride": "stride",
-        "padding": "padding",
-        "output_size": "output_shape",
-        "rank": "num_spatial_dims",
-        "bias": "with_bias",
-        "out_channels": "output_channels",
-    },
+    names=by_concept(
+        "stride padding",
+        kernel_size="kernel_shape",
+        output_size="output_shape",
+        rank="num_spatial_dims",
+        bias="with_bias",
+        out_channels="output_channels",
+    ),
     data="(N, *size, C) or (*size, C); with data_format='channels_first' (N, C, *size)",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={
         "groups": "it has no groups",
         "padding_mode": "it has no padding mode",
@@ -102,7 +97,8 @@ def haiku_conv_transpose(
         >>> haiku_conv_transpose(y, w, stride=2, output_shape=7).shape
         (7, 7, 5)
     """
-    last = choice("data_format", data_format, DATA_FORMATS) in DATA_FORMATS[:2]
+    formats = ("channels_last", "N...C", "channels_first", "NC...")
+    last = choice("data_format", data_format, formats) in formats[:2]
     arrays = {"inputs": inputs, "w": masked("w", w, mask), "b": b}
     call = Call.of(HAIKU, arrays, batch=(0, 1), last=last)
     return call.run(precision, stride=stride, output_shape=output_shape, padding=padding)

@@ -7,15 +7,12 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
-from tconvjax.conventions.base import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, cut
 from tconvjax.errors import fail
 
-DATA_FORMATS = ("channels_last", "channels_first")
 
-
-def read(reader: Reader) -> Layer:
-    """Read Keras's arguments."""
+def _read(reader: Reader) -> Layer:
     axes = reader.steps()
     padding = reader.padding("valid")
     if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
@@ -28,11 +25,7 @@ def read(reader: Reader) -> Layer:
 
 
 def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:
-    """The (low, high) elements cut off.
-
-    "valid" gives stride * (n - 1) + max(span, stride) elements, "same" stride * n; with an output
-    padding a they give stride * (n - 1) + span + a, and stride * (n - 1) + span % 2 + a.
-    """
+    """The (low, high) elements cut off, for the sizes that `keras_conv_transpose` lists."""
     span, stride = axis.span, axis.stride
     if padding == "valid":
         return 0, -(max(span, stride) - span if extra is None else extra)
@@ -41,8 +34,7 @@ def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:
     return span - 1 - low, span - 1 - (around - low)
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in the arguments of ``keras.layers.Conv2DTranspose`` and its like."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     if max(layer.each("stride")) > 1 and max(layer.each("dilation")) > 1:
         why = "its layers refuse a stride with a dilation"
         remedy = "use keras.ops.conv_transpose, or tconvjax"
@@ -68,18 +60,16 @@ KERAS = Framework(
     name="keras",
     title="Keras",
     call="keras.layers.Conv1DTranspose, Conv2DTranspose, Conv3DTranspose; keras.ops.conv_transpose",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "strides",
-        "padding": "padding",
-        "output_padding": "output_padding",
-        "dilation": "dilation_rate",
-        "bias": "use_bias",
-        "out_channels": "filters",
-    },
+    names=by_concept(
+        "kernel_size padding output_padding",
+        stride="strides",
+        dilation="dilation_rate",
+        bias="use_bias",
+        out_channels="filters",
+    ),
     data="(N, *size, C); with data_format='channels_first' (N, C, *size)",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
     extras=("data_format",),
 )
@@ -122,8 +112,8 @@ def keras_conv_transpose(
         >>> keras_conv_transpose(y, w, strides=2, padding="same", output_padding=0).shape
         (1, 7, 7, 5)
     """
-    chosen = DATA_FORMATS[0] if data_format is None else data_format
-    last = choice("data_format", chosen, DATA_FORMATS) == DATA_FORMATS[0]
+    formats = ("channels_last", "channels_first")
+    last = data_format is None or choice("data_format", data_format, formats) == formats[0]
     call = Call.of(KERAS, {"inputs": inputs, "kernel": kernel, "bias": None}, last=last)
     return call.run(
         strides=strides,

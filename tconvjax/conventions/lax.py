@@ -10,7 +10,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import flag
-from tconvjax.conventions.base import Call, Framework, Reader
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept
 from tconvjax.conventions.layer import Crop, Layer, cut, pairs
 from tconvjax.errors import fail
 from tconvjax.layouts import DimensionNumbers, Precision, layout_of
@@ -30,10 +30,7 @@ def padded(axes: Sequence[Crop], padding: Any, single: bool = False) -> tuple[Cr
 
 
 def _named(axis: Crop, name: str) -> tuple[int, int]:
-    """The padding of the dilated input that ``jax.lax`` uses for a name.
-
-    SAME gives stride * n elements, VALID stride * n + max(span - stride, 0).
-    """
+    """The padding of the dilated input that ``jax.lax`` uses for a name."""
     span, stride = axis.span, axis.stride
     if name == "VALID":
         return span - 1, stride - 1 + max(span - stride, 0)
@@ -53,8 +50,7 @@ def _named(axis: Crop, name: str) -> tuple[int, int]:
     return ends
 
 
-def read(reader: Reader) -> Layer:
-    """Read the arguments of ``jax.lax.conv_transpose``."""
+def _read(reader: Reader) -> Layer:
     axes, padding, groups = reader.steps(), reader.padding("SAME"), reader.groups()
     name = "use_consistent_padding"
     consistent = flag(name, reader.arguments.get(name, False))
@@ -66,8 +62,7 @@ def read(reader: Reader) -> Layer:
     return Layer(cut(axes, pairs("padding", padding, reader.rank, single=False)), groups)
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in the arguments of ``jax.lax.conv_transpose``."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     return {"padding": layer.each("around_dilated"), "transpose_kernel": True}
 
 
@@ -75,16 +70,15 @@ LAX = Framework(
     name="lax",
     title="jax.lax.conv_transpose",
     call="jax.lax.conv_transpose",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "strides",
-        "padding": "padding",
-        "dilation": "rhs_dilation",
-        "groups": "feature_group_count",
-    },
+    names=by_concept(
+        "kernel_size padding",
+        stride="strides",
+        dilation="rhs_dilation",
+        groups="feature_group_count",
+    ),
     data="(N, *size, C), or as dimension_numbers says",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
     extras=("transpose_kernel", "use_consistent_padding"),
 )

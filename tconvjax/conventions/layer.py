@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from tconvjax.arguments import counted, frozen
 from tconvjax.errors import fail
+from tconvjax.geometry.padding import conv_pads
 
 
 @dataclass(frozen=True)
@@ -132,20 +133,17 @@ def check_extra(axes: Sequence[Crop], extra: Sequence[int]) -> None:
 
 def forward_size(axis: Crop, size: int, padding: str | tuple[int, int]) -> int:
     """The size that a convolution of ``size`` elements gives with this padding."""
-    if padding == "SAME":
-        return -(-size // axis.stride)
-    low, high = (0, 0) if isinstance(padding, str) else padding
-    return max((size + low + high - axis.span) // axis.stride + 1, 0)
+    room = size + sum(conv_pads(padding, size, axis.span, axis.stride)) - axis.span
+    return max(room // axis.stride + 1, 0)
 
 
 def forward_crop(axis: Crop, n: int, size: int, padding: str | tuple[int, int]) -> tuple[int, int]:
     """The ends of a result of ``size`` elements that a convolution with this padding takes to n."""
-    gives, total = forward_size(axis, size, padding), axis.size(n) - size
-    low, high = (0, 0) if isinstance(padding, str) else padding
+    gives = forward_size(axis, size, padding)
+    low, high = conv_pads(padding, size, axis.span, axis.stride)
     if gives != n:
         least = axis.stride * (n - 1) + 1 if padding == "SAME" else axis.size(n) - low - high
         what = f"a convolution of {counted(size, 'element')} with padding {padding!r}"
         remedy = f"give {least} to {least + axis.stride - 1}"
         fail("output_shape", size, f"{what} gives {gives}, and the input has {n}", remedy)
-    low = max(total, 0) // 2 if padding == "SAME" else low
-    return low, total - low
+    return low, axis.size(n) - size - low

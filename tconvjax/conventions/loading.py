@@ -87,10 +87,8 @@ def load_into(
         layer, _, last = name.rpartition(".")
         expected.setdefault(layer, {})[last] = leaf
     short = {re.sub(r"(?<![^.])layers\.(?=\d)", "", layer): layer for layer in expected}
-    paths = {
-        path: new if new in expected else short.get(new, new)
-        for path, new in states.renamed(rename, layers).items()
-    }
+    asked = states.renamed(rename, layers)
+    paths = {path: new if new in expected else short.get(new, new) for path, new in asked.items()}
     check_used(kinds, [*layers, *paths.values()])
     left: dict[str, list[str]] = {"missing": [], "unexpected": [], "misshaped": []}
     found: dict[str, Any] = {}  # None for what does not fit
@@ -182,7 +180,6 @@ def _like(leaf: Any, array: Any) -> jax.Array:
 
 
 def _target(model: Any) -> Target:
-    """Read a model of one of the libraries."""
     module, state = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     homes = [base.__module__ for base in type(module).__mro__]
     if any(home.startswith("flax.nnx") for home in homes):
@@ -258,7 +255,6 @@ def _variable(path: Any) -> str:
 
 
 def _arrays(tree: Any, path_of: Callable[[Any], str | None], *leaves: type) -> dict[str, Any]:
-    """The arrays of a tree by path."""
     found = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: isinstance(x, leaves))
     named = ((path_of(path), leaf) for path, leaf in found if hasattr(leaf, "shape"))
     return {name: leaf for name, leaf in named if name is not None}

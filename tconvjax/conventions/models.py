@@ -52,8 +52,7 @@ class LayerKind:
 
 def layer_kinds(model: Any) -> dict[str, LayerKind]:
     """The kind of every layer of a model, by its dotted path."""
-    parts = layers_of(model)
-    kinds = {path: kind for path, part in parts.items() if (kind := layer_kind(part)) is not None}
+    kinds = {path: k for path, part in layers_of(model).items() if (k := layer_kind(part))}
     if not kinds:
         rule = "it is neither a mapping nor a model with layers of a known name"
         fail("kinds", kind_of(model), rule, "give patterns of paths and their kinds")
@@ -81,11 +80,7 @@ def _walk(part: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
         return
     if isinstance(part, Mapping):
         children: Any = part.items()
-    elif isinstance(part, list | tuple) or (
-        type(part).__name__ in ("List", "Sequential")
-        and hasattr(part, "__len__")
-        and not hasattr(part, "layers")
-    ):
+    elif isinstance(part, list | tuple) or type(part).__name__ == "List":  # Flax NNX has its own
         children = enumerate(part)
     else:
         children = getattr(part, "__dict__", {}).items()

@@ -8,19 +8,17 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import choice, frozen, ints
-from tconvjax.conventions.base import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Layer, check_extra, cut
 from tconvjax.errors import fail
 
-AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
-
-def read(reader: Reader) -> Layer:
-    """Read ONNX's attributes."""
+def _read(reader: Reader) -> Layer:
     axes, groups, pads = reader.steps(), reader.groups(), reader.value("padding")
     extra = reader.ints("output_padding", 0, 0)
     check_extra(axes, extra)
-    auto = choice("auto_pad", reader.value("auto", "NOTSET"), AUTO_PADS)
+    names = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+    auto = choice("auto_pad", reader.value("auto", "NOTSET"), names)
     if auto != "NOTSET" and pads is not None:
         fail("pads", pads, f"auto_pad={auto!r} fixes them already", "give one of the two")
     if reader.value("output_size") is not None:
@@ -34,7 +32,6 @@ def read(reader: Reader) -> Layer:
 
 
 def _pads(reader: Reader) -> Iterable[tuple[int, int]]:
-    """The (low, high) pads of each axis."""
     pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
     if not isinstance(pads, tuple) or len(pads) != 2 * reader.rank:
         rule = "it must be the beginnings of all axes, then their ends"
@@ -51,8 +48,7 @@ def _shared(total: int, auto: str) -> tuple[int, int]:
     return half, total - half
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in ONNX's attributes."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for axis in layer.axes:
         if axis.low < 0 or -axis.high >= max(axis.stride, axis.dilation):
             why = "pads are not negative, and output_padding is smaller than the stride or than "
@@ -68,19 +64,19 @@ ONNX = Framework(
     name="onnx",
     title="ONNX",
     call="ConvTranspose (operator set 22)",
-    names={
-        "kernel_size": "kernel_shape",
-        "stride": "strides",
-        "padding": "pads",
-        "auto": "auto_pad",
-        "output_padding": "output_padding",
-        "output_size": "output_shape",
-        "dilation": "dilations",
-        "groups": "group",
-    },
+    names=by_concept(
+        "output_padding",
+        kernel_size="kernel_shape",
+        stride="strides",
+        padding="pads",
+        auto="auto_pad",
+        output_size="output_shape",
+        dilation="dilations",
+        groups="group",
+    ),
     data="(N, C, *size)",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"padding_mode": "its ConvTranspose has no padding mode"},
 )
 

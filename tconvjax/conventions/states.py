@@ -32,10 +32,8 @@ TREES = ("torch", "flax", "equinox", "keras", "haiku")
 """Frameworks whose trees are read and written."""
 _LAST = ("flax", "keras", "haiku")
 """Those that keep a weight as (*kernel_size, in, out) instead of (out, in, *kernel_size)."""
-_FILES = dict.fromkeys((".pt", ".pth", ".bin"), "torch") | {
-    ".safetensors": "safetensors",
-    ".npz": "numpy",
-}
+_FILES = dict.fromkeys((".pt", ".pth", ".bin"), "torch")
+_FILES |= {".safetensors": "safetensors", ".npz": "numpy"}
 """Endings of files of weights, and the packages that read them."""
 
 
@@ -50,9 +48,7 @@ LEAVES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "conv_transpose": {"weight": _WEIGHT, "bias": _BIAS},
     "conv": {"weight": _WEIGHT, "bias": _BIAS},
     "linear": {"weight": _WEIGHT, "bias": _BIAS},
-    "embedding": {
-        "weight": _names("weight", "embedding", "weight", "embeddings", "embeddings"),
-    },
+    "embedding": {"weight": _names("weight", "embedding", "weight", "embeddings", "embeddings")},
     "norm": {
         "weight": _names("weight", "scale", "weight", "gamma", "scale"),
         "bias": _names("bias", "bias", "bias", "beta", "offset"),
@@ -291,12 +287,10 @@ def _converted(array: Any, leaf: str, kind: LayerKind, source: str, target: str,
         layouts = (_layout(kind, framework) for framework in (source, target))
         return convert_kernel(array, *layouts, groups=kind.groups)
     if array.ndim not in (range(3, 33) if sort == "conv" else (2,)):
-        fail(
-            "kinds",
-            Described(f"{sort!r} for an array of shape {array.shape}"),
-            "the weight of a linear layer or an embedding has two axes, that of a convolution more",
-            "give the layer's real kind",
-        )
+        found = Described(f"{sort!r} for an array of shape {array.shape}")
+        rule = "the weight of a linear layer or an embedding has two axes, "
+        rule += "that of a convolution more"
+        fail("kinds", found, rule, "give the layer's real kind")
     if sort == "embedding" or (source in _LAST) == (target in _LAST):
         return array
     n = array.ndim
@@ -367,20 +361,17 @@ def _is_weight(name: str) -> bool:
 def _weight_norm(g: Any, v: Any) -> Any:
     """Compute g * v / |v|, with |v| over the axes along which g has size 1."""
     g = g.reshape((1,) * v.ndim) if g.size == 1 else g
-    if g.ndim != v.ndim or any(
-        one not in (1, size) for one, size in zip(g.shape, v.shape, strict=True)
-    ):
+    sizes = list(zip(g.shape, v.shape, strict=False))
+    if g.ndim != v.ndim or any(one not in (1, size) for one, size in sizes):
         return None
     axes = tuple(n for n, size in enumerate(g.shape) if size == 1)
     return g * (v / np.sqrt(np.sum(np.square(v), axis=axes, keepdims=True)))
 
 
 def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
-    """Compute w / (u . W v), where W is w as a matrix with its outputs for rows.
-
-    A state dict does not say whether the outputs are the first or the second axis. For the right
-    axis W v is a multiple of u, because each training step ends with u = W v / |W v|.
-    """
+    """Compute w / (u . W v), where W is w as a matrix with its outputs for rows."""
+    # A state dict does not say whether the outputs are the first or the second axis. For the right
+    # axis W v is a multiple of u, because each training step ends with u = W v / |W v|.
     found = []
     for axis in range(min(w.ndim, 2)):
         matrix = np.moveaxis(w, axis, 0).reshape(w.shape[axis], -1)

@@ -8,7 +8,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, frozen, ints
-from tconvjax.conventions.base import Call, Framework, Reader, cannot, need_sizes
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot, need_sizes
 from tconvjax.conventions.layer import Layer, cut, forward_crop, forward_size, pairs
 from tconvjax.errors import fail, kind_of
 
@@ -16,8 +16,7 @@ DATA_FORMATS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 """Layouts of the data by rank: channels last, which is the default, and channels first."""
 
 
-def read(reader: Reader) -> Layer:
-    """Read TensorFlow's arguments."""
+def _read(reader: Reader) -> Layer:
     _check_rank(reader.ints("kernel_size", 1))
     last = channels_last(reader.rank, reader.arguments.get("data_format"))
     steps = {name: _spatial(reader, name, last) for name in ("strides", "dilations")}
@@ -87,8 +86,7 @@ def _explicit(reader: Reader, padding: Any, last: bool) -> tuple[tuple[int, int]
     return spatial
 
 
-def write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding and the shape of a layer in the arguments of ``tf.nn.conv2d_transpose``."""
+def _write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
     _check_rank(layer.each("kernel_size"))
     if data_size is None:
         need_sizes("TensorFlow needs the result's shape, which depends on the input's")
@@ -112,16 +110,12 @@ TF = Framework(
     name="tf",
     title="TensorFlow",
     call="tf.nn.conv1d_transpose, conv2d_transpose, conv3d_transpose",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "strides",
-        "padding": "padding",
-        "output_size": "output_shape",
-        "dilation": "dilations",
-    },
+    names=by_concept(
+        "kernel_size padding", stride="strides", output_size="output_shape", dilation="dilations"
+    ),
     data="(N, *size, C), or channels first by data_format",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
     extras=("data_format",),
 )
@@ -167,7 +161,6 @@ def tf_conv_transpose(
 
     This follows TensorFlow's documentation and kernels; TensorFlow itself was not run.
     """
-    del name
     rank = filters.ndim - 2 if hasattr(filters, "ndim") else 0
     if rank not in DATA_FORMATS:
         rule = "TensorFlow has one to three axes of taps"

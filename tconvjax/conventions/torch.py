@@ -8,13 +8,12 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, frozen, ints
-from tconvjax.conventions.base import Call, Framework, Reader, cannot
+from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, check_extra, cut
-from tconvjax.errors import fail
+from tconvjax.errors import Described, fail
 
 
-def read(reader: Reader) -> Layer:
-    """Read PyTorch's arguments."""
+def _read(reader: Reader) -> Layer:
     axes, padding = reader.steps(), reader.ints("padding", 0, 0)
     extra = reader.ints("output_padding", 0, 0)
     mode = reader.value("padding_mode", "zeros")
@@ -45,8 +44,7 @@ def _extra_for(
     return tuple(n - low for n, low in zip(sizes, least, strict=True))
 
 
-def write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    """The padding of a layer in PyTorch's arguments."""
+def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for axis in layer.axes:
         room = max(axis.stride, axis.dilation)
         if axis.low < 0 or not 0 <= axis.low - axis.high < room:
@@ -62,22 +60,13 @@ TORCH = Framework(
     name="torch",
     title="PyTorch",
     call="torch.nn.ConvTranspose1d, ConvTranspose2d, ConvTranspose3d",
-    names={
-        "kernel_size": "kernel_size",
-        "stride": "stride",
-        "padding": "padding",
-        "output_padding": "output_padding",
-        "output_size": "output_size",
-        "dilation": "dilation",
-        "groups": "groups",
-        "padding_mode": "padding_mode",
-        "bias": "bias",
-        "in_channels": "in_channels",
-        "out_channels": "out_channels",
-    },
+    names=by_concept(
+        "kernel_size stride padding output_padding output_size dilation groups padding_mode bias "
+        "in_channels out_channels"
+    ),
     data="(N, C, *size) or (C, *size)",
-    read=read,
-    write=write,
+    read=_read,
+    write=_write,
     lacks={"padding_mode": "it transposes zero padding only"},
 )
 
@@ -125,12 +114,19 @@ def torch_conv_transpose(
         (1, 2, 10)
     """
     call = Call.of(TORCH, {"input": input, "weight": weight, "bias": bias}, batch=(0, 1))
-    return call.run(
-        least=1,
-        stride=stride,
-        padding=padding,
-        output_padding=output_padding,
-        groups=groups,
-        dilation=dilation,
-        output_size=output_size,
-    )
+    arguments = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": output_padding,
+        "groups": groups,
+        "dilation": dilation,
+        "output_size": output_size,
+    }
+    layer = call.read(arguments)
+    for n, axis in zip(call.data_size, layer.axes, strict=True):
+        if n > 0 and axis.size(n) < 1:
+            rule = f"an input of size {n} gives {axis.size(n) + axis.low + axis.high} with kernel "
+            rule += f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}"
+            found = Described(f"cutting {axis.low} and {axis.high} off")
+            fail("padding", found, rule, f"cut {1 - axis.size(n)} less")
+    return call.apply(layer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import sympy
 
 from tconvjax.arguments import choice
 from tconvjax.errors import fail
-from tconvjax.explaining.part import first_of, shortened
+from tconvjax.explaining.part import shortened
 from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View, columns, sheets
 from tconvjax.geometry import Geometry, links
 from tconvjax.rendering import Row, Stack, Words, to_animation, to_text
@@ -191,30 +191,28 @@ class Explanation(Written):
 def _operands(geometry: Geometry, y: Any, w: Any) -> tuple[Geometry, str, Values, Values]:
     """What is explained of a layer, what is said of the rest, and y and w as expressions."""
     small, note = shortened(geometry)
-    if note:
-        y = first_of("y", y, geometry.out_shape, small.out_shape)
-        w = first_of("w", w, geometry.kernel_shape, small.kernel_shape)
-    y = _read("y", y, small.out_shape, list(vec_output(small)))
-    return small, note, y, _read("w", w, small.kernel_shape, list(kernel_symbols(small).values()))
+    y = _read("y", y, geometry.out_shape, small.out_shape, vec_output(small))
+    symbols = kernel_symbols(small).values()
+    return small, note, y, _read("w", w, geometry.kernel_shape, small.kernel_shape, symbols)
 
 
-def _read(argument: str, values: Any, shape: tuple[int, ...], symbols: list[Any]) -> Values:
-    """Numbers or symbols as an array of SymPy expressions."""
-    found = symbols
+def _read(argument: str, values: Any, shape: Place, small: Place, symbols: Iterable[Any]) -> Values:
+    """The first elements along each axis, or symbols, as an array of SymPy expressions."""
+    found = list(symbols)
     if values is not None:
         ones = 1 if argument == "y" else 2
         bare = shape[ones:] if all(size == 1 for size in shape[:ones]) else shape
         array = as_array(argument, values)
-        found = entries(argument, array, bare if array.shape == bare else shape)
+        array = as_array(argument, array, bare if array.shape == bare else shape).reshape(shape)
+        found = entries(argument, array[tuple(map(slice, small))], small)
         for value in found:
             if value.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
                 rule = "some views multiply by zero, which makes nan of what is not finite"
                 fail(argument, value, rule, "give finite numbers or symbols")
-    return np.array([*found, None], object)[:-1].reshape(shape)
+    return np.array([*found, None], object)[:-1].reshape(small)
 
 
 def _title(geometry: Geometry) -> str:
-    """A geometry in a line."""
     steps = [f"kernel {by(geometry.kernel_size)}"]
     for name, sizes in (("stride", geometry.stride), ("dilation", geometry.dilation)):
         steps += [f"{name} {by(sizes)}"] if set(sizes) != {1} else []

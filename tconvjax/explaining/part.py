@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.rendering.document import shape_words
 from tconvjax.symbolic.matrix import products_of
-from tconvjax.symbolic.names import as_array
 
 MOST_PRODUCTS = 600
 """Maximum products of a convolution that is explained whole."""
@@ -67,17 +65,7 @@ def _shorter(axis: Axis, outputs: int, taps: int, stride: int, dilation: int) ->
     stride, dilation = min(axis.stride, stride), min(axis.dilation, dilation)
     taps = min(-(-axis.kernel_size * stride // axis.stride), taps)
     outputs, span = min(axis.out_size, outputs), dilation * (taps - 1) + 1
-    low, high = (
-        min(max(end * stride // axis.stride, -1), span - 1) for end in (axis.low, axis.high)
-    )
+    ends = (axis.low, axis.high)
+    low, high = (min(max(end * stride // axis.stride, -1), span - 1) for end in ends)
     size = max(stride * (outputs - 1) + span - low - high, 1)
     return Axis(size, outputs, taps, stride, dilation, low, axis.mode)
-
-
-def first_of(argument: str, values: Any, shape: tuple[int, ...], small: tuple[int, ...]) -> Any:
-    """The first elements of an array along each axis."""
-    if values is None:
-        return None
-    array = as_array(argument, values)
-    array = array.reshape(shape) if array.size == math.prod(shape) else array
-    return as_array(argument, array, shape)[tuple(map(slice, small))]

@@ -74,9 +74,11 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
         for at, tap in stamp.items():
             total[at] = total[at] + y[element] * w[tap]
         if n in shown:
+            corner = coordinates([s * i for s, i in zip(whole.stride, element[1:], strict=True)])
+            apart = f", its taps {by(whole.dilation)} apart" if max(whole.dilation) > 1 else ""
             words = (
-                f"{_named('y', y, element)} multiplies the kernel, and the product is put down "
-                f"with its corner at {_corner(whole, element)}."
+                f"{_named(y, element)} multiplies the kernel, and the product is put down "
+                f"with its corner at {corner}{apart}."
             )
             marked = {at: colours[tap] for at, tap in stamp.items()}
             after = _grid(total, "so far", marked, len(colours))
@@ -115,9 +117,8 @@ def sheets(geometry: Geometry, y: Values, w: Values) -> Stack:
     if result.shape == total.shape and not geometry.bordered:
         end = Row(("=", _grid(total, "z")))
     else:
-        end = Row(
-            ("=", _grid(total, "sum", faint=_outside(geometry, total)), "→", _grid(result, "z"))
-        )
+        before = _grid(total, "sum", faint=_outside(geometry, total))
+        end = Row(("=", before, "→", _grid(result, "z")))
     return Stack([Row((_grid(y, "y"), _kernel(geometry, w))), Row(tuple(parts[1:])), end])
 
 
@@ -200,12 +201,10 @@ def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
     product = conv_matrix(geometry, w).T * sympy.Matrix(y.size, 1, list(y.flat))
     result = np.array(list(product), object).reshape(geometry.in_shape)
     transpose, column = conv_table(geometry, w, transpose=True), _column(y, "vec(y)")
+    equation = Row((transpose, column, "=", _column(result, "vec(z)")))
     steps = (
         Step("Each row of C holds the taps of one output.", conv_table(geometry, w)),
-        Step(
-            "C.T times the column of y has the shape of x.",
-            Row((transpose, column, "=", _column(result, "vec(z)"))),
-        ),
+        Step("C.T times the column of y has the shape of x.", equation),
         Step("Read row by row, the column is the result.", _grid(result, "z")),
     )
     return Seen("matrix", "The transposed matrix", steps, result)
@@ -279,7 +278,6 @@ COMPUTE = {"stamps": stamps, "zeros": zeros, "matrix": matrix, "polyphase": phas
 
 
 def _nothing(shape: Sequence[int]) -> Values:
-    """An array of zeros."""
     return np.full(shape, sympy.Integer(0), object)
 
 
@@ -312,7 +310,6 @@ def _outside(geometry: Geometry, total: Values) -> set[Place]:
 
 
 def _ending(geometry: Geometry) -> str:
-    """What happens to the rim at the end."""
     if geometry.bordered:
         return "What lies in the border is added to the elements that it copied."
     return "The padding of the convolution is cut off."
@@ -367,14 +364,7 @@ def _chosen(count: int) -> set[int]:
     return set(range(count)) if count <= most else {*range(most - 3), count - 2, count - 1}
 
 
-def _named(letter: str, values: Values, at: Place) -> str:
-    """An element, with its number if it has one."""
-    value, name = values[at], letter + coordinates(at if values.shape[0] > 1 else at[1:])
-    return name if value.free_symbols else f"{name} = {value}"
-
-
-def _corner(whole: Geometry, output: Place) -> str:
-    """Where the stamp of an output goes, and how far apart its taps land."""
-    first = coordinates([s * n for s, n in zip(whole.stride, output[1:], strict=True)])
-    dilated = max(whole.dilation) > 1
-    return f"{first}, its taps {by(whole.dilation)} apart" if dilated else first
+def _named(y: Values, at: Place) -> str:
+    """An element of y, with its number if it has one."""
+    name = f"y{coordinates(at if y.shape[0] > 1 else at[1:])}"
+    return name if y[at].free_symbols else f"{name} = {y[at]}"

@@ -103,18 +103,10 @@ class Table(Written):
 
 @dataclass(frozen=True, repr=False)
 class Sparsity(Written):
-    """A picture of where a matrix is not zero: a dot for each entry.
-
-    Args:
-        shape: rows and columns.
-        places: (row, column, tap) of each entry that is not zero.
-        name: a caption.
-        taps: how many colours there are in all.
-        alt: what it shows, in words.
-    """
+    """A picture of where a matrix is not zero: a dot for each entry. See `Table` for the fields."""
 
     shape: tuple[int, int]
-    places: tuple[tuple[int, int, int], ...]
+    places: tuple[tuple[int, int, int], ...]  # (row, column, tap)
     name: str = ""
     taps: int = 0
     alt: str = ""

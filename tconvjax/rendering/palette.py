@@ -32,7 +32,8 @@ def ink(background: str) -> str:
 
     The relative luminance of WCAG 2.2, whose contrast is 4.5 to 1 or more with one of the two.
     """
-    red, green, blue = (_linear(part / 255) for part in rgb(background))
+    parts = (part / 255 for part in rgb(background))
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
@@ -48,7 +49,3 @@ def painted(tap: int | None, taps: int) -> str:
 def rgb(code: str) -> tuple[int, int, int]:
     """The three parts of "#rrggbb", 0 to 255."""
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
-
-
-def _linear(part: float) -> float:
-    return part / 12.92 if part <= 0.04045 else float(((part + 0.055) / 1.055) ** 2.4)

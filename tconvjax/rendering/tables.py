@@ -87,7 +87,8 @@ def conv_table(
     check_geometry(geometry)
     transpose, most = flag("transpose", transpose), whole("most", most, 3)
     letter = str(kernel.label) if isinstance(kernel, sympy.IndexedBase) else "w"
-    total = _totals(geometry, kernel, letter)
+    named = kernel is None or isinstance(kernel, sympy.IndexedBase)
+    array = None if named else as_array("kernel", kernel, geometry.kernel_shape)
     shapes, counts = (geometry.out_shape, geometry.in_shape), shape_of(geometry)
     _check_cells(counts, most)
     rows, full = kept(counts[0], most), set[int]()
@@ -104,7 +105,8 @@ def conv_table(
         through = [tap_symbol(geometry, tap, letter).name.replace("_", " ") for tap in ends]
         through[3:3] = ["..."] if len(taps) > 4 else []
         title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(origin)}"
-        return Cell(total(taps), place(taps[0], geometry.kernel_shape), title)
+        entry = _total(geometry, array, letter, taps)
+        return Cell(entry, place(taps[0], geometry.kernel_shape), title)
 
     cells = grid(cell, rows, columns)
     blocks = [math.prod(shape[2:]) if len(shape) > 2 else shape[1] for shape in shapes]
@@ -378,22 +380,15 @@ def natural(symbol: Any) -> list[Any]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(symbol))]
 
 
-def _totals(geometry: Geometry, kernel: Any, letter: str) -> Callable[[Any], Any]:
-    """A function from indices (o, c, *t) of a kernel to the sum of their entries."""
-    if kernel is None or isinstance(kernel, sympy.IndexedBase):
-        # No printer shows more of a long sum.
-        return lambda taps: sympy.Add(
-            *(
-                tap_symbol(geometry, tap, letter)
-                for tap in taps[:MOST_TERMS] + taps[MOST_TERMS:][-1:]
-            )
-        )
-    array = as_array("kernel", kernel, geometry.kernel_shape)
-    return lambda taps: sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
+def _total(geometry: Geometry, array: Any, letter: str, taps: list[Any]) -> Any:
+    """The sum of a kernel's entries at these (o, c, *t): of an array, or of symbols for None."""
+    if array is not None:
+        return sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
+    few = taps[:MOST_TERMS] + taps[MOST_TERMS:][-1:]  # no printer shows more of a long sum
+    return sympy.Add(*(tap_symbol(geometry, tap, letter) for tap in few))
 
 
 def _check_cells(sides: Sequence[int], most: int) -> None:
-    """Refuse a table that nobody reads."""
     sides = [min(side, most) for side in sides]
     if math.prod(sides) > MOST_CELLS:
         rule = f"a table has at most {MOST_CELLS} cells"
@@ -426,9 +421,8 @@ def symbols_of(*matrices: Any) -> list[Any]:
     several = [m for m in matrices if isinstance(m, sympy.MatrixBase) and m.cols > 1]
     values = itertools.chain(*(matrix.todok().values() for matrix in several))
     found = {term for entry in values for term in sympy.Add.make_args(entry)}
-    return sorted(
-        (one for one in found if isinstance(one, sympy.Symbol | sympy.Indexed)), key=natural
-    )
+    named = (one for one in found if isinstance(one, sympy.Symbol | sympy.Indexed))
+    return sorted(named, key=natural)
 
 
 def grid(

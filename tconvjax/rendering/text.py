@@ -24,12 +24,6 @@ from tconvjax.rendering.values import as_document
 MOST_LETTERS = 64
 """Maximum letters of an entry; the middle of a longer one is left out."""
 
-FIRST_TERMS = 3
-"""Terms of a sum of more than `MOST_TERMS` that stand before the dots."""
-
-LEAST_WIDTH = 7
-"""Columns of a terminal in which the first and the last column of a matrix have room."""
-
 MOST_SIDE = 250
 """Maximum rows or columns of a matrix in text, and letters across a picture of dots."""
 
@@ -96,7 +90,7 @@ def long_sum(entry: Any) -> list[Any]:
     if not isinstance(entry, sympy.Add) or len(entry.args) <= MOST_TERMS:
         return []
     terms = sorted(entry.args, key=natural) if all(t.is_Symbol for t in entry.args) else entry.args
-    return [*terms[:FIRST_TERMS], "⋯", terms[-1]]
+    return [*terms[:3], "⋯", terms[-1]]
 
 
 def short(entry: Any, most: int = MOST_LETTERS) -> str:
@@ -120,16 +114,13 @@ def shorten(text: str, most: int) -> str:
 
 
 def _expression(entry: Any) -> str:
-    """An expression as SymPy writes it, its symbols named like those of the kernel.
-
-    A fraction of long numbers is written as the decimal number that somebody wrote, if it is one.
-    """
+    """An expression as SymPy writes it, its symbols named like those of the kernel."""
     atoms = entry.atoms(sympy.Symbol, sympy.Indexed) if isinstance(entry, sympy.Basic) else ()
     try:
         if atoms:
             return str(entry.xreplace({atom: sympy.Symbol(label(atom)) for atom in atoms}))
         written = str(int(entry) if isinstance(entry, bool) else entry)
-        if isinstance(entry, sympy.Rational) and entry.q >= 1000:
+        if isinstance(entry, sympy.Rational) and entry.q >= 1000:  # somebody's decimal number?
             decimal = repr(float(entry))
             exact = math.isfinite(float(entry)) and sympy.Rational(decimal) == entry
             return min(written, decimal, key=len) if exact else written
@@ -168,7 +159,8 @@ def to_text(document: Any, *, width: int = 80, height: int = 40) -> str:
         0 1 → 4 7
         2 3
     """
-    width, height = whole("width", width, LEAST_WIDTH), whole("height", height, 1)
+    # Below 7 columns the first and the last column of a matrix have no room.
+    width, height = whole("width", width, 7), whole("height", height, 1)
     # More columns have no room, and more rows are not asked for.
     shown = as_document(document, most=min(max(width, height, 3), MOST_SIDE))
     if isinstance(shown, Table):

@@ -13,6 +13,7 @@ import sympy
 from tconvjax.arguments import counted, flag
 from tconvjax.errors import fail, kind_of
 from tconvjax.geometry import Geometry
+from tconvjax.rendering import tables
 from tconvjax.rendering.document import (
     Document,
     Linked,
@@ -23,16 +24,7 @@ from tconvjax.rendering.document import (
     Words,
     coordinates,
 )
-from tconvjax.rendering.tables import (
-    MOST_DOTS,
-    MOST_SHOWN,
-    array_table,
-    conv_table,
-    heat_table,
-    matrix_table,
-    sparsity,
-    symbols_of,
-)
+from tconvjax.rendering.tables import MOST_SHOWN
 from tconvjax.symbolic import ConvolutionMatrix, kernel_symbols
 from tconvjax.symbolic._derivation import Derivation
 from tconvjax.symbolic.matrix import products_of, shape_of
@@ -94,7 +86,7 @@ def as_document(value: Any, *, most: int = MOST_SHOWN, dots: bool = True) -> Doc
     if isinstance(document, Document):
         return as_document(document, most=most, dots=dots)
     if hasattr(value, "shape"):
-        return matrix_table(value, most=most)
+        return tables.matrix_table(value, most=most)
     rule = "it must be a document, a matrix, a Geometry or another object of this package"
     return fail("document", kind_of(value), rule, "make one with array_table or matrix_table")
 
@@ -142,7 +134,7 @@ def derivation_document(derivation: Derivation, *, words: bool = True) -> Stack:
         written = step.written or (left, "=" if step.claim == "equal" else "≠", right)
         matrices = (isinstance(part, sympy.MatrixBase) for part in written)
         pairs = zip(written, matrices, strict=True)
-        parts.append(Row(tuple(matrix_table(p, taps=taps) if m else p for p, m in pairs)))
+        parts.append(Row(tuple(tables.matrix_table(p, taps=taps) if m else p for p, m in pairs)))
     return Stack(parts)
 
 
@@ -150,7 +142,7 @@ def _from_above(part: Any) -> Document:
     """A part of an object that stands above the printers (`tconvjax.shown`)."""
     if isinstance(part, str):
         return Words(part)
-    return array_table(part) if isinstance(part, list) else heat_table(part)
+    return tables.array_table(part) if isinstance(part, list) else tables.heat_table(part)
 
 
 def _part(part: Any, most: int, dots: bool) -> Any:
@@ -164,15 +156,15 @@ def _part(part: Any, most: int, dots: bool) -> Any:
 def _matrix_of(geometry: Geometry, kernel: Any, transpose: bool, most: int, dots: bool) -> Document:
     """The matrix if it can be read, where it is not zero if that can be seen, else its corners."""
     if dots and is_seen(geometry):
-        picture = sparsity(geometry, transpose=transpose)
+        picture = tables.sparsity(geometry, transpose=transpose)
         return Stack([Words(f"W{picture.alt[1:]}."), replace(picture, alt="")])
-    table = conv_table(geometry, kernel, transpose=transpose, most=most)
+    table = tables.conv_table(geometry, kernel, transpose=transpose, most=most)
     return Stack([Words(f"{table.alt}."), table]) if dots else table
 
 
 def is_seen(geometry: Geometry, most_read: int = MOST_SHOWN) -> bool:
     """Whether C is too large to be read, and small enough to show where it is not zero."""
-    small = max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= MOST_DOTS
+    small = max(shape_of(geometry)) <= MOST_SIDE and products_of(geometry) <= tables.MOST_DOTS
     return small and max(shape_of(geometry)) > most_read
 
 
@@ -181,11 +173,11 @@ def _blocks(blocks: Blocks) -> Iterator[Document]:
     height, width = blocks.block_shape
     yield Words(f"C, {blocks.kind}: {down} x {across} blocks of {height} x {width}.")
     if down * across:
-        yield Row(("C", "=", matrix_table(blocks.names)))
+        yield Row(("C", "=", tables.matrix_table(blocks.names)))
     parts = dict(itertools.islice(blocks.parts.items(), MOST_PARTS))
-    taps = symbols_of(*parts.values())
+    taps = tables.symbols_of(*parts.values())
     for at, part in parts.items():
-        yield Row((symbol("W", at), "=", matrix_table(part, taps=taps, most=16)))
+        yield Row((symbol("W", at), "=", tables.matrix_table(part, taps=taps, most=16)))
     yield from _more(len(blocks.parts), "block")
 
 
@@ -195,7 +187,7 @@ def _kronecker(form: KroneckerForm) -> Iterator[Document]:
     for n, term in enumerate(form.terms[:MOST_PARTS]):
         parts = ["+" if n else "C =", term.entry]
         for factor in term.factors:
-            parts += ["⊗" if len(parts) > 2 else "·", matrix_table(factor, most=8)]
+            parts += ["⊗" if len(parts) > 2 else "·", tables.matrix_table(factor, most=8)]
         yield Row(tuple(parts))
     yield from _more(len(form.terms), "term")
 
@@ -203,11 +195,11 @@ def _kronecker(form: KroneckerForm) -> Iterator[Document]:
 def _polyphase(form: Polyphase) -> Iterator[Document]:
     count = counted(len(form.phases), "phase")
     yield Words(f"C.T with its rows sorted by phase: {count}, one convolution each.")
-    taps = symbols_of(*(phase.matrix for phase in form.phases[:MOST_PARTS]))
+    taps = tables.symbols_of(*(phase.matrix for phase in form.phases[:MOST_PARTS]))
     for phase in form.phases[:MOST_PARTS]:
         count = counted(len(phase.taps), "tap")
         yield Words(f"Phase {coordinates(phase.residue)}, written by {count}:")
-        yield matrix_table(phase.matrix, taps=taps, most=16)
+        yield tables.matrix_table(phase.matrix, taps=taps, most=16)
     yield from _more(len(form.phases), "phase")
 
 

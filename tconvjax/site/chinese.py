@@ -8,13 +8,12 @@ in the library needs a new line there, and a test finds any English that is left
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from tconvjax.rendering import Row, Stack, Table, Words
-from tconvjax.rendering.document import Linked, Sparsity
+from tconvjax.rendering.document import Cell, Document
 
 
 @cache
@@ -34,24 +33,14 @@ def _pattern(english: str) -> re.Pattern[str]:
 
 def in_chinese(part: Any) -> Any:
     """Translate the words of a document, or of a string; anything else stays as it is."""
-    match part:
-        case str():
-            for english, chinese in _sentences():
-                part = english.sub(chinese, part)
-            return part
-        case Words():
-            return replace(part, text=in_chinese(part.text))
-        case Table():
-            cells = tuple(
-                tuple(replace(cell, title=in_chinese(cell.title)) for cell in row)
-                for row in part.cells
-            )
-            return replace(part, cells=cells, name=in_chinese(part.name), alt=in_chinese(part.alt))
-        case Sparsity():
-            return replace(part, alt=in_chinese(part.alt))
-        case Linked():
-            tables = tuple(map(in_chinese, part.tables))
-            return replace(part, tables=tables, alt=in_chinese(part.alt))
-        case Row() | Stack():
-            return replace(part, parts=tuple(map(in_chinese, part.parts)))
+    if isinstance(part, str):
+        for english, chinese in _sentences():
+            part = english.sub(chinese, part)
+    elif isinstance(part, tuple):
+        return tuple(map(in_chinese, part))
+    elif isinstance(part, Cell):  # its entry stays
+        return replace(part, title=in_chinese(part.title))
+    elif isinstance(part, Document):
+        names = {field.name for field in fields(part)} - {"links", "places"}
+        return replace(part, **{name: in_chinese(getattr(part, name)) for name in names})
     return part

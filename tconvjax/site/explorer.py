@@ -182,10 +182,8 @@ def _padding(axis: Axis) -> tuple[str, int]:
     low, high = axis.low, axis.high
     room = max(axis.stride, axis.dilation)
     if low < 0 or high <= -room:
-        rule = (
-            "the explorer adds no zeros before the first stamp, and fewer after the last than the "
-        )
-        rule += f"stride or the dilation, {room}"
+        rule = "the explorer adds no zeros before the first stamp, and fewer after the last than "
+        rule += f"the stride or the dilation, {room}"
         fail("padding", (low, high), rule, "give padding of at least 0")
     if 0 <= low - high < room:
         return str(low), low - high

@@ -221,11 +221,7 @@ class _Sheet(Postprocessor):
 
 
 class _Heads(Preprocessor):
-    """Rejects a fence with more than its name in its head.
-
-    superfences shows a fence with a head such as ``tconv kernel=3`` as plain code, and a strict
-    build passes.
-    """
+    """Rejects a head with more than a name, with which superfences would show plain code."""
 
     def run(self, lines: list[str]) -> list[str]:
         closing = ""

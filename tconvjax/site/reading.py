@@ -8,16 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tconvjax.command.arguments import (
-    filled,
-    for_axes,
-    layer,
-    number,
-    numbers,
-    padding,
-    sizes,
-    values,
-)
+from tconvjax.command import arguments as words
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
@@ -44,16 +35,7 @@ FORMATS = ("html", "svg", "mathml", "text", "animation")
 
 @dataclass(frozen=True)
 class Fence:
-    """What a fence asks for.
-
-    Attributes:
-        view: one of `VIEWS`.
-        geometry: of the forward convolution.
-        y: input of the transposed convolution, (O, *out_size); None for symbols.
-        w: kernel, (O, C / groups, *kernel_size); None for symbols.
-        looks: the other keys: padding as it was written, caption, alt, words, format, most,
-            transposed, lang, share.
-    """
+    """What a fence asks for; y and w are None for symbols, and ``looks`` has all other keys."""
 
     view: str
     geometry: Geometry
@@ -85,24 +67,24 @@ def _yes(text: str) -> bool:
 
 _KEYS: dict[str, Callable[[str], Any]] = {
     "view": _one_of(*VIEWS),
-    "in_size": sizes,
-    "out_size": sizes,
-    "kernel": numbers(1),
-    "stride": numbers(1),
-    "padding": padding,
-    "output_padding": numbers(0),
-    "dilation": numbers(1),
-    "groups": number,
-    "in_channels": number,
-    "out_channels": number,
+    "in_size": words.sizes,
+    "out_size": words.sizes,
+    "kernel": words.numbers(1),
+    "stride": words.numbers(1),
+    "padding": words.padding,
+    "output_padding": words.numbers(0),
+    "dilation": words.numbers(1),
+    "groups": words.number,
+    "in_channels": words.number,
+    "out_channels": words.number,
     "padding_mode": _one_of(*PADDING_MODES),
-    "y": values,
-    "w": values,
+    "y": words.values,
+    "w": words.values,
     "caption": str,
     "alt": str,
     "words": _yes,
     "format": _one_of(*FORMATS),
-    "most": number,
+    "most": words.number,
     "transposed": _yes,
     "lang": _one_of("en", "zh"),
     "share": _yes,
@@ -145,14 +127,13 @@ def read(source: str) -> Fence:
             views = " or ".join(_ONLY_FOR[key])
             fail(key, given[key], f"view {view} does not use it", f"leave it out, or take {views}")
     geometry = _geometry(given)
-    y = filled("y", given.get("y"), geometry.out_shape)
-    w = filled("w", given.get("w"), geometry.kernel_shape)
-    looks = {**given, "padding": for_axes(given.get("padding", 0), geometry.rank)}
+    y = words.filled("y", given.get("y"), geometry.out_shape)
+    w = words.filled("w", given.get("w"), geometry.kernel_shape)
+    looks = {**given, "padding": words.for_axes(given.get("padding", 0), geometry.rank)}
     return Fence(view, geometry, y, w, looks)
 
 
 def _values(source: str) -> dict[str, Any]:
-    """Read each key's value."""
     given: dict[str, Any] = {}
     for line in map(str.strip, source.splitlines()):
         if not line or line.startswith("#"):
@@ -178,7 +159,6 @@ def _values(source: str) -> dict[str, Any]:
 
 
 def _geometry(given: Mapping[str, Any]) -> Geometry:
-    """Build the geometry that the sizes and steps describe."""
     if ("in_size" in given) == ("out_size" in given):
         found = Described("both" if "in_size" in given else "neither")
         rule = "a fence has one of the two: the size of the convolution's input, or of the "
@@ -188,4 +168,4 @@ def _geometry(given: Mapping[str, Any]) -> Geometry:
         rule = "a convolution has one"
         fail("kernel", Described("nothing"), rule, "add a line such as 'kernel: 3'")
     channels = {name: given.get("groups", 1) for name in ("in_channels", "out_channels")}
-    return layer({**channels, **given, "size": given.get("in_size")})
+    return words.layer({**channels, **given, "size": given.get("in_size")})

@@ -154,10 +154,8 @@ def _steps(geometry: Geometry) -> Iterator[Step]:
         (matrix.T, matrix, "=", product, *(("≠", one) if differs else ())),
     )
     if max(geometry.stride) > 1 and not geometry.bordered:
-        larger = replace(
-            geometry,
-            axes=tuple(replace(a, in_size=a.in_size + a.stride - 1) for a in geometry.axes),
-        )
+        axes = tuple(replace(a, in_size=a.in_size + a.stride - 1) for a in geometry.axes)
+        larger = replace(geometry, axes=axes)
         check_size(larger, MOST_PRODUCTS)
         where = places(larger.in_shape)
         ones = {(where[index], n): 1 for index, n in places(geometry.in_shape).items()}

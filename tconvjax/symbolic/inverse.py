@@ -7,7 +7,7 @@ import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry
-from tconvjax.symbolic.matrix import (
-    check_pairs,
-    check_size,
-    conv_matrix,
-    products_of,
-    shape_of,
-    summed,
-)
+from tconvjax.symbolic.matrix import check_pairs, check_size, conv_matrix, products_of, shape_of
 
 MOST_PAIRS = 130_000
 """Largest number of products of two taps in C C.T or C.T C; SymPy needs some seconds for them."""
@@ -222,8 +215,8 @@ def _products(factor: sympy.SparseMatrix) -> dict[tuple[int, int], list[tuple[An
 
 def _squared(factor: sympy.SparseMatrix) -> sympy.SparseMatrix:
     """``factor * factor.T``, each entry expanded."""
-    products = _products(factor)
-    return summed((factor.rows,) * 2, ((*at, _total(pairs)) for at, pairs in products.items()))
+    totals = {place: _total(pairs) for place, pairs in _products(factor).items()}
+    return sympy.SparseMatrix(factor.rows, factor.rows, totals)
 
 
 def _conditions(factor: sympy.SparseMatrix) -> tuple[Any, ...]:
@@ -263,13 +256,8 @@ def vanishes(difference: Any, products: Iterable[tuple[Any, Any]]) -> bool:
     products = list(products)
     sizes: dict[Any, Any] = defaultdict(int)  # of each power product of symbols
     for a, b in products:
-        for term, number in _coefficients(a * b):
+        for term, number in _times(a, b).as_coefficients_dict().items():
             sizes[term] += abs(number)
     most = 2 * (len(products) + 1) * sys.float_info.epsilon
-    return all(abs(number) <= most * sizes[term] for term, number in _coefficients(difference))
-
-
-def _coefficients(value: Any) -> Iterable[tuple[Any, Any]]:
-    """Power products of symbols, and their coefficients."""
-    found: Mapping[Any, Any] = sympy.expand(value).as_coefficients_dict()
-    return found.items()
+    terms = difference.as_coefficients_dict().items()
+    return all(abs(number) <= most * sizes[term] for term, number in terms)

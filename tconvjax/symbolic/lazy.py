@@ -232,10 +232,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
     def shape(self) -> tuple[Any, Any]:
         """(O * prod(out_size), C * prod(in_size))."""
         _, inputs, outputs, _, _ = self.args
-        return (
-            math.prod((a.out_size for a in self.axes), start=outputs),
-            math.prod((a.in_size for a in self.axes), start=inputs),
-        )
+        rows = math.prod((a.out_size for a in self.axes), start=outputs)
+        return rows, math.prod((a.in_size for a in self.axes), start=inputs)
 
     @property
     def is_numeric(self) -> bool:
@@ -256,9 +254,8 @@ class ConvolutionMatrix(Shown, _Indexed, sympy.MatrixExpr):  # type: ignore[misc
             fail("sizes", sizes, "they must be numbers", "replace them by numbers with .subs")
         axes = []
         for axis in self.axes:
-            in_size, kernel_size, stride, dilation, low = map(int, axis[:5])
-            mode: Any = axis.mode.name
-            axes.append(Axis(in_size, int(axis.out_size), kernel_size, stride, dilation, low, mode))
+            steps: Any = (*map(int, axis[1:5]), axis.mode.name)
+            axes.append(Axis(int(axis.in_size), int(axis.out_size), *steps))
         return Geometry(tuple(axes), *map(int, self.args[1:4]))
 
     def as_explicit(self) -> sympy.ImmutableSparseMatrix:

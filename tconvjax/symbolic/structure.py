@@ -280,14 +280,13 @@ def polyphase(geometry: Geometry, kernel: Any = None) -> Polyphase:
         axes = list(zip(geometry.axes, residue, strict=True))
         along = [range(r, axis.in_size, axis.stride) for axis, r in axes]
         picked = [inputs[j] for j in itertools.product(range(geometry.in_channels), *along)]
-        taps = itertools.product(
-            *(
-                [t for t in range(a.kernel_size) if (a.dilation * t - a.low - r) % a.stride == 0]
-                for a, r in axes
-            )
-        )
+        reaching = [
+            [t for t in range(a.kernel_size) if (a.dilation * t - a.low - r) % a.stride == 0]
+            for a, r in axes
+        ]
         part = matrix.extract(picked, list(range(matrix.cols)))
-        phases.append(Phase(residue, tuple(map(len, along)), tuple(taps), part))
+        taps = tuple(itertools.product(*reaching))
+        phases.append(Phase(residue, tuple(map(len, along)), taps, part))
         order += picked
     permutation = sympy.SparseMatrix(len(order), len(order), dict.fromkeys(enumerate(order), 1))
     return Polyphase(permutation, tuple(phases))
