@@ -85,7 +85,7 @@ LAX = Framework(
     data="(N, *size, C), or as dimension_numbers says",
     read=read,
     write=write,
-    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
+    lacks={"kernel_size": "", "groups": "it has no groups", "padding_mode": "it has none"},
     extras=("transpose_kernel", "use_consistent_padding"),
 )
 

@@ -63,4 +63,5 @@ TCONVJAX = Framework(
     data="(N, C, *size), or as dimension_numbers says",
     read=read,
     write=write,
+    lacks={"kernel_size": ""},
 )

@@ -122,7 +122,7 @@ TF = Framework(
     data="(N, *size, C), or channels first by data_format",
     read=read,
     write=write,
-    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
+    lacks={"kernel_size": "", "groups": "it has no groups", "padding_mode": "it has none"},
     extras=("data_format",),
 )
 

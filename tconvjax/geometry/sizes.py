@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import overload
 
-from tconvjax.arguments import Ints, frozen, ints, some
+from tconvjax.arguments import Ints, counted, frozen, ints, some
 from tconvjax.errors import Described, fail
 from tconvjax.geometry.axis import Axis
 from tconvjax.geometry.padding import AxisPadding, Padding, PaddingMode, conv_pads, pads
@@ -78,8 +78,9 @@ def conv_transpose_axis(
     if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
         rule = (
-            f"in_size={in_size} cannot give out_size={size} with kernel {kernel}, stride {stride}, "
-            f"dilation {dilation} and padding {padding}"
+            f"{counted(size, 'element')} {'would' if wanted is None else 'cannot'} become "
+            f"{in_size} with kernel {kernel}, stride {stride}, dilation {dilation} and "
+            f"padding {padding}"
         )
         pad_less = f"pad {1 - least} less in all"
         fail(argument, value, rule, f"sizes that do: {some(sizes)}" if sizes else pad_less)
