@@ -86,8 +86,8 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
 
 
 def _described(where: tuple[str, ...], equation: Any) -> Found:
-    lhs, rhs, out = (v.aval.shape for v in (*equation.invars, *equation.outvars))
-    around, shapes = " > ".join(where), (lhs, rhs, out)
+    shapes: Any = tuple(v.aval.shape for v in (*equation.invars, *equation.outvars))
+    around = " > ".join(where)
     if equation.primitive.name == "trilinear":
         recipe, batch = asked(equation)
         plan = planned(recipe, batch if isinstance(batch, int) else 1)

@@ -85,8 +85,7 @@ class Framework:
     data: str  # layout of the data, for people
     read: Callable[[Reader], Layer]
     write: Callable[[Layer, tuple[int, ...] | None], dict[str, Any]]
-    # Concept to the reason for its absence; the calls without a kernel_size read it off the kernel.
-    lacks: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)  # concept to the reason for its absence
     extras: tuple[str, ...] = ()  # further arguments, which decide how others are read
 
     def arguments(self, layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:

@@ -69,12 +69,11 @@ def translate(
             one.
 
     Returns:
-        Arguments of the target's call or layer, such as ``tc.conv_transpose(y, w, **arguments)``.
-        "tconvjax", "lax" and "tf" get no kernel_size, since their calls read it off the kernel.
-        "lax" and "flax" get ``transpose_kernel=True``, so their kernels have the layouts
-        "lax_transpose_kernel" and "flax_transpose_kernel" of `convert_kernel`, unless
-        ``transpose_kernel`` is False in the result. TensorFlow's output_shape holds the spatial
-        sizes.
+        Arguments of the target's layer; for "tconvjax", "lax" and "tf" of its call, which reads the
+        kernel's size off the kernel. "lax" and "flax" get ``transpose_kernel=True``, so their
+        kernels have the layouts "lax_transpose_kernel" and "flax_transpose_kernel" of
+        `convert_kernel`, unless ``transpose_kernel`` is False in the result. TensorFlow's
+        output_shape holds the spatial sizes.
 
     Raises:
         GeometryError: if the source would refuse the arguments, or the target cannot express the
@@ -125,8 +124,8 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
     for name in arguments:
         if name not in known:
             rule = f"{framework.call} has no such argument, or it is not needed here"
-            remedy = meant(name, known, f"give {', '.join(sorted(known))}")
-            fail(name, arguments[name], rule, remedy)
+            others = ", ".join(sorted(known))
+            fail(name, arguments[name], rule, meant(name, known, f"give {others}"))
     rank = _rank(arguments, framework)
     sizes = None if input_size is None else ints("input_size", input_size, rank, 1)
     layer = framework.read(Reader(arguments, names, rank, sizes))

@@ -6,7 +6,6 @@ The model says which arrays it has and which of its layers are transposed.
 from __future__ import annotations
 
 import functools
-import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -154,11 +153,11 @@ def _one_state(state: Any, source: str) -> Any:
 def _groups(kind: LayerKind, target: Target, came: Sequence[int], own: Sequence[int]) -> str:
     """Ask for groups if only they explain the channels of the model's kernel."""
     name, turn = ("feature_group_count", -1) if target.framework == "flax" else ("groups", 1)
-    times = [n // max(m, 1) for m, n in zip(came, own, strict=False) if m != n]
+    times = [n / max(m, 1) for m, n in zip(came, own, strict=False) if m != n]
     one = len(times) == 1 and came[::turn][2:] == own[::turn][2:]
-    if "conv" not in kind.kind or not one or math.prod(came) * times[0] != math.prod(own):
+    if "conv" not in kind.kind or not one or not times[0].is_integer():
         return ""
-    return f": does its layer lack {name}={times[0] * kind.groups}?"
+    return f": does its layer lack {name}={times[0] * kind.groups:.0f}?"
 
 
 def _check_layout(

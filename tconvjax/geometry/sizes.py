@@ -77,11 +77,9 @@ def conv_transpose_axis(
     nothing = size == 0 and in_size == 0  # whose convolution is empty, whatever the kernel
     if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
-        rule = (
-            f"{counted(size, 'element')} {'would' if wanted is None else 'cannot'} become "
-            f"{in_size} with kernel {kernel}, stride {stride}, dilation {dilation} and "
-            f"padding {padding}"
-        )
+        verb = "would" if wanted is None else "cannot"
+        rule = f"{counted(size, 'element')} {verb} become {in_size} with kernel {kernel}, stride "
+        rule += f"{stride}, dilation {dilation} and padding {padding}"
         pad_less = f"pad {1 - least} less in all"
         fail(argument, value, rule, f"sizes that do: {some(sizes)}" if sizes else pad_less)
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with
