@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from tconvjax.errors import fail, kind_of
+from tconvjax.errors import fail, kind_of, meant
 
 Ints: TypeAlias = int | Sequence[int]
 """One integer for every axis, or one integer per axis."""
@@ -84,11 +84,14 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
-def choice(argument: str, value: Any, choices: Sequence[str]) -> str:
-    """Read one of some names."""
-    if not isinstance(value, str) or value not in choices:
-        fail(argument, value, f"the choices are {', '.join(choices)}", "use one of them")
-    return value
+def choice(argument: str, value: Any, choices: Sequence[str], any_case: bool = False) -> str:
+    """Read one of some names, with small letters for capitals and back if ``any_case``."""
+    names = {name.lower() if any_case else name: name for name in choices}
+    name = value.lower() if any_case and isinstance(value, str) else value
+    if not isinstance(name, str) or name not in names:
+        rule = f"the choices are {', '.join(choices)}"
+        fail(argument, value, rule, meant(value, choices, "use one of them"))
+    return names[name]
 
 
 def text(argument: str, value: Any) -> str:

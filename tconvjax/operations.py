@@ -20,7 +20,7 @@ from tconvjax import open_sizes, operands
 from tconvjax.algorithms import ALGORITHMS
 from tconvjax.arguments import Ints, choice, frozen, ints
 from tconvjax.borders import fill_borders, fold_borders
-from tconvjax.errors import array_of, fail
+from tconvjax.errors import array_of, fail, with_groups
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import Padding, PaddingMode
 from tconvjax.layouts import (
@@ -281,7 +281,10 @@ def _apply(
     channels = geometry.out_channels if recipe.partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
         rule = f"it has one element for each of the result's {channels} channels"
-        fail("bias", array_of(bias.shape), rule, f"reshape it to ({channels},)")
+        remedy = f"reshape it to ({channels},)"
+        if recipe.partial == "conv_transpose" and bias.size != channels:
+            remedy = with_groups("groups", bias.size, geometry.kernel_shape, remedy)
+        fail("bias", array_of(bias.shape), rule, remedy)
     precision = operands.checked_precision(recipe.precision)
     dtype = operands.available_dtype("preferred_element_type", recipe.dtype)
     recipe = replace(recipe, precision=precision, dtype=dtype)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from tconvjax.acceleration.programs import found, traced
-from tconvjax.acceleration.reporting import aligned
+from tconvjax.acceleration.reporting import aligned, asked
 from tconvjax.algorithms.measure import measured
 from tconvjax.algorithms.plan import Plan, estimated, planned
-from tconvjax.arguments import choice, flag, function, text, whole
+from tconvjax.arguments import choice, flag, function, whole
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry, check_geometry
 from tconvjax.layouts import ROLES, DimensionNumbers, Partial, Recipe, layout, shape_of
@@ -46,7 +46,7 @@ def plan(
         geometry: the convolution.
         partial: "conv", "conv_transpose" or "kernel_gradient".
         dtype: of the operands.
-        platform: "cpu", "cuda", "rocm" or "tpu"; None for the default backend.
+        platform: "cpu", "gpu", "cuda", "rocm" or "tpu"; None for the default backend.
         batch: batch size.
         dimension_numbers: the layouts of x, w and y, as `tconvjax.conv` takes them.
         measure: whether to compile and time the candidates on this machine, some seconds of work.
@@ -76,7 +76,8 @@ def plan(
     specs = layout(dimension_numbers, geometry.rank)
     if flag("measure", measure) and platform is not None:
         fail("platform", platform, "the default backend is measured", "leave it out to measure")
-    platform = text("platform", jax.default_backend() if platform is None else platform)
+    known = ("cpu", "gpu", "cuda", "rocm", "tpu")
+    platform = jax.default_backend() if platform is None else choice("platform", platform, known)
     recipe = Recipe(partial, geometry, specs, None, dtype_of("dtype", dtype), platform=platform)
     batch = whole("batch", batch, 0)
     if measure:
@@ -177,12 +178,10 @@ def tune(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Tuning:
     function("fn", fn)
     program, _, _ = traced(fn, args, keywords, (jax.ShapeDtypeStruct,))
     runs: dict[tuple[Recipe, int], int] = {}
-    for _, times, equation in found(program, "trilinear"):
-        first, recipe = equation.invars[0].aval, equation.params["recipe"]
-        recipe = replace(recipe, dtype=first.dtype, platform=jax.default_backend())
-        if recipe.algorithm == "auto" and isinstance(recipe.batch(first), int):
-            key = recipe, recipe.batch(first)
-            runs[key] = runs.get(key, 0) + times
+    for _, times, equation in found(program, ["trilinear"]):
+        recipe, batch = asked(equation)
+        if recipe.algorithm == "auto" and isinstance(batch, int):
+            runs[recipe, batch] = runs.get((recipe, batch), 0) + times
     return Tuning(tuple(_tuned(recipe, batch, times) for (recipe, batch), times in runs.items()))
 
 

@@ -22,6 +22,7 @@ from tconvjax import accelerate
 from tconvjax.acceleration import report
 from tests.oracles import ways
 from tests.reading import read
+from tests.strategies import Arguments, arguments
 from tests.test_transformations import logged, primitives
 
 # -- every convolution that is replaced is that convolution ----------------------------------------
@@ -370,6 +371,33 @@ def test_a_report_lists_what_is_found() -> None:
     assert report(f, Y, W)._repr_html_().count(" &gt; ") == str(report(f, Y, W)).count(" > ")
     assert len(table) == 4
     assert all(word in table[1] for word in ("scan > cond", "1x4x4x4x16", "patches", "spread"))
+
+
+@settings(max_examples=5)
+@given(arguments())
+def test_a_report_names_the_algorithm_that_runs(a: Arguments) -> None:
+    """The program of "auto" is that of the algorithm by its name."""
+    _, w, y = a.arrays(np.float32)
+
+    def up(name: str) -> Callable[..., Any]:
+        asked = {"algorithm": name, "output_size": a.in_size, **a.keywords}
+        return lambda y, w: tc.conv_transpose(y, w, **asked)
+
+    (one,) = report(up("auto"), y, w).convolutions
+    assert (one.partial, one.shapes[:2]) == ("conv_transpose", (y.shape, w.shape))
+    auto, named = (jax.jit(up(name)).lower(y, w).as_text() for name in ("auto", one.algorithm))
+    assert auto == named
+    (one,) = report(up("direct"), y, w).convolutions
+    assert (one.algorithm, one.reason) == ("direct", "the call names it")
+
+
+def test_a_report_of_an_accelerated_function_lists_what_it_became() -> None:
+    before, after = (report(f, Y, W).convolutions for f in (scanned, accelerate(scanned)))
+    assert [(one.partial, one.algorithm) for one in after] == [
+        (one.partial, one.algorithm) for one in before
+    ]
+    assert [one.partial for one in after] == ["conv_transpose", "conv"]
+    assert all(one.where.startswith("scan") for one in after)
 
 
 def test_what_is_fast_by_itself_is_replaced_within_a_loop() -> None:

@@ -221,7 +221,7 @@ WRONG = [
     ("view: matrix\nin_size: 4\nkernel 3", 4, "a line is a key, a colon and a value; write it"),
     ("view: matrix\nin_size: 4\nkernel:", 6, "a key has a value; write one after the colon"),
     ("view: matrix\nin_size: 2\nkernel: 3", 4, "spans 3; sizes that do: 3 and more"),
-    ("view: matrix\nin_size: 4\nkernel: 3\npadding: AROUND", 7, "the names are VALID, SAME"),
+    ("view: matrix\nin_size: 4\nkernel: 3\npadding: AROUND", 7, "the choices are VALID, SAME"),
     ("view: matrix\nin_size: 4\nkernel: 3\noutput_padding: 1", 7, "only a transposed convolution"),
     ("view: stamps\nout_size: 2\nkernel: 3\ny: 1,2,3", 7, "3 numbers: 1x2 asks for 2; give them"),
     ("view: matrix\nin_size: 4\nkernel: 3\ngroups: 2\nin_channels: 3", 7, "groups=2: it must"),

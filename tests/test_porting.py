@@ -123,6 +123,23 @@ def test_well_known_translations() -> None:
     assert found["padding"] == [(0, 0), (1, 1), (1, 1), (0, 0)]
 
 
+def test_a_call_takes_a_translation_as_it_stands() -> None:
+    layer = {"kernel_size": (4, 3), "stride": 2, "padding": 1, "output_padding": (0, 1)}
+    rng = np.random.default_rng(0)
+    y, w = jnp.asarray(rng.normal(size=(1, 4, 5, 6))), jnp.asarray(rng.normal(size=(4, 2, 4, 3)))
+    steps: Any = {"stride": 2, "padding": 1, "output_padding": (0, 1)}
+    for groups in (1, 2):
+        said = conv.translate({**layer, "groups": groups}, "torch", "tconvjax")
+        expected = conv.torch_conv_transpose(y, w, groups=groups, **steps)
+        np.testing.assert_array_equal(conv_transpose(y, w, **said), expected)
+    said = conv.translate(layer, "torch", "lax")
+    last, kernel = jnp.moveaxis(y, 1, -1), conv.convert_kernel(w, "torch", "lax_transpose_kernel")
+    z = jax.lax.conv_transpose(last, kernel, **said)
+    np.testing.assert_allclose(
+        jnp.moveaxis(z, -1, 1), conv.torch_conv_transpose(y, w, **steps), atol=1e-12
+    )
+
+
 def test_the_tables_of_the_guide_have_the_names_that_translate_reads() -> None:
     page = (Path(__file__).parents[1] / "docs/use/porting.md").read_text("utf-8")
     concepts = ("kernel_size", "stride", "padding", "output_padding", "output_size", "dilation",
@@ -130,14 +147,15 @@ def test_the_tables_of_the_guide_have_the_names_that_translate_reads() -> None:
     for name, framework in FRAMEWORKS.items():
         names, kernel = framework.names, conv.KERNELS[name]
         cells = [f"`{names[c]}`" if c in names else "—" for c in concepts]
-        if name in ("tconvjax", "tf", "lax"):
+        if "kernel_size" in framework.lacks:
             cells[0] = "the kernel's"
         if name == "lax":  # the groups are those of the function here
             cells[6] = "—"
-        cells.append(f"`{kernel.words()}`{', taps backwards' if kernel.backwards else ''}")
+        turned = ", taps backwards" if kernel.backwards else ""
         assert f"\n| `{name}` | {' | '.join(cells)} |\n" in page
+        assert f"\n| `{name}` | `{kernel.words()}`{turned} |\n" in page
         data = framework.data.replace("*", "\\*")
-        assert f"\n| `{name}` | {framework.call} | {data} |" in page
+        assert f" | {data} | {framework.call} |\n" in page
 
 
 # -- kernels ---------------------------------------------------------------------------------------
@@ -412,7 +430,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (said("torch", "flax", kernel_size=(3,), groups=2), "groups=2: Flax cannot express it: it has no groups"),
     (said("torch", "jax", kernel_size=(3,)), "target='jax': the choices are tconvjax, torch"),
     (said("torch", "lax", kernel_size=3), "kernel_size=3: it determines the number of axes; give one int per axis"),
-    (said("torch", "lax", kernel_size=(3,), strides=2), "strides=2: torch.nn.ConvTranspose1d, ConvTranspose2d, ConvTranspose3d has no such argument"),
+    (said("torch", "lax", kernel_size=(3,), strides=2), "strides=2: torch.nn.ConvTranspose1d, ConvTranspose2d, ConvTranspose3d has no such argument, or it is not needed here; did you mean 'stride'?"),
+    (said("pytorch", "lax", kernel_size=(3,)), "; did you mean 'torch'?"),
+    (moved(kinds={"heads": "linear"}), "kinds['heads']='linear': no layer has such a path; did you mean 'head'?"),
+    (moved(rename={"heads": "up"}), "rename='heads': no layer has that path; did you mean 'head'?"),
     (said("tconvjax", "onnx", kernel_size=(3,), padding="SAME", padding_mode="circular"), "padding_mode='circular': ONNX cannot express it"),
     (said("tconvjax", "onnx", kernel_size=(3,), padding=((-1, 0),)), "pads=(-1, 0): ONNX cannot express it"),
     (said("tconvjax", "torch", kernel_size=(3,), padding_mode="reflect"), "padding_mode='reflect': the choices are zeros, circular"),

@@ -10,7 +10,7 @@ results are rewritten when JAX asks for them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -194,18 +194,18 @@ def run(
 
 
 def found(
-    program: Any, primitive: str, where: tuple[str, ...] = (), times: int = 1
+    program: Any, primitives: Sequence[str], where: tuple[str, ...] = (), times: int = 1
 ) -> Iterator[tuple[tuple[str, ...], int, Any]]:
-    """Every equation of a primitive: (the primitives around it, its runs in a call, the equation).
+    """Every equation of some primitives: (those around it, its runs in a call, the equation).
 
     A ``while`` loop counts as one run, and so does each branch of a ``cond``.
     """
     for equation in getattr(program, "jaxpr", program).eqns:
         name = equation.primitive.name
-        if name == primitive:
+        if name in primitives:
             yield where, times, equation
         runs = times * equation.params["length"] if name == "scan" else times
         for value in equation.params.values():
             for inner in value if isinstance(value, tuple) else (value,):
                 if is_program(inner):
-                    yield from found(inner, primitive, (*where, name), runs)
+                    yield from found(inner, primitives, (*where, name), runs)

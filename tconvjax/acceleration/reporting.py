@@ -1,17 +1,18 @@
-"""`report`: what `accelerate` finds in a function and does with it, as values and as a table."""
+"""`report`: the convolutions of a function and what computes them, as values and as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 
 from tconvjax.acceleration.decision import decide
 from tconvjax.acceleration.programs import HOLDERS, NESTING, found, traced
+from tconvjax.algorithms.plan import planned
 from tconvjax.arguments import function
-from tconvjax.layouts import Partial
+from tconvjax.layouts import Partial, Recipe
 from tconvjax.shown import Lines
 
 
@@ -21,10 +22,10 @@ class Found:
 
     Args:
         where: the primitives around it, outermost first, such as "scan > cond"; "" at top level.
-        shapes: of lhs, rhs and out.
-        partial: what it becomes; None if it is left alone.
+        shapes: of lhs, rhs and out; of this package's, of its operands and result.
+        partial: what it becomes, or is if it is this package's; None if it is left alone.
         algorithm: how that is computed; "" if it is left alone.
-        reason: why it is replaced or left alone.
+        reason: why it is replaced or left alone, or why the algorithm is chosen.
     """
 
     where: str
@@ -54,9 +55,11 @@ class Report(Lines):
 
 
 def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
-    """Say what `accelerate` would do with the convolutions of ``fn(*args, **keywords)``.
+    """Say what computes each convolution of ``fn(*args, **keywords)``, and what `accelerate` does.
 
-    It traces fn and runs nothing.
+    Of the operations and layers of this package it names the algorithm; of JAX's convolutions, what
+    `accelerate` would do with them. It traces fn and runs nothing. Like `tconvjax.plan`, it goes by
+    the default backend and knows no mesh.
 
     Args:
         fn: any function that JAX can trace.
@@ -78,18 +81,31 @@ def report(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Report:
     """
     function("fn", fn)
     program, _, _ = traced(fn, args, keywords, (jax.ShapeDtypeStruct,))
-    all_found = found(program, "conv_general_dilated")
+    all_found = found(program, ["conv_general_dilated", "trilinear"])
     return Report(tuple(_described(where, equation) for where, _, equation in all_found))
 
 
 def _described(where: tuple[str, ...], equation: Any) -> Found:
+    shapes: Any = tuple(v.aval.shape for v in (*equation.invars, *equation.outvars))
+    around = " > ".join(where)
+    if equation.primitive.name == "trilinear":
+        recipe, batch = asked(equation)
+        plan = planned(recipe, batch if isinstance(batch, int) else 1)
+        if recipe.algorithm != "auto":
+            plan = replace(plan, algorithm=recipe.algorithm, reason="the call names it")
+        return Found(around, shapes, plan.partial, plan.algorithm, plan.reason)
     way, algorithm, reason = decide(equation, not NESTING.isdisjoint(where))
     closed = [name for name in where if name not in HOLDERS]
     if closed:
         way, algorithm, reason = None, "", f"it is inside {closed[0]}"
-    lhs, rhs, out = (v.aval.shape for v in (*equation.invars, *equation.outvars))
-    partial = way.partial if way else None
-    return Found(" > ".join(where), (lhs, rhs, out), partial, algorithm, reason)
+    return Found(around, shapes, way.partial if way else None, algorithm, reason)
+
+
+def asked(equation: Any) -> tuple[Recipe, Any]:
+    """The recipe of an equation of this package, for the default backend, and its batch size."""
+    first, recipe = equation.invars[0].aval, equation.params["recipe"]
+    backend = jax.default_backend()
+    return replace(recipe, dtype=first.dtype, platform=backend), recipe.batch(first)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -18,7 +18,7 @@ from tconvjax import operands
 from tconvjax.arguments import ints, whole
 from tconvjax.conventions.kernels import KERNELS, check_kernel_groups, turned
 from tconvjax.conventions.layer import Crop, Layer
-from tconvjax.errors import Described, array_of, fail, kind_of
+from tconvjax.errors import Described, array_of, fail, kind_of, with_groups
 from tconvjax.layouts import permuted
 from tconvjax.operations import conv_transpose
 
@@ -95,7 +95,7 @@ class Framework:
         plain = {"dilation": (1,) * layer.rank, "groups": 1, "padding_mode": "zeros"}
         for concept, why in self.lacks.items():
             value = values.pop(concept)
-            if value != plain[concept]:
+            if value != plain.get(concept, value):
                 more = ", or one layer for each block of channels" if concept == "groups" else ""
                 cannot(self.title, concept, value, why, f"use tconvjax{more}")
         values.pop("padding_mode", None)  # ``write`` says it with the padding
@@ -217,7 +217,9 @@ class Call:
         data_name, kernel_name, bias_name = self.names
         kernel, data, bias = self.kernel, self.data, self.bias
         check_kernel_groups(kernel, self.kernel_spec, self.backwards, groups)
-        c, m = (kernel.shape[n] for n in self.kernel_spec[:2])
+        named = self.framework.names.get("groups", "")
+        of_c, of_m = (named, "") if self.backwards else ("", named)
+        c, m = shape = [kernel.shape[n] for n in self.kernel_spec[:2]]
         c, m = (c * groups, m) if self.backwards else (c, m * groups)
         channels = data.shape[self.data_spec[1] + data.ndim - self.rank - 2]
         if channels != c:
@@ -225,10 +227,12 @@ class Call:
             rule += f"{data.shape} has {channels}"
             remedy = f"use {self.framework.title}'s layout, or convert the kernel with "
             remedy += "tconvjax.conventions.convert_kernel"
+            remedy = with_groups(of_c, channels, shape[::-1], remedy)
             fail(kernel_name, array_of(kernel.shape), rule, remedy)
         if bias is not None and math.prod(bias.shape) != m:
             rule = f"it needs one element for each of the result's {m} channels"
-            fail(bias_name, array_of(bias.shape), rule, f"reshape it to ({m},)")
+            remedy = with_groups(of_m, math.prod(bias.shape), shape, f"reshape it to ({m},)")
+            fail(bias_name, array_of(bias.shape), rule, remedy)
 
 
 def check_mask(mask: Any, kernel: Any) -> None:

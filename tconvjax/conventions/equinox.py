@@ -7,7 +7,7 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
-from tconvjax.arguments import Ints, text
+from tconvjax.arguments import Ints, choice
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, circular, cut, pairs
 from tconvjax.errors import fail
@@ -22,18 +22,14 @@ def _read(reader: Reader) -> Layer:
         if more >= axis.stride:
             rule = f"it must be smaller than the stride ({axis.stride})"
             fail("output_padding", more, rule, f"give at most {axis.stride - 1}")
-    name = padding.upper() if isinstance(padding, str) else ""
-    if isinstance(padding, str) and name not in NAMES:
-        fail("padding", padding, f"the names are {', '.join(NAMES)}", "use one of them, or numbers")
-    mode = text("padding_mode", reader.value("padding_mode", "ZEROS"))
-    if mode.upper() == "CIRCULAR":
+    text = isinstance(padding, str)
+    name = choice("padding", padding, NAMES, any_case=True) if text else ""
+    mode = reader.value("padding_mode", "ZEROS")
+    if choice("padding_mode", mode, ("ZEROS", "CIRCULAR"), any_case=True) == "CIRCULAR":
         if any(extra) or name not in ("SAME", "SAME_LOWER"):
             rule = "Equinox has it with padding 'SAME' or 'SAME_LOWER' and without output_padding"
             fail("padding_mode", mode, rule, "use these, or tconvjax.conv_transpose")
         return circular(axes, [_same(axis, 0, name)[0] for axis in axes], groups)
-    if mode.upper() != "ZEROS":
-        remedy = "use one of them, or tconvjax.conv_transpose(padding_mode=...)"
-        fail("padding_mode", mode, "the modes are ZEROS and CIRCULAR", remedy)
     if name in ("SAME", "SAME_LOWER"):
         ends = [_same(axis, more, name) for axis, more in zip(axes, extra, strict=True)]
         return Layer(cut(axes, ends), groups)

@@ -7,7 +7,7 @@ To add a framework:
    call.
 2. List the framework below, its kernel in `KERNELS` (``kernels.py``) and its function in
    ``conventions/__init__.py``.
-3. Name it in the docstring of `translate`, in both tables of ``docs/use/porting.md`` and in
+3. Name it in the docstring of `translate`, in the three tables of ``docs/use/porting.md`` and in
    ``docs/reference/conventions.md``; the README counts the functions.
 4. Compare its function with the original in ``tests/conformance/test_peers.py``; its package joins
    the extra "peers" of ``pyproject.toml``. (TensorFlow is not run there.) The tests of all
@@ -36,7 +36,7 @@ from tconvjax.conventions.onnx import ONNX
 from tconvjax.conventions.tconvjax import TCONVJAX
 from tconvjax.conventions.tf import TF
 from tconvjax.conventions.torch import TORCH
-from tconvjax.errors import fail
+from tconvjax.errors import fail, meant
 
 _ALL = (TCONVJAX, TORCH, KERAS, TF, ONNX, LAX, FLAX, HAIKU, EQUINOX)
 FRAMEWORKS: Mapping[str, Framework] = MappingProxyType({one.name: one for one in _ALL})
@@ -62,10 +62,11 @@ def translate(
             one.
 
     Returns:
-        Arguments of the target. "lax" and "flax" get ``transpose_kernel=True``, so their kernels
-        have the layouts "lax_transpose_kernel" and "flax_transpose_kernel" of `convert_kernel`,
-        unless ``transpose_kernel`` is False in the result. TensorFlow's output_shape holds the
-        spatial sizes.
+        Arguments of the target's layer; for "tconvjax", "lax" and "tf" of its call, which reads the
+        kernel's size off the kernel. "lax" and "flax" get ``transpose_kernel=True``, so their
+        kernels have the layouts "lax_transpose_kernel" and "flax_transpose_kernel" of
+        `convert_kernel`, unless ``transpose_kernel`` is False in the result. TensorFlow's
+        output_shape holds the spatial sizes.
 
     Raises:
         GeometryError: if the source would refuse the arguments, or the target cannot express the
@@ -116,7 +117,8 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
     for name in arguments:
         if name not in known:
             rule = f"{framework.call} has no such argument, or it is not needed here"
-            fail(name, arguments[name], rule, f"give {', '.join(sorted(known))}")
+            others = ", ".join(sorted(known))
+            fail(name, arguments[name], rule, meant(name, known, f"give {others}"))
     rank = _rank(arguments, framework)
     sizes = None if input_size is None else ints("input_size", input_size, rank, 1)
     layer = framework.read(Reader(arguments, names, rank, sizes))

@@ -9,19 +9,16 @@ from jax.typing import ArrayLike
 from tconvjax.arguments import Ints, choice
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, cut
-from tconvjax.errors import fail
 
 
 def _read(reader: Reader) -> Layer:
     axes = reader.steps()
-    padding = reader.padding("valid")
-    if not isinstance(padding, str) or padding.lower() not in ("valid", "same"):
-        fail("padding", padding, "the names are valid and same", "use one of them")
+    padding = choice("padding", reader.padding("valid"), ("valid", "same"), any_case=True)
     extra: tuple[int | None, ...] = (None,) * len(axes)
     if reader.value("output_padding") is not None:
         extra = reader.ints("output_padding", 0)
     columns = zip(axes, extra, strict=True)
-    return Layer(cut(axes, [_ends(*column, padding.lower()) for column in columns]))
+    return Layer(cut(axes, [_ends(*column, padding) for column in columns]))
 
 
 def _ends(axis: Crop, extra: int | None, padding: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jax.typing import ArrayLike
 
-from tconvjax.arguments import flag
+from tconvjax.arguments import choice, flag
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept
 from tconvjax.conventions.layer import Crop, Layer, cut, pairs
 from tconvjax.errors import fail
@@ -54,11 +54,10 @@ def _read(reader: Reader) -> Layer:
     axes, padding, groups = reader.steps(), reader.padding("SAME"), reader.groups()
     name = "use_consistent_padding"
     consistent = flag(name, reader.arguments.get(name, False))
-    if not consistent or (isinstance(padding, str) and padding in ("SAME", "VALID")):
+    if consistent and isinstance(padding, str):
+        choice("padding", padding, ("SAME", "VALID"))
+    if not consistent or isinstance(padding, str):
         return Layer(padded(axes, padding), groups)
-    if isinstance(padding, str):
-        rule = f"with {name} the names are SAME and VALID"
-        fail("padding", padding, rule, "use one of them, or (low, high) pairs")
     return Layer(cut(axes, pairs("padding", padding, reader.rank, single=False)), groups)
 
 
@@ -79,7 +78,11 @@ LAX = Framework(
     data="(N, *size, C), or as dimension_numbers says",
     read=_read,
     write=_write,
-    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
+    lacks={
+        "kernel_size": "",
+        "groups": "it has no groups",
+        "padding_mode": "it has no padding mode",
+    },
     extras=("transpose_kernel", "use_consistent_padding"),
 )
 

@@ -49,7 +49,7 @@ def load_into(
             norms; for Flax linen a function that makes the variables,
             ``lambda: net.init(key, x)``, or the variables themselves. NNX and Equinox models may
             hold ``jax.ShapeDtypeStruct`` instead of arrays.
-        state: weights or the path of a file of them, as in `convert_state_dict`.
+        state: weights, a model that has them, or the path of a file, as in `convert_state_dict`.
         source: the library whose layers wrote the state, as in `convert_state_dict`.
         kinds: what the source's layers are, as in `convert_state_dict`; by default what the model's
             are. It is needed for linen's variables, and if a `ConvTranspose` of `tconvjax.layers`
@@ -116,14 +116,16 @@ def load_into(
                 continue
             found[model_name] = array if array.shape == own[last].shape else None
             if found[model_name] is None:
-                gives = f"{source_name} of shape {arrays[name].shape} gives {array.shape}, and "
-                left["misshaped"].append(f"{gives}the model's {model_name} has {own[last].shape}")
+                came, has = array.shape, own[last].shape
+                misfit = f"{source_name} of shape {arrays[name].shape} gives {came}, and the "
+                misfit += f"model's {model_name} has {has}{_groups(into, target, came, has)}"
+                left["misshaped"].append(misfit)
     left["missing"] = [name for name in target.arrays if name not in found]
     if strict and any(left.values()):
         count = sum(map(len, left.values()))
         told = counted(count, "entry that does not fit", "entries that do not fit")
         lines = (f"\n  {what}: {entry}" for what, entries in left.items() for entry in entries)
-        remedy = _remedy(left["unexpected"], {**short, **expected})
+        remedy = _remedy(left, {**short, **expected})
         rule = "the weights must be those of the model's layers"
         fail("state", Described(told), rule, f"{remedy}{''.join(lines)}")
     loaded = {name: _like(target.arrays[name], a) for name, a in found.items() if a is not None}
@@ -146,6 +148,16 @@ def _one_state(state: Any, source: str) -> Any:
     return state
 
 
+def _groups(kind: LayerKind, target: Target, came: Sequence[int], own: Sequence[int]) -> str:
+    """Ask for groups if only they explain the channels of the model's kernel."""
+    name, turn = ("feature_group_count", -1) if target.framework == "flax" else ("groups", 1)
+    times = [n / max(m, 1) for m, n in zip(came, own, strict=False) if m != n]
+    one = len(times) == 1 and came[::turn][2:] == own[::turn][2:]
+    if "conv" not in kind.kind or not one or not times[0].is_integer():
+        return ""
+    return f": does its layer lack {name}={times[0] * kind.groups:.0f}?"
+
+
 def _check_layout(
     path: str, target: Target, kind: LayerKind, given: LayerKind | None, source: str
 ) -> None:
@@ -161,9 +173,11 @@ def _check_layout(
         fail("kinds", found, rule, f"give {theirs}, kinds=model if this one did")
 
 
-def _remedy(unexpected: Sequence[str], layers: Mapping[str, Any]) -> str:
+def _remedy(left: Mapping[str, Sequence[str]], layers: Mapping[str, Any]) -> str:
     """What to do about entries that do not fit."""
-    for name in unexpected:
+    if not left["unexpected"] and not left["missing"]:
+        return "make the layers like those of the state, or load what fits: strict=False"
+    for name in left["unexpected"]:
         first, _, rest = name.rpartition(".")[0].partition(".")
         if rest in layers and rest:
             return f"give rename=lambda path: path.removeprefix({first + '.'!r})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tconvjax.arguments import choice, whole
 from tconvjax.conventions.kernels import KERNELS
-from tconvjax.errors import fail, kind_of
+from tconvjax.errors import fail, kind_of, meant
 
 _CLASSES = (
     (re.compile(r"(Lazy)?Conv(ND|\dD)?Transpose(\dd)?"), "conv_transpose"),
@@ -122,7 +122,7 @@ def check_used(kinds: Any, paths: Iterable[str]) -> None:
     paths = list(dict.fromkeys(paths))
     for pattern in kinds if isinstance(kinds, Mapping) else ():
         if not any(_matches(pattern, path) for path in paths):
-            remedy = f"the layers are {', '.join(paths[:8])}"
+            remedy = meant(pattern, paths, f"the layers are {', '.join(paths[:8])}")
             fail(f"kinds[{pattern!r}]", kinds[pattern], "no layer has such a path", remedy)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from tconvjax.arguments import choice
 from tconvjax.conventions.kernels import convert_kernel, numbers
 from tconvjax.conventions.models import LayerKind, by_path, check_used, named
-from tconvjax.errors import Described, GeometryError, array_of, fail, kind_of
+from tconvjax.errors import Described, GeometryError, array_of, fail, kind_of, meant
 
 Kinds: TypeAlias = Mapping[str, str | LayerKind] | object
 """Kinds by glob patterns of layer paths, or a model with the same layers."""
@@ -71,10 +71,10 @@ def convert_state_dict(
     `load_into` puts the result into a model and checks that it fits.
 
     Args:
-        state: PyTorch's ``state_dict()``; Flax NNX's state or pure dict, or linen's variables with
-            their collections "params" and "batch_stats"; an Equinox module, or arrays by dotted
-            path; a Keras model, or arrays by variable path; Haiku's parameters; or the path of a
-            file, for `read_state`. Tensors are read as NumPy arrays.
+        state: a PyTorch model or its ``state_dict()``; Flax NNX's state or pure dict, or linen's
+            variables with their collections "params" and "batch_stats"; an Equinox module, or
+            arrays by dotted path; a Keras model, or arrays by variable path; Haiku's parameters; or
+            the path of a file, for `read_state`. Tensors are read as NumPy arrays.
         source: framework of ``state``: "torch", "flax", "equinox", "keras" or "haiku".
         target: framework of the result, one of the same names.
         kinds: the kinds of the layers: a model of either framework with the same layers, or glob
@@ -176,6 +176,8 @@ def read_state(file: str | os.PathLike[str]) -> Any:
 
 def _by_layer(state: Any) -> Layers:
     """Arrays by layer path and name, from any tree."""
+    if hasattr(state, "state_dict"):  # a PyTorch model
+        state = state.state_dict()
     if hasattr(state, "weights") and hasattr(state, "get_weights"):  # a Keras model
         start = f"{state.name}/"
         state = {variable.path.removeprefix(start): variable for variable in state.weights}
@@ -220,7 +222,7 @@ def renamed(rename: Rename, paths: Layers) -> dict[str, str]:
     if isinstance(rename, Mapping):
         for path in rename:
             if path not in paths:
-                remedy = f"the layers are {', '.join(list(paths)[:8])}"
+                remedy = meant(path, paths, f"the layers are {', '.join(list(paths)[:8])}")
                 fail("rename", path, "no layer has that path", remedy)
     renamed: dict[str, str] = {}
     for path in paths:

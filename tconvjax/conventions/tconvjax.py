@@ -49,4 +49,5 @@ TCONVJAX = Framework(
     data="(N, C, *size), or as dimension_numbers says",
     read=_read,
     write=_write,
+    lacks={"kernel_size": ""},
 )

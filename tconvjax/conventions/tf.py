@@ -116,7 +116,11 @@ TF = Framework(
     data="(N, *size, C), or channels first by data_format",
     read=_read,
     write=_write,
-    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
+    lacks={
+        "kernel_size": "",
+        "groups": "it has no groups",
+        "padding_mode": "it has no padding mode",
+    },
     extras=("data_format",),
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, NoReturn
 
 from tconvjax.arguments import Ints, check_fields, choice, counted, frozen, ints, some, whole
-from tconvjax.errors import Described, GeometryError, array_of, fail
+from tconvjax.errors import Described, GeometryError, array_of, fail, with_groups
 from tconvjax.geometry.axis import Axis
 from tconvjax.geometry.padding import PADDING_MODES, Padding, PaddingMode, conv_pads, source
 from tconvjax.geometry.sizes import conv_axis, conv_transpose_axis, steps
@@ -155,6 +155,7 @@ class Geometry(Shown):
                 f"x has {channels} channels and groups={groups}, so the kernel's second axis "
                 f"must have {channels} / {groups} entries, and has {kernel[1]}",
                 "(out_channels, in_channels / groups, *kernel_size)",
+                channels,
             )
         mode = choice("padding_mode", padding_mode, PADDING_MODES)
         columns = zip(sizes, taps, *steps(len(taps), stride, dilation, padding), strict=True)
@@ -210,8 +211,7 @@ class Geometry(Shown):
         if channels != kernel[0]:
             _misfit(
                 kernel,
-                f"y has {channels} channels, so the kernel's first axis, the forward convolution's "
-                f"output channels, must have {channels} entries",
+                f"y has {channels} channels, so O must be {channels}",
                 "(y's channels, result's channels / groups, *kernel_size), which is PyTorch's",
             )
         mode = choice("padding_mode", padding_mode, PADDING_MODES)
@@ -374,7 +374,7 @@ def _read_kernel(w_shape: Any, groups: Any) -> tuple[tuple[int, ...], tuple[int,
     groups = whole("groups", groups, 1)
     if channels % groups:
         divisors = [n for n in range(1, channels + 1) if channels % n == 0]
-        rule = f"it must divide the kernel's {channels} output channels"
+        rule = f"a kernel is (O, C / groups, *kernel_size), and groups must divide its O={channels}"
         fail("groups", groups, rule, f"groups that do: {some(divisors)}")
     return kernel, taps, groups
 
@@ -392,10 +392,8 @@ def _read_data(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ..
     return channels, tuple(sizes)
 
 
-def _misfit(w_shape: tuple[int, ...], rule: str, order: str) -> NoReturn:
-    fail(
-        "w",
-        Described(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)"),
-        rule,
-        f"lay the kernel out as {order}, or name the layouts of x, w and y with dimension_numbers",
-    )
+def _misfit(w_shape: tuple[int, ...], rule: str, order: str, channels: int = 0) -> NoReturn:
+    found = Described(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
+    names = "name the layouts of x, w and y with dimension_numbers"
+    remedy = f"lay the kernel out as {order}, or {names}"
+    fail("w", found, rule, with_groups("groups", channels, w_shape, remedy))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, assert_never, get_args
 
-from tconvjax.arguments import counted, frozen
+from tconvjax.arguments import choice, counted, frozen
 from tconvjax.errors import fail
 
 PaddingMode: TypeAlias = Literal["zeros", "circular", "reflect", "replicate"]
@@ -47,10 +47,7 @@ def pads(value: Any, rank: int) -> tuple[AxisPadding, ...]:
     """Read the padding of each axis."""
     value = frozen("padding", value)
     if isinstance(value, str):
-        if value.upper() not in PADDING_NAMES:
-            rule = f"the names are {', '.join(PADDING_NAMES)}"
-            fail("padding", value, rule, "use one of them, or give numbers")
-        return (value.upper(),) * rank
+        return (choice("padding", value, PADDING_NAMES, any_case=True),) * rank
     values = value if isinstance(value, tuple) else (value,) * rank
     pairs = tuple(item if isinstance(item, tuple) else (item, item) for item in values)
     if len(pairs) != rank or any(

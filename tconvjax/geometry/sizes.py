@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import overload
 
-from tconvjax.arguments import Ints, frozen, ints, some
+from tconvjax.arguments import Ints, counted, frozen, ints, some
 from tconvjax.errors import Described, fail
 from tconvjax.geometry.axis import Axis
 from tconvjax.geometry.padding import AxisPadding, Padding, PaddingMode, conv_pads, pads
@@ -77,10 +77,9 @@ def conv_transpose_axis(
     nothing = size == 0 and in_size == 0  # whose convolution is empty, whatever the kernel
     if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)
-        rule = (
-            f"in_size={in_size} cannot give out_size={size} with kernel {kernel}, stride {stride}, "
-            f"dilation {dilation} and padding {padding}"
-        )
+        verb = "would" if wanted is None else "cannot"
+        rule = f"{counted(size, 'element')} {verb} become {in_size} with kernel {kernel}, stride "
+        rule += f"{stride}, dilation {dilation} and padding {padding}"
         pad_less = f"pad {1 - least} less in all"
         fail(argument, value, rule, f"sizes that do: {some(sizes)}" if sizes else pad_less)
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with

@@ -7,6 +7,7 @@ others have in common: the channels, the geometry, the input, and the names in m
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,9 +60,9 @@ def check_no_size(output_size: Any, library: str) -> None:
 
 @contextlib.contextmanager
 def renamed(**names: str) -> Iterator[None]:
-    """Let errors name their argument as the layer's caller knows it."""
+    """Let errors name arguments, before an equals sign, as the layer's caller knows them."""
     try:
         yield
     except GeometryError as error:
-        argument, equals, rest = str(error).partition("=")
-        raise GeometryError(f"{names.get(argument, argument)}{equals}{rest}") from None
+        told = re.sub(r"\b[a-z_]+(?==)", lambda found: names.get(found[0], found[0]), str(error))
+        raise GeometryError(told) from None

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from equinox import field
 
 import tconvjax
-from tconvjax.arguments import Ints, flag, frozen, text, whole
+from tconvjax.arguments import Ints, choice, flag, frozen, whole
 from tconvjax.conventions import convert_kernel, equinox_conv_transpose, read_layer
 from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry
@@ -63,10 +63,7 @@ class _Layer(equinox.Module):  # type: ignore[misc]  # mypy does not follow Equi
         self.num_spatial_dims, self.groups = rank, groups
         self.in_channels, self.out_channels = in_channels, out_channels
         self.padding = padding.upper() if isinstance(padding, str) else frozen("padding", padding)
-        self.padding_mode = text("padding_mode", padding_mode).lower()
-        if self.padding_mode not in PADDING_MODES:
-            modes = ", ".join(PADDING_MODES).upper()
-            fail("padding_mode", padding_mode, f"the modes are {modes}", "use one of them")
+        self.padding_mode = choice("padding_mode", padding_mode, PADDING_MODES, any_case=True)
         self.use_bias = flag("use_bias", use_bias)
         self._check()
         dtype = jnp.result_type(float) if dtype is None else inexact_dtype("dtype", dtype)

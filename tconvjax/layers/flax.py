@@ -166,7 +166,7 @@ class FlaxLayer:
         rank = len(self.kernel_size)
         data = (0, rank + 1, *range(1, rank + 1))
         operation = tconvjax.conv_transpose if self.transposed else tconvjax.conv
-        with renamed(x="inputs", y="inputs", w="kernel"):
+        with renamed(x="inputs", y="inputs", w="kernel", groups="feature_group_count"):
             return operation(
                 *arrays,
                 dimension_numbers=ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data),

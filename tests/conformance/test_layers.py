@@ -389,7 +389,7 @@ WHEN_MADE: list[tuple[dict[str, Any], str]] = [
     ({"output_padding": 2, "strides": 2, "padding": 1}, "output_padding=2: it must be smaller"),
     ({"output_padding": 1, "strides": 2, "padding": "SAME"}, "output_padding=1: padding='SAME'"),
     ({"padding": ((1, 2), (3, 4))}, "padding=((1, 2), (3, 4)): the convolution has 1 spatial axis"),
-    ({"padding": "FULL"}, "padding='FULL': the names are VALID, SAME"),
+    ({"padding": "FULL"}, "padding='FULL': the choices are VALID, SAME"),
     ({"padding": "FULL", "original": True}, "padding='FULL': "),
     ({"strides": 2**31, "original": True}, "=2147483648: it must be at most 2147483647; give"),
     ({"strides": 2**31}, "=2147483648: it must be at most 2147483647; give smaller"),
@@ -411,12 +411,12 @@ FLAX_WHEN_MADE: list[tuple[dict[str, Any], str]] = [
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (eqx(in_channels=0), "in_channels=0: it must be at least 1"),
     (eqx(groups=3), "groups=3: it must divide in_channels=4"),
-    (eqx(padding_mode="WRAP"), "padding_mode='WRAP': the modes are ZEROS"),
+    (eqx(padding_mode="WRAP"), "padding_mode='WRAP': the choices are zeros"),
     (lambda: eqx(original=True)()(np.ones((4, 5)), 9), "output_size=9: Equinox's layer has none"),
     (lambda: flax(original=True)()(F32, 9), "output_size=9: Flax's layer has none"),
     (lambda: eqx(original=True)()(np.ones((4, 5), int)), "x=array of dtype int64: the layer's"),
     (flax(strides=0), "strides=0: it must be at least 1"),
-    (flax(padding="FULL"), "padding='FULL': the names are VALID, SAME"),
+    (flax(padding="FULL"), "padding='FULL': the choices are VALID, SAME"),
     (flax(kernel_size=()), "kernel_size="),
     (flax(on_nnx.Conv, mask=np.ones(2)), "mask=array of shape (2,): the kernel has shape (3,"),
     (flax(on_nnx.Conv, mask=np.full((3, 4, 4), "a")), "mask=array of dtype <U1: it must be an arr"),
@@ -498,3 +498,11 @@ def test_a_wrong_input_is_refused_in_the_layers_own_words() -> None:
             assert_refused([(functools.partial(layer, small), text)])
         else:
             assert not isinstance(layer, on_nnx.Conv | on_equinox.Conv)
+
+
+def test_groups_are_asked_for_by_the_layers_name_for_them() -> None:
+    """Where weights with groups were put into a layer without them by hand."""
+    layer = on_nnx.ConvTranspose(6, 12, (3,), rngs=nnx.Rngs(0))
+    layer.kernel = nnx.Param(jnp.ones((3, 4, 6), jnp.float32))
+    text = "the result's 4 channels; give feature_group_count=3, or reshape it to (4,)"
+    assert_refused([(functools.partial(layer, jnp.ones((1, 5, 6), jnp.float32)), text)])

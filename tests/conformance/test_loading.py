@@ -76,6 +76,7 @@ def test_into_nnx(source: Any) -> None:
     model = in_nnx()
     assert conv.load_into(model, source.state_dict()) is model
     check(source, model)
+    check(source, conv.load_into(in_nnx(1), source))  # a model stands for its state
 
 
 def test_into_a_model_without_arrays(source: Any) -> None:
@@ -126,6 +127,24 @@ def test_into_linen(source: Any, layout: str) -> None:
         GeometryError, match=r"model=Generator: it must be .* give lambda: net.init"
     ):
         conv.load_into(net, source.state_dict())
+
+
+@pytest.mark.parametrize("library", ["nnx", "equinox"])
+def test_groups_that_a_model_lacks_are_named(library: str) -> None:
+    """Of a convolution and of a transposed one; a kernel that is wrong otherwise tells nothing."""
+    ours = peer(f"tconvjax.layers.{library}")
+    more = {"rngs": peer("flax.nnx").Rngs(0)} if library == "nnx" else {"key": KEY}
+    rank = () if library == "nnx" else (1,)
+    name = "feature_group_count" if library == "nnx" else "groups"
+    layers = (ours.ConvTranspose, nn.ConvTranspose1d), (ours.Conv, nn.Conv1d)
+    for layer, theirs in layers:
+        model = layer(*rank, 6, 12, (3,), **more)
+        _, left = conv.load_into(model, theirs(6, 12, 3, groups=3), strict=False)
+        (told,) = left["misshaped"]
+        assert told.endswith(f": does its layer lack {name}=3?")
+        for wrong in (theirs(6, 12, 1), theirs(4, 12, 3)):
+            _, left = conv.load_into(model, wrong, strict=False)
+            assert "lack" not in left["misshaped"][0]
 
 
 def test_a_call_that_makes_no_variables_is_refused(source: Any) -> None:

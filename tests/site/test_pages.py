@@ -71,6 +71,11 @@ def test_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site: P
     assert list(broken(site.resolve())) == []
 
 
+def test_an_address_without_a_page_leads_on_in_both_languages(site: Path) -> None:
+    links = Links(site / "404.html").links  # which test_every_link follows
+    assert {"/learn/", "/zh/learn/"} <= set(links)
+
+
 def test_no_fence_and_no_formula_is_left_as_text(site: Path) -> None:
     left, fence = [], rf"(?m)^\s*view:\s+(?:{'|'.join(VIEWS)})$"
     for path in site.rglob("*.html"):
@@ -216,6 +221,9 @@ def test_subscripts_stand_equally_high(browser: Any, served: str) -> None:
     [
         ("ConvTranspose2d", "use/porting"),
         ("output_padding", "learn/ambiguity"),
+        ("state_dict", "use/porting"),
+        ("load_state_dict", "use/porting"),
+        ("weight_norm", "use/porting"),
         ("逆运算", "zh/learn/not-an-inverse"),
         ("上采样", "zh/learn/upsampling"),
         ("转置卷积", "zh/learn/transposed"),
