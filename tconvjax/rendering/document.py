@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tconvjax.arguments import text, whole
 from tconvjax.errors import Described, fail, kind_of
+from tconvjax.rendering.palette import Shows
 from tconvjax.shown import Written
 
 MOST_LEVEL = 4
@@ -26,8 +27,8 @@ class Cell:
     Args:
         entry: a number, a SymPy expression, or text such as dots. A printer may write 0 as
             a dot, or faint.
-        tap: the number of its colour; cells that come from the same kernel entry share it. None for
-            no colour.
+        tap: the number of its kernel entry, amount, phase or mark, as its table says. None for
+            none.
         title: what a reader sees when pointing at the cell.
         faint: whether the cell is only there for orientation, like what a padding cuts off.
     """
@@ -73,8 +74,10 @@ class Table(Written):
         row_cuts: numbers of rows after which a block ends.
         column_cuts: numbers of columns after which a block ends.
         brackets: whether it is a matrix rather than squares.
-        taps: how many colours there are in all.
+        taps: how many of these numbers there are in all.
         alt: what it shows, in words.
+        shows: what they are: "taps" have colours, "counts" washes, "phases" hatchings, "marks" a
+            frame.
     """
 
     cells: tuple[tuple[Cell, ...], ...]
@@ -84,6 +87,7 @@ class Table(Written):
     brackets: bool = True
     taps: int = 0
     alt: str = ""
+    shows: Shows = "taps"
 
     def __post_init__(self) -> None:
         """Validate the fields."""
@@ -99,6 +103,10 @@ class Table(Written):
     def shape(self) -> tuple[int, int]:
         """Rows and columns that are shown."""
         return len(self.cells), len(self.cells[0]) if self.cells else 0
+
+    def lit(self, cell: Cell) -> int | None:
+        """The number of a cell if pointing at it lights its equals: taps and counts."""
+        return cell.tap if self.shows in ("taps", "counts") else None
 
 
 @dataclass(frozen=True, repr=False)
