@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
-from tconvjax.arguments import text, whole
+from tconvjax.arguments import choice, text, whole
 from tconvjax.errors import Described, fail, kind_of
 from tconvjax.rendering.palette import Shows
 from tconvjax.shown import Written
@@ -93,6 +93,7 @@ class Table(Written):
         """Validate the fields."""
         text("name", self.name)
         text("alt", self.alt)
+        choice("shows", self.shows, get_args(Shows))
         for row in self.cells:
             if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
                 shown = Described(f"row of {len(row)}")
