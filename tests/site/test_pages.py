@@ -120,9 +120,9 @@ def watched(view: Any, served: str) -> list[str]:
     return troubles
 
 
-# What a screen cuts: each part of a page, in the explorer too, that has to be scrolled sideways. On a
-# phone that is usual for code, tables of words and equations of docstrings, and for the explorer's
-# arrays, which readers make larger; but not for figures and for formulas in a text.
+# What a screen cuts: each part of a page, in the explorer too, that has to be scrolled sideways. On
+# a phone that is usual for code, tables of words and equations of docstrings, and for the
+# explorer's arrays, which readers make larger; but not for figures and for formulas in a text.
 CUT = """(phone) => {
   for (const one of document.querySelectorAll("details")) one.open = true;
   const cut = [];
