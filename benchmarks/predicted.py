@@ -1,20 +1,18 @@
-"""Draw what splitting one image over many devices should gain, on paper.
+"""Compute what splitting one image over many devices should gain, on paper.
 
-    python benchmarks/predicted.py docs/assets/predicted.svg
+    python benchmarks/predicted.py
 
 The layer is that of docs/use/sharding.md: stride 2, four taps along each axis, from C channels to
 C / 2. A training step computes three partials, and sends what the compiled program was seen to
 send: two rows of y, four of the result, and the sum of the kernel's gradient. Nothing is overlapped
 and a message costs nothing but its bytes, so only one number of the machine counts: the products
-and sums that a device computes while its link carries one byte.
+and sums that a device computes while its link carries one byte. ``docs/ext/speed.py`` draws them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from pathlib import Path
 
 SIZES = {"4096 x 4096, 64 channels": ((4096, 4096), 64),
          "512 x 512 x 512, 32 channels": ((512, 512, 512), 32)}  # fmt: skip
@@ -80,34 +78,5 @@ def predicted() -> dict[str, dict[str, list[float | None]]]:
     }
 
 
-def draw(path: Path) -> None:
-    """A panel for each size; the numbers are kept in the picture's description."""
-    import matplotlib as mpl
-    from charts import STYLE
-    from matplotlib.figure import Figure
-
-    colours = {"1": "#D55E00", "2": "#0072B2", "3": "#009E73"}
-    figures, drawn = predicted(), {}
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.4), layout="constrained")
-        panels = figure.subplots(1, len(figures), sharey=True)
-        for axes, (name, curves) in zip(panels, figures.items(), strict=True):
-            for label, values in curves.items():
-                line = "--" if label.endswith(f"{BALANCES[1]:,}") else "-"
-                heights = [math.nan if value is None else value for value in values]
-                (drawn[label],) = axes.plot(
-                    DEVICES, heights, line, color=colours[label[0]], marker="o", markersize=3
-                )
-            axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.set_ylim(0, 1.05)
-            axes.set_title(name, fontsize=10)
-            axes.set_xlabel("devices")
-        panels[0].set_ylabel("speed-up / devices")
-        figure.legend(drawn.values(), drawn, title="axes cut, operations for each byte", ncols=3,
-                      loc="outside lower center", frameon=False, fontsize=9)  # fmt: skip
-        figure.savefig(path, metadata={"Description": json.dumps(figures), "Date": None})
-
-
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    print(json.dumps(predicted(), indent=2))

@@ -12,6 +12,7 @@ kernel from the example of docs/learn/upsampling.md.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,15 @@ def unpooled(x: Any) -> Any:
 
 
 def marked(
-    name: str, array: Any, shown: dict[tuple[int, ...], int], colours: int = 4
+    name: str, array: Any, shown: Mapping[tuple[int, ...], int], taps: int = 0
 ) -> rendering.Table:
-    """An array as a table, some of its elements in one of some colours."""
+    """An array as a table: some elements framed, or in the colours of so many taps."""
     table = rendering.array_table(array, name=name)
     cells = tuple(
         tuple(replace(cell, tap=shown.get((row, column))) for column, cell in enumerate(line))
         for row, line in enumerate(table.cells)
     )
-    return replace(table, cells=cells, taps=colours)
+    return replace(table, cells=cells, taps=taps or 1, shows="taps" if taps else "marks")
 
 
 def indices_drawn() -> str:
@@ -77,12 +78,11 @@ def indices_drawn() -> str:
     x = np.array([[1, 5, 0, 2], [3, 4, 8, 1], [7, 2, 6, 6], [0, 1, 3, 9]])
     y, indices = upsampling.max_pool(x[None], (2, 2), return_indices=True)
     back = upsampling.max_unpool(y, indices, (2, 2))
-    colours = {tuple(map(int, place)): n for n, place in enumerate(np.argwhere(back[0] != 0))}
-    small = {(n // 2, n % 2): n for n in range(4)}
+    places = {tuple(place): 0 for place in np.argwhere(back[0] != 0).tolist()}
     tables = [
         marked(name, np.asarray(array).reshape(array.shape[-2:]), shown)
-        for name, array, shown in (("x", x, colours), ("maxima", y, small),
-                                   ("indices", indices, small), ("unpooled", back, colours))
+        for name, array, shown in (("x", x, places), ("maxima", y, {}),
+                                   ("indices", indices, {}), ("unpooled", back, places))
     ]  # fmt: skip
     drawn = rendering.Row((tables[0], "→", *tables[1:3], "→", tables[3]))
     alt = ("An image of 4 x 4 numbers with its maxima marked, the 2 x 2 maxima, the 2 x 2 indices, "
@@ -126,11 +126,11 @@ def state_drawn() -> str:
         stamps[n, 2 * n : 2 * n + 4] = y[n] * w
     stamps[2] = stamps.sum(axis=0)
     text = [["" if v == 0 else v for v in row] for row in stamps.tolist()]
-    colours = {(n, j): int(j > 3) for n in range(3) for j in range(6) if text[n][j] != ""}
+    open_ones = {(n, j): 0 for n in range(3) for j in (4, 5) if text[n][j] != ""}
     pieces = [
-        marked("chunk", [[1, 5]], {(0, 0): 0, (0, 1): 1}, 2),
-        marked("stamps and their sum", text, colours, 2),
-        marked("state", [[5]], {(0, 0): 1}, 2),
+        marked("chunk", [[1, 5]], {(0, 1): 0}),
+        marked("stamps and their sum", text, open_ones),
+        marked("state", [[5]], {(0, 0): 0}),
     ]
     drawn = rendering.Row((pieces[0], "→", pieces[1], "→", pieces[2]))
     alt = (
@@ -146,16 +146,13 @@ def channels_drawn() -> str:
     w = np.array([[[[0, 1], [2, 3]]], [[[4, 5], [2, 3]]]])
     sheets = [np.asarray(tc.conv_transpose(y[n : n + 1], w[n : n + 1]))[0] for n in (0, 1)]
 
-    def coloured(name: str, array: Any, n: int) -> rendering.Table:
-        return marked(name, array, dict.fromkeys(np.ndindex(array.shape), n), 2)
-
-    rows = [
-        rendering.Row((coloured(f"y{n}", y[n], n), "∗", coloured(f"w{n}", w[n, 0], n),
-                       "=", coloured(f"sheet {n}", sheets[n], n)))
-        for n in (0, 1)
-    ]  # fmt: skip
-    end = rendering.Row((coloured("sheet 0", sheets[0], 0), "+", coloured("sheet 1", sheets[1], 1),
-                         "=", marked("z", sum(sheets), {})))  # fmt: skip
+    plain = [marked(f"sheet {n}", sheet, {}) for n, sheet in enumerate(sheets)]
+    rows = []
+    for n in (0, 1):
+        taps = {at: 4 * n + tap for tap, at in enumerate(np.ndindex(2, 2))}
+        kernel = marked(f"w{n}", w[n, 0], taps, 8)
+        rows.append(rendering.Row((marked(f"y{n}", y[n], {}), kernel, "→", plain[n])))
+    end = rendering.Row((plain[0], "+", plain[1], "=", marked("z", sum(sheets), {})))
     alt = (
         "Channel 0 of y, 0 1, 2 3, stamps the kernel 0 1, 2 3 onto a sheet, and channel 1, "
         "4 5, 7 8, stamps the kernel 4 5, 2 3 onto another. The sum of the two sheets is "
@@ -186,30 +183,27 @@ def learned_drawn() -> str:
 
     def line(values: Any, style: str) -> str:
         points = " ".join(place(n, values[n]) for n in part)
-        return f'<polyline fill="none" {style} points="{points}"/>'
+        return f'<polyline fill="none" stroke="currentColor" {style} points="{points}"/>'
 
-    def words(x: int, text: str, colour: str) -> str:
-        return f'<text x="{x}" y="196" font-size="13" fill="{colour}">{text}</text>'
+    def words(x: int, text: str) -> str:
+        return f'<text x="{x}" y="196" font-size="13" fill="currentColor">{text}</text>'
 
     samples = "".join(
         f'<circle r="5" fill="currentColor" cx="{x}" cy="{y}"/>'
         for x, y in (place(n, fine[n]).split(",") for n in part if n % 2 == 0)
     )
-    dots = "".join(
-        f'<circle r="3.5" fill="{colour}" cx="{x}" cy="{y}"/>'
-        for values, colour in ((first, "#d55e00"), (trained, "#3b8fc4"))
-        for x, y in (place(n, values[n]).split(",") for n in part)
-    )
+    # As on the page on speed: the text's colour, and what differs is the line.
+    tent, trained_one = 'stroke-width="1.5" stroke-dasharray="6 4"', 'stroke-width="2.5"'
     lines = (
-        line(first, 'stroke="#d55e00" stroke-width="2"'),
-        line(trained, 'stroke="#3b8fc4" stroke-width="2.5"'),
-        samples + dots,
+        line(first, tent),
+        line(trained, trained_one),
+        samples,
         '<circle r="5" fill="currentColor" cx="23" cy="191"/>',
-        words(36, "samples", "currentColor"),
-        '<path stroke="#d55e00" stroke-width="2" d="M120 191h24"/>',
-        words(150, "tent", "currentColor"),
-        '<path stroke="#3b8fc4" stroke-width="2.5" d="M210 191h24"/>',
-        words(240, "trained kernel", "currentColor"),
+        words(36, "samples"),
+        f'<path stroke="currentColor" {tent} d="M120 191h24"/>',
+        words(150, "tent"),
+        f'<path stroke="currentColor" {trained_one} d="M210 191h24"/>',
+        words(240, "trained kernel"),
     )
     alt = (
         "A sine with every second value given. The tent's result is too flat and half a step "
@@ -251,8 +245,8 @@ def click_drawn(sounds: dict[str, Any], seam: int = 1024, around: int = 256) -> 
         words("the whole", 12),
         line(whole, 65, 'stroke="currentColor"'),
         words("error of the chunks without states, and with states (flat)", 130),
-        line(sounds["apart"][part] - whole, 165, 'stroke="#d55e00" stroke-width="1.5"'),
-        line(sounds["streamed"][part] - whole, 165, 'stroke="#0072b2" stroke-width="2.5"'),
+        line(sounds["apart"][part] - whole, 165, 'stroke="currentColor" stroke-opacity=".6"'),
+        line(sounds["streamed"][part] - whole, 165, 'stroke="currentColor" stroke-width="3"'),
         f'<path stroke="currentColor" stroke-dasharray="3" d="M{width // 2} 0V{height}"/>',
     )
     alt = (

@@ -229,7 +229,7 @@ def test_every_public_function_takes_its_examples_and_refuses_the_strange() -> N
     assert {
         "conv",
         "Geometry.of_conv",
-        "Explanation.to_animation",
+        "explaining.frames",
         "upsampling.fold",
     } <= CALLS.keys()
     found = []

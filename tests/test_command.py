@@ -325,7 +325,6 @@ def test_a_command_speaks_of_its_own_options(capsys: Captured) -> None:
         "row, or give the size of y instead of that of x",
         "explain --size 2 --kernel 2 --output-padding 1": "--output-padding=1: only a transposed "
         "convolution can choose among sizes; leave it out, or give the size of y instead of x",
-        "explain --size 2 --kernel 2 --view zeros --format animation": "leave --view out",
         "size --size -7 --kernel 3": "argument --size: -7 is out of range; give 1 to 1000000",
     }.items():
         assert error in refused(capsys, words)
@@ -436,6 +435,11 @@ def test_matrix_as_text(capsys: Captured) -> None:
         ("explain --out-size 3 --kernel 4 --padding 1 --format html", "<!doctype html>", "</math>"),
         ("explain --out-size 3 --kernel 4 --padding 1 --format svg", "<svg ", "</svg>"),
         ("explain --out-size 3 --kernel 4 --padding 1 --format animation", "<svg ", "@keyframes"),
+        (
+            "explain --out-size 3 --kernel 4 --view zeros --format animation",
+            "<svg ",
+            "kernel slides",
+        ),
     ],
 )
 def test_each_format_is_written_as_it_is_shown(

@@ -9,13 +9,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tconvjax import Geometry, GeometryError
+from tconvjax import Geometry, GeometryError, conv_transpose
 from tconvjax.command.tour import EXAMPLES
-from tconvjax.explaining import explain, matrix_columns, stamp_sum
-from tconvjax.rendering import Row, Table, to_svg, to_text
+from tconvjax.explaining import explain, frames, stamp_sum
+from tconvjax.explaining.views import VIEWS
+from tconvjax.rendering import Row, Table, to_animation, to_svg, to_text
 from tests import oracles
 from tests.strategies import ANY_MODE, FIXED, Arguments, arguments
 
@@ -132,7 +133,7 @@ def test_a_large_layer_is_explained_by_a_part_of_it() -> None:
     told = explain(g)
     assert told.agree
     assert told.note.startswith("This is a part of the layer, ")
-    for text in (to_text(told), told.to_animation()):
+    for text in (to_text(told), to_animation(frames(g))):
         assert len(text) < 3_000_000
     small = explain(Geometry.of_conv((1, 40), (1, 1, 4)), list(range(37)), [1, 2, 3, 4])
     assert not small.note
@@ -194,12 +195,14 @@ def test_what_cannot_be_explained_is_said() -> None:
 def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
     g = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2), padding=1)
     told = explain(g, views=["stamps"])
-    svg = told.to_animation(seconds=2)
-    frames = [e for e in ET.fromstring(svg).iter() if e.get("class") == "s"]
-    assert len(frames) == len(told.views[0].steps) == 5
+    svg = to_animation(frames(g), seconds=2)
+    shown = [e for e in ET.fromstring(svg).iter() if e.get("class") == "s"]
+    assert len(shown) == len(told.views[0].steps) == 5
     assert "prefers-reduced-motion" in svg
-    with pytest.raises(GeometryError, match="the moving picture shows the stamps"):
-        explain(g, views=["matrix"]).to_animation()
+    with pytest.raises(
+        GeometryError, match="the choices are stamps, zeros, matrix, polyphase; use"
+    ):
+        frames(g, view="stamp")  # type: ignore[arg-type]
 
 
 def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
@@ -210,7 +213,8 @@ def test_a_page_and_a_notebook_show_every_step_and_nothing_but_words() -> None:
     for step in (step for seen in told.views for step in seen.steps):
         assert step.words in html
         assert step.words in markdown
-    for text in (html, to_svg(told), told.to_animation()):
+    film = to_animation(frames(told.geometry, [sympy.Symbol("<script>alert(1)</script>")]))
+    for text in (html, to_svg(told), film):
         assert "<script" not in text
 
 
@@ -259,9 +263,9 @@ def test_the_sheets_are_the_stamps_and_add_up_to_the_result(data: st.DataObject)
 def test_the_columns_of_the_transpose_add_up_one_after_the_other() -> None:
     g = Geometry.of_conv_transpose((1, 3), (1, 1, 4), stride=2, padding=1)
     y, w = np.array([[1, 2, 3]]), np.array([[[1, 10, 100, 1000]]])
-    *frames, last = matrix_columns(g, y, w)
-    assert len(frames) == 3
-    for n, frame in enumerate(frames):
+    *columns, last = (frame.parts[0] for frame in frames(g, y, w, view="matrix"))
+    assert len(columns) == 3
+    for n, frame in enumerate(columns):
         transpose, column, _, total = frame.parts
         alone = np.where(np.arange(3) <= n, y, 0)
         result = explain(g, alone, w, views=["polyphase"]).views[0].result
@@ -279,4 +283,37 @@ def test_pictures_of_a_large_layer_show_its_first_part() -> None:
     g = Geometry.of_conv_transpose((1, 400), (1, 1, 3), stride=2)
     note, *_ = stamp_sum(g, np.arange(400), [1, 10, 100]).parts
     assert note.text == explain(g).note
-    assert len(matrix_columns(g)) < 20
+    for view in VIEWS:
+        assert len(frames(g, view=view)) < 20
+
+
+@given(st.data())
+def test_in_a_moving_picture_each_element_of_the_result_is_what_its_taps_write(
+    data: st.DataObject,
+) -> None:
+    """In the frame of an element, taps and what lies under them multiply to its value."""
+    steps: Any = {name: data.draw(st.integers(1, 3), name) for name in ("stride", "dilation")}
+    padding = data.draw(st.integers(0, 1), "padding")
+    y, w = np.array([[2, 3, 5]]), np.array([[[1, 10, 100]]])[..., : data.draw(st.integers(1, 3))]
+    try:
+        g = Geometry.of_conv_transpose(y.shape, w.shape, **steps, padding=padding)
+    except GeometryError:
+        assume(False)
+    z = np.asarray(conv_transpose(y, w, **steps, padding=padding))[0].tolist()
+    for view in ("zeros", "polyphase"):
+        seen = dict[int, int]()
+        for *above, table in (frame.parts for frame in frames(g, y, w, view=view, words=False)):
+            if table.name != "z":
+                continue
+            done = {n: int(str(c.entry)) for n, c in enumerate(table.cells[-1]) if c.entry != ""}
+            if len(new := done.keys() - seen.keys()) == 1:
+                (j,) = new
+                rows = [row for each in above for row in each.cells]
+                taps = [
+                    {c.tap: int(str(c.entry)) for c in row if c.tap is not None} for row in rows
+                ]
+                kernel, under = taps[-2:]
+                assert sum(kernel[tap] * value for tap, value in under.items()) == done[j] == z[j]
+                assert under.keys() <= kernel.keys()
+            seen = done
+        assert [seen[n] for n in range(len(z))] == z

@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -39,6 +40,8 @@ DOCUMENTS: dict[str, Any] = {
     "equation": rendering.Row((sympy.Symbol("w_0") ** 2, "=", sympy.eye(2), "→", TABLE)),
     "sparsity": rendering.sparsity(Geometry.of_conv((1, 9, 9), (1, 1, 3, 3), stride=2)),
     "linked": rendering.links_picture(LINE),
+    "phases": replace(TABLE, shows="phases"),
+    "marks": replace(TABLE, shows="marks"),
     "beside": rendering.Row((TABLE, "·", rendering.Words("and"))),
     "stack": rendering.Stack([rendering.Words("one"), rendering.Stack((TABLE,))]),
 }
@@ -93,6 +96,19 @@ def test_a_tap_has_one_colour_everywhere() -> None:
     latex = rendering.to_latex(TABLE)
     red, green, blue = palette.rgb(palette.colour(4, 9))
     assert latex.count(rf"\textcolor[RGB]{{{red},{green},{blue}}}{{w_{{1,1}}}}") == 4
+
+
+@pytest.mark.parametrize("shows", ["counts", "phases", "marks"])
+def test_nothing_but_a_tap_has_a_colour(shows: palette.Shows) -> None:
+    """An amount, a phase and a mark are seen all the same, in the colour of the text."""
+    plain = replace(TABLE, cells=tuple(tuple(replace(c, tap=None) for c in r) for r in TABLE.cells))
+    colours = [palette.colour(n, 9) for n in range(9)]
+    for name in ("html", "svg", "mathml"):
+        drawn = PRINTERS[name](replace(TABLE, shows=shows))
+        assert all(colour in PRINTERS[name](TABLE) for colour in colours)
+        assert re.findall(r"#[0-9a-f]{6}\b", drawn) == []
+        assert drawn != PRINTERS[name](plain)
+    assert r"\textcolor" not in rendering.to_latex(replace(TABLE, shows=shows))
 
 
 def luminance(code: str) -> float:
@@ -244,6 +260,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: rendering.conv_table(G, [[[1], [1, 2]]]), "the geometry asks for"),
     (lambda: rendering.heat_table([1.0, np.inf]), "needs finite numbers; replace"),
     (lambda: rendering.heat_table([sympy.Symbol("w")]), "needs real numbers; give an array of"),
+    (lambda: rendering.Table((), shows="shades"), "are taps, counts, phases, marks; use"),  # type: ignore[arg-type]
     # What would not fit.
     (lambda: rendering.sparsity(WIDE), "non-zero entries, and 20000 is the limit; look at"),
     (lambda: rendering.links_picture(WIDE), "products or elements, and 400 is the limit; look"),

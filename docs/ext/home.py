@@ -14,7 +14,7 @@ from typing import Any
 from tconvjax import Geometry, links
 from tconvjax.rendering.palette import colour, ink
 
-Y, W = (0, 1, 2, 3), (4, 7, 2, 2)
+Y, W = (1, 2, 3, 4), (4, 7, 2, 2)
 GEOMETRY = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
 SIDE = 34
 """Pixels of a cell."""
@@ -24,10 +24,10 @@ SECONDS = 11
 
 PARTS = len(Y) + 1.5
 ALT = (
-    "Four elements of y, 0, 1, 2 and 3, each multiply a kernel of 4, 7, 2, 2 and stamp it onto z, "
-    "which becomes 0 4 7, 8 28 23, 4 10 6; each stamp is one column of the matrix C.T.",
-    "y 的四个元素 0、1、2、3 分别乘以卷积核 4、7、2、2，依次盖到 z 上，z 最后成为 0 4 7、8 28 23、"
-    "4 10 6；每枚印章就是矩阵 C.T 的一列。",
+    "Four elements of y, 1, 2, 3 and 4, each multiply a kernel of 4, 7, 2, 2 and stamp it onto z, "
+    "which becomes 4 15 14, 14 43 32, 6 14 8; each stamp is one column of the matrix C.T.",
+    "y 的四个元素 1、2、3、4 分别乘以卷积核 4、7、2、2，依次盖到 z 上，z 最后成为 4 15 14、"
+    "14 43 32、6 14 8；每枚印章就是矩阵 C.T 的一列。",
 )
 """The picture in words, in English and in Chinese."""
 
@@ -72,7 +72,6 @@ def picture(alt: str) -> str:
     left, right, rules = [], [], []
 
     left += [_grid(Y, 2, 24, 34, "y"), _grid(W, 2, 150, 34, "w", taps=True)]
-    left += [_text(125, 76, "⋆")]
     z = dict.fromkeys(range(9), 0)
     shown: dict[int, list[tuple[float, int]]] = {n: [(0, 0)] for n in range(9)}
     for i, value in enumerate(Y):

@@ -1,4 +1,4 @@
-"""The charts of the page on speed, drawn from the committed results while the page is built.
+"""The charts of the pages on speed and on many devices, drawn while the pages are built.
 
 ``mkdocs.yml`` names this file under ``hooks``. It is no part of the package. A chart is as wide as
 its page: places across it are percentages, so its letters are equally large on a phone.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import runpy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[2] / "benchmarks/results"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+RESULTS = BENCHMARKS / "results"
 OURS = "tconvjax"
 SHAPES = {
     OURS: '<circle r="5.5" fill="currentColor"/>',
@@ -121,38 +123,83 @@ def growing(grows: str, question: str) -> str:
             for name in [OURS if curve["contestant"] == "tconvjax, channels last" else "PyTorch"]
             if curve["contestant"].endswith("channels last")
         }
-        panels.append(_panel(layer, lines))
+        panels.append(_growing(layer, lines))
     alt = f"{question} Nanoseconds a pixel for {len(panels)} layers, tconvjax and PyTorch."
-    dash = '<svg width="30" height="8"><line x2="30" y1="4" y2="4" class="chart-{}"/></svg>'
-    keys = "".join(f"<span>{dash.format(name)} {name}</span>" for name in (OURS, "PyTorch"))
+    return _panels(
+        alt, question, 'nanoseconds a pixel; a level line is "no"', (OURS, "PyTorch"), panels
+    )
+
+
+def splitting(question: str) -> str:
+    """A panel for each size and balance: the share of perfect gain over the number of devices."""
+    known = runpy.run_path(str(BENCHMARKS / "predicted.py"))
+    devices, panels = known["DEVICES"], []
+    for size, curves in known["predicted"]().items():
+        for balance in known["BALANCES"]:
+            lines = {
+                label.partition(",")[0].replace(" ", "-"): [
+                    (100 * n / (len(devices) - 1), 100 - 100 * share)
+                    for n, share in enumerate(shares)
+                    if share is not None
+                ]
+                for label, shares in curves.items()
+                if label.endswith(f", {balance:,}")
+            }
+            title = f"{size}; {balance:,} operations for each byte"
+            panels.append(_panel(title, lines, ("1 device", f"{devices[-1]:,}")))
+    alt = (
+        f"{question} Speed-up over devices falls with their number, and less if more axes are cut."
+    )
+    told = "speed-up divided by the number of devices, from 0 to 1"
+    return _panels(alt, question, told, ("1-axis", "2-axes", "3-axes"), panels)
+
+
+def _panels(alt: str, question: str, told: str, names: Sequence[str], panels: Sequence[str]) -> str:
+    """Panels in one figure, below a key to their lines."""
+    keys = "".join(
+        f'<span><svg width="30" height="8"><line x2="30" y1="4" y2="4" class="chart-{name}"/></svg>'
+        f" {name.replace('-', ' ')}</span>"
+        for name in names
+    )
     return (
         f'<figure class="chart" role="group" aria-label="{alt}"><figcaption>{question} '
-        f'<span>nanoseconds a pixel; a level line is "no"</span></figcaption>'
+        f"<span>{told}</span></figcaption>"
         f'<p class="chart-keys">{keys}</p><div class="chart-panels">'
         f"{''.join(panels)}</div></figure>"
     )
 
 
-def _panel(layer: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+def _growing(layer: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     points = [point for line in lines.values() for point in line]
     (left, right), (low, high) = ((min(side), max(side)) for side in zip(*points, strict=True))
     low, high = low / 1.3, high * 1.3
 
-    def place(pixels: float, each: float) -> str:
+    def place(pixels: float, each: float) -> tuple[float, float]:
         x = 100 * math.log(pixels / left) / math.log(right / left)
-        return f"{x:.2f},{100 - 100 * math.log(each / low) / math.log(high / low):.2f}"
+        return x, 100 - 100 * math.log(each / low) / math.log(high / low)
 
+    placed = {name: [place(*point) for point in line] for name, line in lines.items()}
     ends = {name: f"{line[0][1]:,.0f} → {line[-1][1]:,.0f}" for name, line in lines.items()}
+    said = "; ".join(f"{name} {words} ns" for name, words in ends.items())
+    return _panel(layer, placed, (f"{_short(left)} pixels", _short(right)), f"<p>{said}</p>")
+
+
+def _panel(
+    title: str,
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    ends: tuple[str, str],
+    below: str = "",
+) -> str:
+    """Lines whose points are percentages from the upper left corner."""
     drawn = "".join(
-        f'<polyline class="chart-{name}" data-layer="{layer}" data-engine="{name}" '
-        f'points="{" ".join(place(*point) for point in line)}"/>'
+        f'<polyline class="chart-{name}" data-layer="{title}" data-engine="{name}" '
+        f'points="{" ".join(f"{x:.2f},{y:.2f}" for x, y in line)}"/>'
         for name, line in lines.items()
     )
-    said = "; ".join(f"{name} {words} ns" for name, words in ends.items())
     return (
-        f'<div><p>{layer}</p><svg width="100%" height="110" viewBox="0 0 100 100" '
+        f'<div><p>{title}</p><svg width="100%" height="110" viewBox="0 0 100 100" '
         f'preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
-        f"<p><span>{_short(left)} pixels</span><span>{_short(right)}</span></p><p>{said}</p></div>"
+        f"<p><span>{ends[0]}</span><span>{ends[1]}</span></p>{below}</div>"
     )
 
 
@@ -190,4 +237,5 @@ CHARTS: Mapping[str, Callable[[], str]] = {
     ),
     "pixels": lambda: growing("pixels", "Does a pixel cost more in a larger image?"),
     "batch": lambda: growing("batch", "Does a pixel cost more in a larger batch?"),
+    "predicted": lambda: splitting("What should many devices gain?"),
 }  # fmt: skip

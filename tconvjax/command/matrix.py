@@ -65,19 +65,19 @@ def explain(arguments: argparse.Namespace) -> None:
     """Explain a transposed convolution step by step, seen four ways."""
     geometry = layer(vars(arguments))
     views: Any = explaining.views.VIEWS if arguments.view == "all" else (arguments.view,)
-    if arguments.format == "animation":
-        if arguments.view not in ("stamps", "all"):
-            raise CommandError("--format animation: it shows the stamps; leave --view out")
-        views = ("stamps",)
     y = filled("--y", arguments.y, geometry.out_shape)
     w = filled("--w", arguments.w, geometry.kernel_shape)
+    if arguments.format == "animation":
+        view: Any = "stamps" if arguments.view == "all" else arguments.view
+        film = rendering.to_animation(explaining.frames(geometry, y, w, view=view))
+        write_text(arguments.output, film + "\n")
+        return
     explanation = explaining.explain(geometry, y, w, views=views)
     printers = {
         "text": lambda: rendering.to_text(explanation, width=_width()) + "\n",
         "markdown": explanation.to_markdown,
         "html": lambda: _page("Transposed convolution", rendering.to_html(explanation)),
         "svg": lambda: rendering.to_svg(explanation) + "\n",
-        "animation": lambda: explanation.to_animation() + "\n",
     }
     write_text(arguments.output, printers[arguments.format]())
 

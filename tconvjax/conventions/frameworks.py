@@ -122,8 +122,8 @@ def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | No
     rank = _rank(arguments, framework)
     sizes = None if input_size is None else ints("input_size", input_size, rank, 1)
     layer = framework.read(Reader(arguments, names, rank, sizes))
-    others = ("in_channels", "out_channels", "bias")  # which do not change the values
-    about = {c: arguments[names[c]] for c in others if names.get(c, "") in arguments}
+    silent = ("in_channels", "out_channels", "bias")  # which do not change the values
+    about = {c: arguments[names[c]] for c in silent if names.get(c, "") in arguments}
     return dataclasses.replace(layer, about=about)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import sympy
 
-from tconvjax.arguments import choice
+from tconvjax.arguments import choice, flag
 from tconvjax.errors import fail
 from tconvjax.explaining.part import shortened
-from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View, columns, sheets
+from tconvjax.explaining.views import COMPUTE, FILMS, VIEWS, Place, Seen, Values, View, sheets
 from tconvjax.geometry import Geometry, links
-from tconvjax.rendering import Row, Stack, Words, to_animation, to_text
+from tconvjax.rendering import Row, Stack, Words, to_text
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
@@ -91,31 +91,55 @@ def stamp_sum(geometry: Geometry, y: Any = None, w: Any = None) -> Stack:
     return Stack([*([Words(note)] if note else []), sheets(small, y, w)])
 
 
-def matrix_columns(geometry: Geometry, y: Any = None, w: Any = None) -> list[Row]:
-    """The product of C.T and the column of y, one column of C.T after the other.
+def frames(
+    geometry: Geometry,
+    y: Any = None,
+    w: Any = None,
+    *,
+    view: View = "stamps",
+    words: bool = True,
+) -> list[Stack]:
+    """One view as the frames of a moving picture, which `tconvjax.rendering.to_animation` shows.
 
     Args:
         geometry: as in `explain`.
         y: as in `explain`.
         w: as in `explain`.
+        view: "stamps" (they are put down one after another), "zeros" (they come between the
+            elements, and the flipped kernel slides over), "matrix" (C.T times the column of y,
+            column by column) or "polyphase" (each element of a phase is put in its place).
+        words: whether a sentence below each frame says what happens.
 
     Returns:
-        A document for each element of y, with its column of C.T in colour and what has been added
-        up so far, and the whole product; `tconvjax.rendering.to_animation` shows them in turn.
+        A document for each frame. The last has the whole result. Of more than 9 stamps or elements,
+        the first and the last are shown.
 
     Raises:
         GeometryError: as from `explain`.
 
     Examples:
         >>> from tconvjax.rendering import to_text
-        >>> frames = matrix_columns(Geometry.of_conv_transpose((1, 2), (1, 1, 2)), [2, 3], [4, 7])
-        >>> print(to_text(frames[0]))
+        >>> geometry = Geometry.of_conv_transpose((1, 2), (1, 1, 2))
+        >>> print(to_text(frames(geometry, [2, 3], [4, 7], view="matrix")[0]))
         ⎡4 ·⎤ ⎡2⎤   ⎡ 8⎤
         ⎢7 4⎥ ⎣3⎦ = ⎢14⎥
         ⎣· 7⎦       ⎣ 0⎦
     """
+    film, words = FILMS[choice("view", view, VIEWS)], flag("words", words)
     small, _, y, w = _operands(geometry, y, w)
-    return columns(small, y, w)
+    # Lines fit a phone if they are below each other.
+    lines = small.rank == 1 and view != "matrix"
+    return [
+        Stack(
+            [
+                Stack([part for part in parts if not isinstance(part, str)])
+                if lines
+                else Row(parts),
+                *([Words(said)] if words and said else []),
+            ]
+        )
+        for said, parts in film(small, y, w)
+    ]
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,22 +194,6 @@ class Explanation(Written):
             for part in self.document.parts
         ]
         return "\n\n".join(parts) + "\n"
-
-    def to_animation(self, seconds: float = 1.2) -> str:
-        """The stamps one after another as a moving picture.
-
-        Args:
-            seconds: how long each is shown.
-
-        Raises:
-            GeometryError: if the stamps are not among the views.
-        """
-        for seen in self.views:
-            if seen.view == "stamps":
-                frames = [Stack([Words(step.words), step.document]) for step in seen.steps]
-                return to_animation(frames, seconds=seconds, alt=f"{_title(self.geometry)}: stamps")
-        names, rule = [seen.view for seen in self.views], "the moving picture shows the stamps"
-        return fail("views", names, rule, "explain with views=('stamps',)")
 
 
 def _operands(geometry: Geometry, y: Any, w: Any) -> tuple[Geometry, str, Values, Values]:

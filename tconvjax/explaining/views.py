@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -14,7 +15,9 @@ from tconvjax.geometry import Axis, Geometry, links
 from tconvjax.geometry.padding import source
 from tconvjax.rendering import Cell, Row, Stack, Table, Words, conv_table
 from tconvjax.rendering.document import Document, by, coordinates, shape_words
+from tconvjax.rendering.palette import Shows
 from tconvjax.symbolic import conv_matrix, kernel_symbols, polyphase
+from tconvjax.symbolic.structure import Phase
 
 View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -24,6 +27,11 @@ Values: TypeAlias = Any
 
 Place: TypeAlias = tuple[int, ...]
 """Index of an element of such an array."""
+
+BETWEEN = "Zeros go between the elements, one less than the stride."
+AROUND = "A border of zeros is added: as many as the kernel reaches over, less the padding."
+WOVEN = "The pixel shuffle puts the elements of the phases in turn."
+"""What happens in a step."""
 
 MOST_STEPS = 9
 """Maximum steps of a kind that are shown one by one; of more, the middle ones are counted."""
@@ -82,7 +90,7 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
             )
             marked = {at: colours[tap] for at, tap in stamp.items()}
             after = _grid(total, "so far", marked, len(colours))
-            steps.append(Step(words, Row((_grid(y, "y", {element: 0}, 1), "→", after))))
+            steps.append(Step(words, Row((_marked(y, "y", element), "→", after))))
         elif n - 1 in shown:
             steps.append(Step(f"And so on, for {len(stamped) - len(shown)} more.", Words("⋮")))
     result = _cropped(geometry, total, geometry.axes)
@@ -125,30 +133,36 @@ def sheets(geometry: Geometry, y: Values, w: Values) -> Stack:
 def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
     """Zeros between the elements, a border, and a convolution with the flipped kernel."""
     filled = geometry.filled()
-    spread = _nothing(
-        (filled.out_channels, *(max(a.stride * (a.out_size - 1) + 1, 0) for a in filled.axes))
-    )
-    spread[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
-    padded = _bordered(spread, [(a.span - 1 - a.low, a.span - 1 - a.high) for a in filled.axes])
+    spread, padded = _spread(filled, y)
     steps, name = [], "y"
     if spread.shape != y.shape:
-        words = "Zeros go between the elements, one less than the stride."
-        steps.append(Step(words, Row((_grid(y, "y"), "→", _grid(spread, name := "spread")))))
-    words = "A border of zeros is added: as many as the kernel reaches over, less the padding."
-    steps.append(Step(words, Row((_grid(spread, name), "→", _grid(padded, "padded")))))
-    words = "The kernel is flipped"
-    words += ", with zeros between its taps." if max(filled.dilation) > 1 else "."
-    steps.append(Step(words, Row((_kernel(filled, w), "→", _flipped(filled, w)))))
-    total, middle, window = _slid(filled, padded, w)
+        steps.append(Step(BETWEEN, Row((_grid(y, "y"), "→", _grid(spread, name := "spread")))))
+    steps.append(Step(AROUND, Row((_grid(spread, name), "→", _grid(padded, "padded")))))
+    steps.append(Step(*_turning(filled, w)))
+    total, middle = _slid(filled, padded, w), tuple(size // 2 for size in filled.in_size)
     if total.size:
-        words = (
-            f"The kernel slides one element at a time. Here it computes element "
-            f"{coordinates(middle)} of the result."
-        )
-        done = _grid(total, "so far" if geometry.bordered else "z", {(0, *middle): 0}, 1)
-        steps.append(Step(words, Row((_grid(padded, "padded", window, w.size), "→", done))))
+        window = {at: n for at, (n, _) in _under(filled, w, middle).items()}
+        done = _marked(total, "so far" if geometry.bordered else "z", (0, *middle))
+        shown = Row((_grid(padded, "padded", window, w.size), "→", done))
+        steps.append(Step(_sliding(middle), shown))
     result = _folded(geometry, total, steps)
     return Seen("zeros", "Zeros between, and a convolution", tuple(steps), result)
+
+
+def _spread(filled: Geometry, y: Values) -> tuple[Values, Values]:
+    """Put zeros between the elements, and around them too."""
+    sizes = (max(axis.stride * (axis.out_size - 1) + 1, 0) for axis in filled.axes)
+    spread = _nothing((filled.out_channels, *sizes))
+    spread[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
+    ends = [(axis.span - 1 - axis.low, axis.span - 1 - axis.high) for axis in filled.axes]
+    return spread, _bordered(spread, ends)
+
+
+def _turning(filled: Geometry, w: Values) -> tuple[str, Row]:
+    """The kernel and the flipped kernel."""
+    words = "The kernel is flipped"
+    words += ", with zeros between its taps." if max(filled.dilation) > 1 else "."
+    return words, Row((_kernel(filled, w), "→", _flipped(filled, w)))
 
 
 def _bordered(values: Values, ends: Sequence[tuple[int, int]]) -> Values:
@@ -159,18 +173,31 @@ def _bordered(values: Values, ends: Sequence[tuple[int, int]]) -> Values:
     return values[:, *(slice(max(-low, 0), size - max(-high, 0)) for size, (low, high) in sizes)]
 
 
-def _slid(geometry: Geometry, padded: Values, w: Values) -> tuple[Values, Place, dict[Place, int]]:
-    """The convolution of stride 1; a place in its middle, and the taps that meet there."""
+def _slid(geometry: Geometry, padded: Values, w: Values) -> Values:
+    """The convolution of stride 1 with the flipped kernel."""
     total, width = _nothing(geometry.in_shape), geometry.kernel_shape[1]
-    middle, window = tuple(size // 2 for size in geometry.in_size), dict[Place, int]()
-    for (o, c, *t), colour in _colours(geometry).items():
+    for o, c, *t in _colours(geometry):
         channel = o // (geometry.out_channels // geometry.groups) * width + c
-        first = _turned(geometry, t)
-        under = [slice(n, n + size) for n, size in zip(first, geometry.in_size, strict=True)]
+        ends = zip(_turned(geometry, t), geometry.in_size, strict=True)
+        under = [slice(n, n + size) for n, size in ends]
         total[channel] = total[channel] + padded[o, *under] * w[o, c, *t]
-        if channel == 0:
-            window[o, *(n + m for n, m in zip(first, middle, strict=True))] = colour
-    return total, middle, window
+    return total
+
+
+def _under(geometry: Geometry, w: Values, at: Place) -> dict[Place, tuple[int, Any]]:
+    """Where the taps are when the flipped kernel computes a place of the first channel."""
+    own = geometry.out_channels // geometry.groups
+    return {
+        (o, *(n + m for n, m in zip(_turned(geometry, t), at, strict=True))): (n, w[o, c, *t])
+        for (o, c, *t), n in _colours(geometry).items()
+        if o < own and c == 0
+    }
+
+
+def _sliding(at: Place) -> str:
+    """What the flipped kernel does at a place of the result."""
+    here = f"Here it computes element {coordinates(at)} of the result."
+    return f"The kernel slides one element at a time. {here}"
 
 
 def _turned(geometry: Geometry, t: Sequence[int]) -> Place:
@@ -210,28 +237,6 @@ def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
     return Seen("matrix", "The transposed matrix", steps, result)
 
 
-def columns(geometry: Geometry, y: Values, w: Values) -> list[Row]:
-    """C.T times the column of y, one column after the other, and at the end all of it."""
-    transpose = conv_matrix(geometry, w).T
-    table = conv_table(geometry, w, transpose=True, most=max(3, *transpose.shape))
-    total, frames = np.full(math.prod(geometry.in_shape), sympy.Integer(0), object), list[Any]()
-    for n, value in enumerate(y.flat):
-        total = total + np.array(list(transpose[:, n]), object) * value
-        stamp = {row: cells[n].tap for row, cells in enumerate(table.cells)}
-        lit = tuple(
-            tuple(cell if m == n else replace(cell, tap=None) for m, cell in enumerate(cells))
-            for cells in table.cells
-        )
-        parts = (
-            replace(table, cells=lit),
-            _column(y, "vec(y)", {n: 0}, 1),
-            "=",
-            _column(total, "so far", stamp, table.taps),
-        )
-        frames.append(Row(parts))
-    return [*frames, Row((table, _column(y, "vec(y)"), "=", _column(total, "vec(z)")))]
-
-
 def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
     """A convolution of stride 1 for each phase of the result, and a pixel shuffle."""
     filled = geometry.filled()
@@ -246,33 +251,136 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
         total[at], numbers[at] = part, n
         if n in _chosen(count):
             shown = dict.fromkeys(np.ndindex(shape), n) if count > 1 else {}
-            done = _grid(part, f"phase {coordinates(phase.residue)}", shown, count)
-            taps = {n for at, n in _colours(filled).items() if at[2:] in phase.taps}
-            words = "With stride 1 there is one phase, which is the whole result."
-            if set(filled.stride) != {1}:
-                words = (
-                    f"Phase {coordinates(phase.residue)} is one element in {by(filled.stride)} of "
-                    f"the result. It is written by {len(phase.taps)} of "
-                    f"{math.prod(filled.kernel_size)} taps, with stride 1."
-                )
-            steps.append(Step(words, Row((_used(kernel, taps), "∗", _grid(y, "y"), "→", done))))
+            name = f"phase {coordinates(phase.residue)}"
+            done = _grid(part, name, shown, count, shows="phases")
+            drawn = Row((_used(filled, kernel, phase), _grid(y, "y"), "→", done))
+            steps.append(Step(_written(filled, phase), drawn))
     colours = dict(np.ndenumerate(numbers)) if count > 1 else {}
-    words = "The pixel shuffle puts the elements of the phases in turn."
-    steps.append(Step(words, _grid(total, "so far" if geometry.bordered else "z", colours, count)))
+    name = "so far" if geometry.bordered else "z"
+    steps.append(Step(WOVEN, _grid(total, name, colours, count, shows="phases")))
     result = _folded(geometry, total, steps)
     return Seen("polyphase", "Phases, and a pixel shuffle", tuple(steps), result)
 
 
-def _used(table: Table, taps: set[int]) -> Table:
-    """A kernel without the taps that are not in use."""
-    cells = tuple(
-        tuple(cell if cell.tap in taps else Cell("·") for cell in row) for row in table.cells
+def _written(filled: Geometry, phase: Phase) -> str:
+    """Which elements a phase is, and how many taps write it."""
+    if set(filled.stride) == {1}:
+        return "With stride 1 there is one phase, which is the whole result."
+    return (
+        f"Phase {coordinates(phase.residue)} is one element in {by(filled.stride)} of the result. "
+        f"It is written by {len(phase.taps)} of {math.prod(filled.kernel_size)} taps, with stride "
+        "1."
     )
-    return replace(table, cells=cells)
+
+
+def _used(filled: Geometry, kernel: Table, phase: Phase) -> Table:
+    """A kernel without the taps that a phase does not use."""
+    taps = {n for at, n in _colours(filled).items() if at[2:] in phase.taps}
+    cells = tuple(
+        tuple(cell if cell.tap in taps else Cell("·") for cell in row) for row in kernel.cells
+    )
+    return replace(kernel, cells=cells)
 
 
 COMPUTE = {"stamps": stamps, "zeros": zeros, "matrix": matrix, "polyphase": phases}
 """The function of each view."""
+
+# -- moving pictures -------------------------------------------------------------------------------
+
+Frame: TypeAlias = tuple[str, tuple[Any, ...]]
+"""What happens, and arrays with signs between them."""
+
+
+def stamping(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
+    """One stamp after another; what the padding cuts off gets faint where it is."""
+    steps = [(s.words, s.document) for s in stamps(geometry, y, w).steps]
+    frames = [(words, row.parts) for words, row in steps if isinstance(row, Row)]
+    match frames:
+        case [*_, (words, (Table() as total, *_))] if any(c.faint for r in total.cells for c in r):
+            frames[-1] = words, (_grid(y, "y"), "→", total)
+    return frames
+
+
+def inserting(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
+    """Zeros come between the elements and around them, and the flipped kernel slides over."""
+    filled = geometry.filled()
+    spread, padded = _spread(filled, y)
+    frames = list[Frame]()
+    if spread.shape != y.shape:
+        gaps = np.full(spread.shape, "", object)
+        gaps[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
+        new = _marked(spread, "spread", *map(tuple, np.argwhere(gaps == "").tolist()))
+        frames += [(BETWEEN, (table,)) for table in (_grid(y, "y"), _grid(gaps, "y"), new)]
+    words, turned = _turning(filled, w)
+    frames += [(AROUND, (_grid(padded, "padded"),)), (words, turned.parts)]
+    total, done = _slid(filled, padded, w), np.full(filled.in_shape, "", object)
+    shown, name = _chosen(math.prod(filled.in_size)), "so far" if geometry.bordered else "z"
+    for n, at in enumerate(np.ndindex(filled.in_size)):
+        done[:, *at] = total[:, *at]
+        if n in shown:
+            # The kernel is drawn above what is under it, in a table as wide.
+            placed, window = np.full(padded.shape, "", object), dict[Place, int]()
+            for (o, *under), (tap, weight) in _under(filled, w, at).items():
+                placed[o, *under] = weight
+                window[o, *under] = window[len(padded) + o, *under] = tap
+            over = _grid(np.concatenate([placed, padded]), "padded", window, w.size)
+            frames.append((_sliding(at), (over, "→", _marked(done, name, (0, *at)))))
+    return _ended(geometry, total, frames)
+
+
+def multiplying(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
+    """C.T times the column of y, one column after the other, and at the end all of it."""
+    transpose = conv_matrix(geometry, w).T
+    table = conv_table(geometry, w, transpose=True, most=max(3, *transpose.shape))
+    total, frames = np.full(math.prod(geometry.in_shape), sympy.Integer(0), object), list[Frame]()
+    for n, value in enumerate(y.flat):
+        total = total + np.array(list(transpose[:, n]), object) * value
+        stamp = {row: cells[n].tap for row, cells in enumerate(table.cells)}
+        lit = tuple(
+            tuple(cell if m == n else replace(cell, tap=None) for m, cell in enumerate(cells))
+            for cells in table.cells
+        )
+        column = _column(y, "vec(y)", {n: 0}, 1, "marks")
+        done = _column(total, "so far", stamp, table.taps)
+        frames.append(("", (replace(table, cells=lit), column, "=", done)))
+    return [*frames, ("", (table, _column(y, "vec(y)"), "=", _column(total, "vec(z)")))]
+
+
+def weaving(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
+    """One phase after another, each element computed by its taps and put in its place."""
+    filled, colours = geometry.filled(), _colours(geometry)
+    form, column = polyphase(filled, w), sympy.Matrix(y.size, 1, list(y.flat))
+    read: dict[Place, dict[Place, int]] = {}
+    for output, origin, tap in links(filled):
+        read.setdefault(origin, {})[output] = colours[tap]
+    done, numbers, frames = np.full(filled.in_shape, "", object), dict[Place, int](), list[Frame]()
+    shown, count, kernel = _chosen(math.prod(filled.in_size)), len(form.phases), _kernel(filled, w)
+    step, name = itertools.count(), "so far" if geometry.bordered else "z"
+    for n, phase in enumerate(form.phases):
+        shape = (filled.in_channels, *phase.rows)
+        part = np.array(list(phase.matrix * column), object).reshape(shape)
+        for q in np.ndindex(phase.rows):
+            ends = zip(q, filled.stride, phase.residue, strict=True)
+            at: Any = tuple(m * stride + residue for m, stride, residue in ends)
+            done[:, *at] = part[:, *q]
+            numbers |= {(c, *at): n for c in range(filled.in_channels)}
+            if next(step) in shown:
+                source = _grid(y, "y", read.get((0, *at)), w.size)
+                woven = _grid(done, name, numbers, count, shows="phases")
+                parts = (_used(filled, kernel, phase), source, "→", woven)
+                frames.append((_written(filled, phase), parts))
+    whole = _grid(done, name, numbers, count, shows="phases")
+    return _ended(geometry, done, [*frames, (WOVEN, (whole,))])
+
+
+def _ended(geometry: Geometry, total: Values, frames: list[Frame]) -> list[Frame]:
+    """The frames, and one for a border that is folded back."""
+    _folded(geometry, total, steps := list[Step]())
+    return [*frames, *((step.words, (step.document,)) for step in steps)]
+
+
+FILMS = {"stamps": stamping, "zeros": inserting, "matrix": multiplying, "polyphase": weaving}
+"""The function of each view's moving picture."""
 
 # -- arrays ----------------------------------------------------------------------------------------
 
@@ -326,6 +434,7 @@ def _grid(
     colours: Mapping[Place, int] | None = None,
     taps: int = 0,
     faint: Set[Place] = frozenset(),
+    shows: Shows = "taps",
 ) -> Table:
     """An array (channels, *sizes) as squares, one slice below the other."""
     colours = colours or {}
@@ -338,16 +447,27 @@ def _grid(
     rows = tuple(tuple(cell((*at, n)) for n in range(width)) for at in np.ndindex(*across))
     height = max(across[-1], 1) if len(across) > 1 else 1
     cuts = tuple(range(height, len(rows), height))
-    return Table(rows, name, cuts, (), False, taps, f"{name}, {shape_words(values.shape)}")
+    alt = f"{name}, {shape_words(values.shape)}"
+    return Table(rows, name, cuts, (), False, taps, alt, shows)
+
+
+def _marked(values: Values, name: str, *places: Place) -> Table:
+    """An array with a frame around some elements."""
+    return _grid(values, name, dict.fromkeys(places, 0), 1, shows="marks")
 
 
 def _column(
-    values: Values, name: str, colours: Mapping[int, int | None] | None = None, taps: int = 0
+    values: Values,
+    name: str,
+    colours: Mapping[int, int | None] | None = None,
+    taps: int = 0,
+    shows: Shows = "taps",
 ) -> Table:
     """An array read row by row, as a column in brackets."""
     found = colours or {}
     cells = tuple((Cell(_digit(value), found.get(n)),) for n, value in enumerate(values.flat))
-    return Table(cells, name, taps=taps, alt=f"{name}, {values.size} elements")
+    alt = f"{name}, {values.size} elements"
+    return Table(cells, name, taps=taps, alt=alt, shows=shows)
 
 
 def _digit(value: Any) -> Any:

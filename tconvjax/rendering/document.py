@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
-from tconvjax.arguments import text, whole
+from tconvjax.arguments import choice, text, whole
 from tconvjax.errors import Described, fail, kind_of
+from tconvjax.rendering.palette import Shows
 from tconvjax.shown import Written
 
 MOST_LEVEL = 4
@@ -26,8 +27,8 @@ class Cell:
     Args:
         entry: a number, a SymPy expression, or text such as dots. A printer may write 0 as
             a dot, or faint.
-        tap: the number of its colour; cells that come from the same kernel entry share it. None for
-            no colour.
+        tap: the number of its kernel entry, amount, phase or mark, as its table says. None for
+            none.
         title: what a reader sees when pointing at the cell.
         faint: whether the cell is only there for orientation, like what a padding cuts off.
     """
@@ -73,8 +74,10 @@ class Table(Written):
         row_cuts: numbers of rows after which a block ends.
         column_cuts: numbers of columns after which a block ends.
         brackets: whether it is a matrix rather than squares.
-        taps: how many colours there are in all.
+        taps: how many of these numbers there are in all.
         alt: what it shows, in words.
+        shows: what they are: "taps" have colours, "counts" washes, "phases" hatchings, "marks" a
+            frame.
     """
 
     cells: tuple[tuple[Cell, ...], ...]
@@ -84,11 +87,13 @@ class Table(Written):
     brackets: bool = True
     taps: int = 0
     alt: str = ""
+    shows: Shows = "taps"
 
     def __post_init__(self) -> None:
         """Validate the fields."""
         text("name", self.name)
         text("alt", self.alt)
+        choice("shows", self.shows, get_args(Shows))
         for row in self.cells:
             if len(row) != len(self.cells[0]) or not all(isinstance(cell, Cell) for cell in row):
                 shown = Described(f"row of {len(row)}")
@@ -99,6 +104,10 @@ class Table(Written):
     def shape(self) -> tuple[int, int]:
         """Rows and columns that are shown."""
         return len(self.cells), len(self.cells[0]) if self.cells else 0
+
+    def lit(self, cell: Cell) -> int | None:
+        """The number of a cell if pointing at it lights its equals: taps and counts."""
+        return cell.tap if self.shows in ("taps", "counts") else None
 
 
 @dataclass(frozen=True, repr=False)

@@ -131,6 +131,6 @@ def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
         short(cell.entry) if plain else element("math", entry_mathml(cell.entry)),
         kind=" ".join(kind for kind, holds in kinds.items() if holds),
         title=cell.title,
-        style=painted(cell.tap, table.taps),
-        data_tap=cell.tap,
+        style=painted(cell.tap, table.taps, table.shows),
+        data_tap=table.lit(cell),
     )

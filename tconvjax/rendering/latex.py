@@ -121,7 +121,9 @@ def _table(table: Table, colours: bool) -> str:
 
 def _cell(cell: Cell, table: Table, colours: bool) -> str:
     text = _entry(cell.entry)
-    if not colours or cell.tap is None:
+    if cell.tap is not None and table.shows == "marks":
+        return rf"\boxed{{{text}}}"
+    if not colours or cell.tap is None or table.shows != "taps":
         return text
     code = ",".join(map(str, rgb(colour(cell.tap, table.taps))))
     return rf"\textcolor[RGB]{{{code}}}{{{text}}}"

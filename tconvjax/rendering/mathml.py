@@ -116,8 +116,8 @@ def _cell(cell: Cell, table: Table, top: bool, left: bool) -> ET.Element:
     style += [f"border-left:{_LINE}"] if left else []
     if not table.brackets:
         style = [f"border:{_LINE}"]
-    style += filter(None, [painted(cell.tap, table.taps)])
-    return element("mtd", entry_mathml(cell.entry), data_tap=cell.tap, style=";".join(style))
+    style += filter(None, [painted(cell.tap, table.taps, table.shows)])
+    return element("mtd", entry_mathml(cell.entry), data_tap=table.lit(cell), style=";".join(style))
 
 
 def _name(letter: str, *indices: str) -> ET.Element:

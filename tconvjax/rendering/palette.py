@@ -1,19 +1,30 @@
-"""Colours for the taps of a kernel, which a colour-blind reader can tell apart.
+"""What the marks of a table look like. Colours are for the taps of a kernel and for nothing else.
 
 Up to eight taps get the colours of Okabe and Ito ("Color universal design", 2008), in an order in
 which neighbours differ in lightness too; more of them a scale from dark to light (viridis, by Smith
 and van der Walt, 2015) on which equal steps look equal. Each colour is a background with its own
 black or white on top, so it reads on a light page and on a dark one; and no colour stands alone:
 the entry itself is always written, or told in words.
+
+Everything else is drawn in the colour of the text, on light pages and on dark ones: an amount is a
+wash that gets stronger, a phase is a hatching, and a mark is a frame.
 """
 
 from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Shows: TypeAlias = Literal["taps", "counts", "phases", "marks"]
+"""What the numbers of the cells of a table are."""
 
 EIGHT = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")
 SCALE = (
     *("#440154", "#482878", "#3e4a89", "#31688e", "#26828e"),
     *("#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"),
 )
+
+TURNS = (135, 45, 90, 0)
+"""Degrees across the lines of a hatching, for one phase after another."""
 
 
 def colour(tap: int, taps: int) -> str:
@@ -38,10 +49,24 @@ def ink(background: str) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
 
-def painted(tap: int | None, taps: int) -> str:
-    """The style of HTML and MathML for a cell with this tap; "" for None."""
+def wash(tap: int, taps: int) -> float:
+    """The share of the text's colour behind an amount; letters stay readable on all of it."""
+    return 0.45 * tap / max(taps - 1, 1)
+
+
+def painted(tap: int | None, taps: int, shows: Shows) -> str:
+    """The style of HTML and MathML for a cell with this number; "" for None."""
     if tap is None:
         return ""
+    if shows == "marks":
+        return "outline:3px solid;outline-offset:-3px"
+    if shows == "counts":
+        share = f"{100 * wash(tap, taps):.0f}%"
+        return f"background:color-mix(in srgb,currentColor {share},transparent)"
+    if shows == "phases":
+        line = "color-mix(in srgb,currentColor 30%,transparent)"
+        turn = f"{TURNS[tap % len(TURNS)]}deg"
+        return f"background:repeating-linear-gradient({turn},{line} 0 1px,transparent 1px 8px)"
     back = colour(tap, taps)
     return f"background:{back};color:{ink(back)}"
 

@@ -17,7 +17,7 @@ from tconvjax.arguments import counted, text
 from tconvjax.errors import Described, fail, kind_of
 from tconvjax.rendering.document import Cell, Link, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.mathml import element, xml
-from tconvjax.rendering.palette import colour, ink
+from tconvjax.rendering.palette import TURNS, colour, ink, wash
 from tconvjax.rendering.text import MOST_LETTERS, label, short, shorten
 from tconvjax.rendering.values import as_document
 
@@ -42,6 +42,8 @@ STYLE = (
     ".tconv .f{opacity:.7;stroke-dasharray:3}"
     ".tconv .b{fill:none;stroke:currentColor;stroke-width:1.5}"
     ".tconv .k{stroke:currentColor;stroke-opacity:.5}"
+    ".tconv .m{fill:none;stroke:currentColor;stroke-width:3}"
+    ".tconv .p{stroke:currentColor;stroke-opacity:.3}"
 )
 
 
@@ -89,7 +91,7 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     Args:
         frames: one document for each step.
         seconds: how long each is shown.
-        alt: what they show, in words.
+        alt: what they show, in words; by default what the last says of itself.
 
     Returns:
         An ``svg`` element. For readers who prefer reduced motion, the last frame stands still.
@@ -109,7 +111,8 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not number or not math.isfinite(seconds) or seconds <= 0:
         fail("seconds", seconds, "it must be a number above 0", "give one such as 1.2")
-    drawn = [_draw(as_document(frame)) for frame in frames]
+    documents = [as_document(frame) for frame in frames]
+    drawn = [_draw(document) for document in documents]
     count, total = len(drawn), len(drawn) * seconds
     # A little less than its share, so that no rounding shows two at the same time.
     share = (100_000 // count - (count > 1)) / 1000
@@ -123,7 +126,7 @@ def to_animation(frames: Sequence[Any], *, seconds: float = 1.2, alt: str = "") 
     for n, one in enumerate(drawn):
         moves = f"animation:{name} {total:g}s steps(1,end) {n * seconds:g}s infinite"
         groups.append(element("g", *one.shapes, kind="s", style=moves))
-    return xml(_picture("frames", drawn, groups, text("alt", alt), style))
+    return xml(_picture("frames", drawn, groups, text("alt", alt) or spoken(documents[-1]), style))
 
 
 def spoken(document: Any) -> str:
@@ -173,10 +176,10 @@ def _picture(
 # -- parts -----------------------------------------------------------------------------------------
 
 
-def _draw(document: Any) -> _Drawn:
+def _draw(document: Any, room: int = LINE) -> _Drawn:
     match document:
         case Words(words, level):
-            return _words(_wrapped(words), "w h" if level else "w")
+            return _words(_wrapped(words, room), "w h" if level else "w")
         case Row(parts):
             return _across([_draw(part) for part in parts])
         case Table():
@@ -186,7 +189,7 @@ def _draw(document: Any) -> _Drawn:
         case Linked():
             return _linked(document)
         case Stack(parts):
-            return _down([_draw(part) for part in parts])
+            return _down(_stacked(parts))
     if isinstance(document, sympy.Basic) and document.has(sympy.Piecewise):
         lines = str(sympy.pretty(document, use_unicode=True, num_columns=LINE)).splitlines()
         return _words(lines, style="white-space:pre")
@@ -195,15 +198,23 @@ def _draw(document: Any) -> _Drawn:
     return _Drawn(width, HEIGHT, (_text(entry, width // 2, HEIGHT // 2),))
 
 
+def _stacked(parts: Sequence[Any]) -> list[_Drawn]:
+    """The parts of a stack; words are about as wide as the rest, so that a phone shows them."""
+    drawn = {n: _draw(part) for n, part in enumerate(parts) if not isinstance(part, Words)}
+    widest = max((one.width // LETTER for one in drawn.values()), default=LINE)
+    room = min(max(widest, LINE // 2), LINE)
+    return [drawn.get(n) or _draw(part, room) for n, part in enumerate(parts)]
+
+
 def _words(lines: Sequence[str], kind: str = "", style: str = "") -> _Drawn:
     shapes = [_text(line, 0, 11 + 20 * n, kind, "start", style) for n, line in enumerate(lines)]
     width = LETTER * max(len(_widened(line)) for line in lines)
     return _Drawn(width, 20 * len(lines) + 2, tuple(shapes))
 
 
-def _wrapped(words: str) -> list[str]:
-    """Lines of at most `LINE` letters, of which a Chinese one counts twice."""
-    return [line.replace("\0", "") for line in textwrap.wrap(_widened(words), LINE)] or [""]
+def _wrapped(words: str, room: int) -> list[str]:
+    """Lines of at most so many letters, of which a Chinese one counts twice."""
+    return [line.replace("\0", "") for line in textwrap.wrap(_widened(words), room)] or [""]
 
 
 def _widened(line: str) -> str:
@@ -275,16 +286,29 @@ def _table(table: Table) -> _Drawn:
 
 def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> ET.Element:
     x, y = frame.corner(row, column)
-    back = "" if cell.tap is None else colour(cell.tap, table.taps)
+    filled = table.shows if cell.tap is not None else ""
+    back = colour(cell.tap or 0, table.taps) if filled == "taps" else ""
     words, middle = short(cell.entry, frame.letters), (x + frame.cell // 2, y + HEIGHT // 2)
     mark = _text(words, *middle, style=f"fill:{ink(back)}" if back else "")
-    if table.brackets and not back and not cell.title:
+    if table.brackets and not filled and not cell.title:
         return mark
     parts = [element("title", cell.title)] if cell.title else []
-    if back or not table.brackets:
-        size, kind = {"width": frame.cell, "height": HEIGHT}, "k" if back else "c"
-        parts.append(element("rect", x=x, y=y, **size, fill=back, kind=kind))
-    return element("g", *parts, mark, kind="f" if cell.faint else "", data_tap=cell.tap)
+    size = {"x": x, "y": y, "width": frame.cell, "height": HEIGHT}
+    if filled == "counts":
+        share = f"{wash(cell.tap or 0, table.taps):.2f}"
+        parts.append(element("rect", **size, fill="currentColor", fill_opacity=share, kind="k"))
+    elif back or not table.brackets:
+        parts.append(element("rect", **size, fill=back, kind="k" if back else "c"))
+    if filled == "marks":
+        inner = {"width": frame.cell - 4, "height": HEIGHT - 4}
+        parts.append(element("rect", x=x + 2, y=y + 2, **inner, kind="m"))
+    if filled == "phases":
+        turn, (across, down) = TURNS[(cell.tap or 0) % len(TURNS)], (frame.cell // 2, HEIGHT // 2)
+        far = across + down
+        lines = "".join(f"M{n} {-far}v{2 * far}" for n in range(-far, far, 8))
+        moved = f"translate({across} {down}) rotate({turn - 90})"
+        parts.append(element("svg", element("path", d=lines, transform=moved, kind="p"), **size))
+    return element("g", *parts, mark, kind="f" if cell.faint else "", data_tap=table.lit(cell))
 
 
 def _lines(table: Table, frame: _Frame, width: int, height: int) -> list[ET.Element]:

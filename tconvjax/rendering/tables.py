@@ -305,7 +305,7 @@ def array_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table
 
 
 def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
-    """An array of one or two axes as squares, lighter where it holds more.
+    """An array of one or two axes as squares, with a stronger wash where it holds more.
 
     shade(v) = round(63 * (v - least) / (largest - least)),  where least = min(0, smallest)
 
@@ -315,7 +315,7 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
         most: maximum number of rows and of columns, at least 3; dots replace those left out.
 
     Returns:
-        A table in which equal amounts have equal colours. Pointing at one lights all of them.
+        A table in which equal amounts have equal grounds. Pointing at one lights all of them.
 
     Raises:
         GeometryError: if it is no array of one or two axes of real finite numbers, or more than
@@ -346,7 +346,7 @@ def heat_table(values: Any, *, name: str = "", most: int = MOST_SHOWN) -> Table:
     rows = zip(table.cells, amounts.cells, strict=True)
     cells = tuple(tuple(map(shaded, *row)) for row in rows)
     ends = f": from {numbers.min():g} to {numbers.max():g}" if numbers.size else ""
-    return replace(table, cells=cells, taps=LEVELS, alt=table.alt + ends)
+    return replace(table, cells=cells, taps=LEVELS, alt=table.alt + ends, shows="counts")
 
 
 # -- reading ---------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -32,13 +31,12 @@ from pymdownx.superfences import SuperFencesException
 from tconvjax import rendering, symbolic, upsampling
 from tconvjax.command.arguments import alternatives
 from tconvjax.errors import GeometryError, fail
-from tconvjax.explaining import Explanation, explain, matrix_columns, stamp_sum
+from tconvjax.explaining import Explanation, explain, frames, stamp_sum
 from tconvjax.geometry import Axis
 from tconvjax.geometry.padding import pads
-from tconvjax.rendering import Cell, Row, Stack, Table, Words
+from tconvjax.rendering import Cell, Stack, Table, Words
 from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
-from tconvjax.rendering.svg import spoken
 from tconvjax.rendering.text import clean
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
@@ -242,6 +240,12 @@ class _Heads(Preprocessor):
 # -- the documents of the views --------------------------------------------------------------------
 
 
+_VIEWS: dict[str, Any] = {
+    **{name: name for name in ("stamps", "zeros", "polyphase")},
+    "product": "matrix",
+}
+"""The views of `explain` by the names that they have in a fence."""
+
 MOST_READ = 64
 """Maximum number of rows or columns of a matrix, unless the fence has another number."""
 
@@ -275,45 +279,20 @@ def shown(fence: Fence) -> Document:
 
 def explanation(fence: Fence) -> Explanation:
     """Explain one view; of a layer that is too large for it, a part."""
-    view: Any = {"product": "matrix"}.get(fence.view, fence.view)
-    return explain(fence.geometry, fence.y, fence.w, views=(view,))
+    return explain(fence.geometry, fence.y, fence.w, views=(_VIEWS[fence.view],))
 
 
 def _moving(fence: Fence) -> str:
-    """Animate the steps of the stamps, or the columns of C.T; the last is shown twice as long."""
-    frames: Sequence[Document]
-    if fence.view == "stamps":
-        frames = _falling(fence)
-    elif fence.view == "product":
-        frames = matrix_columns(fence.geometry, fence.y, fence.w)
-    else:
-        rule = "only the stamps and the product can be animated"
-        fail("format", fence.looks["format"], rule, "take view: stamps or view: product")
-    if fence.looks.get("lang") == "zh":
-        frames = list(map(in_chinese, frames))
-    alt = fence.looks.get("alt") or spoken(frames[-1])
-    return rendering.to_animation([*frames, frames[-1]], alt=alt)
-
-
-def _falling(fence: Fence) -> Sequence[Document]:
-    """The steps of the stamps, all with y before the sum; what the padding cuts off gets faint."""
-    steps = explanation(fence).views[0].steps
-    rows = {step.words: step.document for step in steps if isinstance(step.document, Row)}
-    shown: list[Any] = [row.parts for row in rows.values()]
-    match shown:
-        case [[Table() as y, arrow, _], *_, [Table() as total, *_]] if _rimmed(total):
-            cells = tuple(tuple(replace(cell, tap=None) for cell in row) for row in y.cells)
-            shown[-1] = (replace(y, cells=cells), arrow, total)
-    # Lines fit a phone if they are below each other.
-    line = fence.geometry.rank == 1
-    frames = [Stack(parts[::2]) if line else Row(parts) for parts in shown]
-    if not fence.looks.get("words", True):
-        return frames
-    return [Stack([Words(words), frame]) for words, frame in zip(rows, frames, strict=True)]
-
-
-def _rimmed(table: Table) -> bool:
-    return any(cell.faint for row in table.cells for cell in row)
+    """Animate a view; the last frame is shown twice as long."""
+    looks = fence.looks
+    if fence.view not in _VIEWS:
+        rule = f"only the views {', '.join(_VIEWS)} can be animated"
+        fail("format", looks["format"], rule, "take one of these, or leave format out")
+    view, words = _VIEWS[fence.view], looks.get("words", True)
+    shown = frames(fence.geometry, fence.y, fence.w, view=view, words=words)
+    if looks.get("lang") == "zh":
+        shown = list(map(in_chinese, shown))
+    return rendering.to_animation([*shown, shown[-1]], alt=looks.get("alt", ""))
 
 
 def _steps(fence: Fence) -> Document:
@@ -345,4 +324,4 @@ def _sizes_of(axis: Axis, padding: Any, name: str) -> Table:
     *first, last = map(str, values)
     listed = f"{', '.join(first)} and {last}" if first else last
     alt = f"the {len(values)} sizes {listed} share the output size {axis.out_size}"
-    return Table(tuple(rows), name, brackets=False, taps=1, alt=alt)
+    return Table(tuple(rows), name, brackets=False, taps=1, alt=alt, shows="marks")

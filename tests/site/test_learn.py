@@ -56,15 +56,15 @@ def test_one_frame_is_seen_at_any_time(browser: Any, served: str) -> None:
     with browser.new_context() as context:
         view = context.new_page()
         view.goto(f"{served}/learn/four-views/")
-        seen = view.evaluate(f"""() => Array.from({{ length: 90 }}, (_, n) => {{
+        seen = view.evaluate(f"""() => Array.from({{ length: 180 }}, (_, n) => {{
           for (const one of document.getAnimations()) {{
             one.pause();
             one.currentTime = 100 * n;
           }}
           return ({SEEN})().map((all) => all.filter((one) => one === "visible").length);
         }})""")
-        assert seen == [[1] * len(seen[0])] * 90
-        assert len(seen[0]) == 2
+        assert seen == [[1] * len(seen[0])] * 180
+        assert len(seen[0]) == 4
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("zh/")])

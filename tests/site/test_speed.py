@@ -6,6 +6,7 @@ import html
 import json
 import math
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,27 @@ def test_lines_rise_as_a_pixel_takes_longer(site: Path, grows: str, question: st
         assert sorted(points) == points
         for (_, high), (_, low), a, b in zip(points, points[1:], each, each[1:], strict=False):
             assert (high - low) * (b - a) >= 0  # up is towards 0
+
+
+def test_lines_fall_as_the_prediction_does(site: Path) -> None:
+    made = runpy.run_path(str(ROOT / "benchmarks/predicted.py"))["predicted"]()
+    text = (site / "use/sharding/index.html").read_text("utf-8")
+    pattern = (
+        r'class="chart-(\d)-ax[ei]s" data-layer="(.*?); ([\d,]+) operations[^>]* points="([^"]*)"'
+    )
+    lines = {
+        (size, axes, balance): [tuple(map(float, point.split(","))) for point in points.split()]
+        for axes, size, balance, points in re.findall(pattern, text)
+    }
+    curves = {
+        (size, label[0], label.partition(", ")[2]): [share for share in shares if share is not None]
+        for size, curves in made.items()
+        for label, shares in curves.items()
+    }
+    assert lines.keys() == curves.keys()
+    for key, shares in curves.items():
+        assert [round(100 - y, 2) for _, y in lines[key]] == [round(100 * n, 2) for n in shares]
+        assert [x for x, _ in lines[key]] == [10 * n for n in range(len(shares))]
 
 
 def test_the_page_shows_charts_and_folds_its_tables(site: Path) -> None:
