@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +53,7 @@ class Fence:
         y: input of the transposed convolution, (O, *out_size); None for symbols.
         w: kernel, (O, C / groups, *kernel_size); None for symbols.
         looks: the other keys: padding as it was written, caption, alt, words, format, most,
-            transposed, lang, share.
+            transposed, lang, share, parts, counts, explorer.
     """
 
     view: str
@@ -83,6 +84,12 @@ def _yes(text: str) -> bool:
     return text == "yes"
 
 
+def _page(text: str) -> str:
+    if not re.fullmatch(r"(https?://)?[\w./~%-]+", text):
+        raise argparse.ArgumentTypeError("it must be the address of a page, such as ../explorer/")
+    return text
+
+
 _KEYS: dict[str, Callable[[str], Any]] = {
     "view": _one_of(*VIEWS),
     "in_size": sizes,
@@ -106,12 +113,15 @@ _KEYS: dict[str, Callable[[str], Any]] = {
     "transposed": _yes,
     "lang": _one_of("en", "zh"),
     "share": _yes,
+    "parts": str,
+    "counts": _yes,
+    "explorer": _page,
 }
 _ONLY_FOR = {
     "words": (*_STEPS, "derivation"),
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
-    "share": ("explorer",),
+    **dict.fromkeys(("share", "parts", "counts", "explorer"), ("explorer",)),
     "y": _ARRAYS,
     "w": ("matrix", "transpose", *_ARRAYS),
 }
