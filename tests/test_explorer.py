@@ -108,7 +108,8 @@ def geometry(setting: Setting) -> Geometry:
     steps: dict[str, Any] = {name: as_tuples(setting[name]) for name in NAMES[2:]}
     steps["padding_mode"] = setting.get("padding_mode", "zeros")
     sizes, taps = (np.broadcast_to(setting[name], rank).tolist() for name in NAMES[:2])
-    outs, ins = (setting.get(name, groups) for name in ("out_channels", "in_channels"))
+    channels = {"out_channels": groups, "in_channels": groups, **setting}
+    outs, ins = channels["out_channels"], channels["in_channels"]
     return Geometry.of_conv_transpose((outs, *sizes), (outs, ins // groups, *taps), **steps)
 
 

@@ -195,10 +195,10 @@ class Views {
       : this.stack(letter, g, (channel) => this.input(letter, [channel], kind));
   }
 
-  outputs(g, kind = "z", caption = "z") {
+  outputs(g, kind = "z", caption = "z", gives = "") {
     const most = Math.max(...this.counts, 1), { counted } = this;
     return this.stack("z", g, (channel) => this.plane(
-      `${kind}${channel}`, this.called(caption, this.shapes.z.slice(0, 1), channel), this.sizes, (place) => {
+      `${kind}${channel}`, this.called(caption, this.shapes.z.slice(0, 1), channel) + gives, this.sizes, (place) => {
         const z = ravel([channel, ...place], this.shapes.z), value = this.text("z", this.z[z]);
         return {
           text: counted ? String(this.counts[z]) : value, pick: { kind: "z", z },
@@ -359,7 +359,7 @@ class Views {
       const y = ravel([channel, ...ends.map((end) => end.i)], this.shapes.y), text = this.text("y", this.y[y]);
       return { text, kind: `value${read}`, keys: [key, `y${y}`],
         pick: { kind: read ? "unread" : "y", y }, label: `${this.name("y", y)} = ${text}` };
-    }, { caption: this.called("y, 0", this.shapes.y.slice(0, 1), channel), kind: this.small(sizes) }));
+    }, { caption: `${this.called("y", this.shapes.y.slice(0, 1), channel)}, 0`, kind: this.small(sizes) }));
   }
 
   zeros() {
@@ -390,7 +390,7 @@ class Views {
     const [times, gives] = ["∗", "→"].map((text) => () => this.sign(text));
     return [...range(this.a.groups).flatMap((g) => [
       this.group(g, this.inputs("x", g), times(), this.inputs("w", g, "gw"), gives(), forward(g)),
-      this.group(g, this.inputs("y", g, "gy"), gives(), this.outputs(g, "dx", "dx = C.T y"), kernel(g)),
+      this.group(g, this.inputs("y", g, "gy"), gives(), this.outputs(g, "dx", "dx", " = C.T y"), kernel(g)),
     ]), make("p", { class: "note" }, words.gradientNote)];
   }
 }

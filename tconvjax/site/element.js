@@ -352,9 +352,9 @@ class Explorer extends Controls {
     this.views.classList.toggle("busy", Boolean(pick));
     this.views.classList.toggle("kept", Boolean(this.pinned));
     this.dress(picture.looks(pick, this.built));
-    if (pick) this.scrollToLit();
     this.told.textContent = pick ? picture.sentence(pick) : words.hint;
     this.showEditor();
+    if (pick) this.scrollToLit(); // the last, since it asks where things lie
   }
 
   // Gives each cell its look, and its own back to those that lit up before; most stay as they are.
