@@ -359,7 +359,7 @@ class Views {
       const y = ravel([channel, ...ends.map((end) => end.i)], this.shapes.y), text = this.text("y", this.y[y]);
       return { text, kind: `value${read}`, keys: [key, `y${y}`],
         pick: { kind: read ? "unread" : "y", y }, label: `${this.name("y", y)} = ${text}` };
-    }, { caption: `${this.called("y", this.shapes.y.slice(0, 1), channel)}, 0`, kind: this.small(sizes) }));
+    }, { caption: this.shapes.y[0] > 1 ? `y ${channel}` : "y, 0", kind: this.small(sizes) }));
   }
 
   zeros() {
