@@ -409,5 +409,13 @@ def test_the_explorer_has_the_result_for_those_without_scripts() -> None:
     assert shown[-9:] == ["0", "4", "7", "8", "28", "23", "4", "10", "6"]
     assert 'lang="zh"' in html
     assert " share>" in html
+    more = ("parts: kernel, grids", "counts: yes", "explorer: ../explorer/")
+    assert ' parts="kernel grids" explorer="../explorer/" counts>' in page(
+        fence("explorer", BODIES["stamps"], *more)
+    )
+    with pytest.raises(SuperFencesException, match="explorer='javascript:f': it must be the addr"):
+        page(fence("explorer", BODIES["stamps"], "explorer: javascript:f"))
+    with pytest.raises(SuperFencesException, match="parts='grid': the choices are example, dim"):
+        page(fence("explorer", BODIES["stamps"], "parts: kernel, grid"))
     with pytest.raises(SuperFencesException, match="the explorer draws 1000 products, 800"):
         page(fence("explorer", "out_size: 12x12\nkernel: 3"))

@@ -1,11 +1,12 @@
 // The integers of a transposed convolution. Pure functions of a setting, no page: a test runs this
 // file under node against the Python package.
 //
-// A setting has the numbers `dimension` and `groups`, a `padding_mode`, and for each axis an entry in
-// the lists out_size, kernel, stride, padding (a pair: before, after), output_padding and dilation. As
-// everywhere in the package, out_size and in_size belong to the FORWARD convolution: the transposed
-// one reads y, of out_size, and gives z, of in_size. Everything comes from j = s*i + d*t - p: element
-// i of y, element j of z, tap t of w.
+// A setting has the numbers `dimension`, `groups`, `in_channels` and `out_channels`, a `padding_mode`,
+// and for each axis an entry in the lists out_size, kernel, stride, padding (a pair: before, after),
+// output_padding and dilation. As everywhere in the package, out_size and out_channels, in_size and
+// in_channels belong to the FORWARD convolution: the transposed one reads y, of out_channels and
+// out_size, and gives z. Everything comes from j = s*i + d*t - p: element i of y, element j of z, tap
+// t of w; each channel of y has a kernel for each channel of z in its group.
 
 // The smallest and the largest number of each control, and where its slider ends.
 const RANGES = {
@@ -16,8 +17,11 @@ const RANGES = {
   output_padding: { least: 0, most: 63, slider: [3, 3] },
   dilation: { least: 1, most: 64, slider: [3, 3] },
   groups: { least: 1, most: 16, slider: [3, 3] },
+  out_channels: { least: 1, most: 4096, slider: [4, 4] },
+  in_channels: { least: 1, most: 4096, slider: [4, 4] },
 };
-const PER_AXIS = Object.keys(RANGES).filter((name) => name !== "groups");
+const CHANNELS = ["out_channels", "in_channels"];
+const PER_AXIS = Object.keys(RANGES).filter((name) => name !== "groups" && !CHANNELS.includes(name));
 
 const MODES = ["zeros", "circular", "reflect", "replicate"];
 
@@ -26,7 +30,7 @@ const MOST_ENTRIES = 4500;
 const MOST_PRODUCTS = 1000;
 const MOST_CELLS = 800; // of one sheet
 const MOST_ALONG = 64; // cells along an axis
-const MOST_GROUPS = 3;
+const MOST_CHANNELS = 4;
 
 // -- settings --------------------------------------------------------------------------------------
 
@@ -35,10 +39,11 @@ const range = (size) => Array.from({ length: size }, (_, n) => n);
 // The same list for another number of axes; the last entry stands for those that are missing.
 const fitted = (list, dimension) => range(dimension).map((n) => list[Math.min(n, list.length - 1)]);
 
-// A setting from numbers and lists: a number means all axes, and a padding both ends.
+// A setting from numbers and lists: a number means all axes, and a padding both ends. There are as
+// many channels as groups unless more are given.
 function setting(numbers) {
-  const { dimension, groups = 1, padding_mode = MODES[0] } = numbers;
-  const a = { dimension, groups, padding_mode };
+  const { dimension, groups = 1, padding_mode = MODES[0], in_channels = groups, out_channels = groups } = numbers;
+  const a = { dimension, groups, in_channels, out_channels, padding_mode };
   for (const name of PER_AXIS) {
     const list = fitted([].concat(numbers[name] ?? RANGES[name].least), a.dimension);
     a[name] = name === "padding" ? list.map((ends) => (ends.length ? ends : [ends, ends])) : list;
@@ -75,11 +80,18 @@ function source(mode, position, size) {
   return Math.min(at, turn - at);
 }
 
-// Shapes with the channel first; channels = groups, so that each group has one channel each way.
+// Shapes with the channels first; w has a channel of y and one of z in its group.
 function shapes(a) {
-  const of = (size) => [a.groups, ...axes(a).map(size)];
-  return { y: of((x) => x.size), w: of((x) => x.kernel), z: of(inSize), canvas: of(canvasSize) };
+  const of = (size, ...channels) => [...channels, ...axes(a).map(size)];
+  return {
+    y: of((x) => x.size, a.out_channels), w: of((x) => x.kernel, a.out_channels, a.in_channels / a.groups),
+    z: of(inSize, a.in_channels), canvas: of(canvasSize, a.in_channels),
+  };
 }
+
+// The channels of y or z in a group, and the group of a channel.
+const ofGroup = (g, channels, a) => range(channels / a.groups).map((n) => g * (channels / a.groups) + n);
+const groupOf = (channel, channels, a) => Math.floor((channel * a.groups) / channels);
 
 const count = (shape) => shape.reduce((total, size) => total * size, 1);
 
@@ -97,6 +109,7 @@ const ravel = (place, shape) => place.reduce((index, at, n) => index * shape[n] 
 // The control that keeps a setting from being a transposed convolution with elements, and why; or
 // null. The rule is PyTorch's.
 function problem(a) {
+  for (const kind of CHANNELS) if (a[kind] % a.groups) return { kind, axis: a };
   for (const axis of axes(a)) {
     const room = Math.max(axis.stride, axis.dilation);
     if (axis.extra >= room) return { kind: "output_padding", axis, most: room - 1 };
@@ -107,11 +120,14 @@ function problem(a) {
   return null;
 }
 
+// All products, also those that the padding cuts off.
+const productsOf = ({ y, w }) => count(y) * count(w.slice(1));
+
 // Whether the arrays are small enough for a page; larger ones are only counted.
 function drawable(a) {
-  const shape = shapes(a), cells = count(shape.canvas) / a.groups;
-  return a.groups <= MOST_GROUPS && cells <= MOST_CELLS && Math.max(...shape.canvas) <= MOST_ALONG
-    && count(shape.y) * count(shape.w) / a.groups <= MOST_PRODUCTS;
+  const shape = shapes(a), cells = count(shape.canvas.slice(1));
+  return Math.max(a.in_channels, a.out_channels) <= MOST_CHANNELS && cells <= MOST_CELLS
+    && Math.max(...shape.canvas) <= MOST_ALONG && productsOf(shape) <= MOST_PRODUCTS;
 }
 
 // How many products each element along one axis of z is the sum of.
@@ -129,13 +145,13 @@ function overlaps(x) {
 // What can be told of a setting that is too large to draw: products are as many as C has non-zeros.
 function counts(a) {
   const each = axes(a).map(overlaps), of = (act) => count(each.map(act));
-  const { y, w, z } = shapes(a);
+  const shape = shapes(a), [meet] = shape.w; // the channels of y; those of a group meet in an element of z
   return {
-    rows: count(y), columns: count(z),
-    products: a.groups * of((found) => found.reduce((sum, n) => sum + n, 0)),
-    all: count(y) * count(w) / a.groups,
-    fewest: of((found) => found.reduce((low, n) => Math.min(low, n))),
-    most: of((found) => found.reduce((high, n) => Math.max(high, n))),
+    rows: count(shape.y), columns: count(shape.z),
+    products: meet * shape.w[1] * of((found) => found.reduce((sum, n) => sum + n, 0)),
+    all: productsOf(shape),
+    fewest: meet / a.groups * of((found) => found.reduce((low, n) => Math.min(low, n))),
+    most: meet / a.groups * of((found) => found.reduce((high, n) => Math.max(high, n))),
   };
 }
 
@@ -152,17 +168,18 @@ function links(a) {
   const shape = shapes(a), each = axes(a), sizes = each.map(inSize), found = [];
   const outputs = combinations(each.map((x) => range(x.size)));
   const taps = combinations(each.map((x) => range(x.kernel)));
-  for (const g of range(a.groups)) {
+  for (const o of range(a.out_channels)) {
+    const channels = ofGroup(groupOf(o, a.out_channels, a), a.in_channels, a);
     for (const i of outputs) {
-      for (const t of taps) {
-        const c = each.map((x, n) => x.stride * i[n] + x.dilation * t[n]);
-        const j = c.map((at, n) => source(a.padding_mode, at - each[n].low, sizes[n]));
+      channels.forEach((channel, n) => taps.forEach((t) => {
+        const c = each.map((x, k) => x.stride * i[k] + x.dilation * t[k]);
+        const j = c.map((at, k) => source(a.padding_mode, at - each[k].low, sizes[k]));
         const kept = j.every((at) => at >= 0);
         found.push({
-          y: ravel([g, ...i], shape.y), w: ravel([g, ...t], shape.w),
-          z: kept ? ravel([g, ...j], shape.z) : -1, c: ravel([g, ...c], shape.canvas),
+          y: ravel([o, ...i], shape.y), w: ravel([o, n, ...t], shape.w),
+          z: kept ? ravel([channel, ...j], shape.z) : -1, c: ravel([channel, ...c], shape.canvas),
         });
-      }
+      }));
     }
   }
   return found;
@@ -207,11 +224,12 @@ function inserted(x) {
 }
 const borders = (x) => [span(x) - 1 - x.low, span(x) - 1 - x.high];
 
-// Where the taps of the flipped kernel lie when it gives element j (coordinates, channel first).
-function windowAt(a, j) {
-  const each = axes(a), shape = shapes(a).w;
-  return combinations(each.map((x) => range(x.kernel))).map((t) => ({
-    w: ravel([j[0], ...t], shape),
-    at: each.map((x, n) => j[n + 1] + span(x) - 1 - x.dilation * t[n]),
-  }));
+// Where the taps of the flipped kernels lie when they give element j (coordinates, channel first):
+// those of each channel of y in the group, over that channel.
+function windowAt(a, [channel, ...j]) {
+  const each = axes(a), shape = shapes(a).w, taps = combinations(each.map((x) => range(x.kernel)));
+  return ofGroup(groupOf(channel, a.in_channels, a), a.out_channels, a).flatMap((o) => taps.map((t) => ({
+    w: ravel([o, channel % shape[1], ...t], shape), channel: o,
+    at: each.map((x, n) => j[n] + span(x) - 1 - x.dilation * t[n]),
+  })));
 }

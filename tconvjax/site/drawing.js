@@ -1,4 +1,4 @@
-// The views as tables. A cell knows what it stands for (`pick`) and under which names it lights
+// The views as tables, of which the picture in `selecting.js` is made. A cell knows what it stands for (`pick`) and under which names it lights
 // up (`keys`); the element asks for those names and never for a view.
 
 // An element with attributes and children. Text is always a text node, so no data becomes HTML.
@@ -34,10 +34,10 @@ class Board {
   }
 }
 
-// A picture of one setting: what every view needs, worked out once.
-class Picture {
-  constructor(a, { x, y, w }, words, shows) {
-    Object.assign(this, { a, x, y, w, words, shows });
+// The views of one setting, and what they need, worked out once.
+class Views {
+  constructor(a, { x, y, w }, words, counted) {
+    Object.assign(this, { a, x, y, w, words, counted });
     this.axes = axes(a);
     this.sizes = this.axes.map(inSize);
     this.canvasSizes = this.axes.map(canvasSize);
@@ -47,8 +47,8 @@ class Picture {
     this.forward = forward(a, x, w, this.links);
     this.gradient = kernelGradient(a, x, y, this.links);
     this.board = new Board();
-    this.sheets = []; // the table of each group's sheet
-    this.onlyStamp = null; // the table of the one stamp that is drawn where all would be too many
+    this.sheets = []; // each group's sheets
+    this.onlyStamp = null; // the one stamp that is drawn where all would be too many
     this.taps = count(this.shapes.w);
     const divisor = { x: common(x), y: common(y), w: common(w) };
     // The denominator that divides each kind of product, and so each of their sums.
@@ -88,8 +88,39 @@ class Picture {
 
   // y(0,1), and y(2,0,1) where there are channels to tell apart.
   name(letter, index) {
-    const place = unravel(index, this.shapes[LIKE[letter] || letter]);
-    return `${letter}(${(this.a.groups > 1 ? place : place.slice(1)).join(",")})`;
+    const shape = this.shapes[LIKE[letter] || letter], spatial = shape.length - this.a.dimension;
+    const place = unravel(index, shape).filter((_, n) => n >= spatial || shape[n] > 1);
+    return `${letter}(${place.join(",")})`;
+  }
+
+  // What a row or column of C.T is called: 3, (0,1) or (2,0,1).
+  label(letter, index) {
+    return this.name(letter, index).slice(letter.length).replace(/^\((\d+)\)$/, "$1");
+  }
+
+  // The channels of y or z in a group.
+  channels(letter, g) {
+    return ofGroup(g, this.shapes[LIKE[letter] || letter][0], this.a);
+  }
+  groupOf(letter, index) {
+    const shape = this.shapes[LIKE[letter] || letter];
+    return groupOf(unravel(index, shape)[0], shape[0], this.a);
+  }
+
+  // A sheet for each channel of a group, one upon the other, and a kernel for each pair of channels.
+  stack(letter, g, sheet) {
+    const all = this.channels(letter, g).map((channel) => sheet(channel));
+    return all.length > 1 ? make("div", { class: "stack" }, ...all) : all[0];
+  }
+  kernels(g, sheet) {
+    const across = this.shapes.w[1];
+    const rows = this.channels("y", g).map((o) => range(across).map((c) => sheet(o, c)));
+    if (rows.length * across === 1) return rows[0][0];
+    return make("div", { class: "kernels", style: `--across:${across}` }, ...rows.flat());
+  }
+  // What a sheet is called: y, and y 1 if there are several.
+  called(name, channels, ...own) {
+    return [name, own.filter((_, n) => channels[n] > 1).join(",")].filter(Boolean).join(" ");
   }
 
   // The element of z to which a place of the canvas belongs, or -1 where padding cuts it off; and
@@ -145,12 +176,12 @@ class Picture {
 
   // -- the grids of y, w and z -----------------------------------------------------------------------
 
-  // x, y or w, whose values can be changed; x has the places of z.
-  inputs(letter, g, id = `${letter}${g}`) {
-    const like = LIKE[letter] || letter;
-    const sizes = { x: this.sizes, y: this.a.out_size, w: this.a.kernel }[letter];
-    return this.plane(id, letter, sizes, (place) => {
-      const index = ravel([g, ...place], this.shapes[like]), text = this.text(letter, this[letter][index]);
+  // A channel of x or y, or one kernel of w, whose values can be changed; x has the places of z.
+  input(letter, channels, kind = letter) {
+    const like = LIKE[letter] || letter, shape = this.shapes[like];
+    const sizes = shape.slice(channels.length), all = shape.slice(0, channels.length);
+    return this.plane(kind + ravel(channels, all), this.called(letter, all, ...channels), sizes, (place) => {
+      const index = ravel([...channels, ...place], shape), text = this.text(letter, this[letter][index]);
       return {
         text, pick: { kind: letter, [like]: index, [letter]: index },
         keys: [...new Set([`${like}${index}`, `${letter}${index}`])],
@@ -159,18 +190,23 @@ class Picture {
       };
     }, { kind: this.small(sizes) });
   }
+  inputs(letter, g, kind = letter) {
+    return letter === "w" ? this.kernels(g, (...pair) => this.input("w", pair, kind))
+      : this.stack(letter, g, (channel) => this.input(letter, [channel], kind));
+  }
 
-  output(g, id = `z${g}`, caption = "z") {
-    const most = Math.max(...this.counts, 1), counted = this.shows === "counts";
-    return this.plane(id, caption, this.sizes, (place) => {
-      const z = ravel([g, ...place], this.shapes.z), value = this.text("z", this.z[z]);
-      return {
-        text: counted ? String(this.counts[z]) : value, pick: { kind: "z", z },
-        keys: id.startsWith("dx") ? [`z${z}`, `dx${z}`] : [`z${z}`],
-        label: `${this.name("z", z)} = ${value}`, kind: counted ? "counted" : "",
-        style: counted ? `--share:${Math.round(45 * this.counts[z] / most)}%` : undefined,
-      };
-    }, { kind: this.small(this.sizes) });
+  outputs(g, kind = "z", caption = "z", gives = "") {
+    const most = Math.max(...this.counts, 1), { counted } = this;
+    return this.stack("z", g, (channel) => this.plane(
+      `${kind}${channel}`, this.called(caption, this.shapes.z.slice(0, 1), channel) + gives, this.sizes, (place) => {
+        const z = ravel([channel, ...place], this.shapes.z), value = this.text("z", this.z[z]);
+        return {
+          text: counted ? String(this.counts[z]) : value, pick: { kind: "z", z },
+          keys: kind === "dx" ? [`z${z}`, `dx${z}`] : [`z${z}`],
+          label: `${this.name("z", z)} = ${value}`, kind: counted ? "counted" : "",
+          style: counted ? `--share:${Math.round(45 * this.counts[z] / most)}%` : undefined,
+        };
+      }, { kind: this.small(this.sizes) }));
   }
 
   // Larger canvases get smaller cells.
@@ -187,7 +223,7 @@ class Picture {
 
   grids() {
     return range(this.a.groups).map((g) => this.group(
-      g, this.inputs("y", g), this.sign("⋆"), this.inputs("w", g), this.sign("→"), this.output(g),
+      g, this.inputs("y", g), this.sign("⋆"), this.inputs("w", g), this.sign("→"), this.outputs(g),
     ));
   }
 
@@ -198,42 +234,42 @@ class Picture {
   // -- stamps ----------------------------------------------------------------------------------------
 
   stamp(y) {
-    const [g] = unravel(y, this.shapes.y), name = this.name("y", y);
-    return this.plane(`s${y}`, `${name} = ${this.text("y", this.y[y])}`, this.canvasSizes, (place) => {
-      const c = ravel([g, ...place], this.shapes.canvas), link = this.byPlace.get(`${y},${c}`);
-      const off = this.keptAt(c).off ? " off" : "";
-      if (!link) return { text: "", pick: { kind: "y", y }, kind: `empty${off}`, label: name };
-      const product = this.text("z", this.y[y] * this.w[link.w]);
-      const kept = link.z >= 0;
-      return {
-        text: product, tap: link.w, kind: `tap${off}`, keys: [`s${y},${c}`],
-        pick: { ...link, kind: kept ? "entry" : "off" },
-        label: `${name}·${this.name("w", link.w)} = ${product}`,
-      };
-    }, {
-      caption: `${name}·w`, kind: `stamp ${this.small(this.canvasSizes)}`, alone: false,
-    });
+    const name = this.name("y", y), pairs = this.shapes.w.slice(0, 2), [o] = unravel(y, this.shapes.y);
+    return this.stack("z", this.groupOf("y", y), (channel) => this.plane(
+      pairs[1] > 1 ? `s${y}-${channel}` : `s${y}`, `${name} = ${this.text("y", this.y[y])}`,
+      this.canvasSizes, (place) => {
+        const c = ravel([channel, ...place], this.shapes.canvas), link = this.byPlace.get(`${y},${c}`);
+        const off = this.keptAt(c).off ? " off" : "";
+        if (!link) return { text: "", pick: { kind: "y", y }, kind: `empty${off}`, label: name };
+        const product = this.text("z", this.y[y] * this.w[link.w]);
+        const kept = link.z >= 0;
+        return {
+          text: product, tap: link.w, kind: `tap${off}`, keys: [`s${y},${c}`],
+          pick: { ...link, kind: kept ? "entry" : "off" },
+          label: `${name}·${this.name("w", link.w)} = ${product}`,
+        };
+      }, { caption: this.called(`${name}·w`, pairs, o, channel % pairs[1]),
+        kind: `stamp ${this.small(this.canvasSizes)}`, alone: false }));
   }
 
-  // The sheet on which the stamps of a group are put down.
+  // The sheets on which the stamps of a group are put down.
   sheet(g) {
-    const folds = this.a.padding_mode !== "zeros";
-    return this.plane(`sum${g}`, this.words[folds ? "unfolded" : "sum"], this.canvasSizes, (place) => {
-      const c = ravel([g, ...place], this.shapes.canvas), { z, off } = this.keptAt(c);
-      const text = this.text("z", this.canvas[c]);
-      if (z < 0) return { text, kind: "off", sheet: c };
-      return { text, pick: { kind: "z", z }, keys: [`z${z}`], kind: off ? "off" : "total", sheet: c,
-        label: folds ? text : `${this.name("z", z)} = ${text}` };
-    }, { kind: `sheet ${this.small(this.canvasSizes)}`, alone: false });
+    const folds = this.a.padding_mode !== "zeros", caption = this.words[folds ? "unfolded" : "sum"];
+    return this.stack("z", g, (channel) => this.plane(
+      `sum${channel}`, this.called(caption, this.shapes.z.slice(0, 1), channel), this.canvasSizes, (place) => {
+        const c = ravel([channel, ...place], this.shapes.canvas), { z, off } = this.keptAt(c);
+        const text = this.text("z", this.canvas[c]);
+        if (z < 0) return { text, kind: "off", sheet: c };
+        return { text, pick: { kind: "z", z }, keys: [`z${z}`], kind: off ? "off" : "total", sheet: c,
+          label: folds ? text : `${this.name("z", z)} = ${text}` };
+      }, { kind: `sheet ${this.small(this.canvasSizes)}`, alone: false }));
   }
 
   // All stamps, or where they are too many the one that is looked at.
   stamps(shown) {
-    const all = this.y.length * this.canvas.length / this.a.groups;
-    const one = all > MOST_ENTRIES;
+    const one = this.y.length * this.canvas.length / this.a.groups > MOST_ENTRIES;
     const blocks = range(this.a.groups).map((g) => {
-      const own = range(this.y.length).filter((y) => unravel(y, this.shapes.y)[0] === g)
-        .filter((y) => !one || y === shown);
+      const own = range(this.y.length).filter((y) => this.groupOf("y", y) === g && (!one || y === shown));
       const sheet = this.sheet(g), drawn = own.map((y) => this.stamp(y));
       this.sheets[g] = sheet;
       if (one && drawn.length) [this.onlyStamp] = drawn;
@@ -253,7 +289,7 @@ class Picture {
     if (!this.onlyStamp) return;
     const next = this.stamp(y), holder = this.onlyStamp.closest("[data-scope]");
     this.onlyStamp.remove();
-    this.sheets[unravel(y, this.shapes.y)[0]].after(next);
+    this.sheets[this.groupOf("y", y)].after(next);
     holder.nextSibling.textContent = this.words.oneStamp(this.name("y", y));
     this.onlyStamp = next;
   }
@@ -264,12 +300,15 @@ class Picture {
     const [link, ...more] = this.byEntry.get(`${z},${y}`) || [];
     const at = { z, y, kind: more.length ? "several" : link ? "entry" : "nothing" };
     const keys = [`e${z},${y}`, `row${z}`, `column${y}`];
-    const [row, column] = [unravel(z, this.shapes.z)[0], unravel(y, this.shapes.y)[0]];
-    const blocks = row === column ? "" : " apart";
+    const apart = this.groupOf("z", z) !== this.groupOf("y", y);
+    // A line before the first row and column of a channel.
+    const [below, beside] = [[z, "z"], [y, "y"]].map(([index, letter]) => index > 0
+      && index % count(this.shapes[letter].slice(1)) === 0);
+    const blocks = `${apart ? " apart" : ""}${below ? " below" : ""}${beside ? " beside" : ""}`;
     if (!link) return { text: "·", pick: at, keys, kind: `none${blocks}`, label: "0" };
     const all = [link, ...more], text = this.text("w", all.reduce((sum, one) => sum + this.w[one.w], 0));
     const label = `${all.map((one) => this.name("w", one.w)).join(" + ")} = ${text}`;
-    return { text, tap: link.w, kind: "tap", keys, pick: more.length ? at : { ...link, ...at }, label };
+    return { text, tap: link.w, kind: `tap${blocks}`, keys, pick: more.length ? at : { ...link, ...at }, label };
   }
 
   matrix() {
@@ -277,7 +316,7 @@ class Picture {
     if (rows * columns > MOST_ENTRIES) {
       return [make("p", { class: "note" }, this.words.tooLarge(rows, columns))];
     }
-    const short = (letter, index) => this.name(letter, index).slice(2, -1);
+    const short = (letter, index) => this.label(letter, index).replace(/[()]/g, "");
     const head = [{ text: "z \\ y", kind: "corner" }, ...range(columns).map((y) => ({
       text: short("y", y), header: "col", pick: { kind: "y", y }, keys: [`y${y}`],
       label: `${this.name("y", y)} = ${this.text("y", this.y[y])}`,
@@ -296,37 +335,38 @@ class Picture {
   // -- zero insertion --------------------------------------------------------------------------------
 
   flipped(g) {
-    const spans = this.axes.map(span);
-    return this.plane(`f${g}`, this.words.flipped, spans, (place) => {
-      const t = place.map((at, n) => (spans[n] - 1 - at) / this.axes[n].dilation);
-      if (!t.every(Number.isInteger)) return { text: "·", kind: "none" };
-      const w = ravel([g, ...t], this.shapes.w), text = this.text("w", this.w[w]);
-      return { text, tap: w, kind: "tap", pick: { kind: "w", w }, keys: [`w${w}`],
-        label: `${this.name("w", w)} = ${text}` };
-    }, { kind: this.small(spans) });
+    const spans = this.axes.map(span), channels = this.shapes.w.slice(0, 2);
+    return this.kernels(g, (o, c) => this.plane(
+      `f${o * channels[1] + c}`, this.called(this.words.flipped, channels, o, c), spans, (place) => {
+        const t = place.map((at, n) => (spans[n] - 1 - at) / this.axes[n].dilation);
+        if (!t.every(Number.isInteger)) return { text: "·", kind: "none" };
+        const w = ravel([o, c, ...t], this.shapes.w), text = this.text("w", this.w[w]);
+        return { text, tap: w, kind: "tap", pick: { kind: "w", w }, keys: [`w${w}`],
+          label: `${this.name("w", w)} = ${text}` };
+      }, { kind: this.small(spans) }));
   }
 
   padded(g) {
     const lines = this.axes.map(inserted), sizes = lines.map((line) => line.length);
-    return this.plane(`u${g}`, "y, 0", sizes, (place) => {
+    return this.stack("y", g, (channel) => this.plane(`u${channel}`, "y, 0", sizes, (place) => {
       const ends = place.map((at, n) => lines[n][at]);
-      const key = `u${[g, ...ends.map((end) => end.at)].join(",")}`;
+      const key = `u${[channel, ...ends.map((end) => end.at)].join(",")}`;
       const kind = ["border", "zero", "y"].find((name) => ends.some((end) => end.kind === name));
       const read = ends.every((end) => end.read) ? "" : " unread";
       if (kind !== "y") {
         return { text: "0", kind: kind + read, pick: { kind }, keys: [key], label: "0" };
       }
-      const y = ravel([g, ...ends.map((end) => end.i)], this.shapes.y), text = this.text("y", this.y[y]);
+      const y = ravel([channel, ...ends.map((end) => end.i)], this.shapes.y), text = this.text("y", this.y[y]);
       return { text, kind: `value${read}`, keys: [key, `y${y}`],
         pick: { kind: read ? "unread" : "y", y }, label: `${this.name("y", y)} = ${text}` };
-    }, { caption: "y, 0", kind: this.small(sizes) });
+    }, { caption: this.shapes.y[0] > 1 ? `y ${channel}` : "y, 0", kind: this.small(sizes) }));
   }
 
   zeros() {
     const ends = this.axes.map(borders), notes = [this.words.zerosNote(this.axes, ends)];
     if (ends.some(([before]) => before < 0)) notes.push(this.words.negative);
     const blocks = range(this.a.groups).map((g) => this.group(
-      g, this.flipped(g), this.sign("∗"), this.padded(g), this.sign("→"), this.output(g, `zz${g}`),
+      g, this.flipped(g), this.sign("∗"), this.padded(g), this.sign("→"), this.outputs(g, "zz"),
     ));
     return [...blocks, ...notes.map((note) => make("p", { class: "note" }, note))];
   }
@@ -336,143 +376,21 @@ class Picture {
   // The convolution of x, and what comes back if y is the gradient of its output.
   gradients() {
     const { words } = this;
-    const sum = (kind, like, sizes, caption, values) => (g) => this.plane(`${kind}${g}`, caption, sizes, (place) => {
-      const index = ravel([g, ...place], this.shapes[like]), text = this.text(kind, values[index]);
-      return { text, pick: { kind, [like]: index, [kind]: index }, keys: [`${like}${index}`, `${kind}${index}`],
-        kind: "total", label: `${this.name(kind, index)} = ${text}` };
-    }, { kind: this.small(sizes) });
-    const forward = sum("Cx", "y", this.a.out_size, "C x", this.forward);
-    const kernel = sum("dw", "w", this.a.kernel, "dw", this.gradient);
+    const sum = (kind, caption, values) => (...channels) => {
+      const like = LIKE[kind], shape = this.shapes[like], all = shape.slice(0, channels.length);
+      const sizes = shape.slice(channels.length);
+      return this.plane(kind + ravel(channels, all), this.called(caption, all, ...channels), sizes, (place) => {
+        const index = ravel([...channels, ...place], shape), text = this.text(kind, values[index]);
+        return { text, pick: { kind, [like]: index, [kind]: index }, keys: [`${like}${index}`, `${kind}${index}`],
+          kind: "total", label: `${this.name(kind, index)} = ${text}` };
+      }, { kind: this.small(sizes) });
+    };
+    const forward = (g) => this.stack("y", g, sum("Cx", "C x", this.forward));
+    const kernel = (g) => this.kernels(g, sum("dw", "dw", this.gradient));
     const [times, gives] = ["∗", "→"].map((text) => () => this.sign(text));
     return [...range(this.a.groups).flatMap((g) => [
-      this.group(g, this.inputs("x", g), times(), this.inputs("w", g, `gw${g}`), gives(), forward(g)),
-      this.group(g, this.inputs("y", g, `gy${g}`), gives(), this.output(g, `dx${g}`, "dx = C.T y"), kernel(g)),
+      this.group(g, this.inputs("x", g), times(), this.inputs("w", g, "gw"), gives(), forward(g)),
+      this.group(g, this.inputs("y", g, "gy"), gives(), this.outputs(g, "dx", "dx", " = C.T y"), kernel(g)),
     ]), make("p", { class: "note" }, words.gradientNote)];
-  }
-
-  // -- selections ------------------------------------------------------------------------------------
-
-  linksOf(pick) {
-    const same = (link) => ["y", "z", "w", "c"].every(
-      (name) => pick[name] === undefined || pick[name] === link[name]);
-    return { nothing: true, zero: true, border: true }[pick.kind] ? [] : this.links.filter(same);
-  }
-
-  // Every pair of a name and a tap, in whose colour a selection lights it.
-  lights(pick) {
-    const found = this.linksOf(pick), pairs = [];
-    const own = "yzw".includes(pick.kind) ? `${pick.kind}${pick[pick.kind]}` : "";
-    for (const link of found) {
-      const keys = [`y${link.y}`, `w${link.w}`, `s${link.y},${link.c}`];
-      if (link.z >= 0) keys.push(`z${link.z}`, `e${link.z},${link.y}`);
-      pairs.push(...keys.filter((key) => key !== own).map((key) => [key, link.w]));
-    }
-    return pairs;
-  }
-
-  // A selection of another picture, if this one has its places.
-  carried(pick, from) {
-    const letters = {
-      entry: "yw", off: "yw", nothing: "zy", several: "zy", y: "y", z: "z", w: "w", ...LIKE,
-    }[pick.kind];
-    const found = { kind: pick.kind };
-    for (const letter of letters || "") {
-      const place = unravel(pick[letter], from.shapes[letter]), shape = this.shapes[letter];
-      if (place.length !== shape.length || place.some((at, n) => at >= shape[n])) return null;
-      found[letter] = ravel(place, shape);
-    }
-    if (LIKE[pick.kind]) found[pick.kind] = found[letters];
-    if (!letters || letters.length === 1) return letters ? found : null;
-    const link = this.links.find((one) => [...letters].every((name) => one[name] === found[name]));
-    if (!link) return { ...found, kind: "nothing" };
-    if (link.z < 0) return { ...link, kind: "off" };
-    const several = this.byEntry.get(`${link.z},${link.y}`).length > 1;
-    return several ? { z: link.z, y: link.y, kind: "several" } : { ...link, kind: "entry" };
-  }
-
-  // The places under the flipped kernel while it gives an element of z.
-  window(z) {
-    const j = unravel(z, this.shapes.z);
-    return windowAt(this.a, j).map(({ w, at }) => [`u${[j[0], ...at].join(",")}`, w]);
-  }
-
-  // What each cell is given, as classes and style, while a selection is lit and so many stamps lie on
-  // the sheet, the last of which has just been put down.
-  looks(pick, built = null) {
-    const found = new Map();
-    const give = (cell, kind, style = "", note = "") => {
-      const look = found.get(cell) || { kinds: new Set(), style: "", note: "" };
-      kind.split(" ").forEach((one) => look.kinds.add(one));
-      found.set(cell, { kinds: look.kinds, style: style || look.style, note: note || look.note });
-    };
-    const each = (key, ...look) => (this.board.lit.get(key) || []).forEach((cell) => give(cell, ...look));
-    if (!pick) return found;
-    for (const [key, tap] of this.lights(pick)) each(key, "lit", this.colours(tap));
-    if (pick.kind === "z" || pick.kind === "entry") {
-      for (const [key, tap] of this.window(pick.z)) {
-        each(key, "lit under", this.colours(tap), `×${this.text("w", this.w[tap])}`);
-      }
-    }
-    if (pick.kind === "y") {
-      for (const link of this.linksOf(pick)) {
-        if (link.z < 0) continue;
-        each(`dx${link.z}`, "under", "", this.step("z", this.y[pick.y] * this.w[link.w]));
-        each(`dw${link.w}`, "under", "", this.step("dw", this.y[pick.y] * this.x[link.z]));
-      }
-    }
-    if (built) {
-      for (const link of this.links.filter(({ y }) => y === built - 1)) {
-        give(this.board.sheet.get(link.c), `lit under landing${built % 2}`, this.colours(link.w),
-          this.step("z", this.y[link.y] * this.w[link.w]));
-      }
-    }
-    if (pick.kind === "z") each(`row${pick.z}`, "band");
-    if (pick.kind === "y") each(`column${pick.y}`, "band");
-    for (const key of this.ownKeys(pick)) each(key, "chosen");
-    return found;
-  }
-
-  ownKeys(pick) {
-    if (pick.kind === "entry") return [`e${pick.z},${pick.y}`, `s${pick.y},${pick.c}`];
-    if (pick.kind === "nothing" || pick.kind === "several") return [`e${pick.z},${pick.y}`];
-    if (pick.kind === "off") return [`s${pick.y},${pick.c}`];
-    return pick[pick.kind] === undefined ? [] : [pick.kind + pick[pick.kind]];
-  }
-
-  // One sentence on a selection.
-  sentence(pick) {
-    const { words } = this, found = this.linksOf(pick);
-    const name = (letter) => this.name(letter, pick[letter]);
-    const value = (letter, index = pick[letter]) => this.text(letter, this[letter][index]);
-    const kept = found.filter((link) => link.z >= 0).length, cut = found.length - kept;
-    const product = () => this.text("z", this.y[pick.y] * this.w[pick.w]);
-    switch (pick.kind) {
-      case "z": return words.z(
-        name("z"), found.map((link) => `${this.name("y", link.y)}·${this.name("w", link.w)}`),
-        found.map((link) => `${factor(value("y", link.y))}·${factor(value("w", link.w))}`), value("z"), pick.z);
-      case "y": return words.y(name("y"), value("y"), kept, cut, pick.y);
-      case "w": return words.w(name("w"), value("w"), kept, cut);
-      case "entry": return words.entry(name("z"), name("y"), name("w"), value("w"), product(), pick.z, pick.y);
-      case "several": return words.several(name("z"), name("y"),
-        found.map((link) => this.name("w", link.w)).join(" + "),
-        this.text("w", found.reduce((sum, link) => sum + this.w[link.w], 0)), pick.z, pick.y);
-      case "off": return words.off(name("y"), name("w"), product());
-      case "nothing": {
-        const apart = unravel(pick.z, this.shapes.z)[0] !== unravel(pick.y, this.shapes.y)[0];
-        return words[apart ? "blocks" : "nothing"](name("z"), name("y"), pick.z, pick.y);
-      }
-      case "unread": return words.unread(name("y"));
-      case "x": return words.x(name("x"), value("x"), kept, this.name("z", pick.z), this.text("z", this.z[pick.z]));
-      case "Cx": case "dw": {
-        const letters = pick.kind === "Cx" ? ["x", "w"] : ["y", "x"];
-        const products = (say) => found.filter((link) => link.z >= 0)
-          .map((link) => letters.map((letter) => say(letter, link[LIKE[letter] || letter])).join("·"));
-        return words[pick.kind](
-          name(pick.kind), products((...at) => this.name(...at)), products((...at) => factor(value(...at))),
-          this.text(pick.kind, pick.kind === "Cx" ? this.forward[pick.Cx] : this.gradient[pick.dw]),
-          this.name(LIKE[pick.kind], pick[LIKE[pick.kind]]));
-      }
-      default: return words[pick.kind];
-    }
   }
 }

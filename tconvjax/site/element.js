@@ -1,21 +1,13 @@
-// The element <tconv-explorer>: its controls, what is pointed at and kept, and the address.
+// The element <tconv-explorer>: what its controls change, what is pointed at and kept, and the address.
 
 const TAG = "tconv-explorer";
-const EXAMPLES = {
-  checkerboard: { dimension: 2, out_size: 3, kernel: 3, stride: 2 },
-  shuffle: { dimension: 2, out_size: 3, kernel: 2, stride: 2 },
-  padding: { dimension: 2, out_size: 3, kernel: 3, padding: 1 },
-  extra: { dimension: 2, out_size: 3, kernel: 3, stride: 2, padding: 1, output_padding: 1 },
-  dilation: { dimension: 2, out_size: 2, kernel: 3, dilation: 2 },
-  gaps: { dimension: 2, out_size: 3, kernel: 2, stride: 3 },
-  line: { dimension: 1, out_size: 4, kernel: 5, stride: 2, padding: 1 },
-  groups: { dimension: 1, out_size: 3, kernel: 3, stride: 2, groups: 2 },
-};
+// Views that are shown whenever there are any.
+const ALWAYS = ["compared", "counts"];
 
 // Of several elements that share, the first one has the address.
 let sharing = null;
 
-class Explorer extends Playing {
+class Explorer extends Controls {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
     this.watched = new AbortController();
@@ -52,98 +44,29 @@ class Explorer extends Playing {
     this.words = WORDS[wanted] || WORDS.en;
     this.values = new Map(); // by place, so that a value comes back with its cell
     this.notices = [];
-    this.shows = "values";
     const texts = {};
-    for (const name of ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w"]) {
-      texts[name] = this.getAttribute(name.replace("_", "-"));
-    }
+    for (const name of NAMES) texts[name] = this.getAttribute(name.replace("_", "-"));
     this.first = texts;
+    this.parts = this.getAttribute("parts")?.split(/[\s,]+/);
     const root = this.attachShadow({ mode: "open" });
     this.notice = make("p", { class: "notice", role: "status" });
     this.size = make("p", { class: "formula" });
-    this.views = make("div", { class: "views" });
-    root.append(make("style", {}, STYLE), this.buildControls(), this.size, this.notice,
-      this.buildTold(), this.views);
+    this.shown = make("div", { class: "views" });
+    this.folded = make("div", { class: "views" });
+    this.views = make("div", {}, this.shown);
+    const controls = this.buildControls(), above = [this.size];
+    if (this.parts) {
+      if (!this.parts.includes("sizes")) this.more.append(...above.splice(0));
+      this.more.append(this.folded);
+      this.more.addEventListener("toggle", () => this.draw());
+      this.views.append(this.more);
+    } else controls.append(this.more);
+    root.append(make("style", {}, STYLE), controls, ...above, this.notice, this.buildTold(), this.views);
     this.views.lang = root.host.lang || "en";
     this.buildPlayer();
     this.photo = new Photo(this.words);
     this.listen();
     this.take(texts);
-  }
-
-  button(text, act, kind) {
-    const made = make("button", { type: "button", class: kind }, text);
-    made.addEventListener("click", act);
-    return made;
-  }
-
-  choice(label, options, chosen) {
-    const select = make("select", { "aria-label": label },
-      ...options.map(([value, text]) => make("option", { value }, text)));
-    select.addEventListener("change", () => chosen(select.value));
-    return [make("label", {}, label, select), select];
-  }
-
-  buildControls() {
-    const { words } = this;
-    this.controls = {};
-    const [dimension, axesOf] = this.choice(words.controls.dimension, [1, 2].map((n) => [n, words.axes(n)]),
-      (value) => { this.change({ dimension: Number(value) }); this.keep(); });
-    this.axesOf = axesOf;
-    const rows = Object.keys(RANGES).map((name) => {
-      const label = words.controls[name], { least } = RANGES[name];
-      const slider = make("input", { type: "range", min: least, step: 1, "aria-label": label });
-      const field = make("input", { "aria-label": words.typed(label), title: words.typing });
-      slider.addEventListener("input", () => this.change({ [name]: Number(slider.value) }));
-      slider.addEventListener("change", () => this.keep(name));
-      slider.addEventListener("blur", () => { this.keptBy = null; });
-      field.addEventListener("change", () => this.changeTo(name, field.value));
-      this.controls[name] = { slider, field };
-      return make("label", {}, label, slider, field);
-    });
-    const [mode, modes] = this.choice(words.controls.padding_mode, MODES.map((name) => [name, words.modes[name]]),
-      (value) => { this.change({ padding_mode: value }); this.keep(); });
-    this.mode = modes;
-    const [example, select] = this.choice(words.example, Object.entries(words.examples), (value) => {
-      if (EXAMPLES[value]) this.change(setting(EXAMPLES[value]));
-      select.value = value;
-      this.keep();
-    });
-    this.example = select;
-    const [presets, kernel] = this.choice(words.preset, Object.entries(words.presets), (value) => {
-      this.setKernel(value);
-      kernel.value = value;
-    });
-    this.kernel = kernel;
-    const [shows] = this.choice(words.shows, Object.entries(words.shown), (value) => {
-      this.shows = value;
-      this.draw();
-    });
-    this.keeper = this.button(words.compared.keep, () => this.compare());
-    const pasted = make("input", { "aria-label": words.paste, placeholder: words.pasted, spellcheck: "false" });
-    pasted.addEventListener("change", () => this.readLine(pasted.value));
-    return make("div", { class: "controls", role: "group", "aria-label": words.title },
-      example, dimension, ...rows, mode, presets, shows, this.keeper,
-      make("label", { class: "wide" }, words.paste, pasted));
-  }
-
-  // The sentence or what is wrong, the value of what is kept, and the steps through z.
-  buildTold() {
-    const { words } = this;
-    this.told = make("p", { "aria-live": "polite" });
-    this.problem = make("p", { class: "problem", role: "alert" });
-    this.edited = make("input", {});
-    this.edited.addEventListener("change", () => this.edit(this.pinned, this.edited.value));
-    this.editor = make("label", { hidden: "" }, this.edited);
-    this.slider = this.button(words.step.play, () => this.play("window"));
-    this.link = this.button(words.share, () => this.copy(this.link, location.href), "copy");
-    const back = this.button("‹", () => { this.stop(); this.step(-1); });
-    const next = this.button("›", () => { this.stop(); this.step(1); });
-    back.setAttribute("aria-label", words.step.back);
-    next.setAttribute("aria-label", words.step.next);
-    this.steps = [back, this.slider, next];
-    return make("div", { class: "told" }, this.told, this.problem,
-      make("span", {}, this.editor, ...this.steps, this.link));
   }
 
   // -- the setting -----------------------------------------------------------------------------------
@@ -152,6 +75,7 @@ class Explorer extends Playing {
   take(texts) {
     const { setting: a, refused, ...values } = readSetting(texts);
     this.setting = a;
+    this.counts = typeof texts.counts === "string";
     this.stop();
     this.values.clear();
     for (const letter of ["x", "y", "w"]) if (values[letter]) this.setValues(letter, values[letter]);
@@ -159,24 +83,32 @@ class Explorer extends Playing {
       : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
         : this.words.refused(this.words.controls[one.name], one.least, one.most)));
     this.pinned = this.pointed = this.built = null;
+    this.unfold();
     this.draw();
   }
 
   // A reader's own change: numbers, or lists with an entry for each axis.
   change(changes, notices = []) {
-    this.setting = setting({ ...this.setting, ...changes });
+    this.setting = setting({ ...this.setting, ...this.channelsFor(changes), ...changes });
     this.notices = notices;
     this.example.value = "";
-    if ("kernel" in changes || "dimension" in changes || "groups" in changes) this.kernel.value = "";
+    if (["kernel", "dimension", "groups", ...CHANNELS].some((name) => name in changes)) this.kernel.value = "";
     this.pointed = this.built = null;
     this.stop();
     this.draw();
   }
 
+  // Other groups take the channels that they can divide: one each if it was one each before.
+  channelsFor({ groups, in_channels }) {
+    const { setting: a } = this, each = CHANNELS.every((name) => a[name] === a.groups);
+    if (!groups || in_channels) return {};
+    return Object.fromEntries(CHANNELS.map((name) => [name, each ? groups : groups * Math.ceil(a[name] / groups)]));
+  }
+
   changeTo(name, text) {
     const list = readNumbers(name, text), { least, most } = RANGES[name];
     const takes = list && list.length <= this.setting.dimension;
-    if (takes) this.change({ [name]: name === "groups" ? list[0] : list });
+    if (takes) this.change({ [name]: PER_AXIS.includes(name) ? list : list[0] });
     else {
       this.notices = [this.words.refused(this.words.controls[name], least, most)];
       this.draw();
@@ -187,7 +119,7 @@ class Explorer extends Playing {
   // The settings of a layer in a line of Python; the size of y, which no layer has, stays.
   readLine(text) {
     if (!text.trim()) return;
-    const { words } = this, { why, numbers, notes, ...about } = readLayer(text);
+    const { words } = this, { why, numbers, notes, ...about } = readLayer(text, this.setting.out_size);
     if (why) {
       this.notices = [words.notRead[why](about)];
       this.draw();
@@ -243,13 +175,13 @@ class Explorer extends Playing {
   // The state stands in the address's fragment; only what readSetting lets through comes back.
   readAddress() {
     const given = new URLSearchParams(location.hash.slice(1));
-    const names = ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w"];
-    const ours = names.some((name) => given.has(name));
+    const ours = NAMES.some((name) => given.has(name));
     if (!ours && location.hash) return false; // the place of a heading
     const texts = { ...this.first };
-    for (const name of names) if (given.has(name)) texts[name] = given.get(name);
-    // Values that were given for another size say nothing here.
-    if (ours) for (const name of ["x", "y", "w"]) if (!given.has(name)) delete texts[name];
+    for (const name of NAMES) if (given.has(name)) texts[name] = given.get(name);
+    // Values that were given for another size say nothing here, and the rest is left out as usual.
+    const left = ["x", "y", "w", "counts", "padding_mode", ...CHANNELS];
+    if (ours) for (const name of left) if (!given.has(name)) delete texts[name];
     this.take(texts);
     this.keptBy = null;
     return ours;
@@ -259,7 +191,9 @@ class Explorer extends Playing {
   fragment() {
     const texts = { dimension: this.setting.dimension };
     for (const name of Object.keys(RANGES)) texts[name] = writeNumbers(this.setting, name);
+    for (const name of CHANNELS) if (texts[name] === texts.groups) delete texts[name];
     if (this.setting.padding_mode !== MODES[0]) texts.padding_mode = this.setting.padding_mode;
+    if (this.counts) texts.counts = "yes";
     for (const letter of drawable(this.setting) && !problem(this.setting) ? ["x", "y", "w"] : []) {
       const typed = [...this.values.keys()].some((key) => key.startsWith(letter));
       if (letter !== "x" || typed) texts[letter] = this.numbers(letter).map((value) => written(value)).join();
@@ -283,8 +217,11 @@ class Explorer extends Playing {
     const wrong = problem(a);
     this.axesOf.value = a.dimension;
     this.mode.value = a.padding_mode;
+    this.counted.value = this.counts ? "counts" : "values";
+    if (this.whole) this.whole.href = this.getAttribute("explorer") + this.fragment();
     for (const [name, { slider, field }] of Object.entries(this.controls)) {
-      slider.max = RANGES[name].slider[a.dimension - 1];
+      const step = CHANNELS.includes(name) ? a.groups : 1, most = RANGES[name].slider[a.dimension - 1];
+      Object.assign(slider, { min: Math.max(RANGES[name].least, step * RANGES[name].least), step, max: most - (most % step) });
       slider.value = [].concat(a[name]).flat()[0];
       field.value = writeNumbers(a, name);
       for (const one of [slider, field]) one.setAttribute("aria-invalid", wrong?.kind === name);
@@ -294,8 +231,9 @@ class Explorer extends Playing {
     this.told.hidden = Boolean(wrong);
     const still = Boolean(wrong) || !drawable(a);
     for (const one of this.steps) one.disabled = still;
-    for (const part of [this.size, this.views]) part.inert = Boolean(wrong);
+    for (const part of [this.size, this.shown, this.folded]) part.inert = Boolean(wrong);
     if (wrong) { // the last picture stays, greyed
+      if (this.more.querySelector('[aria-invalid="true"]')) this.more.open = true;
       this.editor.hidden = true;
       return;
     }
@@ -303,17 +241,24 @@ class Explorer extends Playing {
       ...(a.padding_mode === MODES[0] ? [] : [words.copies[a.padding_mode]])].join(words.between);
     this.picture = null; // a cell that loses its focus as it goes is of no picture
     this.lit = new Map();
-    this.views.replaceChildren();
-    if (still) {
-      this.pinned = null;
-      this.views.append(this.section("counts", [make("p", {}, words.counted(counts(a)))]),
-        ...this.compared(), this.section("code", [this.lines()]));
-    } else {
+    for (const views of [this.shown, this.folded]) views.replaceChildren();
+    if (still) this.pinned = null;
+    else {
       const [x, y, w] = ["x", "y", "w"].map((letter) => this.numbers(letter));
-      this.picture = new Picture(a, { x, y, w }, words, this.shows);
+      this.picture = new Picture(a, { x, y, w }, words, this.counts);
       if (this.pinned) this.pinned = before && this.picture.carried(this.pinned, before);
-      this.views.append(...this.sections());
       this.sheetShows = y.length;
+    }
+    for (const [name, parts, ...above] of this.sections()) {
+      const folds = this.parts && !this.parts.includes(name) && !ALWAYS.includes(name);
+      if (folds && !this.more.open) continue; // nobody sees it
+      const views = folds ? this.folded : this.shown;
+      views.append(make("section", { class: name, "aria-label": words.views[name] },
+        make("h3", {}, words.views[name]), ...above, make("div", { class: "scroll" }, ...parts())));
+    }
+    for (const views of [this.shown, this.folded]) { // of an odd number of halves, the last takes the line
+      const halves = views.querySelectorAll(":scope > :is(.stamps, .matrix, .zeros, .gradients)");
+      if (halves.length % 2) halves[halves.length - 1].classList.add("whole");
     }
     for (const scope of this.views.querySelectorAll("[data-scope]")) {
       const first = scope.querySelector("[data-place]");
@@ -323,28 +268,28 @@ class Explorer extends Playing {
     this.show();
   }
 
-  section(name, parts, ...above) {
-    return make("section", { class: name, "aria-label": this.words.views[name] },
-      make("h3", {}, this.words.views[name]), ...above, make("div", { class: "scroll" }, ...parts));
-  }
-
+  // The name of each view, what it is made of, and what stands above it.
   sections() {
-    const { picture } = this;
-    this.shownStamp = Math.min(this.shownStamp || 0, picture.y.length - 1);
-    const stamps = this.section("stamps", picture.stamps(this.shownStamp), this.player);
-    const found = [this.section("grids", picture.grids()), stamps, this.section("matrix", picture.matrix())];
-    if (picture.a.padding_mode === MODES[0]) found.push(this.section("zeros", picture.zeros()));
-    found.push(this.section("gradients", picture.gradients()));
-    if (picture.a.dimension === 2) {
-      found.push(this.section("photo", this.photo.parts));
-      this.photo.show(picture.a, picture.w.slice(0, picture.taps / picture.a.groups));
+    const { picture, words } = this, found = [];
+    if (this.kept) {
+      found.push(["compared", () => comparison(words, [this.kept, { a: this.setting, picture }])]);
     }
-    return [...this.compared(), ...found, this.section("code", [this.lines()])];
-  }
-
-  compared() {
-    const now = { a: this.setting, picture: this.picture };
-    return this.kept ? [this.section("compared", comparison(this.words, [this.kept, now]))] : [];
+    if (!picture) found.push(["counts", () => [make("p", {}, words.counted(counts(this.setting)))]]);
+    else {
+      const { a, y, w, shapes: shape } = picture;
+      this.shownStamp = Math.min(this.shownStamp || 0, y.length - 1);
+      found.push(["grids", () => picture.grids()], ["stamps", () => picture.stamps(this.shownStamp), this.player],
+        ["matrix", () => picture.matrix()]);
+      if (a.padding_mode === MODES[0]) found.push(["zeros", () => picture.zeros()]);
+      found.push(["gradients", () => picture.gradients()]);
+      if (a.dimension === 2 && shape.w[1] === 1 && shape.y[0] === a.groups) { // else channels would be mixed
+        found.push(["photo", () => {
+          this.photo.show(a, w.slice(0, count(shape.w.slice(2))));
+          return this.photo.parts;
+        }]);
+      }
+    }
+    return [...found, ["code", () => [this.lines()]]];
   }
 
   // The layer in each framework, and what puts this state into other pages.
@@ -362,7 +307,9 @@ class Explorer extends Playing {
       return why ? row(name, make("div", {}, words.unsaid[why](name)))
         : copied(name, line, make("p", { class: "note" }, words.layouts(y, w)));
     });
-    if (picture) rows.push(copied("fence", fence(this.setting, picture.y, picture.w)), row("picture", this.saver()));
+    if (picture) {
+      rows.push(copied("fence", fence(this.setting, picture.y, picture.w, this.counts)), row("picture", this.saver()));
+    }
     if (sharing === this) {
       const here = location.href.replace(/#.*/, "") + this.fragment();
       rows.push(copied("iframe", `<iframe src="${escaped(here)}" title="${escaped(words.title)}" `
@@ -373,14 +320,16 @@ class Explorer extends Playing {
 
   // Which view is saved, and as what.
   saver() {
-    const { words } = this, zeros = this.setting.padding_mode === MODES[0] ? ["zeros"] : [];
-    const names = ["grids", "stamps", "matrix", ...zeros, "gradients"];
+    const { words } = this;
+    const names = ["grids", "stamps", "matrix", "zeros", "gradients"]
+      .filter((name) => this.views.querySelector(`section.${name}`));
     const [label, view] = this.choice(words.saved, names.map((name) => [name, words.views[name]]), () => {});
-    const paper = () => this.style.getPropertyValue("--paper");
-    const drawing = () => drawingOf(this.views.querySelector(`section.${view.value}`), paper());
-    return make("div", { class: "saver" }, label,
-      this.button("SVG", () => download(asAddress(drawing().text), `${view.value}.svg`), "copy"),
-      this.button("PNG", async () => download(await pngOf(drawing()), `${view.value}.png`), "copy"));
+    const kinds = { SVG: svgOf, PNG: pngOf, TikZ: tikzOf };
+    return make("div", { class: "saver" }, label, ...Object.keys(kinds).map((kind) => this.button(kind, async () => {
+      const section = this.views.querySelector(`section.${view.value}`);
+      const drawing = drawingOf(section, this.style.getPropertyValue("--paper"));
+      download(await kinds[kind](drawing), `${view.value}.${kind === "TikZ" ? "tex" : kind.toLowerCase()}`);
+    }, "copy")));
   }
 
   // -- what is shown ---------------------------------------------------------------------------------
@@ -403,9 +352,9 @@ class Explorer extends Playing {
     this.views.classList.toggle("busy", Boolean(pick));
     this.views.classList.toggle("kept", Boolean(this.pinned));
     this.dress(picture.looks(pick, this.built));
-    if (pick) this.scrollToLit();
     this.told.textContent = pick ? picture.sentence(pick) : words.hint;
     this.showEditor();
+    if (pick) this.scrollToLit(); // the last, since it asks where things lie
   }
 
   // Gives each cell its look, and its own back to those that lit up before; most stay as they are.

@@ -6,10 +6,10 @@ shown instead.
 
 Its sources lie beside this file: ``arithmetic.js`` has the integers, ``values.js`` the numbers of y
 and w, ``frameworks.js`` the code lines, ``words.js`` the texts, ``drawing.js`` the views,
-``comparing.js`` two settings side by side, ``photo.js`` the photograph, ``saving.js`` pictures in
-files, ``pointing.js`` the pointer and the keys, ``playing.js`` what moves, ``element.js`` the
-element, ``theme.js`` the colours of the page around it, ``palette.js`` those of the taps, and
-``explorer.css`` its style.
+``selecting.js`` what lights up in them, ``comparing.js`` two settings side by side, ``photo.js``
+the photograph, ``saving.js`` pictures in files, ``pointing.js`` the pointer and the keys,
+``playing.js`` what moves, ``controls.js`` the controls, ``element.js`` the element, ``theme.js``
+the colours of the page around it, ``palette.js`` those of the taps, and ``explorer.css`` its style.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import functools
 import html
 import json
 import math
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 from importlib import resources
@@ -37,9 +38,17 @@ MOST_VALUE = 99
 MOST_DENOMINATOR = 100
 """Largest denominator of an entry, as in ``values.js``."""
 
-MOST_PRODUCTS, MOST_CELLS, MOST_ALONG, MOST_GROUPS = 1000, 800, 64, 3
-"""What the explorer draws, as in ``arithmetic.js``: products per group, cells of a sheet, cells
-along one of its axes, groups."""
+MOST_PRODUCTS, MOST_CELLS, MOST_ALONG, MOST_CHANNELS = 1000, 800, 64, 4
+"""What the explorer draws, as in ``arithmetic.js``: products, cells of a sheet, cells along one of
+its axes, channels each way."""
+
+PARTS = (
+    *("example", "dimension", "out_size", "kernel", "stride", "padding", "output_padding"),
+    *("dilation", "groups", "out_channels", "in_channels", "padding_mode", "preset", "shows"),
+    *("compare", "paste", "sizes"),
+    *("grids", "stamps", "matrix", "zeros", "gradients", "photo", "code"),
+)
+"""The controls and the views that a page may show while the others are folded."""
 
 _FILES = (
     "arithmetic.js",
@@ -48,12 +57,14 @@ _FILES = (
     "palette.js",
     "words.js",
     "drawing.js",
+    "selecting.js",
     "theme.js",
     "comparing.js",
     "photo.js",
     "saving.js",
     "pointing.js",
     "playing.js",
+    "controls.js",
     "element.js",
 )
 
@@ -74,6 +85,8 @@ def script() -> str:
     style, *parts = (
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("explorer.css", *_FILES)
     )
+    # Pages need neither comments nor indents; no text of the sources has a line of its own.
+    style, *parts = (re.sub(r"(?m)^ *(//.*\n)?", "", part) for part in (style, *parts))
     # JSON is JavaScript; no "</" of it may end the page's script element.
     constants = "const STYLE = " + json.dumps(style).replace("</", "<\\/") + ";"
     guard = 'if (!window.customElements || customElements.get("tconv-explorer")) return;'
@@ -87,19 +100,26 @@ def element(
     *,
     lang: str = "en",
     share: bool = False,
+    parts: str = "",
+    counts: bool = False,
+    explorer: str = "",
     fallback: str = "",
 ) -> str:
     r"""Write the tag of an explorer that starts with these settings.
 
     Args:
-        geometry: one axis or two with one padding mode, with one channel in and out per group, and
-            small enough to draw.
+        geometry: one axis or two with one padding mode, with up to 4 channels each way, and small
+            enough to draw.
         y: input of the transposed convolution, of shape (out_channels, \*out_size), or as many
             numbers in a row; 1, 2, 3 and so on by default. The numbers are whole, or fractions with
             denominators up to 100, from -99 to 99.
-        w: kernel, likewise, of shape (out_channels, 1, \*kernel_size).
+        w: kernel, likewise, of shape (out_channels, in_channels / groups, \*kernel_size).
         lang: "en", or "zh" for simplified Chinese.
         share: whether the page's address holds the state, so that a link shares it.
+        parts: names of `PARTS`, the controls and views to show, such as "kernel, grids"; the others
+            are folded. By default all views and most controls are shown.
+        counts: whether z shows how many products each of its elements adds up.
+        explorer: address of a page with the whole explorer, to which a link takes the state.
         fallback: HTML to show where there is no JavaScript; it is not escaped.
 
     Returns:
@@ -118,29 +138,33 @@ def element(
             attributes[letter] = _listed(letter, values, shape)
     if choice("lang", lang, ("en", "zh")) != "en":
         attributes["lang"] = lang
+    names = text("parts", parts).replace(",", " ").split()
+    if shown := [choice("parts", name, PARTS) for name in names]:
+        attributes["parts"] = " ".join(shown)
+    if text("explorer", explorer):
+        attributes["explorer"] = explorer
     tag = "".join(
         f' {name.replace("_", "-")}="{html.escape(str(value))}"'
         for name, value in attributes.items()
     )
-    tag += " share" if flag("share", share) else ""
+    flags = {"share": share, "counts": counts}
+    tag += "".join(f" {name}" for name, value in flags.items() if flag(name, value))
     return f"<tconv-explorer{tag}>{text('fallback', fallback)}</tconv-explorer>"
 
 
 def _setting(geometry: Geometry) -> dict[str, Any]:
     """Write the number of each control, for each axis if they differ."""
-    rank, groups = geometry.rank, geometry.groups
+    rank = geometry.rank
     if rank > 2:
         found = Described(f"{rank} spatial axes")
         fail("geometry", found, "the explorer shows 1 or 2", "take fewer")
-    if {geometry.in_channels, geometry.out_channels} != {groups}:
+    channels = {name: getattr(geometry, name) for name in ("out_channels", "in_channels")}
+    if not 1 <= min(channels.values()) <= max(channels.values()) <= MOST_CHANNELS:
         found = Described(f"{geometry.in_channels} and {geometry.out_channels} channels")
-        rule = f"the explorer shows one channel each way per group, and groups={groups}"
-        fail("geometry", found, rule, "give as many groups as channels")
-    if groups > MOST_GROUPS:
-        rule = f"the explorer shows up to {MOST_GROUPS} groups"
-        fail("groups", groups, rule, "give fewer; all groups look alike")
+        rule = f"the explorer shows 1 to {MOST_CHANNELS} each way"
+        fail("geometry", found, rule, "give fewer; all channels look alike")
     paddings = [_padding(axis) for axis in geometry.axes]
-    products = math.prod(geometry.out_size) * math.prod(geometry.kernel_size)
+    products = math.prod(geometry.out_shape) * math.prod(geometry.kernel_shape[1:])
     cells = [
         max(axis.stride * (axis.out_size - 1) + axis.span, axis.low + axis.in_size)
         for axis in geometry.axes
@@ -164,7 +188,8 @@ def _setting(geometry: Geometry) -> dict[str, Any]:
         "padding": _per_axis([padding for padding, _ in paddings]),
         "output_padding": _per_axis([extra for _, extra in paddings]),
         "dilation": _per_axis([axis.dilation for axis in geometry.axes]),
-        "groups": groups,
+        "groups": geometry.groups,
+        **{name: value for name, value in channels.items() if value != geometry.groups},
     }
 
 

@@ -166,6 +166,9 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     return rendering.to_svg(document, alt=fence.looks.get("alt", ""))
 
 
+_EXPLORERS = ("share", "parts", "counts", "explorer")
+
+
 def _explorer(fence: Fence, page: _Sheet) -> str:
     """Put the last stamp and the result into the element, for readers without scripts."""
     page.script = explorer.script()
@@ -177,7 +180,7 @@ def _explorer(fence: Fence, page: _Sheet) -> str:
         fence.y,
         fence.w,
         lang=fence.looks.get("lang", "en"),
-        share=fence.looks.get("share", False),
+        **{key: fence.looks[key] for key in _EXPLORERS if key in fence.looks},
         fallback=rendering.to_html(last, style=False),
     )
 

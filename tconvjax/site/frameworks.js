@@ -69,8 +69,10 @@ function isDefault(name, value, framework) {
   return [].concat(value).every((one) => one === (/padding/.test(name) ? 0 : 1));
 }
 
-// A value as Python writes it.
+// A value as Python writes it; `other` is an expression that was read and not understood.
 function python(value) {
+  if (value === null) return "None";
+  if (value.other) return value.other;
   if (Array.isArray(value)) {
     return `(${value.map(python).join(", ")}${value.length === 1 ? "," : ""})`;
   }
@@ -88,28 +90,30 @@ function codeLine(a, framework) {
   const channelsFirst = framework === "tconvjax" || framework === "PyTorch";
   const words = Object.entries(given).filter(([name, value]) => !isDefault(name, value, framework))
     .map(([name, value]) => `${name}=${python(channelsFirst ? shortest(name, value) : value)}`);
-  const g = a.groups, n = a.dimension;
+  const n = a.dimension, outs = a.out_channels, ins = a.in_channels;
   const [call, before, after] = {
     tconvjax: ["tc.conv_transpose", ["y", "w"], []],
-    PyTorch: [`torch.nn.ConvTranspose${n}d`, [g, g], ["bias=False"]],
-    Flax: ["nnx.ConvTranspose", [1, 1], ["use_bias=False", "rngs=nnx.Rngs(0)"]],
-    Keras: [`keras.layers.Conv${n}DTranspose`, [1], ["use_bias=False"]],
+    PyTorch: [`torch.nn.ConvTranspose${n}d`, [outs, ins], ["bias=False"]],
+    Flax: ["nnx.ConvTranspose", [outs, ins], ["use_bias=False", "rngs=nnx.Rngs(0)"]],
+    Keras: [`keras.layers.Conv${n}DTranspose`, [ins], ["use_bias=False"]],
   }[framework];
   return {
     line: `${call}(${[...before, ...words, ...after].join(", ")})`,
-    y: python(channelsFirst ? [1, g, ...a.out_size] : [1, ...a.out_size, 1]),
-    w: python(channelsFirst ? [g, 1, ...a.kernel] : [...a.kernel, 1, 1]),
+    y: python(channelsFirst ? [1, outs, ...a.out_size] : [1, ...a.out_size, outs]),
+    w: python(channelsFirst ? shapes(a).w : [...a.kernel, ins, outs]),
   };
 }
 
-// The fence of a Markdown page that shows this setting.
-function fence(a, y, w) {
+// The fence of a Markdown page that shows this setting, with z's counts if they are shown.
+function fence(a, y, w, counted = false) {
   const sizes = (list) => list.join("x");
   const lines = ["view: explorer", `out_size: ${sizes(a.out_size)}`, `kernel: ${sizes(a.kernel)}`];
   for (const name of ["stride", "padding", "output_padding", "dilation", "groups"]) {
     const text = writeNumbers(a, name);
     if (text !== String(RANGES[name].least)) lines.push(`${name}: ${text}`);
   }
+  for (const name of CHANNELS) if (a[name] !== a.groups) lines.push(`${name}: ${a[name]}`);
+  if (counted) lines.push("counts: yes");
   if (a.padding_mode !== "zeros") lines.push(`padding_mode: ${a.padding_mode}`);
   const list = (values) => values.map((value) => written(value)).join(",");
   return ["```tconv", ...lines, `y: ${list(y)}`, `w: ${list(w)}`, "```", ""].join("\n");
@@ -173,64 +177,95 @@ const LAYERS = [
   [/\bConvTranspose$/, "linen", ["features", "kernel_size", "strides", "padding", "kernel_dilation"]],
 ];
 
+// Ends the reading of a layer that is not possible or cannot be shown.
+class NoLayer extends Error {
+  constructor(about) {
+    super(about.why);
+    this.about = about;
+  }
+}
+const refuse = (name, given, why, more = {}) => {
+  throw new NoLayer({ why, name, given: python(given ?? null), ...more });
+};
+
 // The layer that a line of PyTorch, Keras or Flax makes, as {numbers, notes}: what `setting` reads
-// without the size of y, and what the explorer does not show of it; or {why} it cannot be read.
-function readLayer(text) {
+// but for the size of y, which is given and decides how many channels can be drawn, and what the
+// explorer does not show of it; or {why} it cannot be read.
+function readLayer(text, out_size = 3) {
   const call = readCall(text);
-  if (!call) return { why: "call" };
+  if (!call) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
   const kinds = LAYERS.filter(([name]) => name.test(call.name));
-  if (!kinds.length) return { why: "layer", name: call.name };
+  if (!kinds.length) return { why: /\bConv([123][dD])?$/.test(call.name) ? "forward" : "layer", name: call.name };
   const linen = kinds.length > 1 && ("features" in call.named || call.args.length === 1
     || Array.isArray(call.args[1]));
   const [pattern, framework, names] = kinds[linen ? 1 : 0];
-  if (call.args.length > names.length) return { why: "call" };
+  if (call.args.length > names.length) return { why: "many", name: call.name, names };
   const given = { ...call.named };
   call.args.forEach((value, n) => { given[names[n]] = value; });
   const size = given.kernel_size;
   const rank = Number(call.name.match(pattern)[1]) || (Array.isArray(size) ? size.length : 1);
   if (rank > 2) return { why: "rank", rank };
-  const whole = (name, least, usual) => {
-    const value = given[name] ?? usual, list = fitted([].concat(value), rank);
-    const wrong = Array.isArray(value) && value.length !== rank && value.length !== 1;
-    if (wrong || !list.every((n) => Number.isInteger(n) && n >= least)) throw RangeError(name);
-    return list;
+  // The whole numbers of an argument, one for each axis, or for `of` 1 of them.
+  const whole = (name, least, usual, of = rank, most = RANGES.padding.most) => {
+    const value = given[name] ?? usual, list = fitted([].concat(value), of);
+    if (value === undefined) return refuse(name, value, "missing");
+    if (list.some((n) => n?.other)) return refuse(name, list.find((n) => n?.other), "variable");
+    if (Array.isArray(value) && value.length !== of && value.length !== 1) {
+      return refuse(name, value, "axes", { rank: of });
+    }
+    const takes = (n) => Number.isInteger(n) && n >= least && n <= most;
+    return list.every(takes) ? list : refuse(name, value, "range", { least, most });
   };
   try {
     const { crops, groups = 1, ...steps } = READERS[framework](given, whole);
-    const notes = [["in_channels", "out_channels"], ["in_features", "out_features"]]
-      .map((pair) => pair.map((name) => given[name]))
-      .filter((pair) => pair.every(Number.isInteger) && String(pair) !== String([groups, groups]))
-      .map(([ins, outs]) => ({ kind: "channels", ins, outs }));
-    if (groups > MOST_GROUPS) notes.push({ kind: "groups", groups });
-    const numbers = { dimension: rank, padding_mode: MODES[0], groups: groups > MOST_GROUPS ? 1 : groups, ...steps };
-    for (const name of ["kernel", "stride", "dilation"]) {
-      if (Math.max(...numbers[name]) > RANGES[name].most) return { why: "value", name };
+    const numbers = { dimension: rank, padding_mode: MODES[0], groups, ...steps, ...ends(steps, crops) };
+    // The channels of y and of z; Keras does not say those of y.
+    const [outs, ins] = [["in_channels", "in_features"], ["out_channels", "out_features", "filters", "features"]]
+      .map((all) => all.find((name) => Number.isInteger(given[name])))
+      .map((name) => name && whole(name, 1, undefined, 1)[0]);
+    for (const [name, channels] of [["in_channels", outs], ["out_channels", ins]]) {
+      if (channels % groups) refuse(name, channels, "divided", { groups });
     }
-    return { numbers: { ...numbers, ...ends(numbers, crops) }, notes };
+    return channelsShown(numbers, outs, ins, out_size);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return { why: "value", name: error.message };
+    if (!(error instanceof NoLayer)) throw error;
+    return error.about;
   }
 }
 
+// All channels and groups if they can be drawn, else one pair of channels in each group.
+function channelsShown(numbers, outs, ins, out_size) {
+  const { groups } = numbers, some = groups > MOST_CHANNELS ? 1 : groups;
+  const each = [outs, ins].map((channels) => (outs && ins ? channels / groups : 1));
+  const [all, few] = [[groups, ...each], [some, 1, 1]]
+    .map(([g, o, i]) => ({ ...numbers, groups: g, out_channels: g * o, in_channels: g * i }));
+  const shown = drawable(setting({ ...all, out_size })) ? all : few, notes = [];
+  if (shown === few && Math.max(...each) > 1) notes.push({ kind: "channels", ins: outs, outs: ins });
+  if (shown.groups < groups) notes.push({ kind: "groups", groups });
+  return { numbers: shown, notes };
+}
+
 const stepsOf = (whole, stride, dilation) => ({
-  kernel: whole("kernel_size", 1), stride: whole(stride, 1, 1), dilation: whole(dilation, 1, 1),
+  kernel: whole("kernel_size", 1), stride: whole(stride, 1, 1, undefined, RANGES.stride.most),
+  dilation: whole(dilation, 1, 1, undefined, RANGES.dilation.most),
 });
 
 const READERS = {
   torch(given, whole) {
-    if ((given.padding_mode ?? "zeros") !== "zeros") throw RangeError("padding_mode");
+    const mode = given.padding_mode ?? MODES[0];
+    if (mode !== MODES[0]) refuse("padding_mode", mode, "mode");
     const padding = whole("padding", 0, 0), extra = whole("output_padding", 0, 0);
     const steps = stepsOf(whole, "stride", "dilation");
-    const room = steps.stride.map((stride, n) => Math.max(stride, steps.dilation[n]));
-    if (extra.some((more, n) => more >= room[n])) throw RangeError("output_padding");
-    const groups = given.groups ?? 1;
-    if (!Number.isInteger(groups) || groups < 1) throw RangeError("groups");
+    extra.forEach((more, n) => {
+      const [stride, dilation] = [steps.stride[n], steps.dilation[n]];
+      if (more >= Math.max(stride, dilation)) refuse("output_padding", more, "extra", { stride, dilation });
+    });
+    const [groups] = whole("groups", 1, 1, 1);
     return { ...steps, groups, crops: padding.map((p, n) => [p, p - extra[n]]) };
   },
   keras(given, whole) {
     const padding = String(given.padding ?? "valid").toLowerCase();
-    if (padding !== "valid" && padding !== "same") throw RangeError("padding");
+    if (padding !== "valid" && padding !== "same") refuse("padding", given.padding, "keras");
     const steps = stepsOf(whole, "strides", "dilation_rate");
     const extra = (given.output_padding ?? null) === null ? null : whole("output_padding", 0);
     const crops = steps.kernel.map((kernel, n) => kerasEnds(
@@ -249,7 +284,7 @@ const READERS = {
       }[padding] || (list.length === steps.kernel.length || !Array.isArray(padding)
         ? [].concat(list[Array.isArray(padding) ? n : 0]) : []);
       if (around.length === 1) around.push(around[0]);
-      if (around.length !== 2 || !around.every(Number.isInteger)) throw RangeError("padding");
+      if (around.length !== 2 || !around.every(Number.isInteger)) refuse("padding", padding, "flax");
       return around.map((end) => all - 1 - end);
     });
     return { ...steps, crops };
@@ -262,7 +297,7 @@ function ends({ stride, dilation }, crops) {
   const padding = [], output_padding = [];
   crops.forEach(([low, high], n) => {
     const room = Math.max(stride[n], dilation[n]), fits = low >= high && low - high < room;
-    if (low < 0 || high <= -room) throw RangeError("padding");
+    if (low < 0 || high <= -room) refuse("padding", [low, high], "adds");
     padding.push(fits ? [low, low] : [low, Math.max(high, 0)]);
     output_padding.push(fits ? low - high : Math.max(-high, 0));
   });

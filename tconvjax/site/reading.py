@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,12 @@ def _yes(text: str) -> bool:
     return text == "yes"
 
 
+def _page(text: str) -> str:
+    if not re.fullmatch(r"(https?://)?[\w./~%-]+", text):
+        raise argparse.ArgumentTypeError("it must be the address of a page, such as ../explorer/")
+    return text
+
+
 _KEYS: dict[str, Callable[[str], Any]] = {
     "view": _one_of(*VIEWS),
     "in_size": words.sizes,
@@ -88,12 +95,15 @@ _KEYS: dict[str, Callable[[str], Any]] = {
     "transposed": _yes,
     "lang": _one_of("en", "zh"),
     "share": _yes,
+    "parts": str,
+    "counts": _yes,
+    "explorer": _page,
 }
 _ONLY_FOR = {
     "words": (*_STEPS, "derivation"),
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
-    "share": ("explorer",),
+    **dict.fromkeys(("share", "parts", "counts", "explorer"), ("explorer",)),
     "y": _ARRAYS,
     "w": ("matrix", "transpose", *_ARRAYS),
 }

@@ -1,4 +1,4 @@
-// A view as a picture in a file: its cells as they look now, in SVG, and in PNG at twice the size.
+// A view as a picture in a file: its cells as they look now, in SVG, in TikZ, and in PNG at twice the size.
 
 const SVG = "http://www.w3.org/2000/svg";
 const escaped = (text) => text.replace(/[&<>"]/g,
@@ -21,7 +21,8 @@ function flattener(paper) {
   };
 }
 
-// A section as {text, width, height}; what is scrolled out of sight is in it too.
+// A section as {title, paper, width, height, cells}; what is scrolled out of sight is in it too. A cell
+// has a place, a size, its colours, and texts with places of their own.
 function drawingOf(section, paper) {
   const box = section.querySelector(".scroll"), { scrollLeft, scrollTop } = box;
   box.scrollTo(0, 0); // else heads that stick would be drawn where they stick
@@ -33,38 +34,65 @@ function drawingOf(section, paper) {
   const [width, height] = [["right", left], ["bottom", top]]
     .map(([end, from]) => Math.ceil(Math.max(...seen.map(({ at }) => at[end])) - from + margin));
   const round = (n) => Math.round(10 * n) / 10;
-  const letters = (text, x, y, size, ink, more = "") => `<text x="${round(x)}" y="${round(y)}" `
-    + `font-size="${round(size)}" fill="${ink}"${more}>${escaped(text)}</text>`;
-  const parts = seen.map(({ part, style, at }) => {
-    const [x, y] = [at.left - left, at.top - top], text = part.textContent, size = parseFloat(style.fontSize);
-    const ink = flat(style.webkitTextFillColor), found = [];
-    if (part.matches("td, th")) {
-      const dashes = style.borderTopStyle === "dashed" ? ' stroke-dasharray="2"' : "";
-      const rim = part.matches(".lit, .chosen") ? parseFloat(style.outlineWidth) : parseFloat(style.borderTopWidth);
-      found.push(`<rect x="${round(x)}" y="${round(y)}" width="${round(at.width)}" height="${round(at.height)}" `
-        + `rx="2" fill="${flat(style.backgroundColor)}" stroke="${flat(style.borderTopColor)}" `
-        + `stroke-width="${rim}"${dashes}/>`);
-    }
+  const cells = seen.map(({ part, style, at }) => {
+    const [x, y] = [at.left - left, at.top - top], size = parseFloat(style.fontSize), texts = [];
+    const ink = flat(style.webkitTextFillColor), bold = part.matches(".value, .total");
+    const rim = part.matches(".lit, .chosen") ? style.outlineWidth : style.borderTopWidth;
     const note = part.dataset.times, middle = y + at.height / 2 - (note ? size / 3 : 0);
-    const weight = part.matches(".value, .total") ? ' font-weight="bold"' : "";
-    if (text) found.push(letters(text, x + at.width / 2, middle, size, ink, weight));
-    if (note) {
-      found.push(letters(note, x + at.width - 2, y + at.height - size / 3, 0.68 * size, ink, ' text-anchor="end"'));
-    }
-    return found.join("");
+    const add = (text, right, down, size, end) => texts.push({ text, x: round(right), y: round(down),
+      size: round(size), ink, bold: bold && !end, end });
+    if (part.textContent) add(part.textContent, x + at.width / 2, middle, size, false);
+    if (note) add(note, x + at.width - 2, y + at.height - size / 3, 0.68 * size, true);
+    return { texts, box: part.matches("td, th") && {
+      x: round(x), y: round(y), width: round(at.width), height: round(at.height), fill: flat(style.backgroundColor),
+      line: flat(style.borderTopColor), rim: parseFloat(rim), dashed: style.borderTopStyle === "dashed",
+    } };
   });
-  const text = `<svg xmlns="${SVG}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" `
-    + `font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" text-anchor="middle" dominant-baseline="central">`
-    + `<title>${escaped(section.getAttribute("aria-label"))}</title>`
-    + `<rect width="100%" height="100%" fill="${flat(paper)}"/>${parts.join("\n")}</svg>\n`;
-  return { text, width, height };
+  return { title: section.getAttribute("aria-label"), paper: flat(paper), width, height, cells };
 }
 
-const asAddress = (text) => `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+function svgText({ title, paper, width, height, cells }) {
+  const parts = cells.map(({ box, texts }) => (box ? `<rect x="${box.x}" y="${box.y}" width="${box.width}" `
+    + `height="${box.height}" rx="2" fill="${box.fill}" stroke="${box.line}" stroke-width="${box.rim}"`
+    + `${box.dashed ? ' stroke-dasharray="2"' : ""}/>` : "")
+    + texts.map(({ text, x, y, size, ink, bold, end }) => `<text x="${x}" y="${y}" font-size="${size}" `
+      + `fill="${ink}"${bold ? ' font-weight="bold"' : ""}${end ? ' text-anchor="end"' : ""}>${escaped(text)}</text>`)
+      .join(""));
+  return `<svg xmlns="${SVG}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" `
+    + `font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" text-anchor="middle" dominant-baseline="central">`
+    + `<title>${escaped(title)}</title>`
+    + `<rect width="100%" height="100%" fill="${paper}"/>${parts.join("\n")}</svg>\n`;
+}
 
-async function pngOf({ text, width, height }) {
-  const image = new Image();
-  image.src = asAddress(text);
+// Text as TeX writes it. What the views say besides letters and numbers is mathematics.
+const SIGNS = { "·": "\\cdot ", "−": "-", "-": "-", "×": "\\times ", "⋆": "\\star ", "∗": "\\ast ", "→": "\\to " };
+const inTex = (text) => text.replace(/\\/g, "\\textbackslash ").replace(/[{}$&#_%]/g, "\\$&")
+  .replace(/[·−\-×⋆∗→]/g, (sign) => `$${SIGNS[sign]}$`);
+
+// The drawing as one tikzpicture, with its colours in it. The document needs \usepackage{tikz} only.
+function tikzText({ cells }) {
+  const colours = new Map();
+  const named = (colour) => {
+    if (!colours.has(colour)) colours.set(colour, `tconv${colours.size}`);
+    return colours.get(colour);
+  };
+  const lines = cells.flatMap(({ box, texts }) => [
+    ...[box || []].flat().map(({ x, y, width, height, fill, line, rim, dashed }) => `\\filldraw[fill=${named(fill)}, `
+      + `draw=${named(line)}, line width=${rim}bp${dashed ? ", dashed" : ""}] (${x},${y}) rectangle ++(${width},${height});`),
+    ...texts.map(({ text, x, y, size, ink, bold, end }) => `\\node[text=${named(ink)}${end ? ", anchor=east" : ""}] at `
+      + `(${x},${y}) {\\fontsize{${size}bp}{${size}bp}\\selectfont ${bold ? `\\textbf{${inTex(text)}}` : inTex(text)}};`),
+  ]);
+  const defined = [...colours].map(([code, name]) => `\\definecolor{${name}}{HTML}{${code.slice(1).toUpperCase()}}`);
+  return ["\\begin{tikzpicture}[x=1bp, y=-1bp, inner sep=0pt]", ...defined, ...lines, "\\end{tikzpicture}", ""].join("\n");
+}
+
+const asAddress = (kind, text) => `data:${kind};charset=utf-8,${encodeURIComponent(text)}`;
+const svgOf = (drawing) => asAddress("image/svg+xml", svgText(drawing));
+const tikzOf = (drawing) => asAddress("application/x-tex", tikzText(drawing));
+
+async function pngOf(drawing) {
+  const { width, height } = drawing, image = new Image();
+  image.src = svgOf(drawing);
   await image.decode();
   const canvas = make("canvas", { width: 2 * width, height: 2 * height });
   canvas.getContext("2d").drawImage(image, 0, 0, 2 * width, 2 * height);

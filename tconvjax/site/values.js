@@ -38,7 +38,7 @@ function readNumbers(name, text) {
   const { least, most } = RANGES[name], pairs = name === "padding";
   const parts = String(text).trim().split(/\s*[x×]\s*/).map((part) => part.split(":"));
   const good = parts.flat().every((n) => /^\d{1,4}$/.test(n) && n >= least && n <= most)
-    && parts.every((part) => part.length <= (pairs ? 2 : 1)) && parts.length <= (name === "groups" ? 1 : 2);
+    && parts.every((part) => part.length <= (pairs ? 2 : 1)) && parts.length <= (PER_AXIS.includes(name) ? 2 : 1);
   if (!good) return null;
   return parts.map((part) => (pairs ? [Number(part[0]), Number(part.at(-1))] : Number(part[0])));
 }
@@ -48,10 +48,13 @@ function writeNumbers(a, name) {
   return (alike(parts) ? parts.slice(0, 1) : parts).join("x");
 }
 
-// A setting, y and w from named texts. What cannot be read is left as it was and told in `refused`,
+// What a setting, x, y and w, and whether z shows counts are called in attributes and addresses.
+const NAMES = ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w", "counts"];
+
+// A setting, x, y and w from named texts. What cannot be read is left as it was and told in `refused`,
 // so that nothing is changed in silence.
 function readSetting(texts) {
-  const given = { ...START }, refused = [];
+  const given = { ...START, in_channels: undefined, out_channels: undefined }, refused = [];
   const told = (name) => texts[name] !== undefined && texts[name] !== null;
   if (told("dimension")) {
     if (/^[12]$/.test(texts.dimension)) given.dimension = Number(texts.dimension);
@@ -63,11 +66,12 @@ function readSetting(texts) {
   }
   for (const name of Object.keys(RANGES).filter(told)) {
     const list = readNumbers(name, texts[name]);
-    if (list && list.length <= given.dimension) given[name] = name === "groups" ? list[0] : list;
+    if (list && list.length <= given.dimension) given[name] = PER_AXIS.includes(name) ? list : list[0];
     else refused.push({ name, ...RANGES[name] });
   }
-  const a = setting(given), shape = shapes(a), values = { y: null, w: null };
-  for (const name of ["y", "w"].filter(told)) {
+  const a = setting(given), all = shapes(a), shape = { x: all.z, y: all.y, w: all.w };
+  const values = { x: null, y: null, w: null };
+  for (const name of Object.keys(values).filter(told)) {
     const list = readList(texts[name]);
     if (list && list.length === count(shape[name])) values[name] = list;
     else refused.push({ name, count: count(shape[name]) });
@@ -91,7 +95,7 @@ const PROFILES = {
   },
 };
 
-// The values of a kernel in all groups: "ones", "tent", "sobel" or "random".
+// The values of a kernel, for all pairs of channels alike: "ones", "tent", "sobel" or "random".
 function preset(name, a) {
   if (name === "random") return range(count(shapes(a).w)).map(() => Math.floor(19 * Math.random()) - 9);
   const profiles = axes(a).map((x, n) => {
@@ -99,5 +103,5 @@ function preset(name, a) {
     return PROFILES[name === "sobel" ? (last ? "slope" : "smooth") : name](x.kernel);
   });
   const one = combinations(profiles).map((factors) => count(factors));
-  return range(a.groups).flatMap(() => one);
+  return range(count(shapes(a).w.slice(0, 2))).flatMap(() => one);
 }

@@ -7,9 +7,12 @@ function summed(terms, more) {
   const shown = terms.slice(0, MOST_TERMS).join(" + ").replace(/\+ -/g, "− ");
   return terms.length > MOST_TERMS ? `${shown} + ${more(terms.length - MOST_TERMS)}` : shown;
 }
-// The size of an array, and the sizes of x and z, and of y.
+// The size of an array, and the shapes of x and z, and of y; a single channel is not told.
 const times = (sizes) => sizes.join(" × ");
-const sizesOf = (a) => [axes(a).map(inSize), a.out_size].map(times);
+const sizesOf = (a) => [shapes(a).z, shapes(a).y].map(([channels, ...sizes]) => times(
+  Math.max(a.in_channels, a.out_channels) > 1 ? [channels, ...sizes] : sizes));
+// The name of a row or column, 3 or (0,1), in a Chinese sentence.
+const nth = (at) => `${at[0] === "(" ? "" : "第 "}${at} `;
 // A factor that is negative or a fraction needs brackets.
 const factor = (text) => (/[-/]/.test(text) ? `(${text})` : text);
 // The sum that gives the size of z along an axis.
@@ -28,7 +31,7 @@ const ENGLISH = {
   controls: {
     dimension: "dimension", out_size: "size of y", kernel: "kernel", stride: "stride",
     padding: "padding", output_padding: "output padding", dilation: "dilation", groups: "groups",
-    padding_mode: "padding mode",
+    out_channels: "channels of y", in_channels: "channels of z", padding_mode: "padding mode",
   },
   modes: { zeros: "zeros", circular: "circular", reflect: "reflect", replicate: "replicate" },
   copies: {
@@ -44,8 +47,10 @@ const ENGLISH = {
     "": "choose one", checkerboard: "checkerboard: stride 2, kernel 3", shuffle:
     "no overlap: kernel = stride", padding: "padding cuts the rim", extra: "output padding",
     dilation: "dilated kernel", gaps: "gaps: stride above kernel", line: "a line: 1-D",
-    groups: "two groups",
+    groups: "two groups", channels: "two channels to two",
   },
+  fold: { controls: "More settings", views: "More settings and views" },
+  open: "Open in the explorer",
   preset: "kernel values",
   presets: { "": "1 to 9", ones: "ones", tent: "tent (linear)", sobel: "Sobel", random: "random" },
   paste: "paste a layer",
@@ -57,13 +62,28 @@ const ENGLISH = {
     groups: ({ groups }) => `One of its ${groups} groups is shown.`,
   },
   notRead: {
-    call: () => "This is no call that the explorer can read. Paste one line such as "
-      + "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1).",
+    call: () => "This line calls no layer. Paste one such as nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1).",
+    open: () => "This call is not complete Python: a bracket or a comma is missing, or there is one too many.",
+    forward: ({ name }) => `${name} is an ordinary convolution. Paste its transpose: ConvTranspose1d or 2d of PyTorch, `
+      + "Conv1DTranspose or Conv2DTranspose of Keras, or ConvTranspose of Flax.",
     layer: ({ name }) => `${name} is no layer that the explorer knows. It reads ConvTranspose1d and 2d of `
       + "PyTorch, Conv1DTranspose and Conv2DTranspose of Keras, and ConvTranspose of Flax.",
     rank: ({ rank }) => `The layer has ${rank} axes; the explorer shows 1 or 2.`,
-    value: ({ name }) => `The argument ${name} is missing, or the explorer cannot show its value. Give whole `
-      + "numbers that the framework takes and that add no zeros around the result.",
+    many: ({ names }) => `The line gives more arguments than the explorer knows by their place: ${names.join(", ")}. `
+      + "Write the others with their names.",
+    missing: ({ name }) => `The line gives no ${name}, which the layer needs.`,
+    variable: ({ name, given }) => `The explorer does not know the value of ${given}. Write a number for ${name}.`,
+    axes: ({ name, given, rank }) => `${name}=${given} has too many or too few numbers: give one`
+      + `${rank > 1 ? `, or one for each of the ${rank} axes` : ""}.`,
+    range: ({ name, given, least, most }) => `${name}=${given} was not taken: give whole numbers from ${least} to ${most}.`,
+    extra: ({ name, given, stride, dilation }) => `${name}=${given} is not possible: it must be smaller than the stride `
+      + `(${stride}) or than the dilation (${dilation}). Give at most ${Math.max(stride, dilation) - 1}.`,
+    mode: ({ name, given }) => `${name}=${given} is not possible: PyTorch's transposed convolutions take "zeros" only.`,
+    keras: ({ name, given }) => `${name}=${given} is not possible: Keras takes "valid" and "same" here.`,
+    flax: ({ name, given }) => `${name}=${given} was not taken: the explorer reads "SAME", "VALID", a whole number, and `
+      + "a pair of numbers for each axis.",
+    adds: () => "The padding of this layer adds zeros around the result, which the explorer does not show.",
+    divided: ({ name, given, groups }) => `groups=${groups} does not divide ${name}=${given}.`,
   },
   compared: { keep: "Keep to compare", end: "End the comparison", before: "kept", now: "now" },
   differs: "differs", products: "products",
@@ -150,10 +170,14 @@ const ENGLISH = {
       + "sums differ, so the brightness alternates and a grid shows.",
   },
   tooLarge: (rows, columns) => `C.T has ${rows} × ${columns} = ${rows * columns} entries, more `
-    + `than the ${MOST_ENTRIES} drawn here. Take a smaller y, stride, dilation or fewer groups.`,
+    + `than the ${MOST_ENTRIES} drawn here. Take a smaller y, stride or dilation, or fewer channels.`,
   oneStamp: (name) => `Too many stamps to draw at once: this is the one of ${name}. Point at `
     + "another element of y.",
   problems: {
+    out_channels: (a) => `${a.groups} groups do not divide ${a.out_channels} channels of y. Give a multiple of `
+      + `${a.groups}.`,
+    in_channels: (a) => `${a.groups} groups do not divide ${a.in_channels} channels of z. Give a multiple of `
+      + `${a.groups}.`,
     output_padding: (x, most) => `Output padding ${x.extra} is not possible: it must be `
       + `smaller than the stride (${x.stride}) or than the dilation (${x.dilation}). Give at most `
       + `${most}, or a larger stride.`,
@@ -195,7 +219,7 @@ const CHINESE = {
   controls: {
     dimension: "维数", out_size: "y 的尺寸", kernel: "卷积核", stride: "步幅", padding: "填充",
     output_padding: "输出填充", dilation: "膨胀", groups: "分组",
-    padding_mode: "填充方式",
+    out_channels: "y 的通道", in_channels: "z 的通道", padding_mode: "填充方式",
   },
   modes: { zeros: "零", circular: "循环", reflect: "镜像", replicate: "复制边缘" },
   copies: {
@@ -210,8 +234,10 @@ const CHINESE = {
   examples: {
     "": "请选择", checkerboard: "棋盘效应：步幅 2，卷积核 3", shuffle: "无重叠：卷积核 = 步幅",
     padding: "填充裁掉边缘", extra: "输出填充", dilation: "膨胀卷积核", gaps: "空隙：步幅大于卷积核",
-    line: "一维", groups: "两个分组",
+    line: "一维", groups: "两个分组", channels: "两个通道到两个通道",
   },
+  fold: { controls: "更多设置", views: "更多设置和视图" },
+  open: "在探索器中打开",
   preset: "卷积核取值",
   presets: { "": "1 到 9", ones: "全 1", tent: "线性插值（帐篷形）", sobel: "Sobel", random: "随机" },
   paste: "粘贴一个层",
@@ -223,11 +249,26 @@ const CHINESE = {
     groups: ({ groups }) => `这个层有 ${groups} 组，这里只画出其中一组。`,
   },
   notRead: {
-    call: () => "读不懂这一行。请粘贴一个层，例如 nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)。",
+    call: () => "这一行没有调用任何层。请粘贴一个层，例如 nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)。",
+    open: () => "这个调用不是完整的 Python：括号或逗号有缺少或多余。",
+    forward: ({ name }) => `${name} 是普通卷积。请粘贴它的转置：PyTorch 的 ConvTranspose1d、ConvTranspose2d，Keras 的 `
+      + "Conv1DTranspose、Conv2DTranspose，或 Flax 的 ConvTranspose。",
     layer: ({ name }) => `不认识 ${name}。可以读取 PyTorch 的 ConvTranspose1d、ConvTranspose2d，Keras 的 `
       + "Conv1DTranspose、Conv2DTranspose，以及 Flax 的 ConvTranspose。",
     rank: ({ rank }) => `这个层有 ${rank} 个空间轴，这里只能显示 1 个或 2 个。`,
-    value: ({ name }) => `缺少参数 ${name}，或者它的值无法在这里显示。请给出该框架允许的整数，并且不要在结果四周补零。`,
+    many: ({ names }) => `不写名字的参数太多：按位置只认得 ${names.join("、")}。请给其余参数写上名字。`,
+    missing: ({ name }) => `这一行缺少这个层必需的参数 ${name}。`,
+    variable: ({ name, given }) => `无法知道 ${given} 的值，请把 ${name} 写成数字。`,
+    axes: ({ name, given, rank }) => `${name}=${given} 的个数不对：请给出一个数`
+      + `${rank > 1 ? `，或 ${rank} 个轴各一个` : ""}。`,
+    range: ({ name, given, least, most }) => `未采用 ${name}=${given}：请给出 ${least} 到 ${most} 的整数。`,
+    extra: ({ name, given, stride, dilation }) => `${name} 不能是 ${given}：它必须小于步幅（${stride}）或膨胀（${dilation}），`
+      + `最多 ${Math.max(stride, dilation) - 1}。`,
+    mode: ({ name, given }) => `${name} 不能是 ${given}：PyTorch 的转置卷积只接受 "zeros"。`,
+    keras: ({ name, given }) => `${name} 不能是 ${given}：Keras 在这里只接受 "valid" 和 "same"。`,
+    flax: ({ name, given }) => `未采用 ${name}=${given}：这里能读取 "SAME"、"VALID"、一个整数，或每个轴一对数。`,
+    adds: () => "这个层的填充会在结果四周补零，这里无法显示。",
+    divided: ({ name, given, groups }) => `groups=${groups} 不能整除 ${name}=${given}。`,
   },
   compared: { keep: "保留以便对比", end: "结束对比", before: "保留的", now: "当前" },
   differs: "不同", products: "乘积个数",
@@ -276,18 +317,18 @@ const CHINESE = {
   more: (n) => `另外 ${n} 项`,
   z: (name, names, numbers, value, row) => (names.length
     ? `${name} = ${summed(names, CHINESE.more)} = ${summed(numbers, CHINESE.more)} = ${value}：`
-      + `C.T 的第 ${row} 行。`
-    : `${name} = 0：没有印章覆盖它，C.T 的第 ${row} 行全为零。`),
+      + `C.T 的${nth(row)}行。`
+    : `${name} = 0：没有印章覆盖它，C.T 的${nth(row)}行全为零。`),
   y: (name, value, parts, cut, column) => `${name} = ${value} 盖下 ${factor(value)} 倍的卷积核：`
-    + `${parts} 个乘积落在 z 中${cut ? `，${cut} 个被裁掉` : ""}。C.T 的第 ${column} 列。`,
+    + `${parts} 个乘积落在 z 中${cut ? `，${cut} 个被裁掉` : ""}。C.T 的${nth(column)}列。`,
   w: (name, value, parts, cut) => `${name} = ${value} 在 C.T 中出现 ${parts} 次，z 中的每个乘积对应一次`
     + `${cut ? `；另有 ${cut} 个被裁掉` : ""}。`,
-  entry: (z, y, w, value, product, row, column) => `C.T 第 ${row} 行第 ${column} 列是 ${w} = ${value}：`
+  entry: (z, y, w, value, product, row, column) => `C.T 的${nth(row)}行、${nth(column)}列是 ${w} = ${value}：`
     + `${y}·${w} = ${product} 是 ${z} 的乘积之一。`,
-  several: (z, y, taps, value, row, column) => `C.T 第 ${row} 行第 ${column} 列是 ${taps} = ${value}：${y} 通过多个权重`
+  several: (z, y, taps, value, row, column) => `C.T 的${nth(row)}行、${nth(column)}列是 ${taps} = ${value}：${y} 通过多个权重`
     + `到达 ${z}，其中有的经由填充。`,
-  nothing: (z, y, row, column) => `C.T 第 ${row} 行第 ${column} 列是 0：没有权重连接 ${y} 与 ${z}。`,
-  blocks: (z, y, row, column) => `C.T 第 ${row} 行第 ${column} 列是 0：${y} 与 ${z} 属于不同的组。`,
+  nothing: (z, y, row, column) => `C.T 的${nth(row)}行、${nth(column)}列是 0：没有权重连接 ${y} 与 ${z}。`,
+  blocks: (z, y, row, column) => `C.T 的${nth(row)}行、${nth(column)}列是 0：${y} 与 ${z} 属于不同的组。`,
   off: (y, w, product) => `${y}·${w} = ${product} 落在填充区，被裁掉。`,
   zero: "插入的零：只占位置，不增加任何值。",
   border: "边界上的零：让翻转后的卷积核可以伸出边缘。",
@@ -306,9 +347,11 @@ const CHINESE = {
       + "图片上会出现网格。",
   },
   tooLarge: (rows, columns) => `C.T 有 ${rows} × ${columns} = ${rows * columns} 个元素，超过这里能画的 `
-    + `${MOST_ENTRIES} 个。请减小 y 的尺寸、步幅、膨胀或分组数。`,
+    + `${MOST_ENTRIES} 个。请减小 y 的尺寸、步幅、膨胀或通道数。`,
   oneStamp: (name) => `印章太多，不能同时画出：这里是 ${name} 的印章。请指向 y 的其他元素。`,
   problems: {
+    out_channels: (a) => `y 的 ${a.out_channels} 个通道不能分成 ${a.groups} 组。请取 ${a.groups} 的倍数。`,
+    in_channels: (a) => `z 的 ${a.in_channels} 个通道不能分成 ${a.groups} 组。请取 ${a.groups} 的倍数。`,
     output_padding: (x, most) => `输出填充不能是 ${x.extra}：它必须小于步幅（${x.stride}）或膨胀`
       + `（${x.dilation}）。请取不超过 ${most} 的值，或增大步幅。`,
     padding: (x, most) => `结果沿一个轴会有 ${inSize(x)} 个元素：填充要从 ${natural(x) + x.extra} `

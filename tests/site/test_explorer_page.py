@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tconvjax import Geometry, conv, kernel_gradient
+from tconvjax import Geometry, conv, conv_transpose, kernel_gradient, links
 from tconvjax.site import explorer
 from tconvjax.site.reading import read
+from tconvjax.symbolic import conv_matrix
 from tests.site.conftest import PATIENCE, barriers, expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
 STRIDED = Geometry.of_conv_transpose((1, 3, 3), (1, 1, 3, 3), stride=2, padding=1)
 CUT = Geometry.of_conv_transpose((1, 3), (1, 1, 3), padding=1)
 BLOCKS = Geometry.of_conv_transpose((2, 2), (2, 1, 2), stride=2, groups=2)
+
+CHANNELS = Geometry.of_conv_transpose((3, 2, 2), (3, 2, 2, 2), stride=2, padding=1)
 
 Y, W = [[[0, 1], [2, 3]]], [[[[4, 7], [2, 2]]]]
 SLATE = (
@@ -39,6 +42,10 @@ PAGES = {
     "chinese": explorer.element(PLAIN, Y, W, lang="zh"),
     "dark": explorer.element(STRIDED) + SLATE,
     "twice": explorer.element(PLAIN, Y, W) + f"<script>{explorer.script()}</script>",
+    "channels": explorer.element(CHANNELS),
+    "folded": explorer.element(STRIDED, parts="kernel, grids", explorer="shared.html"),
+    "counted": explorer.element(STRIDED, counts=True, share=True),
+    "pair": explorer.element(PLAIN, Y, W, share=True) + explorer.element(PLAIN, Y, W, share=True),
     "bad": '<tconv-explorer kernel="99999" y="<b>1</b>" out-size="2"></tconv-explorer>',
     "hostile": "<style>td{color:red!important;padding:99px} .lit{display:none} p{display:none}"
     "</style>" + explorer.element(PLAIN, Y, W),
@@ -101,6 +108,11 @@ def slider(page: Any, label: str) -> Any:
     return page.get_by_label(label, exact=True)
 
 
+def unfold(page: Any) -> None:
+    """Opens what is folded."""
+    page.locator("summary").first.click()
+
+
 def slide_to(page: Any, label: str, value: int) -> None:
     """By the keys of the slider, as a person would: its first value, then up."""
     slider(page, label).press("Home")
@@ -158,13 +170,13 @@ def test_scripts_show_the_product_once_and_without_them_the_children_stay(opened
     ("name", "sentences"),
     [
         ("plain", {
-            "matrix:5:4": "Row 4, column 3 of C.T is w(0,0) = 4: y(1,1)·w(0,0) = 12 is one of",
-            "matrix:1:2": "Row 0, column 1 of C.T is 0: no tap takes y(0,1) to z(0,0).",
+            "matrix:5:4": "Row (1,1), column (1,1) of C.T is w(0,0) = 4: y(1,1)·w(0,0) = 12 is",
+            "matrix:1:2": "Row (0,0), column (0,1) of C.T is 0: no tap takes y(0,1) to z(0,0).",
             "matrix:0:3": "y(1,0) = 2 stamps 2 times the kernel",
             "matrix:5:0": "z(1,1) = y(0,0)·w(1,1) + y(0,1)·w(1,0) + y(1,0)·w(0,1) + y(1,1)·w(0,0) "
-            "= 0·2 + 1·2 + 2·7 + 3·4 = 28: row 4 of C.T.",
+            "= 0·2 + 1·2 + 2·7 + 3·4 = 28: row (1,1) of C.T.",
             "w0:1:0": "w(1,0) = 2 stands 4 times in C.T, once for each product that it has in z.",
-            "s3:1:2": "Row 5, column 3 of C.T is w(0,1) = 7: y(1,1)·w(0,1) = 21 is one of",
+            "s3:1:2": "Row (1,2), column (1,1) of C.T is w(0,1) = 7: y(1,1)·w(0,1) = 21 is",
             "f0:0:0": "w(1,1) = 2 stands 4 times",
             "u0:0:0": "A zero of the border",
         }),
@@ -173,9 +185,12 @@ def test_scripts_show_the_product_once_and_without_them_the_children_stay(opened
             "y0:0:0": "y(0) = 1 stamps 1 times the kernel: 2 of its products land in z, 1 are cut",
         }),
         ("blocks", {
-            "matrix:1:3": "Row 0, column 2 of C.T is 0: y(1,0) and z(0,0) belong to different",
+            "matrix:1:3": "Row (0,0), column (1,0) of C.T is 0: y(1,0) and z(0,0) belong to",
         }),
-        ("chinese", {"z0:0:0": "z(0,0) = y(0,0)·w(0,0) = 0·4 = 0：C.T 的第 0 行。"}),
+        ("chinese", {"z0:0:0": "z(0,0) = y(0,0)·w(0,0) = 0·4 = 0：C.T 的(0,0) 行。",
+                     "matrix:5:4": "C.T 的(1,1) 行、(1,1) 列是 w(0,0) = 4：y(1,1)·w(0,0) = 12"}),
+        ("cut", {"z0:0:1": "z(1) = y(0)·w(2) + y(1)·w(1) + y(2)·w(0) = 1·20 + 2·10 + 3·1 = 43: "
+                 "row 1 of C.T."}),
         ("hostile", {"z0:1:1": "z(1,1)"}),
     ],
 )  # fmt: skip
@@ -328,7 +343,11 @@ def test_what_is_kept_stays_while_sliders_move(opened: Open) -> None:
         ("z0:1:2", "z(1,2) = y(0,1)·w(2,1) + ", "z(1,2) = y(0,0)·w(2,3) + "),
         ("y0:1:1", "y(1,1) = 5 stamps", "y(1,1) = 5 stamps 5 times"),
         ("w0:2:1", "w(2,1) = 8 stands", "w(2,1) = 1 stands"),
-        ("matrix:8:2", "Row 7, column 1 of C.T is w(2,1)", "Row 8, column 1 of C.T is w(2,1)"),
+        (
+            "matrix:8:2",
+            "Row (1,2), column (0,1) of C.T is w(2,1)",
+            "Row (1,2), column (0,1) of C.T is w(2,1)",
+        ),
     ):
         cell(page, place).click()
         tells(page, start)
@@ -406,6 +425,7 @@ def test_what_is_too_large_to_draw_is_counted(opened: Open) -> None:
 
 def test_what_is_too_large_to_draw_at_once_is_told(opened: Open) -> None:
     page = opened("strided")
+    unfold(page)
     for label, value in (("size of y", 4), ("kernel", 4), ("stride", 4), ("dilation", 3)):
         slide_to(page, label, value)
     slide_to(page, "padding", 0)
@@ -591,6 +611,149 @@ def test_the_gradients_come_back_through_the_same_links(opened: Open) -> None:
     expect(cell(page, "Cx0:0:0")).to_have_text(str(forward.ravel()[0] - 6))
 
 
+def test_each_channel_is_a_sheet_that_is_linked_as_the_package_says(opened: Open) -> None:
+    """Every element of z lights up, in all sheets of y and w, what Python's links name, alone."""
+    page = opened("channels")
+    rng = np.random.default_rng(4)
+    made = list(links(CHANNELS))
+    y = np.resize(np.arange(1, 10), CHANNELS.out_shape)
+    w = np.resize(np.arange(1, 10), CHANNELS.kernel_shape)
+    z = np.asarray(conv_transpose(y, w, stride=2, padding=1))
+    for channel in range(2):
+        shows(page, f"z{channel}", [str(n) for n in z[channel].ravel()])
+        expect(page.locator(f".stack:has([data-grid=z{channel}]) > table")).to_have_count(2)
+    matrix = conv_matrix(CHANNELS, w).T
+    rows = page.locator('[data-grid="matrix"] tr').evaluate_all(
+        "all => all.map((row) => [...row.children].map((one) => one.textContent))"
+    )
+    entries = [[0 if text == "·" else int(text) for text in row[1:-1]] for row in rows[1:]]
+    assert entries == matrix.tolist()
+    for place in rng.permutation(list(np.ndindex(CHANNELS.in_shape)))[:5].tolist():
+        cell(page, f"z{place[0]}:{place[1]}:{place[2]}").hover()
+        tells(page, f"z({place[0]},{place[1]},{place[2]}) = ")
+        met = [one for one in made if list(one.input) == place]
+        fed = {"y{}:{}:{}".format(*one.output) for one in met}
+        taps = {"w{}:{}:{}".format(2 * one.tap[0] + one.tap[1], *one.tap[2:]) for one in met}
+        assert lit(page, r"y\d.*") == fed
+        assert lit(page, r"w\d.*") == taps
+        assert {one[1] for one in fed} == {"0", "1", "2"}
+    cell(page, "w3:0:1").hover()
+    tells(page, "w(1,1,0,1) = 5 stands")
+    assert {one[1] for one in lit(page, r"[yz]\d.*")} == {"1"}
+    expect(page.locator('[data-framework="PyTorch"] code')).to_have_text(
+        "torch.nn.ConvTranspose2d(3, 2, kernel_size=(2, 2), stride=2, padding=1, bias=False)"
+    )
+    expect(page.locator("section.photo")).to_have_count(0)
+    assert barriers(page) == []
+
+
+def test_groups_take_the_channels_that_they_divide(opened: Open) -> None:
+    page = opened("shared")
+    unfold(page)
+    slide_to(page, "groups", 2)
+    for letter in "yz":
+        expect(slider(page, f"channels of {letter}")).to_have_value("2")
+    slider(page, "channels of z").press("ArrowRight")
+    expect(slider(page, "channels of z")).to_have_value("4")
+    expect(page).to_have_url(re.compile("groups=2&in_channels=4"))
+    field = slider(page, "channels of y, typed")
+    field.fill("3")
+    field.press("Enter")
+    has(page, ".problem", "2 groups do not divide 3 channels of y. Give a multiple of 2.")
+    field.fill("2")
+    field.press("Enter")
+    slide_to(page, "groups", 1)
+    expect(slider(page, "channels of z")).to_have_value("4")
+    has_cells(page, "w7", 9)
+    there = opened(page.url.rpartition("/")[2])
+    expect(slider(there, "channels of z")).to_be_visible()  # what is unusual is not folded
+    has_cells(there, "w7", 9)
+
+
+# -- parts and pages -------------------------------------------------------------------------------
+
+
+def test_what_a_page_does_not_name_is_folded_until_it_is_opened(opened: Open) -> None:
+    page = opened("folded")
+    expect(page.get_by_role("slider")).to_have_count(1)
+    expect(slider(page, "kernel")).to_be_visible()
+    expect(page.locator("section")).to_have_count(1)
+    slide_to(page, "kernel", 4)
+    cell(page, "y0:0:0").dblclick()
+    page.keyboard.type("-7")
+    page.keyboard.press("Enter")
+    page.get_by_text("More settings and views").click()
+    expect(page.locator("section")).to_have_count(7)
+    expect(page.locator("section").last).to_be_visible()
+    slide_to(page, "stride", 3)
+    expect(page.locator("section.matrix [data-place]").first).to_be_visible()
+    slide_to(page, "output padding", 3)
+    has(page, ".problem", "Output padding 3 is not possible")
+    slide_to(page, "output padding", 0)
+    page.get_by_text("More settings and views").click()
+    expect(page.locator("section")).to_have_count(1)
+    cells = page.locator('[data-grid="z0"] td').all_inner_texts()
+    page.get_by_role("link", name="Open in the explorer").click()
+    expect(page).to_have_url(re.compile("shared.html#.*kernel=4&stride=3"))
+    shows(page, "z0", cells)
+    expect(cell(page, "y0:0:0")).to_have_text("-7")
+
+
+def test_each_part_that_can_be_named_is_shown_alone(opened: Open) -> None:
+    page = opened("plain")
+    shown = page.evaluate(
+        """(names) => names.map((name) => {
+      const one = document.createElement("tconv-explorer");
+      one.setAttribute("parts", name);
+      document.body.append(one);
+      const parts = ".controls > :not(details), .formula, .views > section";
+      const all = [...one.shadowRoot.querySelectorAll(parts)];
+      one.remove();
+      return all.filter((part) => !part.closest("details")).length; })""",
+        list(explorer.PARTS),
+    )
+    assert dict(zip(explorer.PARTS, shown, strict=True)) == dict.fromkeys(explorer.PARTS, 1)
+
+
+def test_z_may_begin_with_counts_which_a_link_carries(opened: Open) -> None:
+    page = opened("counted")
+    first = ["1", "2", "1", "2", "1"]
+    expect(page.locator('[data-grid="z0"] tr').first.locator("td")).to_have_text(first)
+    expect(page.get_by_label("z shows")).to_have_value("counts")
+    slide_to(page, "kernel", 4)
+    expect(page).to_have_url(re.compile("counts=yes"))
+    page.get_by_label("z shows").select_option("values")
+    expect(page).not_to_have_url(re.compile("counts"))
+    there = opened(page.url.rpartition("/")[2])
+    expect(there.get_by_label("z shows")).to_have_value("values")
+
+
+def test_two_explorers_on_a_page_are_independent(opened: Open) -> None:
+    page = opened("pair")
+    one, two = (page.locator("tconv-explorer").nth(n) for n in (0, 1))
+    texts = "e => [...e.shadowRoot.querySelectorAll('td')].map((td) => td.textContent)"
+    before = two.evaluate(texts)
+    one.locator('[data-place="z0:1:1"]').click()
+    expect(one.locator(".told p").first).to_have_text(re.compile(r"^z\(1,1\) = "))
+    expect(two.locator(".lit")).to_have_count(0)
+    one.get_by_label("stride", exact=True).press("ArrowRight")
+    expect(one.locator('[data-grid="z0"] td')).to_have_count(16)
+    one.get_by_label("z shows").select_option("counts")
+    expect(page).to_have_url(re.compile("stride=2.*counts=yes"))
+    assert two.evaluate(texts) == before
+    expect(one.get_by_text("Copy link")).to_be_visible()
+    expect(two.get_by_text("Copy link")).not_to_be_visible()
+    address = page.url
+    own = one.evaluate(texts)
+    two.get_by_label("kernel", exact=True).press("ArrowRight")
+    expect(two.locator('[data-grid="z0"] td')).to_have_count(16)
+    two.locator('[data-place="z0:0:0"]').hover()
+    expect(two.locator(".lit").first).to_be_visible()
+    assert page.url == address
+    assert one.evaluate(texts) == own
+    expect(one.locator(".told p").first).to_have_text(re.compile(r"^z\(1,1\) = "))
+
+
 def test_a_hover_touches_only_what_lights_up_or_goes_out(opened: Open) -> None:
     page = opened("strided")
     cell(page, "y0:0:0").hover()
@@ -640,6 +803,7 @@ def test_kernels_have_names_and_taps_may_be_fractions(opened: Open) -> None:
 
 def test_padding_that_copies_gives_back_what_falls_into_it(opened: Open) -> None:
     page = opened("cut")  # y = 1 2 3, w = 1 10 20, padding 1
+    unfold(page)
     mode = page.get_by_label("padding mode")
     for name, z, column in (
         ("circular", ["72", "43", "71"], ["20", "1", "10"]),
@@ -673,6 +837,7 @@ def test_padding_that_copies_gives_back_what_falls_into_it(opened: Open) -> None
 
 def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     page = opened("strided")
+    unfold(page)
     page.get_by_label("padding mode").select_option("reflect")
     field = slider(page, "paste a layer")
     for line, shape, words in (
@@ -694,6 +859,14 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     field.press("Enter")
     has(page, ".notice", "nn.Linear is no layer that the explorer knows.")
     has_cells(page, "z0", 36)
+    field.fill("nn.ConvTranspose2d(1, 1, 4, stride=2, output_padding=2)")
+    field.press("Enter")
+    has(page, ".notice", "output_padding=2 is not possible: it must be smaller than the stride (2)")
+    has_cells(page, "z0", 36)
+    field.fill("nn.ConvTranspose2d(2, 3, 2)")
+    field.press("Enter")
+    expect(slider(page, "channels of y")).to_have_value("2")
+    has_cells(page, "z2", 16)
 
 
 def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
@@ -734,6 +907,7 @@ def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:
 
 def test_what_differs_between_two_settings_is_marked(opened: Open) -> None:
     page = opened("strided")
+    unfold(page)
     page.get_by_role("button", name="Keep to compare").click()
     expect(page.locator(".differs")).to_have_count(0)
     slide_to(page, "output padding", 1)
@@ -846,6 +1020,39 @@ def test_a_view_is_saved_as_it_looks(opened: Open) -> None:
         head = saved.value.path().read_bytes()[:24]
         assert head[:8] == b"\x89PNG\r\n\x1a\n"
         assert struct.unpack(">II", head[16:]) == (2 * width, 2 * height)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="TikZ").click()
+        assert saved.value.suggested_filename == f"{name}.tex"
+        assert_tikz(saved.value.path().read_text("utf-8"), drawn)
+
+
+def assert_tikz(text: str, drawn: ET.Element) -> None:
+    """The picture has the boxes, colours and texts of an SVG drawing, and only known TeX."""
+    first, *lines, last = text.splitlines()
+    assert first.startswith("\\begin{tikzpicture}[x=1bp, y=-1bp")
+    assert last == "\\end{tikzpicture}"
+    colours = dict(re.findall(r"\\definecolor\{(\w+)\}\{HTML\}\{([0-9A-F]{6})\}", text))
+    boxes = re.findall(
+        r"\\filldraw\[fill=(\w+), draw=(\w+), line width=[\d.]+bp(?:, dashed)?\] "
+        r"\(([-\d.]+),([-\d.]+)\) rectangle \+\+\(([\d.]+),([\d.]+)\);", text)  # fmt: skip
+    rects = [one.attrib for one in drawn.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    sides = ("x", "y", "width", "height")
+    assert [box[2:] for box in boxes] == [tuple(rect[side] for side in sides) for rect in rects]
+    for n, paint in enumerate(("fill", "stroke")):
+        painted = [f"#{colours[box[n]].lower()}" for box in boxes]
+        assert painted == [rect[paint] for rect in rects]
+    nodes = re.findall(r"\\node\[.*?\] at \(.*?\) \{\\fontsize.*?\\selectfont (.*)\};", text)
+    assert len(lines) == len(colours) + len(boxes) + len(nodes)
+    signs = {r"\cdot ": "·", r"\times ": "×", r"\star ": "⋆", r"\ast ": "∗", r"\to ": "→"}
+    texts = [re.sub(r"^\\textbf\{(.*)\}$", r"\1", node) for node in nodes]
+    for tex, sign in signs.items():
+        texts = [one.replace(f"${tex}$", sign) for one in texts]
+    texts = [one.replace("$-$", "-").replace("\\textbackslash ", "\\") for one in texts]
+    shown = [
+        str(one.text).replace("−", "-") for one in drawn.iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert texts == shown
+    assert all(text.count("{") == text.count("}") for text in nodes)
 
 
 def test_the_fence_and_the_iframe_show_the_same_state(opened: Open) -> None:
@@ -991,7 +1198,7 @@ def test_the_page_s_rules_and_the_explorer_s_do_not_disturb_each_other(opened: O
 def test_paper_has_the_views_and_no_controls(opened: Open) -> None:
     page = opened("strided")
     page.emulate_media(media="print")
-    expect(page.locator(".controls")).not_to_be_visible()
+    expect(page.locator(".controls").first).not_to_be_visible()
     expect(page.locator("section").first).to_be_visible()
     heights = "all => all.map((one) => one.scrollHeight - one.clientHeight)"
     assert max(page.locator(".scroll").evaluate_all(heights)) == 0

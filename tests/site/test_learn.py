@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ PAGES = sorted(
     for path in (ROOT / "docs" / folder).glob("*.md")
     if path.stem != "index"
 )
+SLIDERS = {
+    "out_size": "size of y", "kernel": "kernel", "stride": "stride", "padding": "padding",
+    "output_padding": "output padding", "dilation": "dilation", "groups": "groups",
+    "out_channels": "channels of y", "in_channels": "channels of z",
+}  # fmt: skip
 RUNNING = """() => document.getAnimations()
   .filter((a) => a instanceof CSSAnimation && a.playState === "running").length"""
 # The number of frames of each moving figure that can be seen.
@@ -75,14 +81,31 @@ def test_a_page_has_an_explorer_in_its_own_state(browser: Any, served: str, page
         element = view.locator("tconv-explorer")
         expect(element).to_have_count(1)
         expect(element.locator(".views table").first).to_be_visible()
-        chosen = element.get_by_role("slider").nth(1)
-        assert chosen.input_value() == element.get_attribute("kernel")
-        chosen.press("ArrowLeft")
-        view.wait_for_function("location.hash.includes('kernel=')")
-        moved = chosen.input_value()
-        assert moved != element.get_attribute("kernel")
+        parts = str(element.get_attribute("parts")).split()
+        chosen = element.locator(".controls").first.get_by_role("slider")
+        expect(chosen.first).to_be_visible()
+        assert chosen.count() == len(set(parts) & set(SLIDERS)) <= 5
+        name = next(part for part in SLIDERS if part in parts)  # their order on the page
+        given = element.get_attribute(name.replace("_", "-"))
+        assert chosen.first.input_value() == given
+        chosen.first.press("ArrowLeft")
+        moved = str(int(given) - 1)
+        view.wait_for_function(f"location.hash.includes('{name}={moved}')")
         view.reload()
-        expect(chosen).to_have_value(moved)
+        expect(chosen.first).to_have_value(moved)
+        element.get_by_role("link", name="Open in the explorer").click()
+        expect(view.locator("h1")).to_have_text(re.compile("The explorer"))
+        own = view.locator("tconv-explorer").get_by_label(SLIDERS[name], exact=True)
+        expect(own).to_have_value(moved)
+
+
+@pytest.mark.parametrize("page", ["learn/checkerboards", "zh/learn/checkerboards"])
+def test_the_checkerboard_begins_with_its_counts(browser: Any, served: str, page: str) -> None:
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/{page}/")
+        row = view.locator('tconv-explorer [data-grid="z0"] tr').first.locator("td")
+        expect(row).to_have_text(["1", "1", "2", "1", "2", "1", "2", "1", "1"])
 
 
 @pytest.mark.parametrize("page", ["learn/checkerboards", "zh/learn/checkerboards"])
