@@ -211,6 +211,12 @@ def with_one_batch(value: jax.Array, spec: Sequence[int]) -> jax.Array:
 # -- moving arrays ---------------------------------------------------------------------------------
 
 
+def last_specs(rank: int) -> Specs:
+    """The layouts (N, *in, C), (*k, C, O) and (N, *out, O)."""
+    data = (0, rank + 1, *range(1, rank + 1))
+    return lax.ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data)
+
+
 def channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
     """Transpose an array of some layout to (N, *spatial, groups, channels / groups)."""
     x = lax.transpose(x, (spec[0], *spec[2:], spec[1]))
@@ -220,8 +226,7 @@ def channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
 def placed_from_last(v: jax.Array, spec: Sequence[int]) -> jax.Array:
     """The transpose of `channels_last`."""
     v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
-    rank = v.ndim - 2
-    return lax.transpose(v, placed((0, rank + 1, *range(1, rank + 1)), spec))
+    return lax.transpose(v, placed((0, v.ndim - 1, *range(1, v.ndim - 1)), spec))
 
 
 def aval_like(aval: Any, shape: tuple[Any, ...], dtype: Any) -> Any:

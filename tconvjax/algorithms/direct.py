@@ -12,7 +12,7 @@ from jax import lax
 
 from tconvjax.algorithms.blocks import automatic_axes
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Recipe, Specs, aval_like, placed
+from tconvjax.layouts import Recipe, aval_like, last_specs, placed
 from tconvjax.reference import convolve
 
 Forward: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
@@ -37,12 +37,6 @@ def _convolve(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
     x, w = lax.transpose(x, (n, *of_x, c)), lax.transpose(w, (*taps, channel, out))
     y = convolve(x, w, geometry, last_specs(geometry.rank), precision)
     return lax.transpose(y, placed((0, y.ndim - 1, *range(1, y.ndim - 1)), specs.out_spec))
-
-
-def last_specs(rank: int) -> Specs:
-    """The layouts (N, *in, C), (*k, C, O) and (N, *out, O)."""
-    data = (0, rank + 1, *range(1, rank + 1))
-    return lax.ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data)
 
 
 def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:

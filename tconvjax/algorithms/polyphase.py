@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tconvjax.algorithms.direct import derived, last_specs
+from tconvjax.algorithms.direct import derived
 from tconvjax.algorithms.phases import Split, splits_of, to_phases
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Recipe, channels_last, placed
+from tconvjax.layouts import Recipe, channels_last, last_specs, placed
 from tconvjax.reference import convolve
 
 
@@ -34,7 +34,7 @@ def _polyphase(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
     convolution of their own, so that the kernel is never filled up with zero taps.
     """
     geometry, specs = recipe.geometry, recipe.specs
-    rank, splits = geometry.rank, splits_of(geometry)
+    splits = splits_of(geometry)
     x = to_phases(channels_last(x, specs.lhs_spec, geometry.groups), splits)
     out, channel, *spatial = specs.rhs_spec
     kernel = lax.transpose(w, (*spatial, channel, out))  # (*k, c, O)
@@ -55,7 +55,7 @@ def _polyphase(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
             )
         parts.append(_unit_stride(part, taps, recipe))
     y = functools.reduce(operator.add, parts)
-    return lax.transpose(y, placed((0, rank + 1, *range(1, rank + 1)), specs.out_spec))
+    return lax.transpose(y, placed((0, y.ndim - 1, *range(1, y.ndim - 1)), specs.out_spec))
 
 
 def in_one_part(geometry: Geometry) -> bool:

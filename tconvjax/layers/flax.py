@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.lax import ConvDimensionNumbers
 
 import tconvjax
 from tconvjax.arguments import Ints, flag, frozen, function
@@ -20,6 +19,7 @@ from tconvjax.errors import array_of, fail, kind_of
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.layers import check_channels, check_fits, check_input, check_no_size, renamed
+from tconvjax.layouts import last_specs
 from tconvjax.operands import (
     NARROW,
     as_array,
@@ -163,13 +163,11 @@ class FlaxLayer:
             check_no_size(output_size, "Flax")
             arguments = {name: getattr(self, name) for name in (*FLAX_NAMES, "transpose_kernel")}
             return flax_conv_transpose(*arrays, **arguments)
-        rank = len(self.kernel_size)
-        data = (0, rank + 1, *range(1, rank + 1))
         operation = tconvjax.conv_transpose if self.transposed else tconvjax.conv
         with renamed(x="inputs", y="inputs", w="kernel", groups="feature_group_count"):
             return operation(
                 *arrays,
-                dimension_numbers=ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data),
+                dimension_numbers=last_specs(len(self.kernel_size)),
                 precision=self.precision,
                 preferred_element_type=self.preferred_element_type,
                 **self._geometry(output_size),
