@@ -185,6 +185,7 @@ REFUSED: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
     (conv.torch_conv_transpose, (Y, W.astype(jnp.float32)), {}, "weight=array of dtype float32: input is float64, and PyTorch takes one dtype; convert it: weight.astype(input.dtype)"),
     (conv.torch_conv_transpose, (Y, W), {"groups": 0}, "groups=0: it must be at least 1"),
     (conv.torch_conv_transpose, (jnp.ones(5), W), {}, "input=array of shape (5,): with a kernel of shape (2, 3, 3) it has 2 or 3 axes: (N, C, *size) or (C, *size)"),
+    (conv.equinox_conv_transpose, (Y[0], W.swapaxes(0, 1)), {"padding": 5}, "padding=cutting 5 and 5 off: an input of size 5 gives 7 with kernel 3, stride 1 and dilation 1; cut 3 less"),
     (conv.keras_conv_transpose, (LAST, LAST_W), {"padding": "SAME_LOWER"}, "padding='SAME_LOWER': the choices are valid, same"),
     (conv.keras_conv_transpose, (LAST, LAST_W), {"data_format": "NHWC"}, "data_format='NHWC': the choices are channels_last, channels_first"),
     (conv.tf_conv_transpose, (LAST, LAST_W, (1, 11, 3), 2), {}, "output_shape=11: a convolution of 11 elements with padding 'SAME' gives 6, and the input has 5; give 9 to 10"),

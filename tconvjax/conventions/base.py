@@ -181,9 +181,19 @@ class Call:
         extra = self.data.ndim - self.rank - 2
         return tuple(self.data.shape[n + extra] for n in self.data_spec[2:])
 
-    def run(self, precision: Any = None, preferred: Any = None, **arguments: Any) -> Any:
-        """Read the arguments and compute."""
-        return self.apply(self.read(arguments), precision, preferred)
+    def run(
+        self, precision: Any = None, preferred: Any = None, least: int = 0, **arguments: Any
+    ) -> Any:
+        """Read the arguments and compute; every axis of the result needs ``least`` elements."""
+        layer = self.read(arguments)
+        for n, axis in zip(self.data_size, layer.axes, strict=True):
+            size = axis.size(n)
+            if n > 0 and size < least:
+                found = Described(f"cutting {axis.low} and {axis.high} off")
+                rule = f"an input of size {n} gives {size + axis.low + axis.high} with kernel "
+                rule += f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}"
+                fail(self.framework.names["padding"], found, rule, f"cut {least - size} less")
+        return self.apply(layer, precision, preferred)
 
     def read(self, arguments: Arguments) -> Layer:
         """The layer that these arguments and arrays describe."""

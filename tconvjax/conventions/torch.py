@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from tconvjax.arguments import Ints, frozen, ints
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, check_extra, cut
-from tconvjax.errors import Described, fail
+from tconvjax.errors import fail
 
 
 def _read(reader: Reader) -> Layer:
@@ -114,19 +114,12 @@ def torch_conv_transpose(
         (1, 2, 10)
     """
     call = Call.of(TORCH, {"input": input, "weight": weight, "bias": bias}, batch=(0, 1))
-    arguments = {
-        "stride": stride,
-        "padding": padding,
-        "output_padding": output_padding,
-        "groups": groups,
-        "dilation": dilation,
-        "output_size": output_size,
-    }
-    layer = call.read(arguments)
-    for n, axis in zip(call.data_size, layer.axes, strict=True):
-        if n > 0 and axis.size(n) < 1:
-            rule = f"an input of size {n} gives {axis.size(n) + axis.low + axis.high} with kernel "
-            rule += f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}"
-            found = Described(f"cutting {axis.low} and {axis.high} off")
-            fail("padding", found, rule, f"cut {1 - axis.size(n)} less")
-    return call.apply(layer)
+    return call.run(
+        least=1,
+        stride=stride,
+        padding=padding,
+        output_padding=output_padding,
+        groups=groups,
+        dilation=dilation,
+        output_size=output_size,
+    )
