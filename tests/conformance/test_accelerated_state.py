@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tconvjax import GeometryError, accelerate, plain
+from tconvjax.acceleration import report
 from tests.conformance.test_peers import peer
 
 nnx = peer("flax.nnx")
@@ -117,3 +118,14 @@ def test_a_module_from_outside_of_a_jit_runs_unless_it_changes(fast: Any, use: s
     model.eval()
     found = jax.jit(lambda x: USES_OF_X[use](fast, model, x))(X)
     np.testing.assert_allclose(found, model(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_report_does_not_mind_what_a_module_keeps() -> None:
+    """It lists what a training step runs, in nnx.jit or not, and leaves the module as it was."""
+    model = Net()
+    before = jax.tree.map(np.asarray, nnx.state(model, nnx.BatchStat))
+    found = [report(f, model, X).convolutions for f in (of_both, nnx.jit(of_both))]
+    assert [[one.partial for one in each] for each in found] == [["conv_transpose"] * 2] * 2
+    assert [one.where for one in found[1]] == ["jit", "jit"]
+    after = nnx.state(model, nnx.BatchStat)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), before, after))
