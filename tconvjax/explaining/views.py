@@ -250,9 +250,7 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
         at = (slice(None), *(slice(residue, None, stride) for residue, stride in ends))
         total[at], numbers[at] = part, n
         if n in _chosen(count):
-            shown = dict.fromkeys(np.ndindex(shape), n) if count > 1 else {}
-            name = f"phase {coordinates(phase.residue)}"
-            done = _grid(part, name, shown, count, shows="phases")
+            done = _hatched(part, phase, n, count)
             drawn = Row((_used(filled, kernel, phase), _grid(y, "y"), "→", done))
             steps.append(Step(_written(filled, phase), drawn))
     colours = dict(np.ndenumerate(numbers)) if count > 1 else {}
@@ -260,6 +258,12 @@ def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
     steps.append(Step(WOVEN, _grid(total, name, colours, count, shows="phases")))
     result = _folded(geometry, total, steps)
     return Seen("polyphase", "Phases, and a pixel shuffle", tuple(steps), result)
+
+
+def _hatched(part: Values, phase: Phase, n: int, count: int) -> Table:
+    """The elements of a phase; hatched if there are others."""
+    shown = dict.fromkeys(np.ndindex(part.shape), n) if count > 1 else {}
+    return _grid(part, f"phase {coordinates(phase.residue)}", shown, count, shows="phases")
 
 
 def _written(filled: Geometry, phase: Phase) -> str:
@@ -356,9 +360,11 @@ def weaving(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
     done, numbers, frames = np.full(filled.in_shape, "", object), dict[Place, int](), list[Frame]()
     shown, count, kernel = _chosen(math.prod(filled.in_size)), len(form.phases), _kernel(filled, w)
     step, name = itertools.count(), "so far" if geometry.bordered else "z"
+    tables = list[Table]()
     for n, phase in enumerate(form.phases):
         shape = (filled.in_channels, *phase.rows)
         part = np.array(list(phase.matrix * column), object).reshape(shape)
+        tables += [_hatched(part, phase, n, count)] if n in _chosen(count) else []
         for q in np.ndindex(phase.rows):
             ends = zip(q, filled.stride, phase.residue, strict=True)
             at: Any = tuple(m * stride + residue for m, stride, residue in ends)
@@ -370,7 +376,7 @@ def weaving(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
                 parts = (_used(filled, kernel, phase), source, "→", woven)
                 frames.append((_written(filled, phase), parts))
     whole = _grid(done, name, numbers, count, shows="phases")
-    return _ended(geometry, done, [*frames, (WOVEN, (whole,))])
+    return _ended(geometry, done, [*frames, (WOVEN, (*tables, "→", whole))])
 
 
 def _ended(geometry: Geometry, total: Values, frames: list[Frame]) -> list[Frame]:

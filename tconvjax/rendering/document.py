@@ -105,10 +105,6 @@ class Table(Written):
         """Rows and columns that are shown."""
         return len(self.cells), len(self.cells[0]) if self.cells else 0
 
-    def lit(self, cell: Cell) -> int | None:
-        """The number of a cell if pointing at it lights its equals: taps and counts."""
-        return cell.tap if self.shows in ("taps", "counts") else None
-
 
 @dataclass(frozen=True, repr=False)
 class Sparsity(Written):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from tconvjax.arguments import flag
 from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.mathml import NAMESPACE, element, entry_mathml, xml
-from tconvjax.rendering.palette import painted
+from tconvjax.rendering.palette import lit, painted
 from tconvjax.rendering.svg import svg_element
 from tconvjax.rendering.text import short
 from tconvjax.rendering.values import as_document
@@ -132,5 +132,5 @@ def _cell(cell: Cell, table: Table, row: int, column: int) -> ET.Element:
         kind=" ".join(kind for kind, holds in kinds.items() if holds),
         title=cell.title,
         style=painted(cell.tap, table.taps, table.shows),
-        data_tap=table.lit(cell),
+        data_tap=lit(cell.tap, table.shows),
     )

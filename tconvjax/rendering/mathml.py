@@ -13,7 +13,7 @@ import sympy
 from sympy.printing.mathml import MathMLPresentationPrinter
 
 from tconvjax.rendering.document import Cell, Linked, Row, Sparsity, Stack, Table, Words
-from tconvjax.rendering.palette import painted
+from tconvjax.rendering.palette import lit, painted
 from tconvjax.rendering.text import clean, label, long_sum, name_parts
 from tconvjax.rendering.values import as_document
 
@@ -117,7 +117,8 @@ def _cell(cell: Cell, table: Table, top: bool, left: bool) -> ET.Element:
     if not table.brackets:
         style = [f"border:{_LINE}"]
     style += filter(None, [painted(cell.tap, table.taps, table.shows)])
-    return element("mtd", entry_mathml(cell.entry), data_tap=table.lit(cell), style=";".join(style))
+    tap = lit(cell.tap, table.shows)
+    return element("mtd", entry_mathml(cell.entry), data_tap=tap, style=";".join(style))
 
 
 def _name(letter: str, *indices: str) -> ET.Element:

@@ -54,6 +54,11 @@ def wash(tap: int, taps: int) -> float:
     return 0.45 * tap / max(taps - 1, 1)
 
 
+def lit(tap: int | None, shows: Shows) -> int | None:
+    """The number that pointing at a cell lights wherever it is: that of a tap or of an amount."""
+    return tap if shows in ("taps", "counts") else None
+
+
 def painted(tap: int | None, taps: int, shows: Shows) -> str:
     """The style of HTML and MathML for a cell with this number; "" for None."""
     if tap is None:

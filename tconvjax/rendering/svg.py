@@ -17,7 +17,7 @@ from tconvjax.arguments import counted, text
 from tconvjax.errors import Described, fail, kind_of
 from tconvjax.rendering.document import Cell, Link, Linked, Row, Sparsity, Stack, Table, Words
 from tconvjax.rendering.mathml import element, xml
-from tconvjax.rendering.palette import TURNS, colour, ink, wash
+from tconvjax.rendering.palette import TURNS, colour, ink, lit, wash
 from tconvjax.rendering.text import MOST_LETTERS, label, short, shorten
 from tconvjax.rendering.values import as_document
 
@@ -308,7 +308,8 @@ def _cell(cell: Cell, table: Table, frame: _Frame, row: int, column: int) -> ET.
         lines = "".join(f"M{n} {-far}v{2 * far}" for n in range(-far, far, 8))
         moved = f"translate({across} {down}) rotate({turn - 90})"
         parts.append(element("svg", element("path", d=lines, transform=moved, kind="p"), **size))
-    return element("g", *parts, mark, kind="f" if cell.faint else "", data_tap=table.lit(cell))
+    tap = lit(cell.tap, table.shows)
+    return element("g", *parts, mark, kind="f" if cell.faint else "", data_tap=tap)
 
 
 def _lines(table: Table, frame: _Frame, width: int, height: int) -> list[ET.Element]:
