@@ -1,7 +1,8 @@
 """The front door: conv, conv_transpose and kernel_gradient, with every argument people use.
 
 Each function reads its arguments into static integers (a geometry and a layout), then calls one
-jitted body. A second call with the same shapes and arguments traces nothing.
+jitted body. A second call with the same shapes and arguments traces nothing. The body is not
+inlined, so its backward pass outside of jit is one program too.
 """
 
 from __future__ import annotations
@@ -291,7 +292,7 @@ def _apply(
     return explicitly_sharded(functools.partial(_jitted, recipe=recipe), a, b, bias, recipe)
 
 
-@functools.partial(jax.jit, inline=True, static_argnames="recipe")
+@functools.partial(jax.jit, static_argnames="recipe")
 def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recipe) -> jax.Array:
     operand_dtype, dtype = operands.dtypes(recipe.dtype, a, b, bias)
     geometry, (first, second, result) = recipe.geometry, recipe.roles

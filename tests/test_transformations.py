@@ -264,6 +264,18 @@ def test_a_gradient_without_jit_compiles_no_more_programs_than_that_of_lax(
 
 
 @EACH
+def test_a_backward_pass_without_jit_is_one_program(
+    partial: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The borders that it folds, and both gradients."""
+    f, (p, q, r) = function(BORDERED, partial), operands(BORDERED, partial)
+    jax.clear_caches()
+    _, back = jax.vjp(f, p, q)
+    lines = logged(caplog, lambda: back(r))
+    assert sum(line.startswith("Compiling ") for line in lines) == 1
+
+
+@EACH
 def test_taylor_mode_gives_the_nested_derivatives(partial: str) -> None:
     a = Arguments(1, 2, 2, (5,), (3,), (2,), ((1, 2),), (1,), 1)
     f, (p, q, _) = function(a, partial), operands(a, partial)
