@@ -19,11 +19,8 @@ from tconvjax.arguments import counted
 from tconvjax.command.arguments import CommandError, by, filled, for_axes, layer, write, write_text
 from tconvjax.geometry import Geometry
 from tconvjax.rendering.text import MOST_SYMBOLS
-from tconvjax.rendering.values import entry_rule, is_seen
+from tconvjax.rendering.values import MOST_READ, entry_rule, is_seen
 from tconvjax.symbolic.matrix import check_size, shape_of
-
-MOST_READ = 64
-"""Maximum number of rows or columns of a matrix that is drawn entry by entry."""
 
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'

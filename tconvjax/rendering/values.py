@@ -34,6 +34,9 @@ from tconvjax.symbolic.structure import Blocks, KroneckerForm, Polyphase
 MOST_SIDE = 2048
 """Maximum rows or columns of a matrix whose entries are drawn as dots."""
 
+MOST_READ = 64
+"""Maximum rows or columns of a matrix that a page or a picture shows entry by entry."""
+
 MOST_PARTS = 8
 """Maximum blocks, terms or phases that are shown."""
 

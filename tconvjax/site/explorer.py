@@ -4,12 +4,7 @@
 stamps. It needs no framework and nothing from the network; without JavaScript its children are
 shown instead.
 
-Its sources lie beside this file: ``arithmetic.js`` has the integers, ``values.js`` the numbers of y
-and w, ``frameworks.js`` the code lines, ``words.js`` the texts, ``drawing.js`` the views,
-``selecting.js`` what lights up in them, ``comparing.js`` two settings side by side, ``photo.js``
-the photograph, ``saving.js`` pictures in files, ``pointing.js`` the pointer and the keys,
-``playing.js`` what moves, ``controls.js`` the controls, ``element.js`` the element, ``theme.js``
-the colours of the page around it, ``palette.js`` those of the taps, and ``explorer.css`` its style.
+Its sources lie beside this file, and each says at its top what it holds.
 """
 
 from __future__ import annotations

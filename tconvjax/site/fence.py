@@ -38,6 +38,7 @@ from tconvjax.rendering import Cell, Stack, Table, Words
 from tconvjax.rendering.document import Document
 from tconvjax.rendering.html import most_taps, sheet
 from tconvjax.rendering.text import clean
+from tconvjax.rendering.values import MOST_READ
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
 from tconvjax.site.reading import Fence, read
@@ -248,9 +249,6 @@ _VIEWS: dict[str, Any] = {
     "product": "matrix",
 }
 """The views of `explain` by the names that they have in a fence."""
-
-MOST_READ = 64
-"""Maximum number of rows or columns of a matrix, unless the fence has another number."""
 
 
 def shown(fence: Fence) -> Document:
