@@ -174,7 +174,7 @@ def test_arrays_without_elements_are_explained() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"views": ["stamp"]}, "views='stamp': the choices are stamps, zeros, matrix, polyphase; use"),
+    ({"views": ["stamp"]}, "views='stamp': the choices are stamps, zeros, matrix, polyphase; did"),
     ({"views": "stamps"}, "views='stamps': it must be a sequence of names; write a tuple"),
     ({"y": [1, np.nan, 2]}, "y=nan: some views multiply by zero, .*; give finite numbers"),
     ({"w": [np.inf, 2]}, "w=oo: some views multiply by zero"),
@@ -199,9 +199,7 @@ def test_the_moving_picture_has_a_frame_for_each_stamp() -> None:
     shown = [e for e in ET.fromstring(svg).iter() if e.get("class") == "s"]
     assert len(shown) == len(told.views[0].steps) == 5
     assert "prefers-reduced-motion" in svg
-    with pytest.raises(
-        GeometryError, match="the choices are stamps, zeros, matrix, polyphase; use"
-    ):
+    with pytest.raises(GeometryError, match="matrix, polyphase; did you mean 'stamps'"):
         frames(g, view="stamp")  # type: ignore[arg-type]
 
 
