@@ -38,7 +38,7 @@ def frozen(argument: str, value: Any) -> Any:
     """Turn nested sequences of whole numbers into nested tuples; names and None stay."""
     if value is None or type(value) is int or isinstance(value, str):
         return value
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+    if isinstance(value, tuple | Sequence) and not isinstance(value, bytes):
         return tuple(frozen(argument, item) for item in value)
     try:
         items = list(value) if getattr(value, "shape", ()) else None  # NumPy's integers as a rule

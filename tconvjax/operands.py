@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, TypeAlias
 
@@ -61,7 +62,7 @@ def _array(name: str, value: Any, narrow: tuple[str, ...]) -> Any:
         value = as_array(name, value)
     if not getattr(value.dtype, "isnative", True):  # JAX's own dtypes have no byte order
         value = value.astype(value.dtype.newbyteorder("="))
-    if value.dtype.name not in NUMBERS + narrow:
+    if not _is_taken(value.dtype, narrow):
         floats, whole = ("4, 8 and ", "2, 4 and ") if narrow else ("", "")
         kinds = f"floats of {floats}16 to 64 bits, complex numbers and integers of {whole}8 to 64"
         rule = f"{kinds} bits can be convolved"
@@ -69,6 +70,12 @@ def _array(name: str, value: Any, narrow: tuple[str, ...]) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=256)
+def _is_taken(dtype: Any, narrow: tuple[str, ...]) -> bool:
+    return dtype.name in NUMBERS + narrow
+
+
+@functools.lru_cache(maxsize=4096)
 def check_sizes(geometry: Geometry) -> None:
     """Reject sizes that XLA cannot represent or allocate; it would abort the process."""
     for name in ("stride", "dilation"):
