@@ -34,7 +34,7 @@ from algorithms import recipe_of as recipe_of_case
 from scipy.optimize import least_squares, nnls
 
 import tconvjax as tc
-from tconvjax.algorithms.costs import line, pieces, work
+from tconvjax.algorithms.costs import line, multiplications, pieces, work
 from tconvjax.algorithms.measure import BEHIND, contestants, timed
 from tconvjax.algorithms.plan import planned, unfit, worth_timing
 from tconvjax.algorithms.records import device
@@ -144,8 +144,7 @@ def within_budget(name: str, recipe: Recipe, batch: int) -> bool:
     if name == "polyphase":  # whose transposes JAX derives
         engine = engine and recipe.partial == "conv"
     loops = name in ("direct", "polyphase") and not engine
-    products = batch * math.prod(geometry.out_size + geometry.kernel_shape)
-    large = loops and products > MOST_OF_A_LOOP
+    large = loops and multiplications(recipe, batch) > MOST_OF_A_LOOP
     pairs = math.prod(geometry.kernel_shape[:2]) // geometry.groups
     large = large or (name == "taps" and pairs > MOST_PAIRS)
     return pieces(name, recipe) <= MOST_PIECES and not large
@@ -203,7 +202,7 @@ def row_of(
     return row | {"ms": {name: float(f"{1e3 * t:.4g}") for name, t in times.items()}}
 
 
-def told(regrets: Iterable[float]) -> str:
+def summary(regrets: Iterable[float]) -> str:
     """The regret of many partials in a sentence's words."""
     ordered = sorted(regrets)
     return (
@@ -269,9 +268,9 @@ def main() -> None:
             measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
         costs = {"jax": jax.__version__, "lines": fit(measured)}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
-    print(f"{len(rows)} partials; regret {told(row['regret'] for row in rows)}")
+    print(f"{len(rows)} partials; regret {summary(row['regret'] for row in rows)}")
     if all("tuned" in row for row in rows):
-        print(f"with a measured file {told(row['regret_tuned'] for row in rows)}")
+        print(f"with a measured file {summary(row['regret_tuned'] for row in rows)}")
     for row in sorted(rows, key=lambda row: -row["regret"])[:10]:
         what = f"{row['partial']:15} {row['layer']}"
         print(f"{row['regret']:8.2f}  {what}: {row['auto']} instead of {row['best']}")

@@ -87,7 +87,7 @@ def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
     return done | kinds[algorithm](recipe, batch)
 
 
-def _products(recipe: Recipe, batch: int) -> int:
+def multiplications(recipe: Recipe, batch: int) -> int:
     """Multiplications of the definition, with those of borders."""
     geometry = recipe.geometry
     return batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
@@ -95,7 +95,7 @@ def _products(recipe: Recipe, batch: int) -> int:
 
 def _of_convolution(recipe: Recipe, batch: int) -> dict[str, int | float]:
     """Multiplications, and vectors of them: XLA's kernels compute output channels together."""
-    products = _products(recipe, batch)
+    products = multiplications(recipe, batch)
     return {"products": products, "vectors": products / recipe.geometry.out_channels}
 
 
@@ -127,7 +127,7 @@ def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     passes = recipe.partial == "conv_transpose" and not in_phases(recipe)
     passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups
     dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
-    products, shifts = _products(recipe, batch), math.prod(s.shifts for s in splits)
+    products, shifts = multiplications(recipe, batch), math.prod(s.shifts for s in splits)
     inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
     if recipe.partial == "conv" and not (recipe.depthwise and recipe.channels_first):
         in_group = geometry.out_channels // geometry.groups  # channels come last, in groups

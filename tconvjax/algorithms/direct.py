@@ -66,12 +66,10 @@ def _by_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) ->
     that XLA derives multiplies all pairs of groups, those that do not belong together by zero; one
     NaN in a group is then one in every group, and most of the work is wasted.
     """
-    geometry = recipe.geometry
     known = all(isinstance(size, int) for size in a.shape)  # images become channels
     if not recipe.on_cpu or not known:
         return False
-    depthwise = geometry.in_channels == geometry.out_channels == geometry.groups
-    grouped = geometry.groups > 1 and not depthwise
+    grouped = recipe.geometry.groups > 1 and not recipe.depthwise
     alone = forward is _convolve and not automatic_axes(a, b)[1]
     return alone or (recipe.partial == "kernel_gradient" and grouped)
 

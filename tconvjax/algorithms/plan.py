@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import jax.numpy as jnp
 
 from tconvjax.algorithms import ALGORITHMS, records
-from tconvjax.algorithms.costs import compile_seconds, estimate
+from tconvjax.algorithms.costs import compile_seconds, estimate, multiplications
 from tconvjax.algorithms.patches import sides_of
 from tconvjax.algorithms.phases import splits_of
 from tconvjax.geometry import Geometry
@@ -123,12 +123,10 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
 
 def worth_timing(recipe: Recipe, batch: int) -> list[str]:
     """The algorithms that a measurement compares: all but those that compile or run for long."""
-    geometry = recipe.geometry
-    products = batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
     names = [name for name in ALGORITHMS if compile_seconds(name, recipe) <= LONGEST]
     if not jnp.issubdtype(recipe.dtype, jnp.inexact) and recipe.partial != "conv":
         names = [name for name in names if name in ("patches", "taps")]
-    elif recipe.on_cpu and products > MOST_OF_A_LOOP:
+    elif recipe.on_cpu and multiplications(recipe, batch) > MOST_OF_A_LOOP:
         names = [name for name in names if not _without_an_engine(name, recipe)]
     choice = estimated(replace(recipe, algorithm="auto"), batch).algorithm
     return names if choice in names else [*names, choice]

@@ -85,7 +85,8 @@ class Framework:
     data: str  # layout of the data, for people
     read: Callable[[Reader], Layer]
     write: Callable[[Layer, tuple[int, ...] | None], dict[str, Any]]
-    lacks: Mapping[str, str] = field(default_factory=dict)  # concept to the reason for its absence
+    # concept to the reason for its absence; "" where the kernel tells it
+    lacks: Mapping[str, str] = field(default_factory=dict)
     extras: tuple[str, ...] = ()  # further arguments, which decide how others are read
 
     def arguments(self, layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
