@@ -26,6 +26,9 @@ TASKS: tuple[Task, ...] = ("forward", "step")
 UNBOUND = ("depthwise_up", "tiny_latency")
 """A layer without products to speak of, and one of microseconds."""
 
+REPORTS = ("compare", "stages", "block_sizes", "compile_time", "compare_intel", "compare_avx2")
+"""The results that the page shows, as `page` takes them."""
+
 FORWARD_ONLY = ("ONNX Runtime", "OpenVINO")
 
 
@@ -36,6 +39,7 @@ def page(
     blocks: Mapping[str, Any],
     decoder: Mapping[str, Any],
     intel: Report,
+    avx2: Report,
 ) -> str:
     """The page with its tables as the reports have them."""
     tables: dict[str, Callable[[Report], str]] = {
@@ -44,6 +48,7 @@ def page(
         "step": lambda r: times(r, "step"),
         "summary": summary,
         "intel": lambda _: f"{machine(intel)}\n\n{summary(intel)}",
+        "avx2": lambda _: f"{machine(avx2)}\n\n{summary(avx2)}",
         "building": building,
         "memory": memory,
         "stages": lambda _: profile(stages),
@@ -272,8 +277,7 @@ def _row(cells: list[str]) -> str:
 def main() -> None:
     """Rewrite the page."""
     reports = [
-        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("compare", "stages", "block_sizes", "compile_time", "compare_intel")
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in REPORTS
     ]
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), *reports), encoding="utf-8")
 
