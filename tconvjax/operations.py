@@ -282,7 +282,8 @@ def _apply(
     channels = geometry.out_channels if recipe.partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
         rule = f"it has one element for each of the result's {channels} channels"
-        remedy = f"reshape it to ({channels},)"
+        remedy = "reshape it to" if bias.size == channels else "give an array of shape"
+        remedy += f" ({channels},)"
         if recipe.partial == "conv_transpose" and bias.size != channels:
             remedy = with_groups("groups", bias.size, geometry.kernel_shape, remedy)
         fail("bias", array_of(bias.shape), rule, remedy)

@@ -242,7 +242,7 @@ class Call:
             fail(kernel_name, array_of(kernel.shape), rule, remedy)
         if bias is not None and math.prod(bias.shape) != m:
             rule = f"it needs one element for each of the result's {m} channels"
-            remedy = with_groups(of_m, math.prod(bias.shape), shape, f"reshape it to ({m},)")
+            remedy = with_groups(of_m, math.prod(bias.shape), shape, f"give {m}")
             fail(bias_name, array_of(bias.shape), rule, remedy)
 
 

@@ -156,6 +156,7 @@ class Geometry(Shown):
                 f"must have {channels} / {groups} entries, and has {kernel[1]}",
                 "(out_channels, in_channels / groups, *kernel_size)",
                 channels,
+                last=sizes[-1] == kernel[1] * groups,
             )
         mode = choice("padding_mode", padding_mode, PADDING_MODES)
         columns = zip(sizes, taps, *steps(len(taps), stride, dilation, padding), strict=True)
@@ -209,10 +210,12 @@ class Geometry(Shown):
         rank = len(taps)
         channels, sizes = _read_data("y", y_shape, rank)
         if channels != kernel[0]:
+            last = f" (but {kernel[0]} elements along its last axis)" * (sizes[-1] == kernel[0])
             _misfit(
                 kernel,
-                f"y has {channels} channels, so O must be {channels}",
+                f"y has {channels} channels{last}, so O must be {channels}",
                 "(y's channels, result's channels / groups, *kernel_size), which is PyTorch's",
+                last=bool(last),
             )
         mode = choice("padding_mode", padding_mode, PADDING_MODES)
         extra = ints("output_padding", output_padding, rank, 0)
@@ -392,8 +395,11 @@ def _read_data(argument: str, shape: Any, rank: int) -> tuple[int, tuple[int, ..
     return channels, tuple(sizes)
 
 
-def _misfit(w_shape: tuple[int, ...], rule: str, order: str, channels: int = 0) -> NoReturn:
+def _misfit(
+    w_shape: tuple[int, ...], rule: str, order: str, channels: int = 0, *, last: bool
+) -> NoReturn:
     found = Described(f"kernel of shape {w_shape}, read as (O, C / groups, *kernel_size)")
-    names = "name the layouts of x, w and y with dimension_numbers"
-    remedy = f"lay the kernel out as {order}, or {names}"
+    moved = "if the last axis has the channels, move them with jnp.moveaxis"
+    remedy = f"{moved if last else f'lay the kernel out as {order}'}, or "
+    remedy += "name the layouts of x, w and y with dimension_numbers"
     fail("w", found, rule, with_groups("groups", channels, w_shape, remedy))

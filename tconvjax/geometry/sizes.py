@@ -64,7 +64,8 @@ def conv_transpose_axis(
     room = max(stride, dilation)
     if extra and named:
         rule = f"padding={padding!r} fixes the size without it"
-        fail("output_padding", extra, rule, "give output_size instead")
+        sizes = some(_sharing(size, span, stride, padding, 0))
+        fail("output_padding", extra, rule, f"give output_size instead; sizes that do: {sizes}")
     if extra >= room:
         rule = f"it must be smaller than the stride ({stride}) or than the dilation ({dilation})"
         remedy = f"give at most {room - 1}, or a smaller or negative padding"
@@ -80,7 +81,7 @@ def conv_transpose_axis(
         verb = "would" if wanted is None else "cannot"
         rule = f"{counted(size, 'element')} {verb} become {in_size} with kernel {kernel}, stride "
         rule += f"{stride}, dilation {dilation} and padding {padding}"
-        pad_less = f"pad {1 - least} less in all"
+        pad_less = f"pad {1 - natural} less in all"
         fail(argument, value, rule, f"sizes that do: {some(sizes)}" if sizes else pad_less)
     # CAUSAL cuts nothing before the first element, so that element j sees only the y[i] with
     # stride * i <= j, and cuts the surplus after the last.

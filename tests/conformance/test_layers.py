@@ -504,5 +504,5 @@ def test_groups_are_asked_for_by_the_layers_name_for_them() -> None:
     """Where weights with groups were put into a layer without them by hand."""
     layer = on_nnx.ConvTranspose(6, 12, (3,), rngs=nnx.Rngs(0))
     layer.kernel = nnx.Param(jnp.ones((3, 4, 6), jnp.float32))
-    text = "the result's 4 channels; give feature_group_count=3, or reshape it to (4,)"
+    text = "the result's 4 channels; give feature_group_count=3, or give an array of shape (4,)"
     assert_refused([(functools.partial(layer, jnp.ones((1, 5, 6), jnp.float32)), text)])
