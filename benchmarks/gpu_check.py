@@ -33,7 +33,7 @@ from programs import full_products
 
 import tconvjax as tc
 from tconvjax.algorithms.run import run
-from tconvjax.layouts import ROLES, Partial, Recipe, layout, shape_of
+from tconvjax.layouts import ROLES, Partial, Recipe, layout
 
 LAYERS = (
     "dcgan_g4", "unet_up", "keras_vae_k3s2", "decoder_k3s1", "hifigan_up1", "hifigan_up2",
@@ -63,7 +63,7 @@ def kernels(case: Case, partial: Partial, dtype: str) -> dict[str, int]:
     """Calls of cuDNN in a compiled partial of "direct", and pads that write zeros between."""
     specs = layout(numbers_of(case), case.geometry.rank)
     recipe = Recipe(partial, case.geometry, specs, None, jnp.dtype(dtype), "direct", platform())
-    shapes = (shape_of(role, case.y_shape[0], case.geometry, specs) for role in recipe.roles[:2])
+    shapes = (recipe.shape(role, case.y_shape[0]) for role in recipe.roles[:2])
     operands = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
     text = jax.jit(functools.partial(run, recipe=recipe)).lower(*operands).compile().as_text()
     found = Counter(re.findall(r"__cudnn\$conv\w+|conv_kind=\w+", text or ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, TypeAlias
 
@@ -42,11 +42,6 @@ LETTERS = {"x": "nc", "w": "oc", "y": "no"}
 
 GROUPED = {"x": "c", "w": "o", "y": "o"}
 """The letter of the axis that holds the groups."""
-
-
-def spec_of(role: str, specs: Specs) -> Sequence[int]:
-    """The layout of x, w or y."""
-    return {"x": specs.lhs_spec, "w": specs.rhs_spec, "y": specs.out_spec}[role]
 
 
 @dataclass(frozen=True)
@@ -94,25 +89,28 @@ class Recipe:
 
     def spec(self, role: str) -> Sequence[int]:
         """The layout of x, w or y."""
-        return spec_of(role, self.specs)
+        return {"x": self.specs.lhs_spec, "w": self.specs.rhs_spec, "y": self.specs.out_spec}[role]
 
     def batch(self, first: Any) -> Any:
         """The batch size; the first operand always has it."""
         return first.shape[self.spec(self.roles[0])[0]]
 
+    def shape(self, role: str, batch: Any) -> tuple[Any, ...]:
+        """The shape of x, w or y with one batch axis."""
+        sizes = {
+            "x": (batch, *self.geometry.in_shape),
+            "w": self.geometry.kernel_shape,
+            "y": (batch, *self.geometry.out_shape),
+        }[role]
+        return placed(sizes, self.spec(role))
+
     def result_shape(self, first: Any) -> tuple[Any, ...]:
         """The shape of the result."""
-        return shape_of(self.roles[2], self.batch(first), self.geometry, self.specs)
+        return self.shape(self.roles[2], self.batch(first))
 
 
-def shape_of(role: str, batch: Any, geometry: Geometry, specs: Specs) -> tuple[Any, ...]:
-    """The shape of x, w or y with one batch axis."""
-    sizes = {
-        "x": (batch, *geometry.in_shape),
-        "w": geometry.kernel_shape,
-        "y": (batch, *geometry.out_shape),
-    }[role]
-    return placed(sizes, spec_of(role, specs))
+Algorithm: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
+"""A partial as a function of its two operands."""
 
 
 # -- reading a layout ------------------------------------------------------------------------------
@@ -167,10 +165,7 @@ def permuted(shape: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
 
 def placed(sizes: Sequence[Any], spec: Sequence[int]) -> tuple[Any, ...]:
     """Put sizes in the order (batch, channel, *spatial) to the positions of a layout."""
-    shape: list[Any] = [None] * len(spec)
-    for size, position in zip(sizes, spec, strict=True):
-        shape[position] = size
-    return tuple(shape)
+    return tuple(sizes[spec.index(position)] for position in range(len(spec)))
 
 
 def batch_sizes(value: Any, spec: Sequence[int]) -> tuple[Any, ...]:
@@ -208,25 +203,13 @@ def with_one_batch(value: jax.Array, spec: Sequence[int]) -> jax.Array:
     return value.reshape(math.prod(batch), *value.shape[len(batch) :]) if batch[1:] else value
 
 
-# -- moving arrays ---------------------------------------------------------------------------------
+# -- for programs ----------------------------------------------------------------------------------
 
 
 def last_specs(rank: int) -> Specs:
     """The layouts (N, *in, C), (*k, C, O) and (N, *out, O)."""
     data = (0, rank + 1, *range(1, rank + 1))
     return lax.ConvDimensionNumbers(data, (rank + 1, rank, *range(rank)), data)
-
-
-def channels_last(x: jax.Array, spec: Sequence[int], groups: int) -> jax.Array:
-    """Transpose an array of some layout to (N, *spatial, groups, channels / groups)."""
-    x = lax.transpose(x, (spec[0], *spec[2:], spec[1]))
-    return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
-
-
-def placed_from_last(v: jax.Array, spec: Sequence[int]) -> jax.Array:
-    """The transpose of `channels_last`."""
-    v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
-    return lax.transpose(v, placed((0, v.ndim - 1, *range(1, v.ndim - 1)), spec))
 
 
 def aval_like(aval: Any, shape: tuple[Any, ...], dtype: Any) -> Any:

@@ -17,10 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from tconvjax import open_sizes, operands
+from tconvjax import operands
 from tconvjax.algorithms import ALGORITHMS
 from tconvjax.arguments import Ints, choice, frozen, ints
-from tconvjax.borders import fill_borders, fold_borders
 from tconvjax.errors import array_of, fail, with_groups
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import Padding, PaddingMode
@@ -36,6 +35,7 @@ from tconvjax.layouts import (
     sizes,
     with_one_batch,
 )
+from tconvjax.reference import by_definition, fill_borders, fold_borders, geometry_of, is_open
 from tconvjax.sharding import explicitly_sharded
 from tconvjax.trilinear import trilinear
 
@@ -110,7 +110,7 @@ def conv(
         groups=groups,
         padding_mode=padding_mode,
     )
-    geometry = open_sizes.geometry_of("x", sizes("x", data, specs.lhs_spec), read)
+    geometry = geometry_of("x", sizes("x", data, specs.lhs_spec), read)
     recipe = Recipe("conv", geometry, specs, precision, preferred_element_type, algorithm)
     return _apply(data, kernel, shift, recipe)
 
@@ -189,7 +189,7 @@ def conv_transpose(
         groups=groups,
         padding_mode=padding_mode,
     )
-    geometry = open_sizes.geometry_of("y", sizes("y", data, specs.out_spec), read)
+    geometry = geometry_of("y", sizes("y", data, specs.out_spec), read)
     recipe = Recipe("conv_transpose", geometry, specs, precision, preferred_element_type, algorithm)
     return _apply(data, kernel, shift, recipe)
 
@@ -277,7 +277,7 @@ def _apply(
     """Read what the recipe still has as it was given, and call the jitted body."""
     geometry = recipe.geometry
     choice("algorithm", recipe.algorithm, ("auto", *ALGORITHMS))
-    if not open_sizes.is_open(sizes(recipe.roles[0], a, recipe.spec(recipe.roles[0]))):
+    if not is_open(sizes(recipe.roles[0], a, recipe.spec(recipe.roles[0]))):
         operands.check_sizes(geometry)
     channels = geometry.out_channels if recipe.partial == "conv" else geometry.in_channels
     if bias is not None and bias.shape != (channels,):
@@ -307,8 +307,8 @@ def _jitted(a: jax.Array, b: jax.Array, bias: jax.Array | None, *, recipe: Recip
     narrow = folds and dtype in (jnp.float16, jnp.bfloat16)
     sums = jnp.dtype("float32") if narrow else dtype
     recipe = replace(recipe, geometry=geometry.filled(), dtype=sums)
-    opened = open_sizes.is_open(sizes(first, a, recipe.spec(first)))
-    out = (open_sizes.by_definition if opened else trilinear)(a, b, recipe)
+    opened = is_open(sizes(first, a, recipe.spec(first)))
+    out = (by_definition if opened else trilinear)(a, b, recipe)
     if result == "w":
         return out
     if folds:

@@ -10,7 +10,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec, auto_axes
 
 from tconvjax.errors import Described, fail
-from tconvjax.layouts import LETTERS, Recipe, placed, shape_of
+from tconvjax.layouts import LETTERS, Recipe, placed
 from tconvjax.operands import AnyArray
 
 
@@ -27,7 +27,8 @@ def explicitly_sharded(
     summed over are dropped. If several result axes claim one mesh axis, the first gets it. XLA
     partitions the computation itself.
     """
-    meshes = [m for m in map(_explicit_mesh, (a, b)) if m is not None]
+    every = [jax.typeof(v).sharding.mesh for v in (a, b) if isinstance(v, jax.Array)]
+    meshes = [mesh for mesh in every if mesh.explicit_axes]
     if not meshes:
         return body(a, b, bias)
     if meshes[0] != meshes[-1]:
@@ -40,14 +41,6 @@ def explicitly_sharded(
         )
     sharding = NamedSharding(meshes[0], _result_spec(a, b, recipe, meshes[0]))
     return auto_axes(body, out_sharding=sharding)(a, b, bias)
-
-
-def _explicit_mesh(value: Any) -> Any:
-    """The mesh of a value that has axes of explicit type, else None."""
-    if not isinstance(value, jax.Array):
-        return None
-    sharding = jax.typeof(value).sharding
-    return sharding.mesh if sharding.mesh.explicit_axes else None
 
 
 def _names(role: str, ndim: int, recipe: Recipe) -> list[str]:
@@ -70,7 +63,7 @@ def _result_spec(a: AnyArray, b: AnyArray, recipe: Recipe, mesh: Any) -> Partiti
         if isinstance(value, jax.Array):
             names = _names(role, value.ndim, recipe)
             shardings.update(zip(names, jax.typeof(value).sharding.spec, strict=False))
-    shape = shape_of(result, 0, recipe.geometry, recipe.specs)
+    shape = recipe.shape(result, 0)
     sizes = dict(zip(_names(result, len(shape), recipe), shape, strict=True))
     entries: list[Any] = []
     taken: set[str] = set()

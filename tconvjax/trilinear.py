@@ -34,16 +34,10 @@ trilinear_p = type(jax.lax.add_p)("trilinear")
 
 
 def trilinear(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
-    """Bind the primitive: operands of one dtype, with one batch axis, in the recipe's roles."""
-    a, b = _varying_together(a, b)
-    result: jax.Array = trilinear_p.bind(a, b, recipe=recipe)
-    return result
+    """Bind the primitive: operands of one dtype, with one batch axis, in the recipe's roles.
 
-
-def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Inside a shard_map, let both operands vary over the mesh axes that either varies over.
-
-    The transpose of this is the sum over devices that a replicated operand's gradient needs.
+    Inside a shard_map, both operands vary over the mesh axes that either varies over. The transpose
+    of this is the sum over devices that a replicated operand's gradient needs.
     """
     axes = [jax.typeof(v).mat.varying for v in (a, b)]
     both = axes[0] | axes[1]
@@ -51,7 +45,8 @@ def _varying_together(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]
         jax.lax.pcast(v, tuple(sorted(both - have)), to="varying") if both - have else v
         for v, have in zip((a, b), axes, strict=True)
     )
-    return a, b
+    result: jax.Array = trilinear_p.bind(a, b, recipe=recipe)
+    return result
 
 
 def _run_on(platform: str, a: jax.Array, b: jax.Array, *, recipe: Recipe) -> jax.Array:

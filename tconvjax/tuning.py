@@ -11,12 +11,12 @@ import jax.numpy as jnp
 
 from tconvjax.acceleration.programs import found, traced
 from tconvjax.acceleration.reporting import aligned, asked
-from tconvjax.algorithms.measure import measured
+from tconvjax.algorithms.measure import measure_candidates
 from tconvjax.algorithms.plan import Plan, estimated, planned
 from tconvjax.arguments import choice, flag, function, whole
 from tconvjax.errors import fail
 from tconvjax.geometry import Geometry, check_geometry
-from tconvjax.layouts import ROLES, DimensionNumbers, Partial, Recipe, layout, shape_of
+from tconvjax.layouts import ROLES, DimensionNumbers, Partial, Recipe, layout
 from tconvjax.operands import dtype_of
 from tconvjax.shown import Lines
 
@@ -81,7 +81,7 @@ def plan(
     recipe = Recipe(partial, geometry, specs, None, dtype_of("dtype", dtype), platform=platform)
     batch = whole("batch", batch, 0)
     if measure:
-        measured(recipe, batch)
+        measure_candidates(recipe, batch)
     return planned(recipe, batch)
 
 
@@ -186,13 +186,13 @@ def tune(fn: Callable[..., Any], *args: Any, **keywords: Any) -> Tuning:
 
 
 def _tuned(recipe: Recipe, batch: int, times: int) -> Tuned:
-    measured(recipe, batch)
+    measure_candidates(recipe, batch)
     return Tuned(recipe, batch, times, estimated(recipe, batch).algorithm, planned(recipe, batch))
 
 
 def _row(one: Tuned) -> tuple[str, ...]:
     recipe = one.recipe
-    shapes = [shape_of(role, one.batch, recipe.geometry, recipe.specs) for role in recipe.roles[:2]]
+    shapes = [recipe.shape(role, one.batch) for role in recipe.roles[:2]]
     operands = " ".join("x".join(map(str, shape)) for shape in shapes)
     expected, best = one.expected, one.plan.algorithm
     times = str(one.times)

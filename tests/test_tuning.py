@@ -22,8 +22,7 @@ X, W = jnp.ones((2, 4, 12), "float32"), jnp.ones((6, 4, 3), "float32")
 
 
 def forget() -> None:
-    records._KNOWN.clear()
-    records._read_default.cache_clear()
+    records._times.cache_clear()
 
 
 @pytest.fixture(autouse=True)

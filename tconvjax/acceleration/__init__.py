@@ -119,10 +119,10 @@ def _accelerated(equation: Any, nested: bool) -> Any:
     """A convolution of JAX's as one of ours, where that is faster."""
     if equation.primitive is not jax.lax.conv_general_dilated_p:
         return equation
-    way = decide(equation, nested).assignment
+    way, _, _ = decide(equation, nested)
     if way is None:
         return equation
-    return replaced(equation, _named(f"tconvjax_{way.partial}", computed, way))
+    return replaced(equation, _named(f"tconvjax_{way.recipe.partial}", computed, way))
 
 
 @functools.cache

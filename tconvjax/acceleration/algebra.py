@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import GROUPED, LETTERS, ROLES, Partial, Recipe, Specs
+from tconvjax.layouts import GROUPED, LETTERS, Recipe, Specs
 from tconvjax.trilinear import PARTIAL_WITH_RESULT, trilinear
 
 Array: TypeAlias = Literal["lhs", "rhs", "out"]
@@ -37,38 +37,30 @@ _LETTERS: Mapping[Array, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Convolution:
-    """One ``conv_general_dilated`` without its numbers.
+    """One ``conv_general_dilated`` without its numbers: its parameters, by lax's own names.
 
     Args:
         shapes: of lhs, rhs and out.
         dtype: of both operands.
         out_dtype: of the result.
-        specs: where the axes stand: (batch, feature, *spatial), (out, in, *spatial) in rhs.
-        stride: output steps, in elements of the dilated lhs.
-        low: padding before the dilated lhs; negative crops.
-        lhs_dilation: places from one element of lhs to the next.
-        rhs_dilation: places from one tap to the next.
-        feature_groups: blocks of features.
-        batch_groups: blocks of the batch.
-        precision: of the products.
     """
 
     shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     dtype: Any
     out_dtype: Any
-    specs: Specs
-    stride: tuple[int, ...]
-    low: tuple[int, ...]
+    dimension_numbers: Specs
+    window_strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
     lhs_dilation: tuple[int, ...]
     rhs_dilation: tuple[int, ...]
-    feature_groups: int
-    batch_groups: int
+    feature_group_count: int
+    batch_group_count: int
     precision: Any
 
     @property
     def groups(self) -> int:
         """Blocks of channels, given as feature groups or as batch groups."""
-        return self.feature_groups * self.batch_groups
+        return self.feature_group_count * self.batch_group_count
 
     def shape(self, array: Array) -> tuple[int, ...]:
         """The shape of lhs, rhs or out."""
@@ -76,7 +68,7 @@ class Convolution:
 
     def spec(self, array: Array) -> tuple[int, ...]:
         """The layout of lhs, rhs or out."""
-        return tuple(self.specs[("lhs", "rhs", "out").index(array)])
+        return tuple(self.dimension_numbers[("lhs", "rhs", "out").index(array)])
 
     def spatial(self, array: Array) -> tuple[int, ...]:
         """The spatial sizes of lhs, rhs or out."""
@@ -91,14 +83,14 @@ class Convolution:
     def grouped(self, array: Array) -> str:
         """The letter of an array whose axis holds the groups."""
         if array == "lhs":
-            return "in" if self.batch_groups == 1 else "batch"
+            return "in" if self.batch_group_count == 1 else "batch"
         return "out"
 
-    def steps(self) -> list[tuple[int, int, int]]:
-        """(stride, rhs_dilation, lhs_dilation) of each axis; 1 where there is nothing to step."""
+    def steps(self) -> list[list[int]]:
+        """The steps of out, rhs and lhs along each axis; 1 where there is nothing to step."""
         sizes = np.array([self.spatial(array) for array in ("out", "rhs", "lhs")])
-        steps = np.where(sizes > 1, [self.stride, self.rhs_dilation, self.lhs_dilation], 1)
-        return [(s, d, n) for s, d, n in steps.T.tolist()]
+        steps = [self.window_strides, self.rhs_dilation, self.lhs_dilation]
+        return np.where(sizes > 1, steps, 1).tolist()
 
 
 @dataclass(frozen=True)
@@ -108,30 +100,16 @@ class Assignment:
     Args:
         convolution: what is computed.
         roles: which arrays play x, w and y.
-        geometry: of the trilinear form.
-        specs: the layouts of x, w and y.
+        recipe: of the partial that computes out.
         backwards: the array that is read or written backwards in space, or None.
         regrouped: arrays whose groups move from one axis to another.
     """
 
     convolution: Convolution
     roles: tuple[Array, Array, Array]
-    geometry: Geometry
-    specs: Specs
+    recipe: Recipe
     backwards: Array | None
     regrouped: tuple[Array, ...]
-
-    @property
-    def partial(self) -> Partial:
-        """The partial that computes out."""
-        return PARTIAL_WITH_RESULT["xwy"[self.roles.index("out")]]
-
-    @property
-    def operands(self) -> tuple[Array, Array]:
-        """The arrays that the partial takes, in its order."""
-        first, second, _ = ROLES[self.partial]
-        played = dict(zip("xwy", self.roles, strict=True))
-        return played[first], played[second]
 
 
 def assignments(c: Convolution) -> Iterator[Assignment]:
@@ -139,63 +117,56 @@ def assignments(c: Convolution) -> Iterator[Assignment]:
 
     There are up to six; none if each of the three arrays has a step above 1 along some axis.
     """
-    steps = c.steps()
-    if all(n == 1 for _, _, n in steps):
-        forth = [(s, d, p) for (s, d, _), p in zip(steps, c.low, strict=True)]
-        yield _assignment(c, ("lhs", "rhs", "out"), forth, None)
-        yield _assignment(c, ("lhs", "out", "rhs"), _swapped(forth), None)
-    if all(s == 1 for s, _, _ in steps):
-        columns = zip(steps, c.spatial("rhs"), c.low, strict=True)
-        back = [(n, d, d * (k - 1) - p) for (_, d, n), k, p in columns]
-        yield _assignment(c, ("out", "rhs", "lhs"), back, "rhs")
-        yield _assignment(c, ("out", "lhs", "rhs"), _swapped(back), "rhs")
-    if all(d == 1 for _, d, _ in steps):
-        columns = zip(steps, c.spatial("out"), c.low, strict=True)
-        back = [(n, s, s * (m - 1) - p) for (s, _, n), m, p in columns]
-        yield _assignment(c, ("rhs", "out", "lhs"), back, "out")
-        yield _assignment(c, ("rhs", "lhs", "out"), _swapped(back), "out")
-
-
-def _swapped(steps: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Output and tap change places: so do stride and dilation."""
-    return [(d, s, p) for s, d, p in steps]
+    of_out, of_rhs, of_lhs = c.steps()
+    lows = [low for low, _ in c.padding]
+    ways: list[tuple[Array, Array, Array, Any]] = []
+    if max(of_lhs) == 1:
+        ways.append(("lhs", "rhs", "out", zip(of_out, of_rhs, lows, strict=True)))
+    others: tuple[tuple[Array, list[int], Array, list[int]], ...]
+    others = ("out", of_out, "rhs", of_rhs), ("rhs", of_rhs, "out", of_out)
+    for one, of_one, other, of_other in others:
+        if max(of_one) == 1:
+            columns = zip(of_other, c.spatial(other), lows, strict=True)
+            back = [step * (size - 1) - low for step, size, low in columns]
+            ways.append((one, other, "lhs", zip(of_lhs, of_other, back, strict=True)))
+    for x, w, y, columns in ways:
+        steps = list(columns)
+        yield _assignment(c, (x, w, y), steps)
+        # Output and tap change places: so do stride and dilation.
+        yield _assignment(c, (x, y, w), [(d, s, low) for s, d, low in steps])
 
 
 def _assignment(
-    c: Convolution,
-    roles: tuple[Array, Array, Array],
-    steps: Sequence[tuple[int, int, int]],
-    backwards: Array | None,
+    c: Convolution, roles: tuple[Array, Array, Array], steps: Sequence[tuple[int, int, int]]
 ) -> Assignment:
     """Read geometry, layouts and groups off the roles; steps are (stride, dilation, low)."""
     x, w, y = roles
-    played = dict(zip("xwy", roles, strict=True))
     letters = {"n": _shared(x, y), "c": _shared(x, w), "o": _shared(w, y)}
     sizes = zip(c.spatial(x), c.spatial(y), c.spatial(w), steps, strict=True)
     axes = tuple(Axis(in_size, out_size, taps, *step) for in_size, out_size, taps, step in sizes)
     channels, filters = (c.size(letters[letter]) * c.groups for letter in "co")
-    specs = (_spec(c, played[role], [letters[i] for i in LETTERS[role]]) for role in "xwy")
-    regrouped = tuple(
-        array
-        for role, array in played.items()
-        if c.groups > 1 and c.grouped(array) != letters[GROUPED[role]]
+    specs, regrouped = [], []
+    for role, array in zip("xwy", roles, strict=True):
+        places = dict(zip(_LETTERS[array], c.spec(array), strict=False))
+        specs.append((*(places[letters[n]] for n in LETTERS[role]), *c.spec(array)[2:]))
+        if c.groups > 1 and c.grouped(array) != letters[GROUPED[role]]:
+            regrouped.append(array)
+    recipe = Recipe(
+        PARTIAL_WITH_RESULT["xwy"[roles.index("out")]],
+        Geometry(axes, channels, filters, c.groups),
+        lax.ConvDimensionNumbers(*specs),
+        c.precision,
+        jnp.dtype(c.out_dtype),
     )
-    if backwards and max(c.spatial(backwards)) == 1:
-        backwards = None
-    geometry = Geometry(axes, channels, filters, c.groups)
-    return Assignment(c, roles, geometry, lax.ConvDimensionNumbers(*specs), backwards, regrouped)
+    turned: Array | None = None if x == "lhs" else "rhs" if x == "out" else "out"
+    if turned and max(c.spatial(turned)) == 1:
+        turned = None
+    return Assignment(c, roles, recipe, turned, tuple(regrouped))
 
 
 def _shared(one: Array, other: Array) -> str:
     (letter,) = set(_LETTERS[one]) & set(_LETTERS[other])
     return letter
-
-
-def _spec(c: Convolution, array: Array, letters: Sequence[str]) -> tuple[int, ...]:
-    """The layout of an array, its first two entries in the order of the given letters."""
-    spec = c.spec(array)
-    places = dict(zip(_LETTERS[array], spec, strict=False))
-    return (*(places[letter] for letter in letters), *spec[2:])
 
 
 def computed(lhs: jax.Array, rhs: jax.Array, a: Assignment) -> jax.Array:
@@ -205,10 +176,10 @@ def computed(lhs: jax.Array, rhs: jax.Array, a: Assignment) -> jax.Array:
     of lhs[n, c, u] * rhs[o, c, t]
     """
     given: dict[Array, jax.Array] = {"lhs": lhs, "rhs": rhs}
-    first, second = (_arranged(given[array], array, a) for array in a.operands)
-    precision, dtype = a.convolution.precision, jnp.dtype(a.convolution.out_dtype)
-    recipe = Recipe(a.partial, a.geometry, a.specs, precision, dtype)
-    return _arranged(trilinear(first, second, recipe), "out", a)
+    played = dict(zip("xwy", a.roles, strict=True))
+    arrays = (played[role] for role in a.recipe.roles[:2])
+    first, second = (_arranged(given[array], array, a) for array in arrays)
+    return _arranged(trilinear(first, second, a.recipe), "out", a)
 
 
 def _arranged(value: jax.Array, array: Array, a: Assignment) -> jax.Array:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import fields, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,34 +12,31 @@ import jax.numpy as jnp
 from tconvjax import operands
 from tconvjax.acceleration.algebra import Assignment, Convolution, assignments
 from tconvjax.algorithms.plan import Plan, planned
-from tconvjax.layouts import ROLES, Partial, Recipe
+from tconvjax.layouts import ROLES, Partial
 from tconvjax.reference import one_sided
 
 
-class Decision(NamedTuple):
-    """How a convolution is computed instead, and why; None and "" say that it is left alone."""
+def decide(equation: Any, nested: bool) -> tuple[Assignment | None, str, str]:
+    """Decide about a ``conv_general_dilated``, perhaps in a loop, for the default backend.
 
-    assignment: Assignment | None
-    algorithm: str
-    reason: str
-
-
-def decide(equation: Any, nested: bool) -> Decision:
-    """Decide about a ``conv_general_dilated``, perhaps in a loop, for the default backend."""
+    Returns how it is computed instead, the algorithm, and why; None and "" if it is left alone.
+    """
     objection = _objection(equation)
     if objection:
-        return Decision(None, "", objection)
+        return None, "", objection
     ways = list(assignments(read(equation)))
     if not ways:
-        return Decision(None, "", "stride, lhs_dilation and rhs_dilation are all above 1")
-    way = natural(ways)
-    own = _planned(way, way.partial)
+        return None, "", "stride, lhs_dilation and rhs_dilation are all above 1"
+    # The kernel has the fewest elements. Autodiff writes the gradient of a kernel as a convolution
+    # whose rhs is as large as the output of the layer, and whose result is the kernel.
+    way = min(ways, key=lambda a: math.prod(a.recipe.geometry.kernel_size))
+    own = _planned(way, way.recipe.partial)
     if jax.default_backend() == "cpu":
         reason = _on_a_cpu(way, nested)
         left = "XLA's fast convolution takes it as it is"
     else:
         reason, left = _on_an_accelerator(way), own.reason
-    return Decision(way, own.algorithm, reason) if reason else Decision(None, "", left)
+    return (way, own.algorithm, reason) if reason else (None, "", left)
 
 
 # -- reading an equation ---------------------------------------------------------------------------
@@ -69,40 +67,19 @@ def _objection(equation: Any) -> str:
 
 def read(equation: Any) -> Convolution:
     """Read the convolution of an equation."""
-    params = equation.params
-    lhs, rhs = (v.aval for v in equation.invars)
-    out = equation.outvars[0].aval
-    return Convolution(
-        shapes=(lhs.shape, rhs.shape, out.shape),
-        dtype=lhs.dtype,
-        out_dtype=out.dtype,
-        specs=params["dimension_numbers"],
-        stride=tuple(params["window_strides"]),
-        low=tuple(low for low, _ in params["padding"]),
-        lhs_dilation=tuple(params["lhs_dilation"]),
-        rhs_dilation=tuple(params["rhs_dilation"]),
-        feature_groups=params["feature_group_count"],
-        batch_groups=params["batch_group_count"],
-        precision=params["precision"],
-    )
+    lhs, rhs, out = (v.aval for v in (*equation.invars, *equation.outvars))
+    names = {field.name for field in fields(Convolution)}
+    own = {name: value for name, value in equation.params.items() if name in names}
+    return Convolution((lhs.shape, rhs.shape, out.shape), lhs.dtype, out.dtype, **own)
 
 
 # -- the choice ------------------------------------------------------------------------------------
 
 
-def natural(ways: list[Assignment]) -> Assignment:
-    """Choose the assignment whose kernel has the fewest spatial elements.
-
-    Autodiff writes the gradient of a kernel as a convolution whose rhs is as large as the output
-    of the layer, and whose result is the kernel.
-    """
-    return min(ways, key=lambda a: math.prod(a.geometry.kernel_size))
-
-
 def _planned(way: Assignment, partial: Partial) -> Plan:
     c, platform = way.convolution, jax.default_backend()
-    recipe = Recipe(partial, way.geometry, way.specs, c.precision, c.dtype, platform=platform)
-    return planned(recipe, c.shape(way.roles[0])[way.specs.lhs_spec[0]])
+    recipe = replace(way.recipe, partial=partial, dtype=c.dtype, platform=platform)
+    return planned(recipe, c.shape(way.roles[0])[recipe.specs.lhs_spec[0]])
 
 
 def _on_a_cpu(way: Assignment, nested: bool) -> str:
@@ -113,12 +90,12 @@ def _on_a_cpu(way: Assignment, nested: bool) -> str:
     long or longer (``benchmarks/acceleration.py``).
     """
     c = way.convolution
-    if one_sided(way.geometry)[0] != way.geometry:
+    if one_sided(way.recipe.geometry)[0] != way.recipe.geometry:
         return "XLA may read memory that is not its own (xla#48713)"
     if _spread(c):
         return "XLA is slow where the lhs is spread, and slower in the kernel gradient of that"
-    if len(c.stride) > 2:
-        return f"XLA runs a convolution over {len(c.stride)} axes as a plain loop"
+    if len(c.window_strides) > 2:
+        return f"XLA runs a convolution over {len(c.window_strides)} axes as a plain loop"
     if c.groups > 1:
         return "XLA runs a convolution with groups as a plain loop"
     if c.dtype != jnp.float32:
@@ -130,7 +107,7 @@ def _on_a_cpu(way: Assignment, nested: bool) -> str:
 
 def _spread(c: Convolution) -> bool:
     """Whether there are zeros between the elements of lhs."""
-    return max(n for _, _, n in c.steps()) > 1
+    return max(c.steps()[2]) > 1
 
 
 def _on_an_accelerator(way: Assignment) -> str:

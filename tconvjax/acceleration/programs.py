@@ -72,9 +72,7 @@ def _equation(equation: Any, rule: Rule, nested: bool) -> Any:
         return rule(equation, nested)
     nested = nested or name in NESTING
     changed = {k: _parameter(k, v, rule, nested) for k, v in equation.params.items()}
-    if all(changed[k] is v for k, v in equation.params.items()):
-        return equation
-    return equation.replace(params=changed)
+    return equation if changed == equation.params else equation.replace(params=changed)
 
 
 def _parameter(name: str, value: Any, rule: Rule, nested: bool) -> Any:
@@ -82,10 +80,7 @@ def _parameter(name: str, value: Any, rule: Rule, nested: bool) -> Any:
     if is_program(value):
         return rewritten(value, rule, nested)
     if isinstance(value, tuple) and value and all(map(is_program, value)):
-        programs = [rewritten(v, rule, nested) for v in value]
-        if all(new is old for new, old in zip(programs, value, strict=True)):
-            return value
-        return type(value)(*programs) if hasattr(value, "_fields") else tuple(programs)
+        return jax.tree.map(lambda v: rewritten(v, rule, nested), value, is_leaf=is_program)
     if name in _RULES:
         import jax.extend.linear_util as lu  # it loads Pallas, which an import of ours must not
 

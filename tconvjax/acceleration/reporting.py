@@ -98,7 +98,7 @@ def _described(where: tuple[str, ...], equation: Any) -> Found:
     closed = [name for name in where if name not in HOLDERS]
     if closed:
         way, algorithm, reason = None, "", f"it is inside {closed[0]}"
-    return Found(around, shapes, way.partial if way else None, algorithm, reason)
+    return Found(around, shapes, way.recipe.partial if way else None, algorithm, reason)
 
 
 def asked(equation: Any) -> tuple[Recipe, Any]:

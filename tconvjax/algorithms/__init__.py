@@ -12,19 +12,14 @@ algorithms, and `records` keeps the times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeAlias
-
-import jax
 
 from tconvjax.algorithms.direct import direct
 from tconvjax.algorithms.patches import patches
 from tconvjax.algorithms.polyphase import polyphase
 from tconvjax.algorithms.taps import taps
-from tconvjax.layouts import Recipe
-
-Algorithm: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
+from tconvjax.layouts import Algorithm
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {"direct": direct, "patches": patches, "polyphase": polyphase, "taps": taps}

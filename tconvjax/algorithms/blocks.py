@@ -10,17 +10,14 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from tconvjax.algorithms.phases import padded
-from tconvjax.layouts import Recipe
-
-Whole: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
-"""A partial of two operands."""
+from tconvjax.layouts import Algorithm, Recipe
 
 WHOLE = 2**21
 """Largest array that is built in one piece, in elements (8 MiB of float32); a loop would copy its
@@ -39,7 +36,7 @@ def bounds(recipe: Recipe) -> tuple[int, int]:
     return (WHOLE, MOST) if recipe.on_cpu else (LARGER * WHOLE, LARGER * MOST)
 
 
-def by_images(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, size: int) -> jax.Array:
+def by_images(whole: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe, size: int) -> jax.Array:
     """Compute a partial for as many images at a time as fit in a block, ``size`` elements each.
 
     Where XLA spreads a batch over devices by itself, the batch is not cut: XLA does not know the
@@ -57,7 +54,8 @@ def by_images(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, size: in
             other = _cut(b, start, size, recipe.spec(second)[0])
         return whole(part, other, recipe)
 
-    count = even_share(images, -(-images // max(1, most // size)))
+    parts = -(-images // max(1, most // size))
+    count = -(-images // parts)  # an even share; the last may be smaller
     position = None if result == "w" else recipe.spec(result)[0]
     return _in_blocks(block, _zeros(recipe.result_shape(a), a, b), position, images, count)
 
@@ -78,12 +76,7 @@ def automatic_devices(*operands: jax.Array) -> int:
     return math.prod(mesh.shape[axis] for axis in axes)
 
 
-def even_share(total: int, blocks: int) -> int:
-    """The size of each of ``blocks`` blocks; the last may be smaller."""
-    return -(-total // blocks)
-
-
-def by_rows(whole: Whole, a: jax.Array, b: jax.Array, recipe: Recipe, count: int) -> jax.Array:
+def by_rows(whole: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe, count: int) -> jax.Array:
     """Compute a partial for ``count`` rows of the first spatial axis at a time.
 
     A row is an output of the convolution, or as many elements of its input as the stride.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +10,8 @@ from jax import lax
 
 from tconvjax.algorithms.blocks import automatic_axes
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Recipe, aval_like, last_specs, placed
+from tconvjax.layouts import Algorithm, Recipe, aval_like, last_specs, placed
 from tconvjax.reference import convolve
-
-Forward: TypeAlias = Callable[[jax.Array, jax.Array, Recipe], jax.Array]
-"""A forward convolution of x and w."""
 
 
 def direct(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
@@ -39,7 +34,7 @@ def _convolve(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
     return lax.transpose(y, placed((0, y.ndim - 1, *range(1, y.ndim - 1)), specs.out_spec))
 
 
-def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+def derived(forward: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     """Compute any partial of a forward convolution."""
     if recipe.partial == "conv":
         return forward(a, b, recipe)
@@ -59,7 +54,7 @@ def derived(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax
     return result
 
 
-def _by_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> bool:
+def _by_forward(forward: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe) -> bool:
     """Whether a transpose is written as a forward convolution on a CPU.
 
     The transposes that JAX derives are not fast within a loop, see `_convolve`. The kernel gradient
@@ -74,7 +69,7 @@ def _by_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) ->
     return alone or (recipe.partial == "kernel_gradient" and grouped)
 
 
-def _as_forward(forward: Forward, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+def _as_forward(forward: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     """Compute either transpose as a forward convolution of data in another layout.
 
     j = s*i + d*t - p keeps its form when output and tap change places (the kernel gradient: y is

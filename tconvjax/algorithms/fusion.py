@@ -1,4 +1,4 @@
-"""Barriers against XLA's fusion on a CPU."""
+"""Barriers against XLA's fusion on a CPU, and the transposes that need them."""
 
 from __future__ import annotations
 
@@ -36,23 +36,28 @@ def _call(f: Callable[..., jax.Array], a: jax.Array, static: tuple[Any, ...]) ->
     return f(a, *static)
 
 
-def channels_last_unfused(recipe: Recipe, v: jax.Array, spec: Sequence[int]) -> jax.Array:
-    """Transpose an array of some layout to (N, *spatial, g, c / g), in a pass of its own.
+def channels_last(
+    recipe: Recipe, v: jax.Array, spec: Sequence[int], alone: bool = False
+) -> jax.Array:
+    """Transpose an array of some layout to (N, *spatial, g, c / g), perhaps in a pass of its own.
 
     XLA's transpose is fast on a CPU, but not within another loop: fused with a gather or an
     overlap-add it takes two to three times as long as the two passes together.
     """
-    groups = recipe.geometry.groups
-    order = (spec[0], *spec[2:], spec[1])
+    groups, order = recipe.geometry.groups, (spec[0], *spec[2:], spec[1])
     v = lax.transpose(v, order)
     shape = v.shape[:-1]
-    if order != tuple(range(v.ndim)):
+    if alone and order != tuple(range(v.ndim)):
         v = unfused(recipe, lax.reshape, v, (math.prod(shape), v.shape[-1]))
     return v.reshape(*shape, groups, v.shape[-1] // groups)
 
 
-def placed_unfused(recipe: Recipe, v: jax.Array, spec: Sequence[int]) -> jax.Array:
-    """The transpose of `channels_last_unfused`."""
+def placed_from_last(
+    recipe: Recipe, v: jax.Array, spec: Sequence[int], alone: bool = False
+) -> jax.Array:
+    """The transpose of `channels_last`."""
     v = v.reshape(*v.shape[:-2], v.shape[-2] * v.shape[-1])
     order = placed((0, v.ndim - 1, *range(1, v.ndim - 1)), spec)
-    return unfused(recipe, lax.transpose, v, order) if order != tuple(range(v.ndim)) else v
+    if alone and order != tuple(range(v.ndim)):
+        return unfused(recipe, lax.transpose, v, order)
+    return lax.transpose(v, order)

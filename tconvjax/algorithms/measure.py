@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import numpy as np
 from tconvjax.algorithms import records
 from tconvjax.algorithms.plan import worth_timing
 from tconvjax.algorithms.run import run
-from tconvjax.layouts import Recipe, shape_of
+from tconvjax.layouts import Recipe
 
 Key = TypeVar("Key")
 
@@ -33,15 +33,13 @@ BEHIND = 2.0
 """A contestant that took so many times as long as the best in the first round is out."""
 
 
-def measured(recipe: Recipe, batch: int) -> Mapping[str, float]:
-    """Seconds of each algorithm worth considering; plans follow them from now on.
+def measure_candidates(recipe: Recipe, batch: int) -> None:
+    """Time each algorithm worth considering; plans follow the times from now on.
 
     The recipe has the operands' dtype, and the platform of the default backend.
     """
     calls = contestants(recipe, batch, worth_timing(recipe, batch))
-    seconds = timed(calls, behind=BEHIND)
-    records.remember(recipe, batch, seconds)
-    return seconds
+    records.remember(recipe, batch, timed(calls, behind=BEHIND))
 
 
 def contestants(
@@ -50,18 +48,15 @@ def contestants(
     """A compiled call of each algorithm, without arguments."""
     from concurrent.futures import ThreadPoolExecutor  # some milliseconds of the import
 
-    shapes = (shape_of(role, batch, recipe.geometry, recipe.specs) for role in recipe.roles[:2])
-    a, b = (_random(shape, recipe.dtype) for shape in shapes)
+    shapes = (recipe.shape(role, batch) for role in recipe.roles[:2])
+    # Numbers that keep no algorithm from its usual pace.
+    drawn = (np.random.default_rng(0).uniform(-4, 4, shape) for shape in shapes)
+    a, b = (jnp.asarray(numbers).astype(recipe.dtype) for numbers in drawn)
     named = [functools.partial(run, recipe=replace(recipe, algorithm=n)) for n in algorithms]
     lowered = [jax.jit(one).lower(a, b) for one in named]
     with ThreadPoolExecutor() as pool:
         compiled = pool.map(lambda program: program.compile(), lowered)
     return {n: functools.partial(f, a, b) for n, f in zip(algorithms, compiled, strict=True)}
-
-
-def _random(shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Numbers that keep no algorithm from its usual pace."""
-    return jnp.asarray(np.random.default_rng(0).uniform(-4, 4, shape)).astype(dtype)
 
 
 def timed(

@@ -19,7 +19,7 @@ import jax
 from jax import lax
 
 from tconvjax.algorithms import blocks
-from tconvjax.algorithms.fusion import channels_last_unfused, placed_unfused, unfused
+from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
 from tconvjax.algorithms.phases import (
     Split,
     fold_shifted,
@@ -73,9 +73,10 @@ def rows_of_a_block(recipe: Recipe) -> int:
         return out
     # Neighbouring blocks share their rims, so that a block of few rows would mostly be rims.
     repeated = REPEATED if size * rim <= REPEATED * LARGEST * out else MOST_REPEATED
-    rows, least = blocks.even_share(out, -(-size // most)), rim / repeated
-    if rows < least:
-        rows = blocks.even_share(out, max(1, math.floor(out / least)))
+    parts, least = -(-size // most), rim / repeated
+    if -(-out // parts) < least:
+        parts = max(1, math.floor(out / least))
+    rows = -(-out // parts)
     kernels = -(-out // rows) * math.prod(geometry.kernel_shape)
     kernels = kernels if any(s.on_y for s in splits) else 0
     return rows if size * rim / rows + kernels <= repeated * size else out
@@ -140,14 +141,15 @@ def x_matrix(x: jax.Array, recipe: Recipe) -> jax.Array:
 def x_of_matrix(m: jax.Array, batch: int, recipe: Recipe) -> jax.Array:
     """The transpose of `x_matrix`."""
     splits, at = _laid_out(recipe)
-    v = _of_matrix(m, batch, [(s.rows, s.x_taps) for s in splits], recipe)
+    v = _of_matrix(m, batch, [s.x_taps for s in splits], recipe)
     v = fold_windows(v, splits, at)
     strided = any(split.axis.stride > 1 for split in splits)
     adds = any(split.shifts > 1 and not split.on_y for split in splits)
     if recipe.channels_first and strided and adds:
         # Add up along rows, in memory order; XLA's transpose then interleaves the phases faster.
         order = _order(recipe)
-        v = unfused(recipe, lax.transpose, lax.transpose(v, order), inverse(order))
+        back = placed(range(v.ndim), order)
+        v = unfused(recipe, lax.transpose, lax.transpose(v, order), back)
     return _given_back(from_phases(v, splits, at), recipe.specs.lhs_spec, recipe)
 
 
@@ -160,7 +162,7 @@ def y_matrix(y: jax.Array, recipe: Recipe) -> jax.Array:
 def y_of_matrix(m: jax.Array, batch: int, recipe: Recipe) -> jax.Array:
     """The transpose of `y_matrix`."""
     splits, at = _laid_out(recipe)
-    v = _of_matrix(m, batch, [(s.rows, s.y_taps) for s in splits], recipe)
+    v = _of_matrix(m, batch, [s.y_taps for s in splits], recipe)
     return _given_back(fold_shifted(v, splits, at), recipe.specs.out_spec, recipe)
 
 
@@ -185,7 +187,7 @@ def w_of_matrix(m: jax.Array, recipe: Recipe, x_first: bool) -> jax.Array:
     xs, ys = m.shape[1:] if x_first else m.shape[:0:-1]
     c, o = xs // math.prod(x_taps), ys // math.prod(y_taps)
     sizes = [*itertools.chain(*zip(y_taps, x_taps, strict=True)), c, m.shape[0], o]
-    w = lax.transpose(m.reshape([sizes[n] for n in order]), inverse(order))
+    w = lax.transpose(m.reshape([sizes[n] for n in order]), placed(range(len(order)), order))
     rank = len(splits)
     w = w.reshape(*recipe.geometry.kernel_size, c, -1)
     return lax.transpose(w, placed((rank + 1, rank, *range(rank)), recipe.specs.rhs_spec))
@@ -235,7 +237,7 @@ def _turned(recipe: Recipe, m: jax.Array) -> jax.Array:
 def _taken(v: jax.Array, spec: Sequence[int], recipe: Recipe) -> jax.Array:
     """An array of the caller's layout as (N, *spatial, g, c) or (g, c, N, *spatial)."""
     if not recipe.channels_first:
-        return channels_last_unfused(recipe, v, spec)
+        return channels_last(recipe, v, spec, alone=True)
     v = lax.transpose(v, (spec[1], spec[0], *spec[2:]))
     groups = recipe.geometry.groups
     return v.reshape(groups, v.shape[0] // groups, *v.shape[1:])
@@ -244,7 +246,7 @@ def _taken(v: jax.Array, spec: Sequence[int], recipe: Recipe) -> jax.Array:
 def _given_back(v: jax.Array, spec: Sequence[int], recipe: Recipe) -> jax.Array:
     """The transpose of `_taken`."""
     if not recipe.channels_first:
-        return placed_unfused(recipe, v, spec)
+        return placed_from_last(recipe, v, spec, alone=True)
     v = v.reshape(v.shape[0] * v.shape[1], *v.shape[2:])
     return lax.transpose(v, placed((1, 0, *range(2, v.ndim)), spec))
 
@@ -268,16 +270,14 @@ def _merged(shape: Sequence[int]) -> tuple[int, int, int]:
     return shape[0], math.prod(shape[1:cut]), math.prod(shape[cut:])
 
 
-def _of_matrix(
-    m: jax.Array, batch: int, sizes: Sequence[tuple[int, int]], recipe: Recipe
-) -> jax.Array:
+def _of_matrix(m: jax.Array, batch: int, taps: Sequence[int], recipe: Recipe) -> jax.Array:
     """The transpose of `_matrix`."""
-    rows, taps = [a for a, _ in sizes], [b for _, b in sizes]
+    rows = [split.rows for split in sides_of(recipe.geometry)]
     if recipe.channels_first:
         v = m.reshape(m.shape[0], m.shape[1] // math.prod(taps), *taps, batch, *rows)
     else:
         v = m.reshape(m.shape[0], batch, *rows, *taps, m.shape[2] // math.prod(taps))
-    return lax.transpose(v, inverse(_order(recipe)))
+    return lax.transpose(v, placed(range(v.ndim), _order(recipe)))
 
 
 def _order(recipe: Recipe) -> list[int]:
@@ -287,8 +287,3 @@ def _order(recipe: Recipe) -> list[int]:
     if recipe.channels_first:
         return [0, 1, *taps, 2, *rows]
     return [2 * rank + 1, 0, *rows, *taps, 2 * rank + 2]
-
-
-def inverse(order: Sequence[int]) -> tuple[int, ...]:
-    """The inverse of a permutation of axes."""
-    return tuple(order.index(n) for n in range(len(order)))

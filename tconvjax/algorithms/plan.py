@@ -102,7 +102,9 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
     partial, platform = recipe.partial, recipe.platform
     if not recipe.on_cpu:
         name, reason = _on_an_accelerator(partial, recipe.geometry, exact, platform)
-        candidates = [_elsewhere(n, name, recipe) for n in ALGORITHMS]
+        notes = dict.fromkeys(ALGORITHMS, "not considered: written for a CPU")
+        notes |= {n: _note(n, recipe) for n in ("direct", name)}
+        candidates = [Candidate(n, None, note) for n, note in notes.items()]
         return Plan(partial, platform, name, reason, tuple(candidates))
     candidates = [_candidate(name, recipe, batch) for name in ALGORITHMS]
     candidates.sort(key=_seconds)
@@ -143,11 +145,12 @@ def _on_an_accelerator(
     if geometry.rank > 3:
         return "patches", "cuDNN convolves three axes at most"
     strided = max(geometry.stride) > 1
-    if strided and partial == "kernel_gradient" and _reads_as_forward(geometry):
-        return (
-            "patches",
-            "XLA takes the gradient of a kernel as large as y for a forward convolution",
-        )
+    as_forward = all(axis.out_size <= axis.kernel_size for axis in geometry.axes)
+    if strided and partial == "kernel_gradient" and as_forward:
+        # ``LooksLikeForwardConvolution`` in XLA's ``conv_kind_assignment.cc`` compares y with the
+        # kernel. A forward convolution has the stride as its dilation, whose zeros XLA writes out.
+        why = "XLA takes the gradient of a kernel as large as y for a forward convolution"
+        return "patches", why
     why = _off_the_fast_path(partial, geometry)
     if not why and platform == "rocm" and strided and partial == "conv_transpose":
         why = "MIOpen's strided transposes are slow (ROCm/MIOpen#3952)"
@@ -157,15 +160,6 @@ def _on_an_accelerator(
     if all(split.shifts == 1 for split in splits_of(geometry)):
         return "patches", why
     return "polyphase", why
-
-
-def _reads_as_forward(geometry: Geometry) -> bool:
-    """Whether XLA takes a kernel gradient for a forward convolution with y as its kernel.
-
-    ``LooksLikeForwardConvolution`` in XLA's ``conv_kind_assignment.cc`` compares y with the kernel.
-    A forward convolution has the stride as its dilation, whose zeros XLA writes out.
-    """
-    return all(axis.out_size <= axis.kernel_size for axis in geometry.axes)
 
 
 def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
@@ -187,13 +181,6 @@ def _off_the_fast_path(partial: Partial, geometry: Geometry) -> str:
     return ""
 
 
-def _elsewhere(name: str, chosen: str, recipe: Recipe) -> Candidate:
-    """A candidate on a GPU or TPU, where no costs were measured."""
-    if name in ("direct", chosen):
-        return Candidate(name, None, _note(name, recipe))
-    return Candidate(name, None, "not considered: written for a CPU")
-
-
 def _seconds(candidate: Candidate) -> float:
     return math.inf if candidate.seconds is None else candidate.seconds
 
@@ -209,9 +196,11 @@ def _candidate(name: str, recipe: Recipe, batch: int) -> Candidate:
 def _note(name: str, recipe: Recipe) -> str:
     """What an algorithm does, in a few words."""
     phases = math.prod(split.phases for split in splits_of(recipe.geometry))
+    on_y = [split.on_y for split in sides_of(recipe.geometry)]
+    side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
     return {
         "direct": "one convolution of XLA's" + ("" if recipe.partial == "conv" else ", transposed"),
-        "patches": _sides(recipe.geometry),
+        "patches": f"one matrix product; shifts laid out on {side}",
         "polyphase": f"a convolution of stride 1 over {phases} phases",
         "taps": "a fused sum of products, element by element",
     }[name]
@@ -247,10 +236,3 @@ def _without_an_engine(name: str, recipe: Recipe) -> str:
     if name == "direct" and recipe.partial == "conv_transpose" and max(geometry.stride) > 1:
         return "XLA writes zeros between the elements and multiplies them on a CPU"
     return ""
-
-
-def _sides(geometry: Geometry) -> str:
-    """Which side "patches" gathers."""
-    on_y = [split.on_y for split in sides_of(geometry)]
-    side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
-    return f"one matrix product; shifts laid out on {side}"

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from tconvjax.algorithms.direct import derived
+from tconvjax.algorithms.fusion import channels_last
 from tconvjax.algorithms.phases import Split, splits_of, to_phases
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Recipe, channels_last, last_specs, placed
+from tconvjax.layouts import Recipe, last_specs, placed
 from tconvjax.reference import convolve
 
 
@@ -35,7 +36,7 @@ def _polyphase(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:
     """
     geometry, specs = recipe.geometry, recipe.specs
     splits = splits_of(geometry)
-    x = to_phases(channels_last(x, specs.lhs_spec, geometry.groups), splits)
+    x = to_phases(channels_last(recipe, x, specs.lhs_spec), splits)
     out, channel, *spatial = specs.rhs_spec
     kernel = lax.transpose(w, (*spatial, channel, out))  # (*k, c, O)
     parts = []
@@ -66,9 +67,7 @@ def in_one_part(geometry: Geometry) -> bool:
 def _phases_of_a_kind(split: Split) -> list[range]:
     """Ranges of phases with equally many taps."""
     longer = split.axis.kernel_size % split.period or split.period
-    if split.axis.kernel_size <= split.period:
-        return [range(split.phases)]
-    return [r for r in (range(longer), range(longer, split.period)) if r]
+    return [r for r in (range(longer), range(longer, split.phases)) if r]
 
 
 def _unit_stride(x: jax.Array, w: jax.Array, recipe: Recipe) -> jax.Array:

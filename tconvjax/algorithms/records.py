@@ -14,6 +14,7 @@ import platform as system
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,17 @@ import jax
 from tconvjax.errors import GeometryError, fail
 from tconvjax.layouts import Recipe
 
-_KNOWN: dict[str, dict[str, float]] = {}
-"""Milliseconds by algorithm, by the text of the rest of the entry."""
-
 
 def known(recipe: Recipe, batch: int) -> Mapping[str, float]:
     """The measured seconds of each algorithm on this machine; empty where none were measured."""
-    _read_default()
-    found = _KNOWN.get(_key(recipe, batch), {}) if _KNOWN else {}
+    entries = _times()
+    found = entries.get(_key(recipe, batch), {}) if entries else {}
     return {name: ms / 1e3 for name, ms in found.items()}
 
 
 def remember(recipe: Recipe, batch: int, seconds: Mapping[str, float]) -> None:
     """Let plans follow measured seconds from now on."""
-    _read_default()
-    _KNOWN[_key(recipe, batch)] = {name: float(f"{1e3 * s:.4g}") for name, s in seconds.items()}
+    _times()[_key(recipe, batch)] = {name: float(f"{1e3 * s:.4g}") for name, s in seconds.items()}
 
 
 def load_plans(path: str | os.PathLike[str]) -> int:
@@ -55,8 +52,11 @@ def load_plans(path: str | os.PathLike[str]) -> int:
         GeometryError: if path names no file, or one that holds no measured times.
         OSError: if it cannot be read.
     """
-    _read_default()
-    return _read(_named(path))
+    entries = _entries(_named(path))
+    _times().update(entries)
+    heads = [json.loads(key) for key in entries]
+    own = (device(True), device(False))
+    return sum(h["jax"] == jax.__version__ and h["device"] in own for h in heads)
 
 
 def save_plans(path: str | os.PathLike[str] | None = None) -> Path:
@@ -74,9 +74,8 @@ def save_plans(path: str | os.PathLike[str] | None = None) -> Path:
         GeometryError: if the file exists and holds no measured times.
         OSError: if it cannot be written.
     """
-    _read_default()
     file = _default() if path is None else _named(path)
-    entries = (_entries(file) if file.exists() else {}) | _KNOWN
+    entries = (_entries(file) if file.exists() else {}) | _times()
     lines = (json.dumps({**json.loads(key), "ms": entries[key]}) for key in sorted(entries))
     file.parent.mkdir(parents=True, exist_ok=True)
     partly = file.with_name(f"{file.name}.{os.getpid()}")
@@ -100,26 +99,19 @@ def _default() -> Path:
 
 
 @functools.cache
-def _read_default() -> None:
-    """Read the default file, once, if there is one."""
+def _times() -> dict[str, dict[str, float]]:
+    """The entries that this process knows; at first those of the default file, if there is one."""
     try:
-        _read(_default())
+        return _entries(_default())
     except (FileNotFoundError, RuntimeError):  # Python's own of a user without a home
-        pass
+        return {}
     except (GeometryError, OSError) as error:
         warnings.warn(f"the file of measured plans is not used: {error}", stacklevel=2)
-
-
-def _read(file: Path) -> int:
-    entries = _entries(file)
-    _KNOWN.update(entries)
-    heads = [json.loads(key) for key in entries]
-    own = (device(True), device(False))
-    return sum(h["jax"] == jax.__version__ and h["device"] in own for h in heads)
+        return {}
 
 
 def _entries(file: Path) -> dict[str, dict[str, float]]:
-    """The entries of a file, as `_KNOWN` holds them."""
+    """The entries of a file: milliseconds by algorithm, by the text of the rest of an entry."""
     try:
         found = {}
         for entry in json.loads(file.read_text("utf-8")):
@@ -141,13 +133,10 @@ def _key(recipe: Recipe, batch: int) -> str:
         "in_channels": geometry.in_channels,
         "out_channels": geometry.out_channels,
         "groups": geometry.groups,
-        "axes": [
-            [a.in_size, a.out_size, a.kernel_size, a.stride, a.dilation, a.low]
-            for a in geometry.axes
-        ],
+        "axes": [astuple(axis)[:-1] for axis in geometry.axes],  # without the mode, which is zeros
         "batch": batch,
         "dtype": str(recipe.dtype),
-        "layout": [list(spec) for spec in recipe.specs],
+        "layout": recipe.specs,
         "precision": None if recipe.precision is None else str(recipe.precision),
     }
     return json.dumps(entry, sort_keys=True)

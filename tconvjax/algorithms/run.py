@@ -78,13 +78,29 @@ def _working_dtype(recipe: Recipe) -> Any:
 
 
 def _right_by_xla(recipe: Recipe, mesh_axes: int) -> bool:
-    """Whether XLA compiles an algorithm correctly; "patches" is right everywhere."""
+    """Whether XLA compiles an algorithm correctly; "patches" is right everywhere.
+
+    Its partitioner gets grouped convolutions wrong or gathers the batch for them
+    (openxla/xla#48086), except for depthwise ones on a mesh of one axis. It also takes an axis
+    along which x, the kernel or y has one element for an axis of a matrix product, which ends in a
+    wrong result or a failed check.
+    """
     algorithm, geometry = recipe.algorithm, recipe.geometry
     if algorithm == "direct" and recipe.partial == "conv_transpose" and _ends_the_process(geometry):
         return False
     if mesh_axes == 0 or algorithm not in ("direct", "polyphase"):
         return True
-    return _partitioned_rightly(algorithm, geometry, mesh_axes)
+
+    def sizes(split: Split) -> tuple[int, ...]:
+        axis = split.axis
+        if algorithm == "direct":
+            return axis.in_size, axis.kernel_size, axis.out_size
+        return split.all_rows, axis.kernel_size // split.period, axis.out_size
+
+    alone = recipe.depthwise and algorithm == "direct" and mesh_axes == 1
+    return (geometry.groups == 1 or alone) and all(
+        min(sizes(split)) > 1 for split in splits_of(geometry)
+    )
 
 
 def _ends_the_process(geometry: Geometry) -> bool:
@@ -104,27 +120,6 @@ def _ends_the_process(geometry: Geometry) -> bool:
         math.prod(getattr(a, name) for a in swapped) for name in ("kernel_size", "out_size")
     )
     return geometry.groups == 1 and any(kept) and taps > elements
-
-
-def _partitioned_rightly(algorithm: str, geometry: Geometry, mesh_axes: int) -> bool:
-    """Whether XLA's partitioner gets the convolutions of "direct" or "polyphase" right.
-
-    It gets grouped convolutions wrong or gathers the batch for them (openxla/xla#48086), except for
-    depthwise ones on a mesh of one axis. It also takes an axis along which x, the kernel or y has
-    one element for an axis of a matrix product, which ends in a wrong result or a failed check.
-    """
-
-    def sizes(split: Split) -> tuple[int, ...]:
-        axis = split.axis
-        if algorithm == "direct":
-            return axis.in_size, axis.kernel_size, axis.out_size
-        return split.all_rows, axis.kernel_size // split.period, axis.out_size
-
-    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
-    alone = depthwise and algorithm == "direct" and mesh_axes == 1
-    return (geometry.groups == 1 or alone) and all(
-        min(sizes(split)) > 1 for split in splits_of(geometry)
-    )
 
 
 def _whole_in_space(

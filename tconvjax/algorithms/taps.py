@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from tconvjax.algorithms.blocks import by_images
-from tconvjax.algorithms.fusion import channels_last_unfused, unfused
+from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
 from tconvjax.algorithms.phases import (
     Split,
     from_phases,
@@ -32,7 +32,7 @@ from tconvjax.algorithms.phases import (
     unshift,
 )
 from tconvjax.geometry import Axis, Geometry
-from tconvjax.layouts import Partial, Recipe, channels_last, placed, placed_from_last
+from tconvjax.layouts import Partial, Recipe, placed
 
 MOST_TAPS = 64
 """Largest number of taps of a depthwise transpose with channels last that multiplies no zeros."""
@@ -50,22 +50,20 @@ def taps(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     """Compute any partial as sums of elementwise products; the precision does not matter."""
     geometry, specs = recipe.geometry, recipe.specs
     if recipe.partial == "kernel_gradient":
-        return by_images(_placed_gradient, a, b, recipe, math.prod(geometry.in_shape))
-    splits, groups = splits_of(geometry), geometry.groups
+        return by_images(_kernel_gradient, a, b, recipe, math.prod(geometry.in_shape))
+    splits = splits_of(geometry)
     out, channel, *spatial = specs.rhs_spec
     w = lax.transpose(b, (*spatial, channel, out))
-    w = w.reshape(*w.shape[:-1], groups, -1)  # (*k, c, g, o)
-    single = w.shape[-1] == w.shape[-3] == 1
-    alike = specs.lhs_spec == specs.out_spec
+    w = w.reshape(*w.shape[:-1], geometry.groups, -1)  # (*k, c, g, o)
     if recipe.partial == "conv":
-        if single and alike:
+        if recipe.depthwise and specs.lhs_spec == specs.out_spec:
             return _depthwise(a, w[..., 0, :, 0], splits, specs.lhs_spec)
-        y = _conv(channels_last(a, specs.lhs_spec, groups), w, splits)
-        return placed_from_last(y, specs.out_spec)
+        y = _conv(channels_last(recipe, a, specs.lhs_spec), w, splits)
+        return placed_from_last(recipe, y, specs.out_spec)
     if in_phases(recipe):
         return _depthwise_transpose(a, w[..., 0, :, 0], splits, specs.lhs_spec)
-    x = _conv_transpose(channels_last(a, specs.out_spec, groups), w, splits)
-    return placed_from_last(x, specs.lhs_spec)
+    x = _conv_transpose(channels_last(recipe, a, specs.out_spec), w, splits)
+    return placed_from_last(recipe, x, specs.lhs_spec)
 
 
 def terms(partial: Partial, geometry: Geometry) -> int:
@@ -257,19 +255,11 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
     return from_phases(functools.reduce(operator.add, products), splits)
 
 
-def _placed_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
-    rank, specs = recipe.geometry.rank, recipe.specs
-    x = channels_last_unfused(recipe, x, specs.lhs_spec)
-    y = channels_last_unfused(recipe, y, specs.out_spec)
-    w = _kernel_gradient(x, y, recipe)
-    w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))  # (*k, c, g * o)
-    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
-
-
 def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
-    """(*k, c, g, o) from x (N, *in, g, c) and y (N, *out, g, o)."""
-    splits = splits_of(recipe.geometry)
+    splits, specs = splits_of(recipe.geometry), recipe.specs
     rank = len(splits)
+    x = channels_last(recipe, x, specs.lhs_spec, alone=True)
+    y = channels_last(recipe, y, specs.out_spec, alone=True)
     x = to_phases(x, splits)
     y = jnp.expand_dims(y, tuple(range(2, 2 + 2 * rank, 2)))
 
@@ -298,7 +288,9 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
             w = jnp.moveaxis(w, rank, n + 1)
             w = w.reshape(*w.shape[:n], -1, *w.shape[n + 2 :])
             w = lax.slice_in_dim(w, 0, split.axis.kernel_size, axis=n)
-    return jnp.moveaxis(w, -3, -2)
+    w = jnp.moveaxis(w, -3, -2)  # (*k, c, g, o)
+    w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))
+    return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
 
 
 def _summed(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
