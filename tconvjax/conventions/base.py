@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
 import jax
-from jax import lax
 
 from tconvjax import operands
 from tconvjax.arguments import ints, whole
 from tconvjax.conventions.kernels import KERNELS, check_kernel_groups, turned
 from tconvjax.conventions.layer import Crop, Layer
 from tconvjax.errors import Described, array_of, fail, kind_of, with_groups
-from tconvjax.layouts import permuted
+from tconvjax.layouts import Specs, permuted, sizes
 from tconvjax.operations import conv_transpose
 
 Arguments: TypeAlias = Mapping[str, Any]
 """Arguments of a layer under the names that its framework uses."""
+
+PLAIN = {"groups": "it has no groups", "padding_mode": "it has no padding mode"}
+"""Reasons for what most frameworks lack."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Framework:
     def arguments(self, layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:
         """A layer in this framework's arguments, or an error that says why it has none."""
         steps = {name: layer.each(name) for name in ("kernel_size", "stride", "dilation")}
-        values = {"rank": layer.rank, **steps, "groups": layer.groups, "padding_mode": layer.mode}
+        values = {**layer.about, "rank": layer.rank, **steps}
+        values |= {"groups": layer.groups, "padding_mode": layer.mode}
         plain = {"dilation": (1,) * layer.rank, "groups": 1, "padding_mode": "zeros"}
         for concept, why in self.lacks.items():
             value = values.pop(concept)
@@ -123,9 +126,7 @@ class Call:
     data: jax.Array
     kernel: jax.Array
     bias: jax.Array | None
-    data_spec: tuple[int, ...]  # positions of the (batch, channel, *spatial) axes of the data
-    result_spec: tuple[int, ...]  # the same for the result
-    kernel_spec: tuple[int, ...]  # positions of the (C, M, *taps) axes of the kernel
+    specs: Specs  # positions of the axes of the result, of the kernel (C, M, *taps) and of the data
     backwards: bool  # whether the kernel is that of a convolution of the dilated input
 
     @classmethod
@@ -163,79 +164,56 @@ class Call:
                 remedy = f"convert it: {name}.astype({data_name}.dtype)"
                 fail(name, Described(f"array of dtype {array.dtype}"), rule, remedy)
         spec = (0, rank + 1, *range(1, rank + 1)) if last else tuple(range(rank + 2))
-        taps = axes.spec(rank)
-        return cls(framework, names, data, kernel, bias, spec, spec, taps, axes.backwards)
-
-    @property
-    def rank(self) -> int:
-        """The number of spatial axes, known from the kernel."""
-        return self.kernel.ndim - 2
+        specs = Specs(spec, axes.spec(rank), spec)
+        return cls(framework, names, data, kernel, bias, specs, axes.backwards)
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
         """The number of taps along each axis."""
-        return permuted(self.kernel.shape, self.kernel_spec[2:])
-
-    @property
-    def data_size(self) -> tuple[int, ...]:
-        """The spatial sizes of the data, whose batch axes lead."""
-        extra = self.data.ndim - self.rank - 2
-        return tuple(self.data.shape[n + extra] for n in self.data_spec[2:])
+        return permuted(self.kernel.shape, self.specs.rhs_spec[2:])
 
     def run(
         self, precision: Any = None, preferred: Any = None, least: int = 0, **arguments: Any
     ) -> Any:
         """Read the arguments and compute; every axis of the result needs ``least`` elements."""
-        layer = self.read(arguments)
-        for n, axis in zip(self.data_size, layer.axes, strict=True):
+        names, taps = self.framework.names, self.kernel_size
+        channels, *data_size = sizes(self.names[0], self.data, self.specs.out_spec)
+        arguments[names["kernel_size"]] = taps
+        layer = self.framework.read(Reader(arguments, names, len(taps), tuple(data_size)))
+        for n, axis in zip(data_size, layer.axes, strict=True):
             size = axis.size(n)
             if n > 0 and size < least:
                 found = Described(f"cutting {axis.low} and {axis.high} off")
                 rule = f"an input of size {n} gives {size + axis.low + axis.high} with kernel "
                 rule += f"{axis.kernel_size}, stride {axis.stride} and dilation {axis.dilation}"
-                fail(self.framework.names["padding"], found, rule, f"cut {least - size} less")
-        return self.apply(layer, precision, preferred)
-
-    def read(self, arguments: Arguments) -> Layer:
-        """The layer that these arguments and arrays describe."""
-        names = self.framework.names
-        arguments = {**arguments, names["kernel_size"]: self.kernel_size}
-        return self.framework.read(Reader(arguments, names, self.rank, self.data_size))
-
-    def apply(self, layer: Layer, precision: Any = None, preferred: Any = None) -> Any:
-        """Compute a layer."""
-        self._check_channels(layer.groups)
-        kernel, bias = self.kernel, self.bias
-        if self.backwards:
-            kernel = turned(kernel, layer.groups, self.kernel_spec, self.kernel_spec, True)
+                fail(names["padding"], found, rule, f"cut {least - size} less")
+        self._check_channels(channels, layer.groups)
+        kernel, bias, spec = self.kernel, self.bias, self.specs.rhs_spec
         return conv_transpose(
             self.data,
-            kernel,
+            turned(kernel, layer.groups, spec, spec, True) if self.backwards else kernel,
             None if bias is None else bias.reshape(math.prod(bias.shape)),
             stride=layer.each("stride"),
             padding=layer.crops,
             dilation=layer.each("dilation"),
             groups=layer.groups,
             padding_mode=layer.mode,
-            dimension_numbers=lax.ConvDimensionNumbers(
-                self.result_spec, self.kernel_spec, self.data_spec
-            ),
+            dimension_numbers=self.specs,
             precision=precision,
             preferred_element_type=preferred,
         )
 
-    def _check_channels(self, groups: int) -> None:
+    def _check_channels(self, channels: int, groups: int) -> None:
         data_name, kernel_name, bias_name = self.names
-        kernel, data, bias = self.kernel, self.data, self.bias
-        check_kernel_groups(kernel, self.kernel_spec, self.backwards, groups)
+        kernel, bias, spec = self.kernel, self.bias, self.specs.rhs_spec
+        check_kernel_groups(kernel, spec, self.backwards, groups)
         named = self.framework.names.get("groups", "")
         of_c, of_m = (named, "") if self.backwards else ("", named)
-        c, m = shape = [kernel.shape[n] for n in self.kernel_spec[:2]]
+        c, m = shape = permuted(kernel.shape, spec[:2])
         c, m = (c * groups, m) if self.backwards else (c, m * groups)
-        channels = data.shape[self.data_spec[1] + data.ndim - self.rank - 2]
         if channels != c:
             rule = f"with groups={groups} it takes {c} channels, and {data_name} of shape "
-            rule += f"{data.shape} has {channels}"
+            rule += f"{self.data.shape} has {channels}"
             remedy = f"use {self.framework.title}'s layout, or convert the kernel with "
             remedy += "tconvjax.conventions.convert_kernel"
             remedy = with_groups(of_c, channels, shape[::-1], remedy)

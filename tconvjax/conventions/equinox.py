@@ -9,10 +9,8 @@ from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
-from tconvjax.conventions.layer import Crop, Layer, circular, cut, pairs
+from tconvjax.conventions.layer import Crop, Layer, circular, cut, pairs, shared
 from tconvjax.errors import fail
-
-NAMES = ("SAME", "SAME_LOWER", "VALID")
 
 
 def _read(reader: Reader) -> Layer:
@@ -22,8 +20,9 @@ def _read(reader: Reader) -> Layer:
         if more >= axis.stride:
             rule = f"it must be smaller than the stride ({axis.stride})"
             fail("output_padding", more, rule, f"give at most {axis.stride - 1}")
+    names = ("SAME", "SAME_LOWER", "VALID")
     text = isinstance(padding, str)
-    name = choice("padding", padding, NAMES, any_case=True) if text else ""
+    name = choice("padding", padding, names, any_case=True) if text else ""
     mode = reader.value("padding_mode", "ZEROS")
     if choice("padding_mode", mode, ("ZEROS", "CIRCULAR"), any_case=True) == "CIRCULAR":
         if any(extra) or name not in ("SAME", "SAME_LOWER"):
@@ -39,11 +38,7 @@ def _read(reader: Reader) -> Layer:
 
 def _same(axis: Crop, extra: int, name: str) -> tuple[int, int]:
     """The ends for stride * n elements; an output padding cuts more, if anything is cut."""
-    total = axis.span - axis.stride + extra
-    if total < 0:
-        return 0, total
-    low = (total + (name == "SAME_LOWER")) // 2
-    return low, total - low
+    return shared(axis.span - axis.stride + extra, name == "SAME_LOWER")
 
 
 def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:

@@ -21,26 +21,61 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from tconvjax.arguments import choice, frozen, ints
-from tconvjax.conventions.base import Arguments, Framework, Reader
+from tconvjax.conventions.base import Arguments, Framework, Reader, by_concept
 from tconvjax.conventions.equinox import EQUINOX
 from tconvjax.conventions.flax import FLAX
 from tconvjax.conventions.haiku import HAIKU
 from tconvjax.conventions.keras import KERAS
 from tconvjax.conventions.lax import LAX
-from tconvjax.conventions.layer import Layer
+from tconvjax.conventions.layer import Layer, cut
 from tconvjax.conventions.onnx import ONNX
-from tconvjax.conventions.tconvjax import TCONVJAX
 from tconvjax.conventions.tf import TF
 from tconvjax.conventions.torch import TORCH
 from tconvjax.errors import fail, meant
+from tconvjax.geometry import Geometry
 
-_ALL = (TCONVJAX, TORCH, KERAS, TF, ONNX, LAX, FLAX, HAIKU, EQUINOX)
-FRAMEWORKS: Mapping[str, Framework] = MappingProxyType({one.name: one for one in _ALL})
-"""All frameworks by name."""
+
+def _read_own(reader: Reader) -> Layer:
+    axes, groups = reader.steps(), reader.groups()
+    mode: Any = choice("padding_mode", reader.value("padding_mode", "zeros"), ("zeros", "circular"))
+    padding, size = reader.value("padding", 0), reader.value("output_size")
+    # Only a wanted size and a period have other ends for every input size.
+    same = size is None and mode == "zeros"
+    data = (10**9,) * len(axes) if same else reader.sizes(f"padding={padding!r}")
+    geometry = Geometry.of_conv_transpose(
+        (groups, *data),
+        (groups, 1, *(axis.kernel_size for axis in axes)),
+        stride=reader.ints("stride", 1),
+        dilation=reader.ints("dilation", 1),
+        groups=groups,
+        padding=padding,
+        output_padding=reader.ints("output_padding", 0, 0),
+        output_size=size,
+        padding_mode=mode,
+    )
+    return Layer(cut(axes, geometry.padding), groups, mode)
+
+
+TCONVJAX = Framework(
+    name="tconvjax",
+    title="tconvjax",
+    call="tconvjax.conv_transpose",
+    names=by_concept(
+        "kernel_size stride padding output_padding output_size dilation groups padding_mode"
+    ),
+    data="(N, C, *size), or as dimension_numbers says",
+    read=_read_own,
+    write=lambda layer, _: {"padding": layer.crops, "padding_mode": layer.mode},
+    lacks={"kernel_size": ""},
+)
+FRAMEWORKS: Mapping[str, Framework] = {
+    framework.name: framework
+    for framework in (TCONVJAX, TORCH, KERAS, TF, ONNX, LAX, FLAX, HAIKU, EQUINOX)
+}
+"""All frameworks by name; tconvjax's own arguments are read and written like those of any other."""
 
 
 def translate(
@@ -86,8 +121,7 @@ def translate(
     layer = read_layer(arguments, source, input_size)
     writer = FRAMEWORKS[choice("target", target, tuple(FRAMEWORKS))]
     sizes = None if input_size is None else ints("input_size", input_size, layer.rank, 1)
-    about = {writer.names[k]: v for k, v in layer.about.items() if k in writer.names}
-    return {**about, **writer.arguments(layer, sizes)}
+    return writer.arguments(layer, sizes)
 
 
 def read_layer(arguments: Arguments, source: str, input_size: Sequence[int] | None = None) -> Layer:

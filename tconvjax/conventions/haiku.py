@@ -8,7 +8,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
-from tconvjax.conventions.base import Call, Framework, Reader, by_concept, masked
+from tconvjax.conventions.base import PLAIN, Call, Framework, Reader, by_concept, masked
 from tconvjax.conventions.lax import padded
 from tconvjax.conventions.layer import Layer, cut, forward_crop
 from tconvjax.errors import fail
@@ -28,10 +28,6 @@ def _read(reader: Reader) -> Layer:
     return Layer(cut(axes, [forward_crop(*column, padding) for column in columns]))
 
 
-def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    return {"padding": layer.each("around_dilated")}
-
-
 HAIKU = Framework(
     name="haiku",
     title="Haiku",
@@ -46,12 +42,8 @@ HAIKU = Framework(
     ),
     data="(N, *size, C) or (*size, C); with data_format='channels_first' (N, C, *size)",
     read=_read,
-    write=_write,
-    lacks={
-        "groups": "it has no groups",
-        "padding_mode": "it has no padding mode",
-        "dilation": "its ConvNDTranspose has none",
-    },
+    write=lambda layer, _: {"padding": layer.each("around_dilated")},
+    lacks={**PLAIN, "dilation": "its ConvNDTranspose has none"},
     extras=("data_format",),
 )
 

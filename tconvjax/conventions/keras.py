@@ -7,7 +7,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice
-from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
+from tconvjax.conventions.base import PLAIN, Call, Framework, Reader, by_concept, cannot
 from tconvjax.conventions.layer import Crop, Layer, cut
 
 
@@ -67,7 +67,7 @@ KERAS = Framework(
     data="(N, *size, C); with data_format='channels_first' (N, C, *size)",
     read=_read,
     write=_write,
-    lacks={"groups": "it has no groups", "padding_mode": "it has no padding mode"},
+    lacks=PLAIN,
     extras=("data_format",),
 )
 

@@ -10,10 +10,10 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import choice, flag
-from tconvjax.conventions.base import Call, Framework, Reader, by_concept
+from tconvjax.conventions.base import PLAIN, Call, Framework, Reader, by_concept
 from tconvjax.conventions.layer import Crop, Layer, cut, pairs
 from tconvjax.errors import fail
-from tconvjax.layouts import DimensionNumbers, Precision, layout_of
+from tconvjax.layouts import DimensionNumbers, Precision, Specs, layout_of
 
 
 def padded(axes: Sequence[Crop], padding: Any, single: bool = False) -> tuple[Crop, ...]:
@@ -61,10 +61,6 @@ def _read(reader: Reader) -> Layer:
     return Layer(cut(axes, pairs("padding", padding, reader.rank, single=False)), groups)
 
 
-def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
-    return {"padding": layer.each("around_dilated"), "transpose_kernel": True}
-
-
 LAX = Framework(
     name="lax",
     title="jax.lax.conv_transpose",
@@ -77,12 +73,8 @@ LAX = Framework(
     ),
     data="(N, *size, C), or as dimension_numbers says",
     read=_read,
-    write=_write,
-    lacks={
-        "kernel_size": "",
-        "groups": "it has no groups",
-        "padding_mode": "it has no padding mode",
-    },
+    write=lambda layer, _: {"padding": layer.each("around_dilated"), "transpose_kernel": True},
+    lacks={"kernel_size": "", **PLAIN},
     extras=("transpose_kernel", "use_consistent_padding"),
 )
 
@@ -142,15 +134,11 @@ def lax_conv_transpose(
     call = Call.of(LAX, {"lhs": lhs, "rhs": rhs, "bias": None}, layout=layout, last=True)
     if dimension_numbers is not None:
         specs = layout_of(dimension_numbers, call.kernel)
-        out, into, *taps = specs.rhs_spec
-        call = dataclasses.replace(
-            call,
-            data_spec=tuple(specs.lhs_spec),
-            result_spec=tuple(specs.out_spec),
-            kernel_spec=(out, into, *taps) if transposed else (into, out, *taps),
-        )
-    elif call.rank > 3:
-        rule = f"there is no default for {call.rank} spatial axes"
+        out, into, *axes = specs.rhs_spec
+        taps = (out, into, *axes) if transposed else (into, out, *axes)
+        call = dataclasses.replace(call, specs=Specs(specs.out_spec, taps, specs.lhs_spec))
+    elif (rank := len(call.kernel_size)) > 3:
+        rule = f"there is no default for {rank} spatial axes"
         fail("dimension_numbers", None, rule, "give the layouts of lhs, rhs and the result")
     return call.run(
         precision,

@@ -115,6 +115,13 @@ def cut(
     return tuple(replace(axis, low=low, high=high - more) for axis, (low, high), more in columns)
 
 
+def shared(total: int, lower: bool) -> tuple[int, int]:
+    """Divide a total between the two ends; the odd element is the first one's if ``lower``."""
+    # Zeros are added after the last element: ONNX does not say, and ONNX Runtime 1.32 does so.
+    low = (total + lower) // 2 if total > 0 else 0
+    return low, total - low
+
+
 def circular(axes: Sequence[Crop], lows: Sequence[int], groups: int = 1) -> Layer:
     """A circular layer whose stride * n elements start at ``lows`` of the natural result."""
     ends = [(low, axis.span - axis.stride - low) for axis, low in zip(axes, lows, strict=True)]

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from tconvjax.arguments import choice, frozen, ints
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
-from tconvjax.conventions.layer import Layer, check_extra, cut
+from tconvjax.conventions.layer import Layer, check_extra, cut, shared
 from tconvjax.errors import fail
 
 
@@ -28,7 +28,8 @@ def _read(reader: Reader) -> Layer:
         totals = [axis.span - axis.stride + e for axis, e in zip(axes, extra, strict=True)]
     else:
         return Layer(cut(axes, _pads(reader), extra), groups)
-    return Layer(cut(axes, [_shared(total, auto) for total in totals], extra), groups)
+    ends = [shared(total, auto != "SAME_UPPER") for total in totals]
+    return Layer(cut(axes, ends, extra), groups)
 
 
 def _pads(reader: Reader) -> Iterable[tuple[int, int]]:
@@ -38,14 +39,6 @@ def _pads(reader: Reader) -> Iterable[tuple[int, int]]:
         fail("pads", pads, rule, f"give {2 * reader.rank} ints")
     pads = ints("pads", pads, len(pads), 0)
     return zip(pads[: reader.rank], pads[reader.rank :], strict=True)
-
-
-def _shared(total: int, auto: str) -> tuple[int, int]:
-    """Divide a total between the two ends; only SAME_UPPER cuts an odd element off the end."""
-    if total < 0:  # ONNX does not say; ONNX Runtime 1.32 adds all of it after the last element
-        return 0, total
-    half = total // 2 if auto == "SAME_UPPER" else total - total // 2
-    return half, total - half
 
 
 def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:

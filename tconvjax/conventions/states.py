@@ -383,16 +383,12 @@ def _spectral_norm(w: Any, u: Any, v: Any) -> Any:
     return w / min(found)[1] if found else None
 
 
-def _pruned(w: Any, mask: Any) -> Any:
-    return w * mask if w.shape == mask.shape else None
-
-
 _FORMS: Mapping[tuple[str, ...], Callable[..., Any]] = {
     ("_g", "_v"): _weight_norm,
     (".original0", ".original1"): _weight_norm,
     ("_orig", "_u", "_v"): _spectral_norm,
     (".original", ".0._u", ".0._v"): _spectral_norm,
-    ("_orig", "_mask"): _pruned,
+    ("_orig", "_mask"): lambda w, mask: w * mask if w.shape == mask.shape else None,
 }
 """Functions by the name suffixes of their operands; dotted suffixes are PyTorch's since 2.0."""
 _PARTS = frozenset(itertools.chain(*_FORMS))

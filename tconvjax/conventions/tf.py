@@ -8,7 +8,7 @@ from typing import Any
 from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, choice, frozen, ints
-from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot, need_sizes
+from tconvjax.conventions.base import PLAIN, Call, Framework, Reader, by_concept, cannot, need_sizes
 from tconvjax.conventions.layer import Layer, cut, forward_crop, forward_size, pairs
 from tconvjax.errors import fail, kind_of
 
@@ -116,11 +116,7 @@ TF = Framework(
     data="(N, *size, C), or channels first by data_format",
     read=_read,
     write=_write,
-    lacks={
-        "kernel_size": "",
-        "groups": "it has no groups",
-        "padding_mode": "it has no padding mode",
-    },
+    lacks={"kernel_size": "", **PLAIN},
     extras=("data_format",),
 )
 
@@ -169,20 +165,18 @@ def tf_conv_transpose(
     if rank not in DATA_FORMATS:
         rule = "TensorFlow has one to three axes of taps"
         fail("filters", kind_of(filters), rule, "give an array (*k, M, C)")
-    arguments = {
-        "output_shape": output_shape,
-        "strides": strides,
-        "padding": padding,
-        "data_format": data_format,
-        "dilations": dilations,
-    }
     last = channels_last(rank, data_format)
     call = Call.of(TF, {"input": input, "filters": filters, "bias": None}, last=last)
-    layer = call.read(arguments)
-    # The entries for batch and channels have only one right value.
+    z = call.run(
+        output_shape=output_shape,
+        strides=strides,
+        padding=padding,
+        data_format=data_format,
+        dilations=dilations,
+    )
     shape = frozen("output_shape", output_shape)
-    ends = (call.data.shape[0], call.kernel.shape[call.kernel_spec[1]])
-    if len(shape) != rank + 2 or _divided(shape, last)[0] != ends:
-        rule = f"the batch is {ends[0]} and filters give {ends[1]} channels"
+    if z.shape != shape:  # the entries for batch and channels have only one right value
+        m = z.shape[-1 if last else 1]
+        rule = f"the batch is {z.shape[0]} and filters give {m} channels"
         fail("output_shape", shape, rule, "give these with the spatial sizes")
-    return call.apply(layer)
+    return z

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any
 
 import jax
@@ -17,49 +18,45 @@ from tconvjax.geometry.padding import Padding
 from tconvjax.layers.flax import FlaxLayer
 
 
+@dataclass(eq=False, repr=False)
 class _Layer(FlaxLayer, nnx.Module):  # type: ignore[misc]  # mypy does not follow Flax
     """The arguments and parameters of both layers."""
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: Ints,
-        strides: Ints | None = 1,
-        *,
-        padding: Padding = "SAME",
-        kernel_dilation: Ints | None = 1,
-        feature_group_count: int = 1,
-        use_bias: bool = True,
-        mask: Any = None,
-        dtype: Any = None,
-        param_dtype: Any = jnp.float32,
-        precision: Any = None,
-        kernel_init: Any = nnx.initializers.lecun_normal(),  # noqa: B008
-        bias_init: Any = nnx.initializers.zeros,
-        promote_dtype: Any = promote,
-        preferred_element_type: Any = None,
-        rngs: nnx.Rngs,
-        kernel_metadata: Mapping[str, Any] | None = None,
-        bias_metadata: Mapping[str, Any] | None = None,
+    in_features: int
+    out_features: int
+    kernel_size: Ints
+    strides: Ints | None = 1
+    _: KW_ONLY
+    padding: Padding = "SAME"
+    kernel_dilation: Ints | None = 1
+    feature_group_count: int = 1
+    use_bias: bool = True
+    mask: Any = None
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+    precision: Any = None
+    kernel_init: InitVar[Any] = nnx.initializers.lecun_normal()  # noqa: RUF009
+    bias_init: InitVar[Any] = nnx.initializers.zeros
+    promote_dtype: Any = promote
+    preferred_element_type: Any = None
+    rngs: InitVar[nnx.Rngs]
+    kernel_metadata: InitVar[Mapping[str, Any] | None] = None
+    bias_metadata: InitVar[Mapping[str, Any] | None] = None
+
+    def __post_init__(
+        self, kernel_init: Any, bias_init: Any, rngs: Any, kernel_metadata: Any, bias_metadata: Any
     ) -> None:
-        self.kernel_size, self.strides, self.padding = kernel_size, strides, padding
-        self.kernel_dilation, self.feature_group_count = kernel_dilation, feature_group_count
-        self.in_features, self.out_features = in_features, out_features
-        self.use_bias, self.mask, self.promote_dtype = use_bias, mask, promote_dtype
-        self.dtype, self.param_dtype, self.precision = dtype, param_dtype, precision
-        self.preferred_element_type = preferred_element_type
-        self._read(setattr, in_features=in_features, out_features=out_features)
+        self._read(setattr, in_features=self.in_features, out_features=self.out_features)
         draw: Any = getattr(rngs, "params", None)
         if not callable(draw):
             fail("rngs", kind_of(rngs), "it must be Flax's nnx.Rngs", "give nnx.Rngs(0)")
-        kernel = self._start(draw(), kernel_init, in_features, out_features)
-        if mask is not None:
-            check_mask(mask, kernel)
+        kernel = self._start(draw(), kernel_init, self.in_features, self.out_features)
+        if self.mask is not None:
+            check_mask(self.mask, kernel)
         self.kernel = nnx.Param(kernel, **_metadata("kernel_metadata", kernel_metadata))
         bias = None
         if self.use_bias:
-            bias = self._drawn(draw(), "bias_init", bias_init, (out_features,))
+            bias = self._drawn(draw(), "bias_init", bias_init, (self.out_features,))
         metadata = _metadata("bias_metadata", bias_metadata)
         self.bias = nnx.data(None) if bias is None else nnx.Param(bias, **metadata)
 
@@ -105,6 +102,7 @@ class Conv(_Layer):
         return self._run(inputs)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ConvTranspose(_Layer):
     """The exact transpose of the `Conv` with the same arguments and kernel (*k, out / groups, in).
 
@@ -141,56 +139,9 @@ class ConvTranspose(_Layer):
     """
 
     transposed = True
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: Ints,
-        strides: Ints | None = 1,
-        *,
-        padding: Padding = "SAME",
-        kernel_dilation: Ints | None = 1,
-        feature_group_count: int = 1,
-        output_padding: Ints = 0,
-        use_bias: bool = True,
-        mask: Any = None,
-        dtype: Any = None,
-        param_dtype: Any = jnp.float32,
-        precision: Any = None,
-        kernel_init: Any = nnx.initializers.lecun_normal(),  # noqa: B008
-        bias_init: Any = nnx.initializers.zeros,
-        transpose_kernel: bool = False,
-        promote_dtype: Any = promote,
-        preferred_element_type: Any = None,
-        original: bool = False,
-        rngs: nnx.Rngs,
-        kernel_metadata: Mapping[str, Any] | None = None,
-        bias_metadata: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.original, self.transpose_kernel = original, transpose_kernel
-        self.output_padding = output_padding
-        super().__init__(
-            in_features,
-            out_features,
-            kernel_size,
-            strides,
-            padding=padding,
-            kernel_dilation=kernel_dilation,
-            feature_group_count=feature_group_count,
-            use_bias=use_bias,
-            mask=mask,
-            dtype=dtype,
-            param_dtype=param_dtype,
-            precision=precision,
-            kernel_init=kernel_init,
-            bias_init=bias_init,
-            promote_dtype=promote_dtype,
-            preferred_element_type=preferred_element_type,
-            rngs=rngs,
-            kernel_metadata=kernel_metadata,
-            bias_metadata=bias_metadata,
-        )
+    output_padding: Ints = 0
+    transpose_kernel: bool = False
+    original: bool = False
 
     def __call__(self, inputs: Any, output_size: Ints | None = None) -> jax.Array:
         """(*batch, *size, in_features) to (*batch, *output_size, out_features)."""

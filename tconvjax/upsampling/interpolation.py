@@ -138,9 +138,8 @@ def upsample(
     """
     choice("method", method, tuple(METHODS))
     align_corners = flag("align_corners", align_corners)
-    _one_of(factor, size)
     name, argument = ("size", size) if factor is None else ("factor", factor)
-    value, axes = _read(x, argument, layout)
+    value, axes = _read(x, factor, size, layout)
     old, scales = axes.sizes(value.shape), cast(Scales, (None,) * axes.rank)
     if factor is None:
         sizes = reading.each("size", size, axes.rank, 1)
@@ -158,12 +157,6 @@ def upsample(
     return _resized(value, axes, sizes, how, align_corners, scales)
 
 
-def _one_of(factor: Any, size: Any) -> None:
-    if (factor is None) == (size is None):
-        rule = f"either factor or size={size!r} must say how large the result is"
-        fail("factor", factor, rule, "give one of the two")
-
-
 def _factors(factor: Any, rank: int) -> tuple[tuple[float | int, ...], Scales]:
     """Read one factor per axis, and which of them are fractions."""
     parts = list(factor) if reading.how_many(factor) else [factor]
@@ -175,9 +168,12 @@ def _factors(factor: Any, rank: int) -> tuple[tuple[float | int, ...], Scales]:
     return tuple(s or w for s, w in zip(scales, whole, strict=True)), tuple(scales)
 
 
-def _read(x: ArrayLike, argument: Any, layout: str | None) -> tuple[jax.Array, Axes]:
-    """Read x and its axes, none of which may be empty."""
-    value, axes = reading.read("x", x, layout, argument)
+def _read(x: ArrayLike, factor: Any, size: Any, layout: str | None) -> tuple[jax.Array, Axes]:
+    """Read x and its axes, none of which may be empty; a factor or a size may name them."""
+    if (factor is None) == (size is None):
+        rule = f"either factor or size={size!r} must say how large the result is"
+        fail("factor", factor, rule, "give one of the two")
+    value, axes = reading.read("x", x, layout, size if factor is None else factor)
     if 0 in axes.sizes(value.shape):
         rule = "an axis without elements has nothing to interpolate"
         fail("x", array_of(value.shape), rule, "give at least one element")
@@ -316,8 +312,7 @@ def downsample(
         [[[0.5, 3.5]]]
     """
     choice("method", method, tuple(METHODS))
-    _one_of(factor, size)
-    value, axes = _read(x, factor if size is None else size, layout)
+    value, axes = _read(x, factor, size, layout)
     old = axes.sizes(value.shape)
     if size is None:
         factors = reading.divisors(factor, old)
