@@ -64,8 +64,8 @@ def conv_transpose_axis(
     room = max(stride, dilation)
     if extra and named:
         rule = f"padding={padding!r} fixes the size without it"
-        sizes = some(_sharing(size, span, stride, padding, 0))
-        fail("output_padding", extra, rule, f"give output_size instead; sizes that do: {sizes}")
+        remedy = some(_sharing(size, span, stride, padding, room))
+        fail("output_padding", extra, rule, f"give output_size instead; sizes that do: {remedy}")
     if extra >= room:
         rule = f"it must be smaller than the stride ({stride}) or than the dilation ({dilation})"
         remedy = f"give at most {room - 1}, or a smaller or negative padding"
