@@ -503,16 +503,80 @@ def test_channels_of_a_pasted_layer_are_shown_if_they_can_be_drawn_and_else_told
         "nn.ConvTranspose2d(3, 2, 3)": ([1, 3, 2], ""),
         "nnx.ConvTranspose(2, 4, (3, 3))": ([1, 2, 4], ""),
         "nn.ConvTranspose1d(4, 2, 4, groups=2)": ([2, 4, 2], ""),
-        "nn.ConvTranspose2d(16, 8, 4)": ([1, 1, 1], "It has 16 channels in and 8 out"),
-        "nn.ConvTranspose2d(4, 4, 5)": ([1, 1, 1], "It has 4 channels in and 4 out"),
-        "nn.ConvTranspose1d(64, 64, 4, groups=64)": ([1, 1, 1], "One of its 64 groups is shown."),
+        "nn.ConvTranspose2d(16, 8, 4)": (
+            [1, 1, 1],
+            "The pasted layer has 16 channels in and 8 out: one pair",
+        ),
+        "nn.ConvTranspose2d(4, 4, 5)": ([1, 1, 1], "The pasted layer has 4 channels in and 4 out"),
+        "nn.ConvTranspose1d(64, 64, 4, groups=64)": (
+            [1, 1, 1],
+            "One of the pasted layer's 64 groups",
+        ),
         "layers.Conv2DTranspose(8, 3)": ([1, 1, 1], ""),
+        "nn.ConvTranspose2d(64, 32, 4, groups=2)": (
+            [2, 2, 2],
+            "The pasted layer has 64 channels in and 32 out in 2 groups: one channel of each group",
+        ),
     }
     found = under_node(program, list(lines))
     for (text, (shown, start)), (seen, words) in zip(lines.items(), found, strict=True):
         assert seen == shown, text
         assert words.startswith(start), text
         assert bool(words) == bool(start), text
+
+
+PASTED = "nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1, output_padding=1, groups=2, bias=True)"
+
+
+def test_code_lines_keep_the_channels_and_the_bias_of_a_pasted_layer() -> None:
+    program = """return input.map((text) => { const { numbers, layer } = readLayer(text, [3, 3]);
+      const a = { ...setting({ ...numbers, out_size: 3 }), ...layer };
+      return Object.fromEntries(FRAMEWORKS.map((name) => [name, codeLine(a, name)])); });"""
+    lines = [
+        PASTED,
+        "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
+        "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1, bias=False)",
+        "keras.layers.Conv2DTranspose(8, 3, strides=2)",
+        "nnx.ConvTranspose(16, 8, (3, 3), use_bias=False, rngs=nnx.Rngs(0))",
+    ]
+    grouped, plain, unbiased, filters, flax = under_node(program, lines)
+    assert grouped["PyTorch"] == {
+        "line": "torch.nn.ConvTranspose2d(64, 32, kernel_size=(4, 4), stride=2, padding=1, "
+        "output_padding=1, groups=2)",
+        "y": "(1, 64, 3, 3)", "w": "(64, 16, 4, 4)", "bias": "(32,)",
+    }  # fmt: skip
+    assert grouped["tconvjax"]["line"] == (
+        "tc.conv_transpose(y, w, bias, stride=2, padding=1, output_padding=1, groups=2)"
+    )
+    assert grouped["tconvjax"]["w"] == "(64, 16, 4, 4)"
+    assert {grouped[name]["why"] for name in ("Flax", "Keras")} == {"groups"}
+    assert plain["Flax"]["line"].startswith("nnx.ConvTranspose(16, 8, kernel_size=(4, 4)")
+    assert plain["Flax"]["line"].endswith("transpose_kernel=True, rngs=nnx.Rngs(0))")
+    assert (plain["Flax"]["w"], plain["Flax"]["bias"]) == ("(4, 4, 8, 16)", "(8,)")
+    assert plain["Keras"]["line"].startswith("keras.layers.Conv2DTranspose(8, ")
+    for name, word in (("PyTorch", "bias"), ("Flax", "use_bias"), ("Keras", "use_bias")):
+        assert "bias" not in plain[name]["line"]
+        assert f"{word}=False" in unbiased[name]["line"]
+        assert unbiased[name]["bias"] == ""
+    assert unbiased["tconvjax"]["line"] == "tc.conv_transpose(y, w, stride=2, padding=1)"
+    # Keras does not say how many channels y has, and nobody else can know.
+    assert filters["Keras"]["line"].startswith("keras.layers.Conv2DTranspose(8, kernel_size=(3, 3)")
+    assert filters["PyTorch"]["line"].startswith("torch.nn.ConvTranspose2d(channels, 8, ")
+    assert filters["PyTorch"]["w"] == "(channels, 8, 3, 3)"
+    assert flax["Flax"]["line"].startswith("nnx.ConvTranspose(16, 8, kernel_size=(3, 3)")
+    assert "use_bias=False" in flax["Flax"]["line"]
+
+
+def test_an_address_keeps_a_pasted_layer() -> None:
+    program = """return input.map(([layer, groups]) => readSetting({ layer, groups }))
+      .map((one) => [one.layer && writeLayer(one.layer), one.refused.map(({ name }) => name)]);"""
+    good = [("64,32,2,bias", "2"), ("64,32,2", "1"), ("0,8,1,bias", "1"), ("4096,1,1", "1")]
+    found = under_node(program, good)
+    assert found == [[text, []] for text, _ in good]
+    bad = ("64,32,3", "64,32,0", "64,0,1", "3,3,3", "64,32,2,Bias", "64,32", "-1,1,1", "")
+    for text, (layer, refused) in zip(bad, under_node(program, [(one, "2") for one in bad]),
+                                      strict=True):  # fmt: skip
+        assert (layer, refused) == (None, ["layer"]), text
 
 
 # -- colours, words, reading ----------------------------------------------------------------------

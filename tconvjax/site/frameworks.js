@@ -83,24 +83,29 @@ function python(value) {
 const shortest = (name, value) => (name !== "kernel_size" && Array.isArray(value) && alike(value)
   && Number.isInteger(value[0]) ? value[0] : value);
 
-// The call of a framework as {line, y, w}, the last two being shapes, or {why} it has none.
+// The call of a framework as {line, y, w, bias}, all but the line being shapes, or {why} it has none.
+// The setting may be that of a pasted layer: then it has the layer's channels and groups, whether it
+// has a `bias`, and 0 channels of y if the layer does not say how many there are.
 function codeLine(a, framework) {
   const given = said(a, framework);
   if (given.why) return given;
   const channelsFirst = framework === "tconvjax" || framework === "PyTorch";
   const words = Object.entries(given).filter(([name, value]) => !isDefault(name, value, framework))
     .map(([name, value]) => `${name}=${python(channelsFirst ? shortest(name, value) : value)}`);
-  const n = a.dimension, outs = a.out_channels, ins = a.in_channels;
+  const n = a.dimension, ins = a.in_channels, outs = a.out_channels || { other: "channels" };
+  const channels = [outs, ins].map(python), none = (name) => (a.bias ? [] : [`${name}=False`]);
   const [call, before, after] = {
-    tconvjax: ["tc.conv_transpose", ["y", "w"], []],
-    PyTorch: [`torch.nn.ConvTranspose${n}d`, [outs, ins], ["bias=False"]],
-    Flax: ["nnx.ConvTranspose", [outs, ins], ["use_bias=False", "rngs=nnx.Rngs(0)"]],
-    Keras: [`keras.layers.Conv${n}DTranspose`, [ins], ["use_bias=False"]],
+    tconvjax: ["tc.conv_transpose", ["y", "w", ...(a.bias ? ["bias"] : [])], []],
+    PyTorch: [`torch.nn.ConvTranspose${n}d`, channels, none("bias")],
+    Flax: ["nnx.ConvTranspose", channels, [...none("use_bias"), "rngs=nnx.Rngs(0)"]],
+    Keras: [`keras.layers.Conv${n}DTranspose`, [ins], none("use_bias")],
   }[framework];
+  const fewer = ins / a.groups;
   return {
     line: `${call}(${[...before, ...words, ...after].join(", ")})`,
     y: python(channelsFirst ? [1, outs, ...a.out_size] : [1, ...a.out_size, outs]),
-    w: python(channelsFirst ? shapes(a).w : [...a.kernel, ins, outs]),
+    w: python(channelsFirst ? [outs, fewer, ...a.kernel] : [...a.kernel, fewer, outs]),
+    bias: a.bias ? python([ins]) : "",
   };
 }
 
@@ -188,9 +193,10 @@ const refuse = (name, given, why, more = {}) => {
   throw new NoLayer({ why, name, given: python(given ?? null), ...more });
 };
 
-// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, notes}: what `setting` reads
-// but for the size of y, which is given and decides how many channels can be drawn, and what the
-// explorer does not show of it; or {why} it cannot be read.
+// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, layer, notes}: what `setting`
+// reads but for the size of y, which is given and decides how many channels can be drawn; the layer's
+// own channels, groups and bias; and what the explorer does not show of them; or {why} it cannot be
+// read.
 function readLayer(text, out_size = 3) {
   const call = readCall(text);
   if (!call) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
@@ -226,7 +232,10 @@ function readLayer(text, out_size = 3) {
     for (const [name, channels] of [["in_channels", outs], ["out_channels", ins]]) {
       if (channels % groups) refuse(name, channels, "divided", { groups });
     }
-    return channelsShown(numbers, outs, ins, out_size);
+    const bias = ![false, 0, null].includes(given.bias ?? given.use_bias ?? true);
+    const shown = channelsShown(numbers, outs, ins, out_size);
+    const layer = { out_channels: outs ?? 0, in_channels: ins ?? 1, groups, bias };
+    return { numbers: shown, layer, notes: notShown(layer, shown) };
   } catch (error) {
     if (!(error instanceof NoLayer)) throw error;
     return error.about;
@@ -239,10 +248,17 @@ function channelsShown(numbers, outs, ins, out_size) {
   const each = [outs, ins].map((channels) => (outs && ins ? channels / groups : 1));
   const [all, few] = [[groups, ...each], [some, 1, 1]]
     .map(([g, o, i]) => ({ ...numbers, groups: g, out_channels: g * o, in_channels: g * i }));
-  const shown = drawable(setting({ ...all, out_size })) ? all : few, notes = [];
-  if (shown === few && Math.max(...each) > 1) notes.push({ kind: "channels", ins: outs, outs: ins });
-  if (shown.groups < groups) notes.push({ kind: "groups", groups });
-  return { numbers: shown, notes };
+  return drawable(setting({ ...all, out_size })) ? all : few;
+}
+
+// What is not shown of a pasted layer's channels and groups.
+function notShown({ out_channels: ins, in_channels: outs, groups }, a) {
+  const notes = [], fewer = (all, shown) => all / groups > shown / a.groups;
+  if (ins && (fewer(ins, a.out_channels) || fewer(outs, a.in_channels))) {
+    notes.push({ kind: a.groups > 1 ? "channelsOfGroups" : "channels", ins, outs, groups });
+  }
+  if (a.groups < groups) notes.push({ kind: "groups", groups });
+  return notes;
 }
 
 const stepsOf = (whole, stride, dilation) => ({

@@ -57,9 +57,12 @@ const ENGLISH = {
   pasted: "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
   read: "The settings of this layer were taken; the size of y stays.",
   notShown: {
-    channels: ({ ins, outs }) => `It has ${ins} channels in and ${outs} out: one pair is shown here. Each `
-      + "pair has a kernel of its own, and what all input channels give to an output channel is added up.",
-    groups: ({ groups }) => `One of its ${groups} groups is shown.`,
+    channels: ({ ins, outs }) => `The pasted layer has ${ins} channels in and ${outs} out: one pair is shown here. `
+      + "Each pair has a kernel of its own, and what all input channels give to an output channel is added up.",
+    channelsOfGroups: ({ ins, outs, groups }) => `The pasted layer has ${ins} channels in and ${outs} out in ${groups} `
+      + "groups: one channel of each group is shown here. Each pair of channels in a group has a kernel of its own, and "
+      + "what all input channels of the group give to an output channel is added up.",
+    groups: ({ groups }) => `One of the pasted layer's ${groups} groups is shown.`,
   },
   notRead: {
     call: () => "This line calls no layer. Paste one such as nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1).",
@@ -191,6 +194,7 @@ const ENGLISH = {
   refusedChoice: (label, choices) => `${label} was not taken: it must be one of ${choices.join(", ")}.`,
   refusedList: (name, size) => `The values of ${name} were not taken: give ${size} numbers from −${MOST_VALUE} to `
     + `${MOST_VALUE}, such as 3, 1/4 or 0.25.`,
+  refusedLayer: "The channels of the layer were not taken: give those of y, those of z and the groups, such as 64,32,2.",
   refusedValue: `Give a number from −${MOST_VALUE} to ${MOST_VALUE}, such as 3, 1/4 or 0.25.`,
   unsaid: {
     groups: (name) => `${name} cannot express it: it has no groups; use tconvjax, or one layer for each `
@@ -207,7 +211,7 @@ const ENGLISH = {
       + "below the stride; use padding='valid' and crop the result with keras.layers.Cropping1D, "
       + "2D or 3D",
   },
-  layouts: (y, w) => `y ${y}, kernel ${w}`,
+  layouts: (y, w, bias) => `y ${y}, kernel ${w}${bias && `, bias ${bias}`}`,
   lines: { fence: "fence", picture: "picture", iframe: "iframe" },
   copyThe: (name) => `Copy the ${name}`,
   saved: "save the view",
@@ -245,9 +249,11 @@ const CHINESE = {
   pasted: "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
   read: "已采用这个层的设置，y 的尺寸不变。",
   notShown: {
-    channels: ({ ins, outs }) => `这个层有 ${ins} 个输入通道、${outs} 个输出通道，这里只画出其中一对。每一对通道都有`
+    channels: ({ ins, outs }) => `粘贴的层有 ${ins} 个输入通道、${outs} 个输出通道，这里只画出其中一对。每一对通道都有`
       + "各自的卷积核，同一输出通道上各输入通道的结果相加。",
-    groups: ({ groups }) => `这个层有 ${groups} 组，这里只画出其中一组。`,
+    channelsOfGroups: ({ ins, outs, groups }) => `粘贴的层有 ${ins} 个输入通道、${outs} 个输出通道，分为 ${groups} 组，`
+      + "这里每组只画出一个通道。组内每一对通道都有各自的卷积核，同一输出通道上组内各输入通道的结果相加。",
+    groups: ({ groups }) => `粘贴的层有 ${groups} 组，这里只画出其中一组。`,
   },
   notRead: {
     call: () => "这一行没有调用任何层。请粘贴一个层，例如 nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)。",
@@ -364,6 +370,7 @@ const CHINESE = {
   refusedChoice: (label, choices) => `“${label}”未被采用：只能是 ${choices.join("、")} 之一。`,
   refusedList: (name, size) => `${name} 的值未被采用：请给出 ${size} 个 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，`
     + "例如 3、1/4 或 0.25。",
+  refusedLayer: "层的通道未被采用：请依次给出 y 的通道数、z 的通道数和组数，例如 64,32,2。",
   refusedValue: `请输入 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，例如 3、1/4 或 0.25。`,
   unsaid: {
     groups: (name) => `${name} 无法表达：它没有分组；请使用 tconvjax，或为每组通道各用一层`,
@@ -376,7 +383,7 @@ const CHINESE = {
     padding: (name) => `${name} 无法表达：它只有 'valid' 和 'same'，以及小于步幅的 output_padding；`
       + "请用 padding='valid'，再用 keras.layers.Cropping1D、2D 或 3D 裁剪结果",
   },
-  layouts: (y, w) => `y ${y}，卷积核 ${w}`,
+  layouts: (y, w, bias) => `y ${y}，卷积核 ${w}${bias && `，偏置 ${bias}`}`,
   lines: { fence: "代码栅栏", picture: "图片", iframe: "iframe" },
   copyThe: (name) => `复制${name}`,
   saved: "保存视图",
