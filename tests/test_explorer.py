@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import itertools
 import json
 import math
@@ -17,10 +18,12 @@ from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import sympy
 
+import tconvjax
 from tconvjax import Geometry, GeometryError, conv_transpose, conventions, links, upsampling
 from tconvjax.rendering import palette
 from tconvjax.site import explorer
@@ -550,6 +553,17 @@ def test_code_lines_keep_the_channels_and_the_bias_of_a_pasted_layer() -> None:
     )
     assert grouped["tconvjax"]["w"] == "(64, 16, 4, 4)"
     assert {grouped[name]["why"] for name in ("Flax", "Keras")} == {"groups"}
+    steps = "padding=1, output_padding=1"
+    assert grouped["layers.nnx"] == {
+        "line": "tconvjax.layers.nnx.ConvTranspose(64, 32, kernel_size=(4, 4), strides=2, "
+        f"{steps}, feature_group_count=2, rngs=nnx.Rngs(0))",
+        "y": "(1, 3, 3, 64)", "w": "(4, 4, 16, 64)", "bias": "(32,)",
+    }  # fmt: skip
+    assert grouped["layers.equinox"] == {
+        "line": "tconvjax.layers.equinox.ConvTranspose2d(64, 32, kernel_size=(4, 4), stride=2, "
+        f"{steps}, groups=2, key=jax.random.key(0))",
+        "y": "(64, 3, 3)", "w": "(64, 16, 4, 4)", "bias": "(32, 1, 1)",
+    }  # fmt: skip
     assert plain["Flax"]["line"].startswith("nnx.ConvTranspose(16, 8, kernel_size=(4, 4)")
     assert plain["Flax"]["line"].endswith("transpose_kernel=True, rngs=nnx.Rngs(0))")
     assert (plain["Flax"]["w"], plain["Flax"]["bias"]) == ("(4, 4, 8, 16)", "(8,)")
@@ -565,6 +579,45 @@ def test_code_lines_keep_the_channels_and_the_bias_of_a_pasted_layer() -> None:
     assert filters["PyTorch"]["w"] == "(channels, 8, 3, 3)"
     assert flax["Flax"]["line"].startswith("nnx.ConvTranspose(16, 8, kernel_size=(3, 3)")
     assert "use_bias=False" in flax["Flax"]["line"]
+
+
+@pytest.mark.parametrize("name", ["layers.nnx", "layers.equinox"])
+def test_lines_of_our_layers_compute_what_the_function_computes(name: str) -> None:
+    """Some of the lines are run, those with a padding mode too."""
+    library = name.rpartition(".")[2]
+    where = {"nnx": "flax.nnx", "equinox": "equinox"}[library]
+    own = pytest.importorskip(where, reason=f"needs {where.partition('.')[0]}")
+    importlib.import_module(f"tconvjax.{name}")
+    room = {"tconvjax": tconvjax, "jax": jax, "nnx": own}
+    plain: list[tuple[Setting, dict[str, Any]]] = []
+    copying: list[tuple[Setting, dict[str, Any]]] = []
+    for setting, answer in zip(POSSIBLE, answers(), strict=True):
+        found, mode = answer["code"][name], setting.get("padding_mode", "zeros")
+        if "why" in found:
+            assert (library, found["why"], mode != "zeros") == ("nnx", "mode", True)
+        else:
+            (plain if mode == "zeros" else copying).append((setting, found))
+    assert len(copying) > 10
+    for setting, found in plain[:: len(plain) // 8] + copying[:: len(copying) // 6]:
+        made, (_, y, w) = geometry(setting), arrays(setting)
+        y, w = (array.astype(np.float32) for array in (y, w))
+        layer = eval(found["line"], room)  # noqa: S307 - our own line
+        if library == "nnx":
+            kernel = np.moveaxis(w, (1, 0), (-2, -1))
+            layer.kernel[...] = jax.numpy.asarray(kernel)
+            z = np.moveaxis(layer(np.moveaxis(y, 0, -1)[None])[0], -1, 0)
+            assert ast.literal_eval(found["y"]) == (1, *y.shape[1:], y.shape[0])
+        else:
+            kernel = w
+            layer = own.tree_at(lambda one: one.weight, layer, jax.numpy.asarray(w))
+            z = layer(y)
+            assert ast.literal_eval(found["y"]) == y.shape
+        assert ast.literal_eval(found["w"]) == kernel.shape
+        steps: dict[str, Any] = {one: as_tuples(setting[one]) for one in NAMES[2:]}
+        steps["padding_mode"] = setting.get("padding_mode", "zeros")
+        expected = conv_transpose(y, w, **steps)
+        assert z.shape == made.in_shape
+        np.testing.assert_allclose(z, expected, atol=1e-3, err_msg=found["line"])
 
 
 def test_an_address_keeps_a_pasted_layer() -> None:

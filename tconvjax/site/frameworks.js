@@ -1,7 +1,9 @@
 // The same layer in the frameworks' own words, written and read. Both say what
 // tconvjax.conventions says.
 
-const FRAMEWORKS = ["tconvjax", "PyTorch", "Flax", "Keras"];
+const FRAMEWORKS = ["tconvjax", "layers.nnx", "layers.equinox", "PyTorch", "Flax", "Keras"];
+// Those of this package.
+const OURS = FRAMEWORKS.slice(0, 3);
 
 // -- writing ---------------------------------------------------------------------------------------
 
@@ -12,7 +14,21 @@ function said(a, framework) {
   if (framework === "Flax" || framework === "Keras") {
     if (a.groups > 1) return { why: "groups", framework };
   }
-  if (a.padding_mode !== "zeros" && framework !== "tconvjax") {
+  const padding = a.padding.map(([low, high]) => (low === high ? low : [low, high]));
+  if (framework === "layers.nnx") {
+    const given = { kernel_size: a.kernel, strides: a.stride, padding, output_padding: a.output_padding,
+      kernel_dilation: a.dilation, feature_group_count: a.groups };
+    if (a.padding_mode === "zeros") return given;
+    // As in Flax, modes that copy are paddings of span - 1 elements; without an output_padding they give
+    // stride * n elements.
+    const extra = each((x) => span(x) - 1 - x.low - x.high);
+    const usual = all.every((x, n) => extra[n] === x.stride - 1);
+    const starts = all.every((x, n) => x.low === Math.floor((span(x) - 1) / 2)
+      && extra[n] >= 0 && extra[n] < Math.max(x.stride, x.dilation));
+    if (a.padding_mode === "replicate" || !starts || !(usual || Math.max(...extra) > 0)) return { why: "mode", framework };
+    return { ...given, padding: a.padding_mode.toUpperCase(), output_padding: usual ? null : extra };
+  }
+  if (a.padding_mode !== "zeros" && !OURS.includes(framework)) {
     // Flax's CIRCULAR gives stride * n elements from a place of its own.
     const starts = all.every((x) => inSize(x) === x.stride * x.size
       && x.low === Math.floor((Math.max(span(x) - x.stride, 0) + 1) / 2));
@@ -45,8 +61,8 @@ function said(a, framework) {
     }
     return { ...steps, padding: each((x) => x.low), output_padding: extra, groups: a.groups };
   }
-  const padding = a.padding.map(([low, high]) => (low === high ? low : [low, high]));
-  const mode = a.padding_mode === "zeros" ? {} : { padding_mode: a.padding_mode };
+  const name = framework === "layers.equinox" ? a.padding_mode.toUpperCase() : a.padding_mode;
+  const mode = a.padding_mode === "zeros" ? {} : { padding_mode: name };
   return { ...steps, padding, output_padding: a.output_padding, groups: a.groups, ...mode };
 }
 
@@ -60,12 +76,13 @@ function kerasEnds(x, extra, padding) {
 }
 
 // What a call may leave out, since it is the framework's own default. Keras has no default of 0 for
-// its output_padding, and Flax none for its padding.
+// its output_padding, and Flax and our layers for it none for their padding.
 function isDefault(name, value, framework) {
   if (value === null) return true;
   if (name === "kernel_size") return framework === "tconvjax"; // the weights say it
   if (typeof value === "string" || typeof value === "boolean") return false;
-  if (framework !== "PyTorch" && framework !== "tconvjax" && /padding/.test(name)) return false;
+  if (framework === "layers.nnx" && name === "padding") return false;
+  if ((framework === "Flax" || framework === "Keras") && /padding/.test(name)) return false;
   return [].concat(value).every((one) => one === (/padding/.test(name) ? 0 : 1));
 }
 
@@ -79,7 +96,7 @@ function python(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   return typeof value === "string" ? `"${value}"` : String(value);
 }
-// Where all axes have one number, PyTorch's people and ours write just that.
+// Where all axes have one number, PyTorch's people and we write just that.
 const shortest = (name, value) => (name !== "kernel_size" && Array.isArray(value) && alike(value)
   && Number.isInteger(value[0]) ? value[0] : value);
 
@@ -89,23 +106,27 @@ const shortest = (name, value) => (name !== "kernel_size" && Array.isArray(value
 function codeLine(a, framework) {
   const given = said(a, framework);
   if (given.why) return given;
-  const channelsFirst = framework === "tconvjax" || framework === "PyTorch";
+  const short = OURS.includes(framework) || framework === "PyTorch";
+  const channelsFirst = short && framework !== "layers.nnx";
   const words = Object.entries(given).filter(([name, value]) => !isDefault(name, value, framework))
-    .map(([name, value]) => `${name}=${python(channelsFirst ? shortest(name, value) : value)}`);
+    .map(([name, value]) => `${name}=${python(short ? shortest(name, value) : value)}`);
   const n = a.dimension, ins = a.in_channels, outs = a.out_channels || { other: "channels" };
   const channels = [outs, ins].map(python), none = (name) => (a.bias ? [] : [`${name}=False`]);
   const [call, before, after] = {
     tconvjax: ["tc.conv_transpose", ["y", "w", ...(a.bias ? ["bias"] : [])], []],
+    "layers.nnx": ["tconvjax.layers.nnx.ConvTranspose", channels, [...none("use_bias"), "rngs=nnx.Rngs(0)"]],
+    "layers.equinox": [`tconvjax.layers.equinox.ConvTranspose${n}d`, channels,
+      [...none("use_bias"), "key=jax.random.key(0)"]],
     PyTorch: [`torch.nn.ConvTranspose${n}d`, channels, none("bias")],
     Flax: ["nnx.ConvTranspose", channels, [...none("use_bias"), "rngs=nnx.Rngs(0)"]],
     Keras: [`keras.layers.Conv${n}DTranspose`, [ins], none("use_bias")],
   }[framework];
-  const fewer = ins / a.groups;
+  const fewer = ins / a.groups, own = framework === "layers.equinox"; // which has no batch
   return {
     line: `${call}(${[...before, ...words, ...after].join(", ")})`,
-    y: python(channelsFirst ? [1, outs, ...a.out_size] : [1, ...a.out_size, outs]),
+    y: python([...(own ? [] : [1]), ...(channelsFirst ? [outs, ...a.out_size] : [...a.out_size, outs])]),
     w: python(channelsFirst ? [outs, fewer, ...a.kernel] : [...a.kernel, fewer, outs]),
-    bias: a.bias ? python([ins]) : "",
+    bias: a.bias ? python([ins, ...(own ? a.kernel.map(() => 1) : [])]) : "",
   };
 }
 

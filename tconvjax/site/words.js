@@ -199,9 +199,10 @@ const ENGLISH = {
   unsaid: {
     groups: (name) => `${name} cannot express it: it has no groups; use tconvjax, or one layer for each `
       + "block of channels",
-    mode: (name) => `${name} cannot express it: ${name === "Flax"
-      ? "its CIRCULAR starts at another element, and it has no other mode that copies"
-      : "its transposed convolution has zeros for padding"}; use tconvjax`,
+    mode: (name) => `${name} cannot express it: ${{
+      Flax: "its CIRCULAR starts at another element, and it has no other mode that copies",
+      "layers.nnx": "its CIRCULAR and REFLECT have one padding and one start each, and it has no mode that replicates",
+    }[name] || "its transposed convolution has zeros for padding"}; use tconvjax`,
     dilation: (name) => `${name} cannot express it: its layers refuse a stride with a dilation; use `
       + "keras.ops.conv_transpose, or tconvjax",
     ends: (name) => `${name} cannot express it: it cuts one number off both ends, and its output_padding gives `
@@ -374,8 +375,9 @@ const CHINESE = {
   refusedValue: `请输入 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，例如 3、1/4 或 0.25。`,
   unsaid: {
     groups: (name) => `${name} 无法表达：它没有分组；请使用 tconvjax，或为每组通道各用一层`,
-    mode: (name) => `${name} 无法表达：${name === "Flax" ? "它只有起点固定的 CIRCULAR" : "它的转置卷积只能填充零"}；`
-      + "请使用 tconvjax",
+    mode: (name) => `${name} 无法表达：${{
+      Flax: "它只有起点固定的 CIRCULAR", "layers.nnx": "它只有填充大小和起点固定的 CIRCULAR 和 REFLECT",
+    }[name] || "它的转置卷积只能填充零"}；请使用 tconvjax`,
     dilation: (name) => `${name} 无法表达：它的层不允许步幅与膨胀同时大于 1；请使用 `
       + "keras.ops.conv_transpose 或 tconvjax",
     ends: (name) => `${name} 无法表达：它在两端裁掉同样多的元素，output_padding 只能补回末尾的一部分，少于步幅或膨胀；`
