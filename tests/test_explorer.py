@@ -464,6 +464,12 @@ def test_a_pasted_line_means_what_the_framework_means(
     [
         ("Conv2d(3, 8, 3)", "Conv2d is an ordinary convolution. Paste its transpose"),
         ("nn.Linear(3, 8)", "nn.Linear is no layer that the explorer knows."),
+        ("nn.Upsample(scale_factor=2)", "nn.Upsample interpolates and has no kernel to learn."),
+        ("F.interpolate(y, scale_factor=2)", 'The guide\'s page “Upsampling” explains it.'),
+        ("layers.UpSampling2D(2, interpolation='bilinear')(x)", "or kernel 4, stride 2, padding 1"),
+        ("weight_norm(nn.Linear(3, 8))", "weight_norm is no layer that the explorer knows."),
+        ("weight_norm(nn.ConvTranspose2d(3, 8))", "The line gives no kernel_size"),
+        ("f(nn.ConvTranspose1d(1, 1, 3), nn.ConvTranspose1d(1, 1, 2))", "f is no layer that the"),
         ("eqx.nn.ConvTranspose2d(1, 1, 3)", "eqx.nn.ConvTranspose2d is no layer that the explorer"),
         ("nn.ConvTranspose3d(1, 1, 3)", "The layer has 3 axes; the explorer shows 1 or 2."),
         ("nn.ConvTranspose2d(1, 1)", "The line gives no kernel_size, which the layer needs."),
@@ -526,6 +532,35 @@ def test_channels_of_a_pasted_layer_are_shown_if_they_can_be_drawn_and_else_told
         assert seen == shown, text
         assert words.startswith(start), text
         assert bool(words) == bool(start), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "weight_norm({})",
+        "self.up = nn.utils.weight_norm({}, name='weight', dim=0)",
+        "torch.nn.utils.parametrizations.weight_norm(module={})",
+        "spectral_norm({}, n_power_iterations=2)  # up",
+        "weight_norm(spectral_norm({}))",
+        "nn.Sequential(nn.LeakyReLU(0.1), {}, nn.Tanh())",
+    ],
+)
+def test_a_layer_in_the_brackets_of_another_call_is_read(text: str) -> None:
+    plain = "nn.ConvTranspose1d(16, 8, 16, stride=8, padding=4)"
+    alone, wrapped = under_node("return input.map((one) => readLayer(one));",
+                                [plain, text.format(plain)])  # fmt: skip
+    assert wrapped == alone
+    assert alone["layer"]["out_channels"] == 16
+
+
+def test_the_kernels_that_are_named_for_an_interpolation_are_right() -> None:
+    y = np.random.default_rng(1).standard_normal((1, 5, 6)).astype(np.float32)
+    for mode, size, padding, values in (("nearest", 2, 0, "ones"), ("bilinear", 4, 1, "tent")):
+        program = f"""return preset("{values}", setting({{ dimension: 2, kernel: {size} }}));"""
+        kernel = np.reshape(under_node(program), (1, 1, size, size)).astype(np.float32)
+        found = conv_transpose(y, kernel, stride=2, padding=padding)
+        expected = jax.image.resize(y, (1, 10, 12), mode)
+        np.testing.assert_allclose(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-5)
 
 
 PASTED = "nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1, output_padding=1, groups=2, bias=True)"

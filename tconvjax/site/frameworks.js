@@ -148,7 +148,8 @@ function fence(a, y, w, counted = false) {
 // -- reading ---------------------------------------------------------------------------------------
 
 // A call in Python as {name, args, named}, or null. Numbers, strings, None, True, False, tuples and
-// lists have their values; of any other expression there is only `other`.
+// lists have their values; of any other expression there is only `other`, its first name, and `call`
+// if it is a call.
 function readCall(text) {
   const tokens = String(text).slice(0, 2000).replace(/#.*/, "")
     .match(/[A-Za-z_][\w.]*|\d+(?:\.\d*)?|"[^"]*"|'[^']*'|\S/g) || [];
@@ -180,13 +181,16 @@ function readCall(text) {
     if (token === "[") return items("]").map(([, item]) => item);
     if (token in CONSTANTS) return CONSTANTS[token];
     if (!/^[A-Za-z_\d]/.test(token)) throw SyntaxError();
-    if (tokens[at] === "(") { at += 1; items(")"); }
-    return { other: token };
+    if (tokens[at] !== "(") return { other: token };
+    at += 1;
+    return { other: token, call: call(token) };
+  };
+  const call = (name) => { // after its opening bracket
+    const all = items(")"), named = Object.fromEntries(all.filter(([key]) => key));
+    return { name, args: all.filter(([key]) => !key).map(([, item]) => item), named };
   };
   try {
-    const all = items(")");
-    const named = Object.fromEntries(all.filter(([name]) => name));
-    return { name: tokens[start], args: all.filter(([name]) => !name).map(([, item]) => item), named };
+    return call(tokens[start]);
   } catch { // not a call
     return null;
   }
@@ -202,6 +206,14 @@ const LAYERS = [
   [/\bConvTranspose$/, "nnx", ["in_features", "out_features", "kernel_size", "strides"]],
   [/\bConvTranspose$/, "linen", ["features", "kernel_size", "strides", "padding", "kernel_dilation"]],
 ];
+
+const kindsOf = ({ name }) => LAYERS.filter(([pattern]) => pattern.test(name));
+// Interpolation, which has no kernel to show.
+const FIXED = /\b(Upsample|Upsampling(Nearest|Bilinear)2d|UpSampling[123]D|interpolate|image\.resize)$/;
+
+// The layers that a call is given, such as that of weight_norm(nn.ConvTranspose1d(16, 8, 4)).
+const layersIn = ({ args, named }) => [...args, ...Object.values(named)].flat(Infinity).filter((one) => one?.call)
+  .flatMap(({ call }) => (kindsOf(call).length ? [call] : layersIn(call)));
 
 // Ends the reading of a layer that is not possible or cannot be shown.
 class NoLayer extends Error {
@@ -219,10 +231,14 @@ const refuse = (name, given, why, more = {}) => {
 // own channels, groups and bias; and what the explorer does not show of them; or {why} it cannot be
 // read.
 function readLayer(text, out_size = 3) {
-  const call = readCall(text);
-  if (!call) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
-  const kinds = LAYERS.filter(([name]) => name.test(call.name));
-  if (!kinds.length) return { why: /\bConv([123][dD])?$/.test(call.name) ? "forward" : "layer", name: call.name };
+  const outer = readCall(text);
+  if (!outer) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
+  const inner = kindsOf(outer).length ? [outer] : layersIn(outer), [call] = inner;
+  if (inner.length !== 1) {
+    const { name } = outer;
+    return { why: FIXED.test(name) ? "fixed" : /\bConv([123][dD])?$/.test(name) ? "forward" : "layer", name };
+  }
+  const kinds = kindsOf(call);
   const linen = kinds.length > 1 && ("features" in call.named || call.args.length === 1
     || Array.isArray(call.args[1]));
   const [pattern, framework, names] = kinds[linen ? 1 : 0];

@@ -69,6 +69,9 @@ const ENGLISH = {
     open: () => "This call is not complete Python: a bracket or a comma is missing, or there is one too many.",
     forward: ({ name }) => `${name} is an ordinary convolution. Paste its transpose: ConvTranspose1d or 2d of PyTorch, `
       + "Conv1DTranspose or Conv2DTranspose of Keras, or ConvTranspose of Flax.",
+    fixed: ({ name }) => `${name} interpolates and has no kernel to learn. It is a transposed convolution with fixed `
+      + "weights. For a factor of 2 and away from the rim: kernel 2, stride 2 and ones (nearest), or kernel 4, stride 2, "
+      + "padding 1 and the tent (linear). The guide's page “Upsampling” explains it.",
     layer: ({ name }) => `${name} is no layer that the explorer knows. It reads ConvTranspose1d and 2d of `
       + "PyTorch, Conv1DTranspose and Conv2DTranspose of Keras, and ConvTranspose of Flax.",
     rank: ({ rank }) => `The layer has ${rank} axes; the explorer shows 1 or 2.`,
@@ -261,6 +264,8 @@ const CHINESE = {
     open: () => "这个调用不是完整的 Python：括号或逗号有缺少或多余。",
     forward: ({ name }) => `${name} 是普通卷积。请粘贴它的转置：PyTorch 的 ConvTranspose1d、ConvTranspose2d，Keras 的 `
       + "Conv1DTranspose、Conv2DTranspose，或 Flax 的 ConvTranspose。",
+    fixed: ({ name }) => `${name} 是插值，没有可学习的卷积核。它是权重固定的转置卷积：放大 2 倍时，除边缘外相当于`
+      + "卷积核 2、步幅 2、全 1（最近邻），或卷积核 4、步幅 2、填充 1、帐篷形（线性）。详见教程“上采样”一页。",
     layer: ({ name }) => `不认识 ${name}。可以读取 PyTorch 的 ConvTranspose1d、ConvTranspose2d，Keras 的 `
       + "Conv1DTranspose、Conv2DTranspose，以及 Flax 的 ConvTranspose。",
     rank: ({ rank }) => `这个层有 ${rank} 个空间轴，这里只能显示 1 个或 2 个。`,
