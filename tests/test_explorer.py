@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import itertools
 import json
 import math
@@ -17,10 +18,12 @@ from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import sympy
 
+import tconvjax
 from tconvjax import Geometry, GeometryError, conv_transpose, conventions, links, upsampling
 from tconvjax.rendering import palette
 from tconvjax.site import explorer
@@ -461,6 +464,12 @@ def test_a_pasted_line_means_what_the_framework_means(
     [
         ("Conv2d(3, 8, 3)", "Conv2d is an ordinary convolution. Paste its transpose"),
         ("nn.Linear(3, 8)", "nn.Linear is no layer that the explorer knows."),
+        ("nn.Upsample(scale_factor=2)", "nn.Upsample interpolates and has no kernel to learn."),
+        ("F.interpolate(y, scale_factor=2)", 'The guide\'s page “Upsampling” explains it.'),
+        ("layers.UpSampling2D(2, interpolation='bilinear')(x)", "or kernel 4, stride 2, padding 1"),
+        ("weight_norm(nn.Linear(3, 8))", "weight_norm is no layer that the explorer knows."),
+        ("weight_norm(nn.ConvTranspose2d(3, 8))", "The line gives no kernel_size"),
+        ("f(nn.ConvTranspose1d(1, 1, 3), nn.ConvTranspose1d(1, 1, 2))", "f is no layer that the"),
         ("eqx.nn.ConvTranspose2d(1, 1, 3)", "eqx.nn.ConvTranspose2d is no layer that the explorer"),
         ("nn.ConvTranspose3d(1, 1, 3)", "The layer has 3 axes; the explorer shows 1 or 2."),
         ("nn.ConvTranspose2d(1, 1)", "The line gives no kernel_size, which the layer needs."),
@@ -503,16 +512,159 @@ def test_channels_of_a_pasted_layer_are_shown_if_they_can_be_drawn_and_else_told
         "nn.ConvTranspose2d(3, 2, 3)": ([1, 3, 2], ""),
         "nnx.ConvTranspose(2, 4, (3, 3))": ([1, 2, 4], ""),
         "nn.ConvTranspose1d(4, 2, 4, groups=2)": ([2, 4, 2], ""),
-        "nn.ConvTranspose2d(16, 8, 4)": ([1, 1, 1], "It has 16 channels in and 8 out"),
-        "nn.ConvTranspose2d(4, 4, 5)": ([1, 1, 1], "It has 4 channels in and 4 out"),
-        "nn.ConvTranspose1d(64, 64, 4, groups=64)": ([1, 1, 1], "One of its 64 groups is shown."),
+        "nn.ConvTranspose2d(16, 8, 4)": (
+            [1, 1, 1],
+            "The pasted layer has 16 channels in and 8 out: one pair",
+        ),
+        "nn.ConvTranspose2d(4, 4, 5)": ([1, 1, 1], "The pasted layer has 4 channels in and 4 out"),
+        "nn.ConvTranspose1d(64, 64, 4, groups=64)": (
+            [1, 1, 1],
+            "One of the pasted layer's 64 groups",
+        ),
         "layers.Conv2DTranspose(8, 3)": ([1, 1, 1], ""),
+        "nn.ConvTranspose2d(64, 32, 4, groups=2)": (
+            [2, 2, 2],
+            "The pasted layer has 64 channels in and 32 out in 2 groups: one channel of each group",
+        ),
     }
     found = under_node(program, list(lines))
     for (text, (shown, start)), (seen, words) in zip(lines.items(), found, strict=True):
         assert seen == shown, text
         assert words.startswith(start), text
         assert bool(words) == bool(start), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "weight_norm({})",
+        "self.up = nn.utils.weight_norm({}, name='weight', dim=0)",
+        "torch.nn.utils.parametrizations.weight_norm(module={})",
+        "spectral_norm({}, n_power_iterations=2)  # up",
+        "weight_norm(spectral_norm({}))",
+        "nn.Sequential(nn.LeakyReLU(0.1), {}, nn.Tanh())",
+    ],
+)
+def test_a_layer_in_the_brackets_of_another_call_is_read(text: str) -> None:
+    plain = "nn.ConvTranspose1d(16, 8, 16, stride=8, padding=4)"
+    alone, wrapped = under_node("return input.map((one) => readLayer(one));",
+                                [plain, text.format(plain)])  # fmt: skip
+    assert wrapped == alone
+    assert alone["layer"]["out_channels"] == 16
+
+
+def test_the_kernels_that_are_named_for_an_interpolation_are_right() -> None:
+    y = np.random.default_rng(1).standard_normal((1, 5, 6)).astype(np.float32)
+    for mode, size, padding, values in (("nearest", 2, 0, "ones"), ("bilinear", 4, 1, "tent")):
+        program = f"""return preset("{values}", setting({{ dimension: 2, kernel: {size} }}));"""
+        kernel = np.reshape(under_node(program), (1, 1, size, size)).astype(np.float32)
+        found = conv_transpose(y, kernel, stride=2, padding=padding)
+        expected = jax.image.resize(y, (1, 10, 12), mode)
+        np.testing.assert_allclose(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-5)
+
+
+PASTED = "nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1, output_padding=1, groups=2, bias=True)"
+
+
+def test_code_lines_keep_the_channels_and_the_bias_of_a_pasted_layer() -> None:
+    program = """return input.map((text) => { const { numbers, layer } = readLayer(text, [3, 3]);
+      const a = { ...setting({ ...numbers, out_size: 3 }), ...layer };
+      return Object.fromEntries(FRAMEWORKS.map((name) => [name, codeLine(a, name)])); });"""
+    lines = [
+        PASTED,
+        "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
+        "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1, bias=False)",
+        "keras.layers.Conv2DTranspose(8, 3, strides=2)",
+        "nnx.ConvTranspose(16, 8, (3, 3), use_bias=False, rngs=nnx.Rngs(0))",
+    ]
+    grouped, plain, unbiased, filters, flax = under_node(program, lines)
+    assert grouped["PyTorch"] == {
+        "line": "torch.nn.ConvTranspose2d(64, 32, kernel_size=(4, 4), stride=2, padding=1, "
+        "output_padding=1, groups=2)",
+        "y": "(1, 64, 3, 3)", "w": "(64, 16, 4, 4)", "bias": "(32,)",
+    }  # fmt: skip
+    assert grouped["tconvjax"]["line"] == (
+        "tc.conv_transpose(y, w, bias, stride=2, padding=1, output_padding=1, groups=2)"
+    )
+    assert grouped["tconvjax"]["w"] == "(64, 16, 4, 4)"
+    assert {grouped[name]["why"] for name in ("Flax", "Keras")} == {"groups"}
+    steps = "padding=1, output_padding=1"
+    assert grouped["layers.nnx"] == {
+        "line": "tconvjax.layers.nnx.ConvTranspose(64, 32, kernel_size=(4, 4), strides=2, "
+        f"{steps}, feature_group_count=2, rngs=nnx.Rngs(0))",
+        "y": "(1, 3, 3, 64)", "w": "(4, 4, 16, 64)", "bias": "(32,)",
+    }  # fmt: skip
+    assert grouped["layers.equinox"] == {
+        "line": "tconvjax.layers.equinox.ConvTranspose2d(64, 32, kernel_size=(4, 4), stride=2, "
+        f"{steps}, groups=2, key=jax.random.key(0))",
+        "y": "(64, 3, 3)", "w": "(64, 16, 4, 4)", "bias": "(32, 1, 1)",
+    }  # fmt: skip
+    assert plain["Flax"]["line"].startswith("nnx.ConvTranspose(16, 8, kernel_size=(4, 4)")
+    assert plain["Flax"]["line"].endswith("transpose_kernel=True, rngs=nnx.Rngs(0))")
+    assert (plain["Flax"]["w"], plain["Flax"]["bias"]) == ("(4, 4, 8, 16)", "(8,)")
+    assert plain["Keras"]["line"].startswith("keras.layers.Conv2DTranspose(8, ")
+    for name, word in (("PyTorch", "bias"), ("Flax", "use_bias"), ("Keras", "use_bias")):
+        assert "bias" not in plain[name]["line"]
+        assert f"{word}=False" in unbiased[name]["line"]
+        assert unbiased[name]["bias"] == ""
+    assert unbiased["tconvjax"]["line"] == "tc.conv_transpose(y, w, stride=2, padding=1)"
+    # Keras does not say how many channels y has, and nobody else can know.
+    assert filters["Keras"]["line"].startswith("keras.layers.Conv2DTranspose(8, kernel_size=(3, 3)")
+    assert filters["PyTorch"]["line"].startswith("torch.nn.ConvTranspose2d(channels, 8, ")
+    assert filters["PyTorch"]["w"] == "(channels, 8, 3, 3)"
+    assert flax["Flax"]["line"].startswith("nnx.ConvTranspose(16, 8, kernel_size=(3, 3)")
+    assert "use_bias=False" in flax["Flax"]["line"]
+
+
+@pytest.mark.parametrize("name", ["layers.nnx", "layers.equinox"])
+def test_lines_of_our_layers_compute_what_the_function_computes(name: str) -> None:
+    """Some of the lines are run, those with a padding mode too."""
+    library = name.rpartition(".")[2]
+    where = {"nnx": "flax.nnx", "equinox": "equinox"}[library]
+    own = pytest.importorskip(where, reason=f"needs {where.partition('.')[0]}")
+    importlib.import_module(f"tconvjax.{name}")
+    room = {"tconvjax": tconvjax, "jax": jax, "nnx": own}
+    plain: list[tuple[Setting, dict[str, Any]]] = []
+    copying: list[tuple[Setting, dict[str, Any]]] = []
+    for setting, answer in zip(POSSIBLE, answers(), strict=True):
+        found, mode = answer["code"][name], setting.get("padding_mode", "zeros")
+        if "why" in found:
+            assert (library, found["why"], mode != "zeros") == ("nnx", "mode", True)
+        else:
+            (plain if mode == "zeros" else copying).append((setting, found))
+    assert len(copying) > 10
+    for setting, found in plain[:: len(plain) // 8] + copying[:: len(copying) // 6]:
+        made, (_, y, w) = geometry(setting), arrays(setting)
+        y, w = (array.astype(np.float32) for array in (y, w))
+        layer = eval(found["line"], room)  # noqa: S307 - our own line
+        if library == "nnx":
+            kernel = np.moveaxis(w, (1, 0), (-2, -1))
+            layer.kernel[...] = jax.numpy.asarray(kernel)
+            z = np.moveaxis(layer(np.moveaxis(y, 0, -1)[None])[0], -1, 0)
+            assert ast.literal_eval(found["y"]) == (1, *y.shape[1:], y.shape[0])
+        else:
+            kernel = w
+            layer = own.tree_at(lambda one: one.weight, layer, jax.numpy.asarray(w))
+            z = layer(y)
+            assert ast.literal_eval(found["y"]) == y.shape
+        assert ast.literal_eval(found["w"]) == kernel.shape
+        steps: dict[str, Any] = {one: as_tuples(setting[one]) for one in NAMES[2:]}
+        steps["padding_mode"] = setting.get("padding_mode", "zeros")
+        expected = conv_transpose(y, w, **steps)
+        assert z.shape == made.in_shape
+        np.testing.assert_allclose(z, expected, atol=1e-3, err_msg=found["line"])
+
+
+def test_an_address_keeps_a_pasted_layer() -> None:
+    program = """return input.map(([layer, groups]) => readSetting({ layer, groups }))
+      .map((one) => [one.layer && writeLayer(one.layer), one.refused.map(({ name }) => name)]);"""
+    good = [("64,32,2,bias", "2"), ("64,32,2", "1"), ("0,8,1,bias", "1"), ("4096,1,1", "1")]
+    found = under_node(program, good)
+    assert found == [[text, []] for text, _ in good]
+    bad = ("64,32,3", "64,32,0", "64,0,1", "3,3,3", "64,32,2,Bias", "64,32", "-1,1,1", "")
+    for text, (layer, refused) in zip(bad, under_node(program, [(one, "2") for one in bad]),
+                                      strict=True):  # fmt: skip
+        assert (layer, refused) == (None, ["layer"]), text
 
 
 # -- colours, words, reading ----------------------------------------------------------------------

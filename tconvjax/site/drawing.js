@@ -223,12 +223,15 @@ class Views {
 
   grids() {
     return range(this.a.groups).map((g) => this.group(
-      g, this.inputs("y", g), this.sign("⋆"), this.inputs("w", g), this.sign("→"), this.outputs(g),
+      g, this.inputs("y", g), this.sign("⋆", this.words.operation), this.inputs("w", g), this.sign("→"),
+      this.outputs(g),
     ));
   }
 
-  sign(text) {
-    return make("span", { class: "sign", "aria-hidden": "true" }, text);
+  // A sign, and below it the operation that it stands for, a word a line.
+  sign(text, said = "") {
+    const words = said.split(" ").filter(Boolean).map((word) => make("span", { class: "said" }, word));
+    return make("span", { class: "operation" }, make("span", { class: "sign", "aria-hidden": "true" }, text), ...words);
   }
 
   // -- stamps ----------------------------------------------------------------------------------------
@@ -366,7 +369,8 @@ class Views {
     const ends = this.axes.map(borders), notes = [this.words.zerosNote(this.axes, ends)];
     if (ends.some(([before]) => before < 0)) notes.push(this.words.negative);
     const blocks = range(this.a.groups).map((g) => this.group(
-      g, this.flipped(g), this.sign("∗"), this.padded(g), this.sign("→"), this.outputs(g, "zz"),
+      g, this.flipped(g), this.sign("∗", this.words.convolution), this.padded(g), this.sign("→"),
+      this.outputs(g, "zz"),
     ));
     return [...blocks, ...notes.map((note) => make("p", { class: "note" }, note))];
   }
@@ -387,7 +391,7 @@ class Views {
     };
     const forward = (g) => this.stack("y", g, sum("Cx", "C x", this.forward));
     const kernel = (g) => this.kernels(g, sum("dw", "dw", this.gradient));
-    const [times, gives] = ["∗", "→"].map((text) => () => this.sign(text));
+    const [times, gives] = [["∗", words.convolution], ["→"]].map((sign) => () => this.sign(...sign));
     return [...range(this.a.groups).flatMap((g) => [
       this.group(g, this.inputs("x", g), times(), this.inputs("w", g, "gw"), gives(), forward(g)),
       this.group(g, this.inputs("y", g, "gy"), gives(), this.outputs(g, "dx", "dx", " = C.T y"), kernel(g)),

@@ -73,23 +73,26 @@ class Explorer extends Controls {
 
   // A new setting from texts that others wrote, the element's own attributes included.
   take(texts) {
-    const { setting: a, refused, ...values } = readSetting(texts);
+    const { setting: a, layer, refused, ...values } = readSetting(texts);
     this.setting = a;
+    this.layer = layer;
     this.counts = typeof texts.counts === "string";
     this.stop();
     this.values.clear();
     for (const letter of ["x", "y", "w"]) if (values[letter]) this.setValues(letter, values[letter]);
     this.notices = refused.map((one) => (one.count ? this.words.refusedList(one.name, one.count)
-      : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
+      : one.name === "layer" ? this.words.refusedLayer : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
         : this.words.refused(this.words.controls[one.name], one.least, one.most)));
     this.pinned = this.pointed = this.built = null;
     this.unfold();
     this.draw();
   }
 
-  // A reader's own change: numbers, or lists with an entry for each axis.
-  change(changes, notices = []) {
+  // A reader's own change: numbers, or lists with an entry for each axis. The setting stays that of the
+  // pasted layer until its channels or groups are others.
+  change(changes, notices = [], layer = null) {
     this.setting = setting({ ...this.setting, ...this.channelsFor(changes), ...changes });
+    if (layer || ["groups", ...CHANNELS].some((name) => name in changes)) this.layer = layer;
     this.notices = notices;
     this.example.value = "";
     if (["kernel", "dimension", "groups", ...CHANNELS].some((name) => name in changes)) this.kernel.value = "";
@@ -119,13 +122,13 @@ class Explorer extends Controls {
   // The settings of a layer in a line of Python; the size of y, which no layer has, stays.
   readLine(text) {
     if (!text.trim()) return;
-    const { words } = this, { why, numbers, notes, ...about } = readLayer(text, this.setting.out_size);
+    const { words } = this, { why, numbers, layer, ...about } = readLayer(text, this.setting.out_size);
     if (why) {
       this.notices = [words.notRead[why](about)];
       this.draw();
     } else {
       const out_size = fitted(this.setting.out_size, numbers.dimension);
-      this.change({ ...numbers, out_size }, [words.read, ...notes.map((one) => words.notShown[one.kind](one))]);
+      this.change({ ...numbers, out_size }, [words.read], layer);
     }
     this.keep();
   }
@@ -180,7 +183,7 @@ class Explorer extends Controls {
     const texts = { ...this.first };
     for (const name of NAMES) if (given.has(name)) texts[name] = given.get(name);
     // Values that were given for another size say nothing here, and the rest is left out as usual.
-    const left = ["x", "y", "w", "counts", "padding_mode", ...CHANNELS];
+    const left = ["x", "y", "w", "counts", "padding_mode", "layer", ...CHANNELS];
     if (ours) for (const name of left) if (!given.has(name)) delete texts[name];
     this.take(texts);
     this.keptBy = null;
@@ -193,6 +196,7 @@ class Explorer extends Controls {
     for (const name of Object.keys(RANGES)) texts[name] = writeNumbers(this.setting, name);
     for (const name of CHANNELS) if (texts[name] === texts.groups) delete texts[name];
     if (this.setting.padding_mode !== MODES[0]) texts.padding_mode = this.setting.padding_mode;
+    if (this.layer) texts.layer = writeLayer(this.layer);
     if (this.counts) texts.counts = "yes";
     for (const letter of drawable(this.setting) && !problem(this.setting) ? ["x", "y", "w"] : []) {
       const typed = [...this.values.keys()].some((key) => key.startsWith(letter));
@@ -227,7 +231,9 @@ class Explorer extends Controls {
       for (const one of [slider, field]) one.setAttribute("aria-invalid", wrong?.kind === name);
     }
     this.problem.textContent = wrong ? words.problems[wrong.kind](wrong.axis, wrong.most) : "";
-    this.notice.textContent = this.notices.join(words.between);
+    const notes = this.layer ? notShown(this.layer, a).map((one) => words.notShown[one.kind](one)) : [];
+    const notice = [...this.notices, ...notes].join(words.between);
+    if (this.notice.textContent !== notice) this.notice.textContent = notice; // else it would be read out again
     this.told.hidden = Boolean(wrong);
     const still = Boolean(wrong) || !drawable(a);
     for (const one of this.steps) one.disabled = still;
@@ -303,9 +309,9 @@ class Explorer extends Controls {
       return row(name, make("div", {}, make("code", { tabindex: "0" }, text), note), copy);
     };
     const rows = FRAMEWORKS.map((name) => {
-      const { line, why, y, w } = codeLine(this.setting, name);
+      const { line, why, y, w, bias } = codeLine({ ...this.setting, ...this.layer }, name);
       return why ? row(name, make("div", {}, words.unsaid[why](name)))
-        : copied(name, line, make("p", { class: "note" }, words.layouts(y, w)));
+        : copied(name, line, make("p", { class: "note" }, words.layouts(y, w, bias)));
     });
     if (picture) {
       rows.push(copied("fence", fence(this.setting, picture.y, picture.w, this.counts)), row("picture", this.saver()));

@@ -1,7 +1,9 @@
 // The same layer in the frameworks' own words, written and read. Both say what
 // tconvjax.conventions says.
 
-const FRAMEWORKS = ["tconvjax", "PyTorch", "Flax", "Keras"];
+const FRAMEWORKS = ["tconvjax", "layers.nnx", "layers.equinox", "PyTorch", "Flax", "Keras"];
+// Those of this package.
+const OURS = FRAMEWORKS.slice(0, 3);
 
 // -- writing ---------------------------------------------------------------------------------------
 
@@ -12,7 +14,21 @@ function said(a, framework) {
   if (framework === "Flax" || framework === "Keras") {
     if (a.groups > 1) return { why: "groups", framework };
   }
-  if (a.padding_mode !== "zeros" && framework !== "tconvjax") {
+  const padding = a.padding.map(([low, high]) => (low === high ? low : [low, high]));
+  if (framework === "layers.nnx") {
+    const given = { kernel_size: a.kernel, strides: a.stride, padding, output_padding: a.output_padding,
+      kernel_dilation: a.dilation, feature_group_count: a.groups };
+    if (a.padding_mode === "zeros") return given;
+    // As in Flax, modes that copy are paddings of span - 1 elements; without an output_padding they give
+    // stride * n elements.
+    const extra = each((x) => span(x) - 1 - x.low - x.high);
+    const usual = all.every((x, n) => extra[n] === x.stride - 1);
+    const starts = all.every((x, n) => x.low === Math.floor((span(x) - 1) / 2)
+      && extra[n] >= 0 && extra[n] < Math.max(x.stride, x.dilation));
+    if (a.padding_mode === "replicate" || !starts || !(usual || Math.max(...extra) > 0)) return { why: "mode", framework };
+    return { ...given, padding: a.padding_mode.toUpperCase(), output_padding: usual ? null : extra };
+  }
+  if (a.padding_mode !== "zeros" && !OURS.includes(framework)) {
     // Flax's CIRCULAR gives stride * n elements from a place of its own.
     const starts = all.every((x) => inSize(x) === x.stride * x.size
       && x.low === Math.floor((Math.max(span(x) - x.stride, 0) + 1) / 2));
@@ -45,8 +61,8 @@ function said(a, framework) {
     }
     return { ...steps, padding: each((x) => x.low), output_padding: extra, groups: a.groups };
   }
-  const padding = a.padding.map(([low, high]) => (low === high ? low : [low, high]));
-  const mode = a.padding_mode === "zeros" ? {} : { padding_mode: a.padding_mode };
+  const name = framework === "layers.equinox" ? a.padding_mode.toUpperCase() : a.padding_mode;
+  const mode = a.padding_mode === "zeros" ? {} : { padding_mode: name };
   return { ...steps, padding, output_padding: a.output_padding, groups: a.groups, ...mode };
 }
 
@@ -60,12 +76,13 @@ function kerasEnds(x, extra, padding) {
 }
 
 // What a call may leave out, since it is the framework's own default. Keras has no default of 0 for
-// its output_padding, and Flax none for its padding.
+// its output_padding, and Flax and our layers for it none for their padding.
 function isDefault(name, value, framework) {
   if (value === null) return true;
   if (name === "kernel_size") return framework === "tconvjax"; // the weights say it
   if (typeof value === "string" || typeof value === "boolean") return false;
-  if (framework !== "PyTorch" && framework !== "tconvjax" && /padding/.test(name)) return false;
+  if (framework === "layers.nnx" && name === "padding") return false;
+  if ((framework === "Flax" || framework === "Keras") && /padding/.test(name)) return false;
   return [].concat(value).every((one) => one === (/padding/.test(name) ? 0 : 1));
 }
 
@@ -79,28 +96,37 @@ function python(value) {
   if (typeof value === "boolean") return value ? "True" : "False";
   return typeof value === "string" ? `"${value}"` : String(value);
 }
-// Where all axes have one number, PyTorch's people and ours write just that.
+// Where all axes have one number, PyTorch's people and we write just that.
 const shortest = (name, value) => (name !== "kernel_size" && Array.isArray(value) && alike(value)
   && Number.isInteger(value[0]) ? value[0] : value);
 
-// The call of a framework as {line, y, w}, the last two being shapes, or {why} it has none.
+// The call of a framework as {line, y, w, bias}, all but the line being shapes, or {why} it has none.
+// The setting may be that of a pasted layer: then it has the layer's channels and groups, whether it
+// has a `bias`, and 0 channels of y if the layer does not say how many there are.
 function codeLine(a, framework) {
   const given = said(a, framework);
   if (given.why) return given;
-  const channelsFirst = framework === "tconvjax" || framework === "PyTorch";
+  const short = OURS.includes(framework) || framework === "PyTorch";
+  const channelsFirst = short && framework !== "layers.nnx";
   const words = Object.entries(given).filter(([name, value]) => !isDefault(name, value, framework))
-    .map(([name, value]) => `${name}=${python(channelsFirst ? shortest(name, value) : value)}`);
-  const n = a.dimension, outs = a.out_channels, ins = a.in_channels;
+    .map(([name, value]) => `${name}=${python(short ? shortest(name, value) : value)}`);
+  const n = a.dimension, ins = a.in_channels, outs = a.out_channels || { other: "channels" };
+  const channels = [outs, ins].map(python), none = (name) => (a.bias ? [] : [`${name}=False`]);
   const [call, before, after] = {
-    tconvjax: ["tc.conv_transpose", ["y", "w"], []],
-    PyTorch: [`torch.nn.ConvTranspose${n}d`, [outs, ins], ["bias=False"]],
-    Flax: ["nnx.ConvTranspose", [outs, ins], ["use_bias=False", "rngs=nnx.Rngs(0)"]],
-    Keras: [`keras.layers.Conv${n}DTranspose`, [ins], ["use_bias=False"]],
+    tconvjax: ["tc.conv_transpose", ["y", "w", ...(a.bias ? ["bias"] : [])], []],
+    "layers.nnx": ["tconvjax.layers.nnx.ConvTranspose", channels, [...none("use_bias"), "rngs=nnx.Rngs(0)"]],
+    "layers.equinox": [`tconvjax.layers.equinox.ConvTranspose${n}d`, channels,
+      [...none("use_bias"), "key=jax.random.key(0)"]],
+    PyTorch: [`torch.nn.ConvTranspose${n}d`, channels, none("bias")],
+    Flax: ["nnx.ConvTranspose", channels, [...none("use_bias"), "rngs=nnx.Rngs(0)"]],
+    Keras: [`keras.layers.Conv${n}DTranspose`, [ins], none("use_bias")],
   }[framework];
+  const fewer = ins / a.groups, own = framework === "layers.equinox"; // which has no batch
   return {
     line: `${call}(${[...before, ...words, ...after].join(", ")})`,
-    y: python(channelsFirst ? [1, outs, ...a.out_size] : [1, ...a.out_size, outs]),
-    w: python(channelsFirst ? shapes(a).w : [...a.kernel, ins, outs]),
+    y: python([...(own ? [] : [1]), ...(channelsFirst ? [outs, ...a.out_size] : [...a.out_size, outs])]),
+    w: python(channelsFirst ? [outs, fewer, ...a.kernel] : [...a.kernel, fewer, outs]),
+    bias: a.bias ? python([ins, ...(own ? a.kernel.map(() => 1) : [])]) : "",
   };
 }
 
@@ -122,7 +148,8 @@ function fence(a, y, w, counted = false) {
 // -- reading ---------------------------------------------------------------------------------------
 
 // A call in Python as {name, args, named}, or null. Numbers, strings, None, True, False, tuples and
-// lists have their values; of any other expression there is only `other`.
+// lists have their values; of any other expression there is only `other`, its first name, and `call`
+// if it is a call.
 function readCall(text) {
   const tokens = String(text).slice(0, 2000).replace(/#.*/, "")
     .match(/[A-Za-z_][\w.]*|\d+(?:\.\d*)?|"[^"]*"|'[^']*'|\S/g) || [];
@@ -154,13 +181,16 @@ function readCall(text) {
     if (token === "[") return items("]").map(([, item]) => item);
     if (token in CONSTANTS) return CONSTANTS[token];
     if (!/^[A-Za-z_\d]/.test(token)) throw SyntaxError();
-    if (tokens[at] === "(") { at += 1; items(")"); }
-    return { other: token };
+    if (tokens[at] !== "(") return { other: token };
+    at += 1;
+    return { other: token, call: call(token) };
+  };
+  const call = (name) => { // after its opening bracket
+    const all = items(")"), named = Object.fromEntries(all.filter(([key]) => key));
+    return { name, args: all.filter(([key]) => !key).map(([, item]) => item), named };
   };
   try {
-    const all = items(")");
-    const named = Object.fromEntries(all.filter(([name]) => name));
-    return { name: tokens[start], args: all.filter(([name]) => !name).map(([, item]) => item), named };
+    return call(tokens[start]);
   } catch { // not a call
     return null;
   }
@@ -177,6 +207,14 @@ const LAYERS = [
   [/\bConvTranspose$/, "linen", ["features", "kernel_size", "strides", "padding", "kernel_dilation"]],
 ];
 
+const kindsOf = ({ name }) => LAYERS.filter(([pattern]) => pattern.test(name));
+// Interpolation, which has no kernel to show.
+const FIXED = /\b(Upsample|Upsampling(Nearest|Bilinear)2d|UpSampling[123]D|interpolate|image\.resize)$/;
+
+// The layers that a call is given, such as that of weight_norm(nn.ConvTranspose1d(16, 8, 4)).
+const layersIn = ({ args, named }) => [...args, ...Object.values(named)].flat(Infinity).filter((one) => one?.call)
+  .flatMap(({ call }) => (kindsOf(call).length ? [call] : layersIn(call)));
+
 // Ends the reading of a layer that is not possible or cannot be shown.
 class NoLayer extends Error {
   constructor(about) {
@@ -188,14 +226,19 @@ const refuse = (name, given, why, more = {}) => {
   throw new NoLayer({ why, name, given: python(given ?? null), ...more });
 };
 
-// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, notes}: what `setting` reads
-// but for the size of y, which is given and decides how many channels can be drawn, and what the
-// explorer does not show of it; or {why} it cannot be read.
+// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, layer, notes}: what `setting`
+// reads but for the size of y, which is given and decides how many channels can be drawn; the layer's
+// own channels, groups and bias; and what the explorer does not show of them; or {why} it cannot be
+// read.
 function readLayer(text, out_size = 3) {
-  const call = readCall(text);
-  if (!call) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
-  const kinds = LAYERS.filter(([name]) => name.test(call.name));
-  if (!kinds.length) return { why: /\bConv([123][dD])?$/.test(call.name) ? "forward" : "layer", name: call.name };
+  const outer = readCall(text);
+  if (!outer) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
+  const inner = kindsOf(outer).length ? [outer] : layersIn(outer), [call] = inner;
+  if (inner.length !== 1) {
+    const { name } = outer;
+    return { why: FIXED.test(name) ? "fixed" : /\bConv([123][dD])?$/.test(name) ? "forward" : "layer", name };
+  }
+  const kinds = kindsOf(call);
   const linen = kinds.length > 1 && ("features" in call.named || call.args.length === 1
     || Array.isArray(call.args[1]));
   const [pattern, framework, names] = kinds[linen ? 1 : 0];
@@ -226,7 +269,10 @@ function readLayer(text, out_size = 3) {
     for (const [name, channels] of [["in_channels", outs], ["out_channels", ins]]) {
       if (channels % groups) refuse(name, channels, "divided", { groups });
     }
-    return channelsShown(numbers, outs, ins, out_size);
+    const bias = ![false, 0, null].includes(given.bias ?? given.use_bias ?? true);
+    const shown = channelsShown(numbers, outs, ins, out_size);
+    const layer = { out_channels: outs ?? 0, in_channels: ins ?? 1, groups, bias };
+    return { numbers: shown, layer, notes: notShown(layer, shown) };
   } catch (error) {
     if (!(error instanceof NoLayer)) throw error;
     return error.about;
@@ -239,10 +285,17 @@ function channelsShown(numbers, outs, ins, out_size) {
   const each = [outs, ins].map((channels) => (outs && ins ? channels / groups : 1));
   const [all, few] = [[groups, ...each], [some, 1, 1]]
     .map(([g, o, i]) => ({ ...numbers, groups: g, out_channels: g * o, in_channels: g * i }));
-  const shown = drawable(setting({ ...all, out_size })) ? all : few, notes = [];
-  if (shown === few && Math.max(...each) > 1) notes.push({ kind: "channels", ins: outs, outs: ins });
-  if (shown.groups < groups) notes.push({ kind: "groups", groups });
-  return { numbers: shown, notes };
+  return drawable(setting({ ...all, out_size })) ? all : few;
+}
+
+// What is not shown of a pasted layer's channels and groups.
+function notShown({ out_channels: ins, in_channels: outs, groups }, a) {
+  const notes = [], fewer = (all, shown) => all / groups > shown / a.groups;
+  if (ins && (fewer(ins, a.out_channels) || fewer(outs, a.in_channels))) {
+    notes.push({ kind: a.groups > 1 ? "channelsOfGroups" : "channels", ins, outs, groups });
+  }
+  if (a.groups < groups) notes.push({ kind: "groups", groups });
+  return notes;
 }
 
 const stepsOf = (whole, stride, dilation) => ({

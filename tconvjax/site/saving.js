@@ -26,7 +26,7 @@ function flattener(paper) {
 function drawingOf(section, paper) {
   const box = section.querySelector(".scroll"), { scrollLeft, scrollTop } = box;
   box.scrollTo(0, 0); // else heads that stick would be drawn where they stick
-  const seen = [...section.querySelectorAll("td, th, caption:not(:empty), .sign, .group")]
+  const seen = [...section.querySelectorAll("td, th, caption:not(:empty), .sign, .said, .group")]
     .map((part) => ({ part, style: getComputedStyle(part), at: part.getBoundingClientRect() }));
   box.scrollTo(scrollLeft, scrollTop);
   const flat = flattener(paper), margin = 6;

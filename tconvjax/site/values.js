@@ -48,10 +48,23 @@ function writeNumbers(a, name) {
   return (alike(parts) ? parts.slice(0, 1) : parts).join("x");
 }
 
-// What a setting, x, y and w, and whether z shows counts are called in attributes and addresses.
-const NAMES = ["dimension", "padding_mode", ...Object.keys(RANGES), "x", "y", "w", "counts"];
+// What a setting, a pasted layer, x, y and w, and whether z shows counts are called in attributes and
+// addresses.
+const NAMES = ["dimension", "padding_mode", ...Object.keys(RANGES), "layer", "x", "y", "w", "counts"];
 
-// A setting, x, y and w from named texts. What cannot be read is left as it was and told in `refused`,
+// The channels of a pasted layer, its groups and whether it has a bias, as in 64,32,2,bias; null if no
+// such layer is shown by the setting. 0 channels of y are unknown.
+function readLayerText(text, a) {
+  const [, outs, ins, groups, bias] = /^(\d{1,4}),(\d{1,4}),(\d{1,4})(,bias)?$/.exec(text) || [];
+  const layer = { out_channels: Number(outs), in_channels: Number(ins), groups: Number(groups), bias: Boolean(bias) };
+  const shows = (a.groups === 1 || a.groups === layer.groups)
+    && CHANNELS.every((name) => layer[name] % layer.groups === 0 && a[name] <= (layer[name] || 1));
+  return layer.in_channels && shows ? layer : null;
+}
+const writeLayer = ({ out_channels, in_channels, groups, bias }) => [out_channels, in_channels, groups,
+  ...(bias ? ["bias"] : [])].join();
+
+// A setting, a pasted layer, x, y and w from named texts. What cannot be read is left as it was and told in `refused`,
 // so that nothing is changed in silence.
 function readSetting(texts) {
   const given = { ...START, in_channels: undefined, out_channels: undefined }, refused = [];
@@ -76,7 +89,9 @@ function readSetting(texts) {
     if (list && list.length === count(shape[name])) values[name] = list;
     else refused.push({ name, count: count(shape[name]) });
   }
-  return { setting: a, refused, ...values };
+  const layer = told("layer") ? readLayerText(texts.layer, a) : null;
+  if (told("layer") && !layer) refused.push({ name: "layer" });
+  return { setting: a, layer, refused, ...values };
 }
 
 // -- kernels with a name ---------------------------------------------------------------------------

@@ -57,15 +57,21 @@ const ENGLISH = {
   pasted: "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
   read: "The settings of this layer were taken; the size of y stays.",
   notShown: {
-    channels: ({ ins, outs }) => `It has ${ins} channels in and ${outs} out: one pair is shown here. Each `
-      + "pair has a kernel of its own, and what all input channels give to an output channel is added up.",
-    groups: ({ groups }) => `One of its ${groups} groups is shown.`,
+    channels: ({ ins, outs }) => `The pasted layer has ${ins} channels in and ${outs} out: one pair is shown here. `
+      + "Each pair has a kernel of its own, and what all input channels give to an output channel is added up.",
+    channelsOfGroups: ({ ins, outs, groups }) => `The pasted layer has ${ins} channels in and ${outs} out in ${groups} `
+      + "groups: one channel of each group is shown here. Each pair of channels in a group has a kernel of its own, and "
+      + "what all input channels of the group give to an output channel is added up.",
+    groups: ({ groups }) => `One of the pasted layer's ${groups} groups is shown.`,
   },
   notRead: {
     call: () => "This line calls no layer. Paste one such as nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1).",
     open: () => "This call is not complete Python: a bracket or a comma is missing, or there is one too many.",
     forward: ({ name }) => `${name} is an ordinary convolution. Paste its transpose: ConvTranspose1d or 2d of PyTorch, `
       + "Conv1DTranspose or Conv2DTranspose of Keras, or ConvTranspose of Flax.",
+    fixed: ({ name }) => `${name} interpolates and has no kernel to learn. It is a transposed convolution with fixed `
+      + "weights. For a factor of 2 and away from the rim: kernel 2, stride 2 and ones (nearest), or kernel 4, stride 2, "
+      + "padding 1 and the tent (linear). The guide's page “Upsampling” explains it.",
     layer: ({ name }) => `${name} is no layer that the explorer knows. It reads ConvTranspose1d and 2d of `
       + "PyTorch, Conv1DTranspose and Conv2DTranspose of Keras, and ConvTranspose of Flax.",
     rank: ({ rank }) => `The layer has ${rank} axes; the explorer shows 1 or 2.`,
@@ -132,6 +138,7 @@ const ENGLISH = {
   negative: "A negative border: the crossed-out elements are not read.",
   folded: "Dashed cells are padding that copies elements of x: what is stamped there is added to the elements that "
     + "it copies, and so z is more than the sheet shows inside.",
+  operation: "transposed convolution", convolution: "convolution",
   flipped: "w flipped", sum: "sum = z", unfolded: "sum, rim not yet folded back", group: (g) => `group ${g}`,
   value: (name) => `value of ${name}`,
   more: (n) => `${n} more`,
@@ -190,13 +197,15 @@ const ENGLISH = {
   refusedChoice: (label, choices) => `${label} was not taken: it must be one of ${choices.join(", ")}.`,
   refusedList: (name, size) => `The values of ${name} were not taken: give ${size} numbers from −${MOST_VALUE} to `
     + `${MOST_VALUE}, such as 3, 1/4 or 0.25.`,
+  refusedLayer: "The channels of the layer were not taken: give those of y, those of z and the groups, such as 64,32,2.",
   refusedValue: `Give a number from −${MOST_VALUE} to ${MOST_VALUE}, such as 3, 1/4 or 0.25.`,
   unsaid: {
     groups: (name) => `${name} cannot express it: it has no groups; use tconvjax, or one layer for each `
       + "block of channels",
-    mode: (name) => `${name} cannot express it: ${name === "Flax"
-      ? "its CIRCULAR starts at another element, and it has no other mode that copies"
-      : "its transposed convolution has zeros for padding"}; use tconvjax`,
+    mode: (name) => `${name} cannot express it: ${{
+      Flax: "its CIRCULAR starts at another element, and it has no other mode that copies",
+      "layers.nnx": "its CIRCULAR and REFLECT have one padding and one start each, and it has no mode that replicates",
+    }[name] || "its transposed convolution has zeros for padding"}; use tconvjax`,
     dilation: (name) => `${name} cannot express it: its layers refuse a stride with a dilation; use `
       + "keras.ops.conv_transpose, or tconvjax",
     ends: (name) => `${name} cannot express it: it cuts one number off both ends, and its output_padding gives `
@@ -206,7 +215,7 @@ const ENGLISH = {
       + "below the stride; use padding='valid' and crop the result with keras.layers.Cropping1D, "
       + "2D or 3D",
   },
-  layouts: (y, w) => `y ${y}, kernel ${w}`,
+  layouts: (y, w, bias) => `y ${y}, kernel ${w}${bias && `, bias ${bias}`}`,
   lines: { fence: "fence", picture: "picture", iframe: "iframe" },
   copyThe: (name) => `Copy the ${name}`,
   saved: "save the view",
@@ -244,15 +253,19 @@ const CHINESE = {
   pasted: "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
   read: "已采用这个层的设置，y 的尺寸不变。",
   notShown: {
-    channels: ({ ins, outs }) => `这个层有 ${ins} 个输入通道、${outs} 个输出通道，这里只画出其中一对。每一对通道都有`
+    channels: ({ ins, outs }) => `粘贴的层有 ${ins} 个输入通道、${outs} 个输出通道，这里只画出其中一对。每一对通道都有`
       + "各自的卷积核，同一输出通道上各输入通道的结果相加。",
-    groups: ({ groups }) => `这个层有 ${groups} 组，这里只画出其中一组。`,
+    channelsOfGroups: ({ ins, outs, groups }) => `粘贴的层有 ${ins} 个输入通道、${outs} 个输出通道，分为 ${groups} 组，`
+      + "这里每组只画出一个通道。组内每一对通道都有各自的卷积核，同一输出通道上组内各输入通道的结果相加。",
+    groups: ({ groups }) => `粘贴的层有 ${groups} 组，这里只画出其中一组。`,
   },
   notRead: {
     call: () => "这一行没有调用任何层。请粘贴一个层，例如 nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)。",
     open: () => "这个调用不是完整的 Python：括号或逗号有缺少或多余。",
     forward: ({ name }) => `${name} 是普通卷积。请粘贴它的转置：PyTorch 的 ConvTranspose1d、ConvTranspose2d，Keras 的 `
       + "Conv1DTranspose、Conv2DTranspose，或 Flax 的 ConvTranspose。",
+    fixed: ({ name }) => `${name} 是插值，没有可学习的卷积核。它是权重固定的转置卷积：放大 2 倍时，除边缘外相当于`
+      + "卷积核 2、步幅 2、全 1（最近邻），或卷积核 4、步幅 2、填充 1、帐篷形（线性）。详见教程“上采样”一页。",
     layer: ({ name }) => `不认识 ${name}。可以读取 PyTorch 的 ConvTranspose1d、ConvTranspose2d，Keras 的 `
       + "Conv1DTranspose、Conv2DTranspose，以及 Flax 的 ConvTranspose。",
     rank: ({ rank }) => `这个层有 ${rank} 个空间轴，这里只能显示 1 个或 2 个。`,
@@ -312,6 +325,7 @@ const CHINESE = {
     : `${name} = 0：这个权重只碰到填充。`),
   negative: "边界为负：划掉的元素不会被读取。",
   folded: "虚线格子是复制 x 中元素的填充：盖在那里的内容会加回被复制的元素，所以 z 不只是图中内部的总和。",
+  operation: "转置卷积", convolution: "卷积",
   flipped: "翻转后的 w", sum: "总和 = z", unfolded: "总和（边缘尚未折回）", group: (g) => `第 ${g} 组`,
   value: (name) => `${name} 的值`,
   more: (n) => `另外 ${n} 项`,
@@ -362,11 +376,13 @@ const CHINESE = {
   refusedChoice: (label, choices) => `“${label}”未被采用：只能是 ${choices.join("、")} 之一。`,
   refusedList: (name, size) => `${name} 的值未被采用：请给出 ${size} 个 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，`
     + "例如 3、1/4 或 0.25。",
+  refusedLayer: "层的通道未被采用：请依次给出 y 的通道数、z 的通道数和组数，例如 64,32,2。",
   refusedValue: `请输入 −${MOST_VALUE} 到 ${MOST_VALUE} 之间的数，例如 3、1/4 或 0.25。`,
   unsaid: {
     groups: (name) => `${name} 无法表达：它没有分组；请使用 tconvjax，或为每组通道各用一层`,
-    mode: (name) => `${name} 无法表达：${name === "Flax" ? "它只有起点固定的 CIRCULAR" : "它的转置卷积只能填充零"}；`
-      + "请使用 tconvjax",
+    mode: (name) => `${name} 无法表达：${{
+      Flax: "它只有起点固定的 CIRCULAR", "layers.nnx": "它只有填充大小和起点固定的 CIRCULAR 和 REFLECT",
+    }[name] || "它的转置卷积只能填充零"}；请使用 tconvjax`,
     dilation: (name) => `${name} 无法表达：它的层不允许步幅与膨胀同时大于 1；请使用 `
       + "keras.ops.conv_transpose 或 tconvjax",
     ends: (name) => `${name} 无法表达：它在两端裁掉同样多的元素，output_padding 只能补回末尾的一部分，少于步幅或膨胀；`
@@ -374,7 +390,7 @@ const CHINESE = {
     padding: (name) => `${name} 无法表达：它只有 'valid' 和 'same'，以及小于步幅的 output_padding；`
       + "请用 padding='valid'，再用 keras.layers.Cropping1D、2D 或 3D 裁剪结果",
   },
-  layouts: (y, w) => `y ${y}，卷积核 ${w}`,
+  layouts: (y, w, bias) => `y ${y}，卷积核 ${w}${bias && `，偏置 ${bias}`}`,
   lines: { fence: "代码栅栏", picture: "图片", iframe: "iframe" },
   copyThe: (name) => `复制${name}`,
   saved: "保存视图",

@@ -844,7 +844,7 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
         (
             "self.up = nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1),",
             6,
-            "It has 16 channels in",
+            "The pasted layer has 16 channels in",
         ),
         ('layers.Conv2DTranspose(8, 3, strides=2, padding="same")', 6, "were taken"),
         ("nnx.ConvTranspose(16, 8, (3, 3), strides=(2, 2), padding='SAME')", 6, "8 out"),
@@ -867,6 +867,41 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     field.press("Enter")
     expect(slider(page, "channels of y")).to_have_value("2")
     has_cells(page, "z2", 16)
+
+
+def test_a_pasted_layer_stays_until_its_channels_are_others(opened: Open) -> None:
+    page = opened("shared")
+    unfold(page)
+    field = slider(page, "paste a layer")
+    field.fill("nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1, output_padding=1, groups=2)")
+    field.press("Enter")
+    note = "The pasted layer has 64 channels in and 32 out in 2 groups: one channel of each group"
+    has(page, ".notice", "were taken; the size of y stays. " + note)
+    has_cells(page, "z1", 49)
+    code = page.locator('[data-framework="PyTorch"]')
+    for label, value in (("size of y", 2), ("stride", 4), ("padding", 2)):
+        expect(code).to_contain_text("(64, 32, kernel_size=(4, 4), stride=")
+        expect(code).to_contain_text("output_padding=1, groups=2)")
+        expect(code).to_contain_text("kernel (64, 16, 4, 4), bias (32,)")
+        slide_to(page, label, value)
+        expect(page.locator(".notice")).to_have_text(re.compile("^" + re.escape(note)))
+    expect(code).to_contain_text("(64, 32, kernel_size=(4, 4), stride=4, padding=2,")
+    expect(page).to_have_url(re.compile("&layer=64,32,2,bias&"))
+    page.reload()
+    expect(code).to_contain_text("(64, 32, kernel_size=(4, 4), stride=4, padding=2,")
+    has(page, ".notice", note)
+    slide_to(page, "channels of z", 4)
+    expect(code).to_contain_text("(2, 4, kernel_size=(4, 4), stride=4, padding=2,")
+    expect(code).to_contain_text("bias=False")
+    expect(page.locator(".notice")).to_be_empty()
+    page.go_back()
+    expect(code).to_contain_text("(64, 32,")
+    page.get_by_label("example").select_option("padding")
+    expect(code).to_contain_text("(1, 1,")
+    assert opened("shared.html#groups=2&layer=64,32,3").locator(".notice").inner_text() == (
+        "The channels of the layer were not taken: give those of y, those of z and the groups, "
+        "such as 64,32,2."
+    )
 
 
 def test_a_picture_shows_its_grid(opened: Open, tmp_path: Path) -> None:

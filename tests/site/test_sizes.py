@@ -68,6 +68,13 @@ def test_the_calculator_says_what_the_package_says(browser: Any, served: str) ->
         ({"padding": "SAME", "output_padding": "1"}, ["with SAME, give output_size instead of"]),
         ({"n": "2", "kernel": "9"}, ["the kernel spans 9, and there are 4 elements."]),
         ({"low": "9", "high": "9"}, ["the padding cuts off all of it"]),
+        ({"n": "9", "dilation": "3", "output_padding": "2"},
+         ["conv_transpose of 9 gives 23. The dilation is larger than the stride, so",
+          "reaches further than output_size, which can ask for 21 and 22 here: conv of 23 gives 1",
+          ", dilation=3, output_padding=2)"]),
+        ({"stride": "8"}, ["conv of 8 gives 1, and so does conv of 1, 2, 3, 4, … and 7."]),
+        ({"n": "9", "dilation": "3", "output_padding": "1"},
+         ["conv_transpose of 9 gives 22. output_size can ask for 21 and 22."]),
         ({"high": "2"}, ["padding=((1, 2),)"]),
         ({"stride": "0"}, ["stride must be a whole number, 1 or more."]),
         ({"kernel": ""}, ["kernel must be a whole number, 1 or more."]),
@@ -88,6 +95,20 @@ def test_what_it_says_of_a_setting(
                 field.fill(value)
         for words in said:
             expect(view.get_by_role("status")).to_contain_text(words)
+
+
+def test_a_call_without_a_result_is_not_written(browser: Any, served: str) -> None:
+    with browser.new_context() as context:
+        view = context.new_page()
+        view.goto(f"{served}/use/sizes/")
+        calls = view.locator(".sizes code")
+        expect(calls).to_have_count(2)
+        view.locator(".sizes [name=stride]").fill("8")
+        view.locator(".sizes [name=output_padding]").fill("8")
+        expect(view.get_by_role("status")).to_contain_text("output_padding must be below 8.")
+        expect(calls).to_have_text(["tc.conv(x, w, stride=8, padding=1)"])
+        view.locator(".sizes [name=kernel]").fill("99")
+        expect(calls).to_have_count(0)
 
 
 def test_it_speaks_chinese(browser: Any, served: str) -> None:
