@@ -58,7 +58,6 @@ class Controls extends Playing {
     this.example = select;
     const [preset, kernel] = this.choice(words.preset, Object.entries(words.presets), (value) => {
       this.setKernel(value);
-      kernel.value = value;
     });
     this.kernel = kernel;
     const [shows, counted] = this.choice(words.shows, Object.entries(words.shown), (value) => {
@@ -70,6 +69,7 @@ class Controls extends Playing {
     this.keeper = this.button(words.compared.keep, () => this.compare());
     const pasted = make("input", { "aria-label": words.paste, placeholder: words.pasted, spellcheck: "false" });
     pasted.addEventListener("change", () => this.readLine(pasted.value));
+    pasted.addEventListener("input", ({ inputType }) => inputType === "insertFromPaste" && this.readLine(pasted.value));
     const all = Object.entries({ example, dimension, ...rows, padding_mode, preset, shows, compare: this.keeper,
       paste: make("label", { class: "wide" }, words.paste, pasted) });
     const group = (label, folds) => make("div", { class: "controls", role: "group", "aria-label": label },

@@ -196,7 +196,7 @@ class Views {
   }
 
   outputs(g, kind = "z", caption = "z", gives = "") {
-    const most = Math.max(...this.counts, 1), { counted } = this;
+    const most = Math.max(...this.counts, 1), counted = this.counted && kind === "z";
     return this.stack("z", g, (channel) => this.plane(
       `${kind}${channel}`, this.called(caption, this.shapes.z.slice(0, 1), channel) + gives, this.sizes, (place) => {
         const z = ravel([channel, ...place], this.shapes.z), value = this.text("z", this.z[z]);
@@ -222,10 +222,11 @@ class Views {
   }
 
   grids() {
+    const notes = this.shapes.w[0] * this.shapes.w[1] > 1 ? [make("p", { class: "note" }, this.words.pairs)] : [];
     return range(this.a.groups).map((g) => this.group(
       g, this.inputs("y", g), this.sign("⋆", this.words.operation), this.inputs("w", g), this.sign("→"),
       this.outputs(g),
-    ));
+    )).concat(notes);
   }
 
   // A sign, and below it the operation that it stands for, a word a line.

@@ -95,7 +95,6 @@ class Explorer extends Controls {
     if (layer || ["groups", ...CHANNELS].some((name) => name in changes)) this.layer = layer;
     this.notices = notices;
     this.example.value = "";
-    if (["kernel", "dimension", "groups", ...CHANNELS].some((name) => name in changes)) this.kernel.value = "";
     this.pointed = this.built = null;
     this.stop();
     this.draw();
@@ -134,7 +133,7 @@ class Explorer extends Controls {
   }
 
   setKernel(name) {
-    if (name && !drawable(this.setting)) return;
+    if (name === "own" || (name && !drawable(this.setting))) return;
     if (name) this.setValues("w", preset(name, this.setting));
     else for (const key of this.values.keys()) if (key.startsWith("w")) this.values.delete(key);
     this.draw();
@@ -156,11 +155,19 @@ class Explorer extends Controls {
     this.draw();
   }
 
-  // What was given or typed, and else 1 to 9 over and over.
+  // What was given or typed, and else 1 to 9 over and over, from 1 on in the first sheet, from 2 in the next.
   numbers(letter) {
     const shape = shapes(this.setting)[LIKE[letter] || letter];
     const typed = (index) => this.values.get(letter + unravel(index, shape).join());
-    return range(count(shape)).map((index) => typed(index) ?? 1 + (index % 9));
+    return counting(shape, this.setting).map((one, index) => typed(index) ?? one);
+  }
+
+  // The name of the kernel's numbers among the choices.
+  kernelName() {
+    const w = this.numbers("w").join(), { setting: a } = this;
+    if (w === counting(shapes(a).w, a).join()) return "";
+    return ["ones", "tent", "sobel"].find((name) => w === preset(name, a).join())
+      ?? (this.kernel.value === "random" ? "random" : "own");
   }
 
   edit(pick, text) {
@@ -168,7 +175,6 @@ class Explorer extends Controls {
     const list = readList(text);
     this.notices = list && list.length === 1 ? [] : [this.words.refusedValue];
     if (!this.notices.length) this.values.set(this.place(pick.kind, pick[pick.kind]), list[0]);
-    if (pick.kind === "w") this.kernel.value = "";
     this.draw();
     this.keep();
   }
@@ -222,6 +228,7 @@ class Explorer extends Controls {
     this.axesOf.value = a.dimension;
     this.mode.value = a.padding_mode;
     this.counted.value = this.counts ? "counts" : "values";
+    if (drawable(a) && !wrong) this.kernel.value = this.kernelName();
     if (this.whole) this.whole.href = this.getAttribute("explorer") + this.fragment();
     for (const [name, { slider, field }] of Object.entries(this.controls)) {
       const step = CHANNELS.includes(name) ? a.groups : 1, most = RANGES[name].slider[a.dimension - 1];

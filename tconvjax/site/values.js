@@ -94,6 +94,12 @@ function readSetting(texts) {
   return { setting: a, layer, refused, ...values };
 }
 
+// The numbers of an array to begin with: 1 to 9 over and over, and each sheet begins one later.
+function counting(shape, a) {
+  const sheet = count(shape.slice(-a.dimension));
+  return range(count(shape)).map((index) => 1 + ((index + Math.floor(index / sheet)) % 9));
+}
+
 // -- kernels with a name ---------------------------------------------------------------------------
 
 const binomial = (n) => range(n).reduce((row) => [...row, 0].map((value, k) => value + (row[k - 1] ?? 0)), [1]);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import struct
 import xml.etree.ElementTree as ET
@@ -611,13 +612,19 @@ def test_the_gradients_come_back_through_the_same_links(opened: Open) -> None:
     expect(cell(page, "Cx0:0:0")).to_have_text(str(forward.ravel()[0] - 6))
 
 
+def counted_from_one(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """1 to 9 over and over in two axes, from 1 on in the first sheet, from 2 in the next."""
+    sheets = np.arange(math.prod(shape[:-2]))[:, None]
+    size = math.prod(shape[-2:])
+    return 1 + ((size + 1) * sheets + np.arange(size)).reshape(shape) % 9
+
+
 def test_each_channel_is_a_sheet_that_is_linked_as_the_package_says(opened: Open) -> None:
     """Every element of z lights up, in all sheets of y and w, what Python's links name, alone."""
     page = opened("channels")
     rng = np.random.default_rng(4)
     made = list(links(CHANNELS))
-    y = np.resize(np.arange(1, 10), CHANNELS.out_shape)
-    w = np.resize(np.arange(1, 10), CHANNELS.kernel_shape)
+    y, w = (counted_from_one(shape) for shape in (CHANNELS.out_shape, CHANNELS.kernel_shape))
     z = np.asarray(conv_transpose(y, w, stride=2, padding=1))
     for channel in range(2):
         shows(page, f"z{channel}", [str(n) for n in z[channel].ravel()])
@@ -792,7 +799,7 @@ def test_kernels_have_names_and_taps_may_be_fractions(opened: Open) -> None:
     cell(page, "w0:0:0").focus()
     page.keyboard.type("3/4")
     page.keyboard.press("Enter")
-    expect(names).to_have_value("")
+    expect(names).to_have_value("own")
     expect(cell(page, "z0:1:1")).to_have_text("43/4")  # 1 + 2 + 4 + 3/4 of 5
     cell(page, "z0:1:1").hover()
     tells(page, "z(1,1) = y(0,0)·w(2,2) + y(0,1)·w(2,0) + y(1,0)·w(0,2) + y(1,1)·w(0,0) = "
@@ -867,6 +874,30 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
     field.press("Enter")
     expect(slider(page, "channels of y")).to_have_value("2")
     has_cells(page, "z2", 16)
+
+
+def test_a_line_is_read_when_it_is_pasted(opened: Open) -> None:
+    page = opened("strided")
+    unfold(page)
+    field = slider(page, "paste a layer")
+    field.press_sequentially("nn.ConvTranspose2d(1, 1, 5, stride=3)")
+    field.press("Control+A")
+    field.press("Control+X")
+    expect(slider(page, "stride")).not_to_have_value("3")
+    field.press("Control+V")
+    expect(slider(page, "stride")).to_have_value("3")
+    expect(slider(page, "kernel")).to_have_value("5")
+
+
+def test_counts_are_those_of_z_alone(opened: Open) -> None:
+    page = opened("shared")
+    page.get_by_label("z shows").select_option("counts")
+    counts, dx = (
+        page.locator(f'[data-grid="{name}0"] td').all_inner_texts() for name in ("z", "dx")
+    )
+    assert counts != dx
+    page.get_by_label("z shows").select_option("values")
+    assert page.locator('[data-grid="z0"] td').all_inner_texts() == dx
 
 
 def test_a_pasted_layer_stays_until_its_channels_are_others(opened: Open) -> None:
