@@ -514,17 +514,17 @@ def test_channels_of_a_pasted_layer_are_shown_if_they_can_be_drawn_and_else_told
         "nn.ConvTranspose1d(4, 2, 4, groups=2)": ([2, 4, 2], ""),
         "nn.ConvTranspose2d(16, 8, 4)": (
             [1, 1, 1],
-            "The pasted layer has 16 channels in and 8 out: one pair",
+            "The current layer has 16 channels in and 8 out: one pair is drawn",
         ),
-        "nn.ConvTranspose2d(4, 4, 5)": ([1, 1, 1], "The pasted layer has 4 channels in and 4 out"),
+        "nn.ConvTranspose2d(4, 4, 5)": ([1, 1, 1], "The current layer has 4 channels in and 4 out"),
         "nn.ConvTranspose1d(64, 64, 4, groups=64)": (
             [1, 1, 1],
-            "One of the pasted layer's 64 groups",
+            "The current layer has 64 groups",
         ),
         "layers.Conv2DTranspose(8, 3)": ([1, 1, 1], ""),
         "nn.ConvTranspose2d(64, 32, 4, groups=2)": (
             [2, 2, 2],
-            "The pasted layer has 64 channels in and 32 out in 2 groups: one channel of each group",
+            "The current layer has 64 channels in and 32 out in 2 groups: one channel of each",
         ),
     }
     found = under_node(program, list(lines))

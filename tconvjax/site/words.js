@@ -58,12 +58,12 @@ const ENGLISH = {
   pasted: "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
   read: "The settings of this layer were taken; the size of y stays.",
   notShown: {
-    channels: ({ ins, outs }) => `The pasted layer has ${ins} channels in and ${outs} out: one pair is shown here. `
+    channels: ({ ins, outs }) => `The current layer has ${ins} channels in and ${outs} out: one pair is drawn here. `
       + "Each pair has a kernel of its own, and what all input channels give to an output channel is added up.",
-    channelsOfGroups: ({ ins, outs, groups }) => `The pasted layer has ${ins} channels in and ${outs} out in ${groups} `
-      + "groups: one channel of each group is shown here. Each pair of channels in a group has a kernel of its own, and "
+    channelsOfGroups: ({ ins, outs, groups }) => `The current layer has ${ins} channels in and ${outs} out in ${groups} `
+      + "groups: one channel of each group is drawn here. Each pair of channels in a group has a kernel of its own, and "
       + "what all input channels of the group give to an output channel is added up.",
-    groups: ({ groups }) => `One of the pasted layer's ${groups} groups is shown.`,
+    groups: ({ groups }) => `The current layer has ${groups} groups, and one of them is drawn.`,
   },
   notRead: {
     call: () => "This line calls no layer. Paste one such as nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1).",
@@ -256,11 +256,11 @@ const CHINESE = {
   pasted: "nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)",
   read: "已采用这个层的设置，y 的尺寸不变。",
   notShown: {
-    channels: ({ ins, outs }) => `粘贴的层有 ${ins} 个输入通道、${outs} 个输出通道，这里只画出其中一对。每一对通道都有`
+    channels: ({ ins, outs }) => `当前的层有 ${ins} 个输入通道、${outs} 个输出通道，这里只画出其中一对。每一对通道都有`
       + "各自的卷积核，同一输出通道上各输入通道的结果相加。",
-    channelsOfGroups: ({ ins, outs, groups }) => `粘贴的层有 ${ins} 个输入通道、${outs} 个输出通道，分为 ${groups} 组，`
+    channelsOfGroups: ({ ins, outs, groups }) => `当前的层有 ${ins} 个输入通道、${outs} 个输出通道，分为 ${groups} 组，`
       + "这里每组只画出一个通道。组内每一对通道都有各自的卷积核，同一输出通道上组内各输入通道的结果相加。",
-    groups: ({ groups }) => `粘贴的层有 ${groups} 组，这里只画出其中一组。`,
+    groups: ({ groups }) => `当前的层有 ${groups} 组，这里只画出其中一组。`,
   },
   notRead: {
     call: () => "这一行没有调用任何层。请粘贴一个层，例如 nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1)。",

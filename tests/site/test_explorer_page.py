@@ -851,7 +851,7 @@ def test_a_pasted_layer_gives_its_settings(opened: Open) -> None:
         (
             "self.up = nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1),",
             6,
-            "The pasted layer has 16 channels in",
+            "The current layer has 16 channels in",
         ),
         ('layers.Conv2DTranspose(8, 3, strides=2, padding="same")', 6, "were taken"),
         ("nnx.ConvTranspose(16, 8, (3, 3), strides=(2, 2), padding='SAME')", 6, "8 out"),
@@ -906,7 +906,7 @@ def test_a_pasted_layer_stays_until_its_channels_are_others(opened: Open) -> Non
     field = slider(page, "paste a layer")
     field.fill("nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1, output_padding=1, groups=2)")
     field.press("Enter")
-    note = "The pasted layer has 64 channels in and 32 out in 2 groups: one channel of each group"
+    note = "The current layer has 64 channels in and 32 out in 2 groups: one channel of each group"
     has(page, ".notice", "were taken; the size of y stays. " + note)
     has_cells(page, "z1", 49)
     code = page.locator('[data-framework="PyTorch"]')
