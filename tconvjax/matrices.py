@@ -225,7 +225,11 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
         shape, dtype = shape.shape, shape.dtype
     sizes = frozen("shape", shape)
     sizes = sizes if isinstance(sizes, tuple) else (sizes,)
-    shape, dtype = ints("shape", sizes, len(sizes), 0), _dtype(dtype)
+    shape, read = ints("shape", sizes, len(sizes), 0), available_dtype("dtype", dtype)
+    if read is None or read.name not in NUMBERS:
+        rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
+        fail("dtype", dtype, rule, "give jnp.float32, say")
+    dtype = np.dtype(read)
     result = jax.eval_shape(fn, jax.ShapeDtypeStruct(shape, dtype))
     if not isinstance(result, jax.ShapeDtypeStruct):
         several = Described(f"function whose result is {result}")
@@ -233,9 +237,9 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
     rows, columns = math.prod(result.shape), math.prod(shape)
     held = np.dtype(result.dtype)
     check_format(format, "fn", held, (rows, columns))
-    read = columns * (columns + rows)
-    if read > MOST_READ:
-        rule = f"reading {columns} columns of {rows} rows takes {read} elements"
+    count = columns * (columns + rows)
+    if count > MOST_READ:
+        rule = f"reading {columns} columns of {rows} rows takes {count} elements"
         functions = "fn and jax.linear_transpose(fn, x) themselves"
         remedy = f"use a smaller shape, conv_matrix for a convolution, or {functions}"
         fail("shape", shape, f"{rule}, and {MOST_READ} is the limit", remedy)
@@ -256,15 +260,6 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
         found = np.concatenate(parts) if format == "dense" else scipy.sparse.vstack(parts)
         check_linear(fn, summable(found), shape, dtype)
     return found.T if format == "dense" else packed("fn", found.T, held, format)
-
-
-def _dtype(dtype: Any) -> np.dtype[Any]:
-    """The dtype of fn's argument."""
-    found = available_dtype("dtype", dtype)
-    if found is None or found.name not in NUMBERS:
-        rule = "it must be a JAX dtype of numbers of 8 to 64 bits, for floats 16 or more"
-        fail("dtype", dtype, rule, "give jnp.float32, say")
-    return np.dtype(found)
 
 
 # -- whether a function is linear ------------------------------------------------------------------

@@ -46,14 +46,24 @@ def apply(arguments: argparse.Namespace) -> None:
     _check_options(arguments)
     paths = {name: getattr(arguments, name) for name in ("input", "kernel", "bias")}
     arrays = {name: read_array(path) for name, path in paths.items() if path}
-    _check_kernel(arguments, arrays["input"], arrays["kernel"])
+    x, w = arrays["input"], arrays["kernel"]
+    alone = w.ndim <= 2
+    if alone and (arguments.layout or arguments.groups != 1):
+        raise CommandError(
+            f"--layout and --groups need a kernel of 3 axes or more, and this one of shape "
+            f"{w.shape} is applied to every channel alone; leave them out"
+        )
+    if alone and x.ndim < w.ndim:
+        raise CommandError(
+            f"--kernel: shape {w.shape} needs an input of {w.ndim} axes or more, and the input "
+            f"has shape {x.shape}; reshape one of them"
+        )
     with jax.enable_x64(_is_wide(*arrays.values())):
         with jax.numpy_dtype_promotion("standard"):
             dtype = jnp.result_type(*arrays.values())
         values = {name: array.astype(dtype) for name, array in arrays.items()}
         x, w = values["input"], values["kernel"]
         lead, sizes = x.shape[: x.ndim - w.ndim], x.shape[x.ndim - w.ndim :]
-        alone = w.ndim <= 2
         if alone:
             x, w = x.reshape(math.prod(lead), 1, *sizes), w[None, None]
         result, line = _timed(arguments, x, w, values.get("bias"))
@@ -75,20 +85,6 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise CommandError(
             f"--layout: a picture has channels first, and the layouts of x and y are {x} and {y}; "
             "give layouts that begin with NC"
-        )
-
-
-def _check_kernel(arguments: argparse.Namespace, x: Numbers, w: Numbers) -> None:
-    """Reject a kernel that does not fit the input or the options."""
-    if w.ndim <= 2 and (arguments.layout or arguments.groups != 1):
-        raise CommandError(
-            f"--layout and --groups need a kernel of 3 axes or more, and this one of shape "
-            f"{w.shape} is applied to every channel alone; leave them out"
-        )
-    if w.ndim <= 2 and x.ndim < w.ndim:
-        raise CommandError(
-            f"--kernel: shape {w.shape} needs an input of {w.ndim} axes or more, and the input "
-            f"has shape {x.shape}; reshape one of them"
         )
 
 

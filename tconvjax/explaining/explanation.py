@@ -1,7 +1,8 @@
-"""`explain`, and the explanation that it returns, with its way to every printer."""
+"""`explain` and its explanation, and what is explained of a layer that is too large."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +12,36 @@ import sympy
 
 from tconvjax.arguments import choice, flag
 from tconvjax.errors import fail
-from tconvjax.explaining.part import shortened
-from tconvjax.explaining.views import COMPUTE, FILMS, VIEWS, Place, Seen, Values, View, sheets
-from tconvjax.geometry import Geometry, links
+from tconvjax.explaining.views import COMPUTE, VIEWS, Place, Seen, Values, View, sheets
+from tconvjax.geometry import Axis, Geometry, links
 from tconvjax.rendering import Row, Stack, Words, to_text
 from tconvjax.rendering.document import Document, by, shape_words
 from tconvjax.shown import Written
 from tconvjax.symbolic import kernel_symbols, vec_output
 from tconvjax.symbolic.inverse import vanishes
+from tconvjax.symbolic.matrix import products_of
 from tconvjax.symbolic.names import as_array, entries
+
+MOST_PRODUCTS = 600
+"""Maximum products of a convolution that is explained whole."""
+
+MOST_ELEMENTS = 2_500
+"""Maximum elements of the largest array of its views; with a long stride or a wide crop, a few
+products need many."""
+
+MOST_PART = 2_000
+"""Maximum products, and elements, of a part."""
+
+_LIMITS = (
+    (3, 8, 4, 3),
+    (2, 8, 4, 3),
+    (2, 4, 2, 2),
+    (2, 2, 2, 1),
+    (1, 2, 1, 1),
+    (1, 1, 1, 1),
+)
+"""The most outputs and taps of each axis of a part, and its longest stride and dilation, from the
+part that shows most to the smallest; the first is for one axis only."""
 
 
 def explain(
@@ -125,21 +147,16 @@ def frames(
         ⎢7 4⎥ ⎣3⎦ = ⎢14⎥
         ⎣· 7⎦       ⎣ 0⎦
     """
-    film, words = FILMS[choice("view", view, VIEWS)], flag("words", words)
+    compute, words = COMPUTE[choice("view", view, VIEWS)], flag("words", words)
     small, _, y, w = _operands(geometry, y, w)
-    # Lines fit a phone if they are below each other.
-    lines = small.rank == 1 and view != "matrix"
-    return [
-        Stack(
-            [
-                Stack([part for part in parts if not isinstance(part, str)])
-                if lines
-                else Row(parts),
-                *([Words(said)] if words and said else []),
-            ]
-        )
-        for said, parts in film(small, y, w)
-    ]
+    shown = []
+    for step in compute(small, y, w, moving=True).steps:
+        parts = step.document.parts if isinstance(step.document, Row) else (step.document,)
+        picture: Document = Row(parts)
+        if small.rank == 1 and view != "matrix":  # lines fit a phone if they are below each other
+            picture = Stack([part for part in parts if not isinstance(part, str)])
+        shown.append(Stack([picture, *([Words(step.words)] if words and step.words else [])]))
+    return shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -198,7 +215,7 @@ class Explanation(Written):
 
 def _operands(geometry: Geometry, y: Any, w: Any) -> tuple[Geometry, str, Values, Values]:
     """What is explained of a layer, what is said of the rest, and y and w as expressions."""
-    small, note = shortened(geometry)
+    small, note = _shortened(geometry)
     y = _read("y", y, geometry.out_shape, small.out_shape, vec_output(small))
     symbols = kernel_symbols(small).values()
     return small, note, y, _read("w", w, geometry.kernel_shape, small.kernel_shape, symbols)
@@ -232,3 +249,47 @@ def _title(geometry: Geometry) -> str:
         f"Transposed convolution of {shape_words(geometry.out_shape)} to "
         f"{shape_words(geometry.in_shape)}: {', '.join(steps)}"
     )
+
+
+# -- a part of a layer that is too large -----------------------------------------------------------
+
+
+def _shortened(geometry: Geometry) -> tuple[Geometry, str]:
+    """A geometry that can be explained whole, and what was left out of it."""
+    if products_of(geometry) <= MOST_PRODUCTS and _elements(geometry) <= MOST_ELEMENTS:
+        return geometry, ""
+    groups = min(geometry.groups, 2)
+    outs = min(geometry.out_channels // geometry.groups, 2 if groups == 1 else 1)
+    ins = min(geometry.in_channels // geometry.groups, 1)
+    for limits in _LIMITS[geometry.rank > 1 :]:
+        axes = tuple(_shorter(axis, *limits) for axis in geometry.axes)
+        small = Geometry(axes, groups * ins, groups * outs, groups)
+        if max(products_of(small), _elements(small)) <= MOST_PART:
+            break
+    whole, part = (
+        f"{shape_words(g.out_shape)} to {shape_words(g.in_shape)}" for g in (geometry, small)
+    )
+    return small, (
+        f"This is a part of the layer, {part} instead of {whole}. Long strides are shortened, and "
+        "taps and padding with them."
+    )
+
+
+def _elements(geometry: Geometry) -> int:
+    """Elements of the largest array of any view: the result with its rim, or y spread out."""
+    channels = max(geometry.in_channels, geometry.out_channels, 1)
+    kernels = max(geometry.out_channels * geometry.kernel_shape[1], 1)
+    spans = math.prod(axis.span for axis in geometry.axes)
+    lines = (max(a.in_size, a.filled().in_size) + a.span - 1 for a in geometry.axes)
+    return max(channels * math.prod(lines), kernels * spans)
+
+
+def _shorter(axis: Axis, outputs: int, taps: int, stride: int, dilation: int) -> Axis:
+    """At most so much of an axis; if its stride is shortened, so are its taps and padding."""
+    stride, dilation = min(axis.stride, stride), min(axis.dilation, dilation)
+    taps = min(-(-axis.kernel_size * stride // axis.stride), taps)
+    outputs, span = min(axis.out_size, outputs), dilation * (taps - 1) + 1
+    ends = (axis.low, axis.high)
+    low, high = (min(max(end * stride // axis.stride, -1), span - 1) for end in ends)
+    size = max(stride * (outputs - 1) + span - low - high, 1)
+    return Axis(size, outputs, taps, stride, dilation, low, axis.mode)

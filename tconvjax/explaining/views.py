@@ -16,8 +16,9 @@ from tconvjax.geometry.padding import source
 from tconvjax.rendering import Cell, Row, Stack, Table, Words, conv_table
 from tconvjax.rendering.document import Document, by, coordinates, shape_words
 from tconvjax.rendering.palette import Shows
-from tconvjax.symbolic import conv_matrix, kernel_symbols, polyphase
-from tconvjax.symbolic.structure import Phase
+from tconvjax.rendering.tables import MOST_SHOWN
+from tconvjax.symbolic import conv_matrix, polyphase
+from tconvjax.symbolic.matrix import places
 
 View: TypeAlias = Literal["stamps", "zeros", "matrix", "polyphase"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -31,6 +32,8 @@ Place: TypeAlias = tuple[int, ...]
 BETWEEN = "Zeros go between the elements, one less than the stride."
 AROUND = "A border of zeros is added: as many as the kernel reaches over, less the padding."
 WOVEN = "The pixel shuffle puts the elements of the phases in turn."
+CROPPED = "The padding of the convolution is cut off."
+FOLDED = "What lies in the border is added to the elements that it copied."
 """What happens in a step."""
 
 MOST_STEPS = 9
@@ -70,13 +73,13 @@ class Seen:
         return Stack(parts)
 
 
-def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
+def stamps(geometry: Geometry, y: Values, w: Values, moving: bool = False) -> Seen:
     """Each element of y scales the kernel and stamps it onto the result."""
     whole = replace(geometry, axes=tuple(axis.filled() for axis in geometry.axes))
     stamped: dict[Place, dict[Place, Place]] = {at: {} for at in np.ndindex(y.shape)}
     for output, at, tap in links(whole):
         stamped[output][at] = tap
-    total, colours, steps = _nothing(whole.in_shape), _colours(geometry), []
+    total, colours, steps = _nothing(whole.in_shape), places(w.shape), list[Step]()
     shown = _chosen(len(stamped))
     for n, (element, stamp) in enumerate(stamped.items()):
         for at, tap in stamp.items():
@@ -91,12 +94,15 @@ def stamps(geometry: Geometry, y: Values, w: Values) -> Seen:
             marked = {at: colours[tap] for at, tap in stamp.items()}
             after = _grid(total, "so far", marked, len(colours))
             steps.append(Step(words, Row((_marked(y, "y", element), "→", after))))
-        elif n - 1 in shown:
+        elif n - 1 in shown and not moving:
             steps.append(Step(f"And so on, for {len(stamped) - len(shown)} more.", Words("⋮")))
-    result = _cropped(geometry, total, geometry.axes)
+    result, outside = _cropped(geometry, total, geometry.axes), _outside(geometry, total)
     if result.shape != total.shape or geometry.bordered:
-        before = _grid(total, "so far", faint=_outside(geometry, total))
-        steps.append(Step(_ending(geometry), Row((before, "→", _grid(result, "z")))))
+        before, after = _grid(total, "so far", faint=outside), _grid(result, "z")
+        if moving and outside:  # what is cut off gets faint where it is
+            before, after = _grid(y, "y"), before
+        words = FOLDED if geometry.bordered else CROPPED
+        steps.append(Step(words, Row((before, "→", after))))
     return Seen("stamps", "One element to many", tuple(steps), result)
 
 
@@ -106,7 +112,7 @@ def sheets(geometry: Geometry, y: Values, w: Values) -> Stack:
     Above 9 elements of y, some sheets are left out.
     """
     whole = replace(geometry, axes=tuple(axis.filled() for axis in geometry.axes))
-    colours, total = _colours(geometry), _nothing(whole.in_shape)
+    colours, total = places(w.shape), _nothing(whole.in_shape)
     stamped: dict[Place, dict[Place, Place]] = {at: {} for at in np.ndindex(y.shape)}
     for output, at, tap in links(whole):
         stamped[output][at] = tap
@@ -127,42 +133,41 @@ def sheets(geometry: Geometry, y: Values, w: Values) -> Stack:
     else:
         before = _grid(total, "sum", faint=_outside(geometry, total))
         end = Row(("=", before, "→", _grid(result, "z")))
-    return Stack([Row((_grid(y, "y"), _kernel(geometry, w))), Row(tuple(parts[1:])), end])
+    return Stack([Row((_grid(y, "y"), _kernel(w))), Row(tuple(parts[1:])), end])
 
 
-def zeros(geometry: Geometry, y: Values, w: Values) -> Seen:
+def zeros(geometry: Geometry, y: Values, w: Values, moving: bool = False) -> Seen:
     """Zeros between the elements, a border, and a convolution with the flipped kernel."""
     filled = geometry.filled()
-    spread, padded = _spread(filled, y)
-    steps, name = [], "y"
-    if spread.shape != y.shape:
-        steps.append(Step(BETWEEN, Row((_grid(y, "y"), "→", _grid(spread, name := "spread")))))
-    steps.append(Step(AROUND, Row((_grid(spread, name), "→", _grid(padded, "padded")))))
-    steps.append(Step(*_turning(filled, w)))
-    total, middle = _slid(filled, padded, w), tuple(size // 2 for size in filled.in_size)
-    if total.size:
-        window = {at: n for at, (n, _) in _under(filled, w, middle).items()}
-        done = _marked(total, "so far" if geometry.bordered else "z", (0, *middle))
-        shown = Row((_grid(padded, "padded", window, w.size), "→", done))
-        steps.append(Step(_sliding(middle), shown))
-    result = _folded(geometry, total, steps)
-    return Seen("zeros", "Zeros between, and a convolution", tuple(steps), result)
-
-
-def _spread(filled: Geometry, y: Values) -> tuple[Values, Values]:
-    """Put zeros between the elements, and around them too."""
     sizes = (max(axis.stride * (axis.out_size - 1) + 1, 0) for axis in filled.axes)
-    spread = _nothing((filled.out_channels, *sizes))
-    spread[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
+    gaps = np.full((filled.out_channels, *sizes), "", object)
+    gaps[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
+    spread = np.where(gaps == "", sympy.Integer(0), gaps)
     ends = [(axis.span - 1 - axis.low, axis.span - 1 - axis.high) for axis in filled.axes]
-    return spread, _bordered(spread, ends)
-
-
-def _turning(filled: Geometry, w: Values) -> tuple[str, Row]:
-    """The kernel and the flipped kernel."""
+    padded = _bordered(spread, ends)
+    before, after, steps = _grid(y, "y"), _grid(padded, "padded"), list[Step]()
+    if spread.shape != y.shape and moving:
+        new = _marked(spread, "spread", *map(tuple, np.argwhere(gaps == "").tolist()))
+        steps += [Step(BETWEEN, table) for table in (before, _grid(gaps, "y"), new)]
+    elif spread.shape != y.shape:
+        first, before = before, _grid(spread, "spread")
+        steps.append(Step(BETWEEN, Row((first, "→", before))))
+    steps.append(Step(AROUND, after if moving else Row((before, "→", after))))
     words = "The kernel is flipped"
     words += ", with zeros between its taps." if max(filled.dilation) > 1 else "."
-    return words, Row((_kernel(filled, w), "→", _flipped(filled, w)))
+    steps.append(Step(words, Row((_kernel(w), "→", _flipped(filled, w)))))
+    total, name = _slid(filled, padded, w), "so far" if geometry.bordered else "z"
+    done = np.full(total.shape, "", object) if moving else total
+    shown, middle = _chosen(math.prod(filled.in_size)), tuple(size // 2 for size in filled.in_size)
+    for n, at in enumerate(np.ndindex(filled.in_size)):
+        done[:, *at] = total[:, *at]
+        if n in shown if moving else at == middle and total.size:
+            table = _under(filled, padded, w, at, moving)
+            here = f"Here it computes element {coordinates(at)} of the result."
+            words = f"The kernel slides one element at a time. {here}"
+            steps.append(Step(words, Row((table, "→", _marked(done, name, (0, *at))))))
+    result = _folded(geometry, total, steps)
+    return Seen("zeros", "Zeros between, and a convolution", tuple(steps), result)
 
 
 def _bordered(values: Values, ends: Sequence[tuple[int, int]]) -> Values:
@@ -175,29 +180,27 @@ def _bordered(values: Values, ends: Sequence[tuple[int, int]]) -> Values:
 
 def _slid(geometry: Geometry, padded: Values, w: Values) -> Values:
     """The convolution of stride 1 with the flipped kernel."""
-    total, width = _nothing(geometry.in_shape), geometry.kernel_shape[1]
-    for o, c, *t in _colours(geometry):
-        channel = o // (geometry.out_channels // geometry.groups) * width + c
+    total, own = _nothing(geometry.in_shape), geometry.out_channels // geometry.groups
+    for o, c, *t in np.ndindex(w.shape):
         ends = zip(_turned(geometry, t), geometry.in_size, strict=True)
         under = [slice(n, n + size) for n, size in ends]
+        channel = o // own * w.shape[1] + c
         total[channel] = total[channel] + padded[o, *under] * w[o, c, *t]
     return total
 
 
-def _under(geometry: Geometry, w: Values, at: Place) -> dict[Place, tuple[int, Any]]:
-    """Where the taps are when the flipped kernel computes a place of the first channel."""
-    own = geometry.out_channels // geometry.groups
-    return {
-        (o, *(n + m for n, m in zip(_turned(geometry, t), at, strict=True))): (n, w[o, c, *t])
-        for (o, c, *t), n in _colours(geometry).items()
-        if o < own and c == 0
-    }
-
-
-def _sliding(at: Place) -> str:
-    """What the flipped kernel does at a place of the result."""
-    here = f"Here it computes element {coordinates(at)} of the result."
-    return f"The kernel slides one element at a time. {here}"
+def _under(geometry: Geometry, padded: Values, w: Values, at: Place, moving: bool) -> Table:
+    """What is under the flipped kernel when it computes a place of the first channel."""
+    taps, kernel = dict[Place, int](), np.full(padded.shape, "", object)
+    for (o, c, *t), n in places(w.shape).items():
+        if o < geometry.out_channels // geometry.groups and c == 0:
+            place = (o, *map(sum, zip(_turned(geometry, t), at, strict=True)))
+            taps[place], kernel[place] = n, w[o, c, *t]
+    if not moving:
+        return _grid(padded, "padded", taps, w.size)
+    # The kernel is drawn above what is under it, in a table as wide.
+    taps |= {(len(padded) + o, *place): n for (o, *place), n in taps.items()}
+    return _grid(np.concatenate([kernel, padded]), "padded", taps, w.size)
 
 
 def _turned(geometry: Geometry, t: Sequence[int]) -> Place:
@@ -205,188 +208,99 @@ def _turned(geometry: Geometry, t: Sequence[int]) -> Place:
     return tuple(a.span - 1 - a.dilation * n for a, n in zip(geometry.axes, t, strict=True))
 
 
-def _kernel(geometry: Geometry, w: Values) -> Table:
+def _kernel(w: Values) -> Table:
     """The kernel as squares, each pair of channels below the one before."""
-    width = geometry.kernel_shape[1]
-    colours = {(o * width + c, *t): n for (o, c, *t), n in _colours(geometry).items()}
-    return _grid(w.reshape(-1, *w.shape[2:]), "w", colours, w.size)
+    squares = w.reshape(-1, *w.shape[2:])
+    return _grid(squares, "w", places(squares.shape), w.size)
 
 
 def _flipped(geometry: Geometry, w: Values) -> Table:
     """The kernel flipped, with zeros between its taps if there is a dilation."""
-    width = geometry.kernel_shape[1]
-    flipped = _nothing((w.shape[0] * width, *(axis.span for axis in geometry.axes)))
-    colours = {}
-    for (o, c, *t), n in _colours(geometry).items():
-        at = (o * width + c, *_turned(geometry, t))
-        flipped[at], colours[at] = w[o, c, *t], n
-    return _grid(flipped, "flipped", colours, w.size)
+    squares = w.reshape(-1, *w.shape[2:])
+    flipped = _nothing((len(squares), *(axis.span for axis in geometry.axes)))
+    flipped[:, *(slice(None, None, -axis.dilation) for axis in geometry.axes)] = squares
+    taps = {(at[0], *_turned(geometry, at[1:])): n for at, n in places(squares.shape).items()}
+    return _grid(flipped, "flipped", taps, w.size)
 
 
-def matrix(geometry: Geometry, y: Values, w: Values) -> Seen:
+def matrix(geometry: Geometry, y: Values, w: Values, moving: bool = False) -> Seen:
     """C.T times the column of y."""
-    product = conv_matrix(geometry, w).T * sympy.Matrix(y.size, 1, list(y.flat))
+    transpose = conv_matrix(geometry, w).T
+    product = transpose * sympy.Matrix(y.size, 1, list(y.flat))
     result = np.array(list(product), object).reshape(geometry.in_shape)
-    transpose, column = conv_table(geometry, w, transpose=True), _column(y, "vec(y)")
-    equation = Row((transpose, column, "=", _column(result, "vec(z)")))
-    steps = (
+    most = max(3, *transpose.shape) if moving else MOST_SHOWN
+    table, column = conv_table(geometry, w, transpose=True, most=most), _column(y, "vec(y)")
+    equation = Row((table, column, "=", _column(result, "vec(z)")))
+    steps = [
         Step("Each row of C holds the taps of one output.", conv_table(geometry, w)),
         Step("C.T times the column of y has the shape of x.", equation),
         Step("Read row by row, the column is the result.", _grid(result, "z")),
-    )
-    return Seen("matrix", "The transposed matrix", steps, result)
+    ]
+    if moving:
+        total, steps = np.full(result.size, sympy.Integer(0), object), []
+        for n, value in enumerate(y.flat):
+            total = total + np.array(list(transpose[:, n]), object) * value
+            stamp = {row: cells[n].tap for row, cells in enumerate(table.cells)}
+            lit = tuple(
+                tuple(cell if m == n else replace(cell, tap=None) for m, cell in enumerate(cells))
+                for cells in table.cells
+            )
+            marked = _column(y, "vec(y)", {n: 0}, 1, "marks")
+            done = _column(total, "so far", stamp, table.taps)
+            steps.append(Step("", Row((replace(table, cells=lit), marked, "=", done))))
+        steps.append(Step("", Row((table, column, "=", _column(total, "vec(z)")))))
+    return Seen("matrix", "The transposed matrix", tuple(steps), result)
 
 
-def phases(geometry: Geometry, y: Values, w: Values) -> Seen:
+def phases(geometry: Geometry, y: Values, w: Values, moving: bool = False) -> Seen:
     """A convolution of stride 1 for each phase of the result, and a pixel shuffle."""
-    filled = geometry.filled()
-    form, column = polyphase(filled, w), sympy.Matrix(y.size, 1, list(y.flat))
-    count, kernel, total = len(form.phases), _kernel(filled, w), _nothing(filled.in_shape)
-    numbers, steps = np.zeros(total.shape, object), []
-    for n, phase in enumerate(form.phases):
-        shape = (filled.in_channels, *phase.rows)
-        part = np.array(list(phase.matrix * column), object).reshape(shape)
-        ends = zip(phase.residue, filled.stride, strict=True)
-        at = (slice(None), *(slice(residue, None, stride) for residue, stride in ends))
-        total[at], numbers[at] = part, n
-        if n in _chosen(count):
-            done = _hatched(part, phase, n, count)
-            drawn = Row((_used(filled, kernel, phase), _grid(y, "y"), "→", done))
-            steps.append(Step(_written(filled, phase), drawn))
-    colours = dict(np.ndenumerate(numbers)) if count > 1 else {}
-    name = "so far" if geometry.bordered else "z"
-    steps.append(Step(WOVEN, _grid(total, name, colours, count, shows="phases")))
-    result = _folded(geometry, total, steps)
-    return Seen("polyphase", "Phases, and a pixel shuffle", tuple(steps), result)
-
-
-def _hatched(part: Values, phase: Phase, n: int, count: int) -> Table:
-    """The elements of a phase; hatched if there are others."""
-    shown = dict.fromkeys(np.ndindex(part.shape), n) if count > 1 else {}
-    return _grid(part, f"phase {coordinates(phase.residue)}", shown, count, shows="phases")
-
-
-def _written(filled: Geometry, phase: Phase) -> str:
-    """Which elements a phase is, and how many taps write it."""
-    if set(filled.stride) == {1}:
-        return "With stride 1 there is one phase, which is the whole result."
-    return (
-        f"Phase {coordinates(phase.residue)} is one element in {by(filled.stride)} of the result. "
-        f"It is written by {len(phase.taps)} of {math.prod(filled.kernel_size)} taps, with stride "
-        "1."
-    )
-
-
-def _used(filled: Geometry, kernel: Table, phase: Phase) -> Table:
-    """A kernel without the taps that a phase does not use."""
-    taps = {n for at, n in _colours(filled).items() if at[2:] in phase.taps}
-    cells = tuple(
-        tuple(cell if cell.tap in taps else Cell("·") for cell in row) for row in kernel.cells
-    )
-    return replace(kernel, cells=cells)
-
-
-COMPUTE = {"stamps": stamps, "zeros": zeros, "matrix": matrix, "polyphase": phases}
-"""The function of each view."""
-
-# -- moving pictures -------------------------------------------------------------------------------
-
-Frame: TypeAlias = tuple[str, tuple[Any, ...]]
-"""What happens, and arrays with signs between them."""
-
-
-def stamping(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
-    """One stamp after another; what the padding cuts off gets faint where it is."""
-    steps = [(s.words, s.document) for s in stamps(geometry, y, w).steps]
-    frames = [(words, row.parts) for words, row in steps if isinstance(row, Row)]
-    match frames:
-        case [*_, (words, (Table() as total, *_))] if any(c.faint for r in total.cells for c in r):
-            frames[-1] = words, (_grid(y, "y"), "→", total)
-    return frames
-
-
-def inserting(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
-    """Zeros come between the elements and around them, and the flipped kernel slides over."""
-    filled = geometry.filled()
-    spread, padded = _spread(filled, y)
-    frames = list[Frame]()
-    if spread.shape != y.shape:
-        gaps = np.full(spread.shape, "", object)
-        gaps[:, *(slice(None, None, axis.stride) for axis in filled.axes)] = y
-        new = _marked(spread, "spread", *map(tuple, np.argwhere(gaps == "").tolist()))
-        frames += [(BETWEEN, (table,)) for table in (_grid(y, "y"), _grid(gaps, "y"), new)]
-    words, turned = _turning(filled, w)
-    frames += [(AROUND, (_grid(padded, "padded"),)), (words, turned.parts)]
-    total, done = _slid(filled, padded, w), np.full(filled.in_shape, "", object)
-    shown, name = _chosen(math.prod(filled.in_size)), "so far" if geometry.bordered else "z"
-    for n, at in enumerate(np.ndindex(filled.in_size)):
-        done[:, *at] = total[:, *at]
-        if n in shown:
-            # The kernel is drawn above what is under it, in a table as wide.
-            placed, window = np.full(padded.shape, "", object), dict[Place, int]()
-            for (o, *under), (tap, weight) in _under(filled, w, at).items():
-                placed[o, *under] = weight
-                window[o, *under] = window[len(padded) + o, *under] = tap
-            over = _grid(np.concatenate([placed, padded]), "padded", window, w.size)
-            frames.append((_sliding(at), (over, "→", _marked(done, name, (0, *at)))))
-    return _ended(geometry, total, frames)
-
-
-def multiplying(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
-    """C.T times the column of y, one column after the other, and at the end all of it."""
-    transpose = conv_matrix(geometry, w).T
-    table = conv_table(geometry, w, transpose=True, most=max(3, *transpose.shape))
-    total, frames = np.full(math.prod(geometry.in_shape), sympy.Integer(0), object), list[Frame]()
-    for n, value in enumerate(y.flat):
-        total = total + np.array(list(transpose[:, n]), object) * value
-        stamp = {row: cells[n].tap for row, cells in enumerate(table.cells)}
-        lit = tuple(
-            tuple(cell if m == n else replace(cell, tap=None) for m, cell in enumerate(cells))
-            for cells in table.cells
-        )
-        column = _column(y, "vec(y)", {n: 0}, 1, "marks")
-        done = _column(total, "so far", stamp, table.taps)
-        frames.append(("", (replace(table, cells=lit), column, "=", done)))
-    return [*frames, ("", (table, _column(y, "vec(y)"), "=", _column(total, "vec(z)")))]
-
-
-def weaving(geometry: Geometry, y: Values, w: Values) -> list[Frame]:
-    """One phase after another, each element computed by its taps and put in its place."""
-    filled, colours = geometry.filled(), _colours(geometry)
+    filled, colours = geometry.filled(), places(w.shape)
     form, column = polyphase(filled, w), sympy.Matrix(y.size, 1, list(y.flat))
     read: dict[Place, dict[Place, int]] = {}
     for output, origin, tap in links(filled):
         read.setdefault(origin, {})[output] = colours[tap]
-    done, numbers, frames = np.full(filled.in_shape, "", object), dict[Place, int](), list[Frame]()
-    shown, count, kernel = _chosen(math.prod(filled.in_size)), len(form.phases), _kernel(filled, w)
-    step, name = itertools.count(), "so far" if geometry.bordered else "z"
-    tables = list[Table]()
+    total, numbers = np.full(filled.in_shape, "", object), dict[Place, int]()
+    shown, step = _chosen(math.prod(filled.in_size)), itertools.count()
+    count, kernel, name = len(form.phases), _kernel(w), "so far" if geometry.bordered else "z"
+    tables, steps = list[Table](), list[Step]()
     for n, phase in enumerate(form.phases):
         shape = (filled.in_channels, *phase.rows)
         part = np.array(list(phase.matrix * column), object).reshape(shape)
-        tables += [_hatched(part, phase, n, count)] if n in _chosen(count) else []
+        taps = {tap for at, tap in colours.items() if at[2:] in phase.taps}
+        cells = tuple(
+            tuple(cell if cell.tap in taps else Cell("·") for cell in row) for row in kernel.cells
+        )
+        used, residue = replace(kernel, cells=cells), coordinates(phase.residue)
+        words = "With stride 1 there is one phase, which is the whole result."
+        if max(filled.stride) > 1:
+            words = (
+                f"Phase {residue} is one element in {by(filled.stride)} of the result. It is "
+                f"written by {len(phase.taps)} of {math.prod(filled.kernel_size)} taps, with "
+                "stride 1."
+            )
         for q in np.ndindex(phase.rows):
             ends = zip(q, filled.stride, phase.residue, strict=True)
-            at: Any = tuple(m * stride + residue for m, stride, residue in ends)
-            done[:, *at] = part[:, *q]
+            at: Any = tuple(m * stride + first for m, stride, first in ends)
+            total[:, *at] = part[:, *q]
             numbers |= {(c, *at): n for c in range(filled.in_channels)}
-            if next(step) in shown:
+            if moving and next(step) in shown:
                 source = _grid(y, "y", read.get((0, *at)), w.size)
-                woven = _grid(done, name, numbers, count, shows="phases")
-                parts = (_used(filled, kernel, phase), source, "→", woven)
-                frames.append((_written(filled, phase), parts))
-    whole = _grid(done, name, numbers, count, shows="phases")
-    return _ended(geometry, done, [*frames, (WOVEN, (*tables, "→", whole))])
+                woven = _grid(total, name, numbers, count, shows="phases")
+                steps.append(Step(words, Row((used, source, "→", woven))))
+        if n in _chosen(count):
+            hatched = dict.fromkeys(np.ndindex(shape), n) if count > 1 else {}
+            tables.append(_grid(part, f"phase {residue}", hatched, count, shows="phases"))
+            if not moving:
+                steps.append(Step(words, Row((used, _grid(y, "y"), "→", tables[-1]))))
+    hatched = numbers if moving or count > 1 else {}
+    woven = _grid(total, name, hatched, count, shows="phases")
+    steps.append(Step(WOVEN, Row((*tables, "→", woven)) if moving else woven))
+    result = _folded(geometry, total, steps)
+    return Seen("polyphase", "Phases, and a pixel shuffle", tuple(steps), result)
 
 
-def _ended(geometry: Geometry, total: Values, frames: list[Frame]) -> list[Frame]:
-    """The frames, and one for a border that is folded back."""
-    _folded(geometry, total, steps := list[Step]())
-    return [*frames, *((step.words, (step.document,)) for step in steps)]
-
-
-FILMS = {"stamps": stamping, "zeros": inserting, "matrix": multiplying, "polyphase": weaving}
-"""The function of each view's moving picture."""
+COMPUTE = {"stamps": stamps, "zeros": zeros, "matrix": matrix, "polyphase": phases}
+"""The function of each view; its steps are those of a page, or the frames of a moving picture."""
 
 # -- arrays ----------------------------------------------------------------------------------------
 
@@ -401,7 +315,7 @@ def _folded(geometry: Geometry, total: Values, steps: list[Step]) -> Values:
     axes = [axis if axis.bordered else replace(axis, low=0) for axis in geometry.axes]
     result = _cropped(geometry, total, axes)
     if geometry.bordered:
-        steps.append(Step(_ending(geometry), _grid(result, "z")))
+        steps.append(Step(FOLDED, _grid(result, "z")))
     return result
 
 
@@ -421,17 +335,6 @@ def _outside(geometry: Geometry, total: Values) -> set[Place]:
     ends = ((max(a.low, 0), max(a.low + a.in_size, 0)) for a in geometry.axes)
     outside[:, *(slice(*end) for end in ends)] = False
     return set(map(tuple, np.argwhere(outside).tolist()))
-
-
-def _ending(geometry: Geometry) -> str:
-    if geometry.bordered:
-        return "What lies in the border is added to the elements that it copied."
-    return "The padding of the convolution is cut off."
-
-
-def _colours(geometry: Geometry) -> dict[Place, int]:
-    """A colour for each entry of the kernel, by (o, c, *t)."""
-    return {at: n for n, at in enumerate(kernel_symbols(geometry))}
 
 
 def _grid(
@@ -486,8 +389,9 @@ def _digit(value: Any) -> Any:
 
 def _chosen(count: int) -> set[int]:
     """Which of many steps are shown."""
-    most = MOST_STEPS
-    return set(range(count)) if count <= most else {*range(most - 3), count - 2, count - 1}
+    if count <= MOST_STEPS:
+        return set(range(count))
+    return {*range(MOST_STEPS - 3), count - 2, count - 1}
 
 
 def _named(y: Values, at: Place) -> str:

@@ -97,16 +97,13 @@ def _element(document: Any) -> ET.Element:
         case Sparsity() | Linked():
             return svg_element(document)
         case Stack(parts):
-            return element("div", *map(_line, parts))
+            shown = map(_element, parts)  # tables and pictures get a row of their own
+            lone = ("table", "svg")
+            rows = (element("div", s, kind="tconv-row") if s.tag in lone else s for s in shown)
+            return element("div", *rows)
         case str():
             return element("span", document)
     return element("math", entry_mathml(document), xmlns=NAMESPACE)
-
-
-def _line(part: Any) -> ET.Element:
-    """A part of a stack; tables and pictures get a row of their own."""
-    shown = _element(part)
-    return element("div", shown, kind="tconv-row") if shown.tag in ("table", "svg") else shown
 
 
 def _table(table: Table) -> ET.Element:

@@ -179,7 +179,8 @@ def _picture(
 def _draw(document: Any, room: int = LINE) -> _Drawn:
     match document:
         case Words(words, level):
-            return _words(_wrapped(words, room), "w h" if level else "w")
+            lines = textwrap.wrap(_widened(words), room) or [""]
+            return _words([line.replace("\0", "") for line in lines], "w h" if level else "w")
         case Row(parts):
             return _across([_draw(part) for part in parts])
         case Table():
@@ -189,7 +190,11 @@ def _draw(document: Any, room: int = LINE) -> _Drawn:
         case Linked():
             return _linked(document)
         case Stack(parts):
-            return _down(_stacked(parts))
+            # Words are about as wide as the rest, so that a phone shows them.
+            drawn = {n: _draw(part) for n, part in enumerate(parts) if not isinstance(part, Words)}
+            widest = max((one.width // LETTER for one in drawn.values()), default=LINE)
+            room = min(max(widest, LINE // 2), LINE)
+            return _down([drawn.get(n) or _draw(part, room) for n, part in enumerate(parts)])
     if isinstance(document, sympy.Basic) and document.has(sympy.Piecewise):
         lines = str(sympy.pretty(document, use_unicode=True, num_columns=LINE)).splitlines()
         return _words(lines, style="white-space:pre")
@@ -198,23 +203,10 @@ def _draw(document: Any, room: int = LINE) -> _Drawn:
     return _Drawn(width, HEIGHT, (_text(entry, width // 2, HEIGHT // 2),))
 
 
-def _stacked(parts: Sequence[Any]) -> list[_Drawn]:
-    """The parts of a stack; words are about as wide as the rest, so that a phone shows them."""
-    drawn = {n: _draw(part) for n, part in enumerate(parts) if not isinstance(part, Words)}
-    widest = max((one.width // LETTER for one in drawn.values()), default=LINE)
-    room = min(max(widest, LINE // 2), LINE)
-    return [drawn.get(n) or _draw(part, room) for n, part in enumerate(parts)]
-
-
 def _words(lines: Sequence[str], kind: str = "", style: str = "") -> _Drawn:
     shapes = [_text(line, 0, 11 + 20 * n, kind, "start", style) for n, line in enumerate(lines)]
     width = LETTER * max(len(_widened(line)) for line in lines)
     return _Drawn(width, 20 * len(lines) + 2, tuple(shapes))
-
-
-def _wrapped(words: str, room: int) -> list[str]:
-    """Lines of at most so many letters, of which a Chinese one counts twice."""
-    return [line.replace("\0", "") for line in textwrap.wrap(_widened(words), room)] or [""]
 
 
 def _widened(line: str) -> str:

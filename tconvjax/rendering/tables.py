@@ -105,7 +105,11 @@ def conv_table(
         through = [tap_symbol(geometry, tap, letter).name.replace("_", " ") for tap in ends]
         through[3:3] = ["..."] if len(taps) > 4 else []
         title = f"{' + '.join(through)}: output {coordinates(output)}, input {coordinates(origin)}"
-        entry = _total(geometry, array, letter, taps)
+        if array is None:
+            few = taps[:MOST_TERMS] + taps[MOST_TERMS:][-1:]  # no printer shows more of a long sum
+            entry = sympy.Add(*(tap_symbol(geometry, tap, letter) for tap in few))
+        else:
+            entry = sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
         return Cell(entry, place(taps[0], geometry.kernel_shape), title)
 
     cells = grid(cell, rows, columns)
@@ -378,14 +382,6 @@ def read_matrix(argument: str, matrix: Any) -> tuple[int, int, Any]:
 def natural(symbol: Any) -> list[Any]:
     """A key that sorts w_2 before w_10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(symbol))]
-
-
-def _total(geometry: Geometry, array: Any, letter: str, taps: list[Any]) -> Any:
-    """The sum of a kernel's entries at these (o, c, *t): of an array, or of symbols for None."""
-    if array is not None:
-        return sympy.Add(*(as_entry("kernel", array[tap]) for tap in taps))
-    few = taps[:MOST_TERMS] + taps[MOST_TERMS:][-1:]  # no printer shows more of a long sum
-    return sympy.Add(*(tap_symbol(geometry, tap, letter) for tap in few))
 
 
 def _check_cells(sides: Sequence[int], most: int) -> None:

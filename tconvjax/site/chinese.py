@@ -20,15 +20,15 @@ from tconvjax.rendering.document import Cell, Document
 def _sentences() -> list[tuple[re.Pattern[str], str]]:
     """What to look for, and what to write instead."""
     text = resources.files("tconvjax.site").joinpath("chinese.txt").read_text("utf-8")
-    pairs = [pair.split("\n") for pair in text.strip().split("\n\n")]
-    return [(_pattern(english), re.sub(r"{(\d)}", r"\\\1", chinese)) for english, chinese in pairs]
-
-
-def _pattern(english: str) -> re.Pattern[str]:
-    """A sentence, or whole words, as a pattern; a part at its end reaches up to a mark."""
-    found = re.sub(r"\\{\d\\}$", "([^,;:]+)", re.escape(english))
-    found = re.sub(r"\\{\d\\}", "(.+?)", found)
-    return re.compile(rf"(?<!\w){found}(?!\w)" if english[0] not in "{:" else found)
+    sentences = []
+    for pair in text.strip().split("\n\n"):
+        english, chinese = pair.split("\n")
+        # A part at the end of a sentence reaches up to a mark.
+        found = re.sub(r"\\{\d\\}$", "([^,;:]+)", re.escape(english))
+        found = re.sub(r"\\{\d\\}", "(.+?)", found)
+        found = rf"(?<!\w){found}(?!\w)" if english[0] not in "{:" else found
+        sentences.append((re.compile(found), re.sub(r"{(\d)}", r"\\\1", chinese)))
+    return sentences
 
 
 def in_chinese(part: Any) -> Any:

@@ -179,10 +179,10 @@ def _setting(geometry: Geometry) -> dict[str, Any]:
         "dimension": rank,
         "out_size": _per_axis(geometry.out_size),
         "kernel": _per_axis(geometry.kernel_size),
-        "stride": _per_axis([axis.stride for axis in geometry.axes]),
+        "stride": _per_axis(geometry.stride),
         "padding": _per_axis([padding for padding, _ in paddings]),
         "output_padding": _per_axis([extra for _, extra in paddings]),
-        "dilation": _per_axis([axis.dilation for axis in geometry.axes]),
+        "dilation": _per_axis(geometry.dilation),
         "groups": geometry.groups,
         **{name: value for name, value in channels.items() if value != geometry.groups},
     }

@@ -31,7 +31,7 @@ from pymdownx.superfences import SuperFencesException
 from tconvjax import rendering, symbolic, upsampling
 from tconvjax.command.arguments import alternatives
 from tconvjax.errors import GeometryError, fail
-from tconvjax.explaining import Explanation, explain, frames, stamp_sum
+from tconvjax.explaining import explain, frames, stamp_sum
 from tconvjax.geometry import Axis
 from tconvjax.geometry.padding import pads
 from tconvjax.rendering import Cell, Stack, Table, Words
@@ -41,7 +41,7 @@ from tconvjax.rendering.text import clean
 from tconvjax.rendering.values import MOST_READ
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
-from tconvjax.site.reading import Fence, read
+from tconvjax.site.reading import STEPS, Fence, read
 
 __all__ = ["format", "makeExtension"]
 
@@ -173,7 +173,7 @@ _EXPLORERS = ("share", "parts", "counts", "explorer")
 def _explorer(fence: Fence, page: _Sheet) -> str:
     """Put the last stamp and the result into the element, for readers without scripts."""
     page.script = explorer.script()
-    stamps = explanation(Fence("stamps", fence.geometry, fence.y, fence.w))
+    stamps = explain(fence.geometry, fence.y, fence.w, views=("stamps",))
     last = stamps.views[0].steps[-1].document
     page.taps = max(page.taps, most_taps(last))
     return explorer.element(
@@ -244,10 +244,7 @@ class _Heads(Preprocessor):
 # -- the documents of the views --------------------------------------------------------------------
 
 
-_VIEWS: dict[str, Any] = {
-    **{name: name for name in ("stamps", "zeros", "polyphase")},
-    "product": "matrix",
-}
+_VIEWS: Any = {name: name for name in STEPS} | {"product": "matrix"}
 """The views of `explain` by the names that they have in a fence."""
 
 
@@ -278,11 +275,6 @@ def shown(fence: Fence) -> Document:
     return _steps(fence)
 
 
-def explanation(fence: Fence) -> Explanation:
-    """Explain one view; of a layer that is too large for it, a part."""
-    return explain(fence.geometry, fence.y, fence.w, views=(_VIEWS[fence.view],))
-
-
 def _moving(fence: Fence) -> str:
     """Animate a view; the last frame is shown twice as long."""
     looks = fence.looks
@@ -290,14 +282,15 @@ def _moving(fence: Fence) -> str:
         rule = f"only the views {', '.join(_VIEWS)} can be animated"
         fail("format", looks["format"], rule, "take one of these, or leave format out")
     view, words = _VIEWS[fence.view], looks.get("words", True)
-    shown = frames(fence.geometry, fence.y, fence.w, view=view, words=words)
+    shown = tuple(frames(fence.geometry, fence.y, fence.w, view=view, words=words))
     if looks.get("lang") == "zh":
-        shown = list(map(in_chinese, shown))
+        shown = in_chinese(shown)
     return rendering.to_animation([*shown, shown[-1]], alt=looks.get("alt", ""))
 
 
 def _steps(fence: Fence) -> Document:
-    explained = explanation(fence)
+    """Show the steps of one view; of a layer that is too large for it, of a part."""
+    explained = explain(fence.geometry, fence.y, fence.w, views=(_VIEWS[fence.view],))
     words = fence.looks.get("words", True)
     parts: list[Document] = [Words(explained.note)] if explained.note else []
     for step in explained.views[0].steps:

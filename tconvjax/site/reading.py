@@ -14,8 +14,8 @@ from tconvjax.errors import Described, fail
 from tconvjax.geometry import Geometry
 from tconvjax.geometry.padding import PADDING_MODES
 
-_STEPS = ("stamps", "zeros", "polyphase", "product")
-_ARRAYS = (*_STEPS, "sum", "explorer")
+STEPS = ("stamps", "zeros", "polyphase", "product")
+_ARRAYS = (*STEPS, "sum", "explorer")
 VIEWS = (
     "matrix",
     "transpose",
@@ -100,7 +100,7 @@ _KEYS: dict[str, Callable[[str], Any]] = {
     "explorer": _page,
 }
 _ONLY_FOR = {
-    "words": (*_STEPS, "derivation"),
+    "words": (*STEPS, "derivation"),
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
     **dict.fromkeys(("share", "parts", "counts", "explorer"), ("explorer",)),
