@@ -237,9 +237,9 @@ def matrix_of(fn: Function, shape: Any, dtype: Any = jnp.float32, format: Format
     rows, columns = math.prod(result.shape), math.prod(shape)
     held = np.dtype(result.dtype)
     check_format(format, "fn", held, (rows, columns))
-    count = columns * (columns + rows)
-    if count > MOST_READ:
-        rule = f"reading {columns} columns of {rows} rows takes {count} elements"
+    elements = columns * (columns + rows)
+    if elements > MOST_READ:
+        rule = f"reading {columns} columns of {rows} rows takes {elements} elements"
         functions = "fn and jax.linear_transpose(fn, x) themselves"
         remedy = f"use a smaller shape, conv_matrix for a convolution, or {functions}"
         fail("shape", shape, f"{rule}, and {MOST_READ} is the limit", remedy)

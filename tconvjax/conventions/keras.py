@@ -39,18 +39,15 @@ def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:
     for padding in ("valid", "same"):
         if all(_ends(axis, None, padding) == (axis.low, axis.high) for axis in layer.axes):
             return {"padding": padding, "output_padding": None}
-        extra = tuple(_extra_for(axis, padding) for axis in layer.axes)
+        extra = tuple(
+            next((n for n in range(axis.stride) if _ends(axis, n, padding) == ends), None)
+            for axis, ends in zip(layer.axes, layer.crops, strict=True)
+        )
         if None not in extra:
             return {"padding": padding, "output_padding": extra}
     why = "it has 'valid' and 'same' with an output_padding below the stride"
     remedy = "use padding='valid' and crop the result with keras.layers.Cropping1D, 2D or 3D"
     return cannot("Keras", "padding", layer.crops, why, remedy)
-
-
-def _extra_for(axis: Crop, padding: str) -> int | None:
-    """The output padding with which Keras cuts off the ends of this axis, if there is one."""
-    ends = (axis.low, axis.high)
-    return next((n for n in range(axis.stride) if _ends(axis, n, padding) == ends), None)
 
 
 KERAS = Framework(

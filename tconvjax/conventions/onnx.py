@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jax.typing import ArrayLike
@@ -27,18 +27,15 @@ def _read(reader: Reader) -> Layer:
     elif auto in ("SAME_UPPER", "SAME_LOWER"):
         totals = [axis.span - axis.stride + e for axis, e in zip(axes, extra, strict=True)]
     else:
-        return Layer(cut(axes, _pads(reader), extra), groups)
+        pads = frozen("pads", (0,) * (2 * reader.rank) if pads is None else pads)
+        if not isinstance(pads, tuple) or len(pads) != 2 * reader.rank:
+            rule = "it must be the beginnings of all axes, then their ends"
+            fail("pads", pads, rule, f"give {2 * reader.rank} ints")
+        pads = ints("pads", pads, len(pads), 0)
+        columns = zip(pads[: reader.rank], pads[reader.rank :], strict=True)
+        return Layer(cut(axes, columns, extra), groups)
     ends = [shared(total, auto != "SAME_UPPER") for total in totals]
     return Layer(cut(axes, ends, extra), groups)
-
-
-def _pads(reader: Reader) -> Iterable[tuple[int, int]]:
-    pads = frozen("pads", reader.value("padding", (0,) * (2 * reader.rank)))
-    if not isinstance(pads, tuple) or len(pads) != 2 * reader.rank:
-        rule = "it must be the beginnings of all axes, then their ends"
-        fail("pads", pads, rule, f"give {2 * reader.rank} ints")
-    pads = ints("pads", pads, len(pads), 0)
-    return zip(pads[: reader.rank], pads[reader.rank :], strict=True)
 
 
 def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:

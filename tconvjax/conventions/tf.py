@@ -26,7 +26,11 @@ def _read(reader: Reader) -> Layer:
     if isinstance(padding, str):
         ends: Any = (choice("padding", padding, ("SAME", "VALID")),) * reader.rank
     else:
-        ends = _explicit(reader, padding, last)
+        others, ends = _divided(pairs("padding", padding, reader.rank + 2, single=False), last)
+        if reader.rank != 2 or others != ((0, 0), (0, 0)) or min(map(min, ends)) < 0:
+            rule = "explicit pairs are for tf.nn.conv2d_transpose: four of them, none negative, "
+            rule += "(0, 0) along batch and channels"
+            fail("padding", padding, rule, "use 'SAME' or 'VALID'")
     data = reader.data_size or tuple(map(forward_size, axes, sizes, ends))
     columns = zip(axes, data, sizes, ends, strict=True)
     return Layer(cut(axes, [forward_crop(*column) for column in columns]))
@@ -75,15 +79,6 @@ def _sizes(reader: Reader, last: bool) -> tuple[int, ...]:
         fail("output_shape", shape, rule, remedy)
     spatial = shape if len(shape) == reader.rank else _divided(shape, last)[1]
     return ints("output_shape", spatial, reader.rank, 1)
-
-
-def _explicit(reader: Reader, padding: Any, last: bool) -> tuple[tuple[int, int], ...]:
-    """Explicit pairs, which TensorFlow takes for two axes, with pairs for batch and channels."""
-    others, spatial = _divided(pairs("padding", padding, reader.rank + 2, single=False), last)
-    if reader.rank != 2 or others != ((0, 0), (0, 0)) or min(map(min, spatial)) < 0:
-        rule = "explicit pairs are for tf.nn.conv2d_transpose: four of them, none negative, (0, 0) "
-        fail("padding", padding, rule + "along batch and channels", "use 'SAME' or 'VALID'")
-    return spatial
 
 
 def _write(layer: Layer, data_size: tuple[int, ...] | None) -> dict[str, Any]:

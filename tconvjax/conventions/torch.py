@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from tconvjax.arguments import Ints, frozen, ints
 from tconvjax.conventions.base import Call, Framework, Reader, by_concept, cannot
-from tconvjax.conventions.layer import Crop, Layer, check_extra, cut
+from tconvjax.conventions.layer import Layer, check_extra, cut
 from tconvjax.errors import fail
 
 
@@ -22,26 +22,18 @@ def _read(reader: Reader) -> Layer:
         fail("padding_mode", mode, "PyTorch transposes zero padding only", remedy)
     size = reader.value("output_size")
     if size is not None:
-        extra = _extra_for(reader, axes, padding, size)
+        data, sizes = reader.sizes("output_size"), frozen("output_size", size)
+        if isinstance(sizes, tuple) and len(sizes) in (reader.rank + 1, reader.rank + 2):
+            sizes = sizes[-reader.rank :]  # PyTorch takes a whole shape too
+        sizes = ints("output_size", sizes, reader.rank, 0)
+        least = [axis.size(n) - 2 * p for axis, n, p in zip(axes, data, padding, strict=True)]
+        for low, axis, n in zip(least, axes, sizes, strict=True):
+            if not low <= n < low + axis.stride:
+                rule = f"from an input of {data} an axis has {low} to {low + axis.stride - 1} "
+                fail("output_size", size, f"{rule}elements", "give a size of this range")
+        extra = tuple(n - low for n, low in zip(sizes, least, strict=True))
     check_extra(axes, extra)
     return Layer(cut(axes, [(p, p) for p in padding], extra), reader.groups())
-
-
-def _extra_for(
-    reader: Reader, axes: list[Crop], padding: tuple[int, ...], size: Any
-) -> tuple[int, ...]:
-    """The output padding that gives this size."""
-    data = reader.sizes("output_size")
-    sizes = frozen("output_size", size)
-    if isinstance(sizes, tuple) and len(sizes) in (reader.rank + 1, reader.rank + 2):
-        sizes = sizes[-reader.rank :]  # PyTorch takes a whole shape too
-    sizes = ints("output_size", sizes, reader.rank, 0)
-    least = [axis.size(n) - 2 * p for axis, n, p in zip(axes, data, padding, strict=True)]
-    for low, axis, n in zip(least, axes, sizes, strict=True):
-        if not low <= n < low + axis.stride:
-            rule = f"from an input of {data} an axis has {low} to {low + axis.stride - 1} elements"
-            fail("output_size", size, rule, "give a size of this range")
-    return tuple(n - low for n, low in zip(sizes, least, strict=True))
 
 
 def _write(layer: Layer, _: tuple[int, ...] | None) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from tconvjax.rendering.text import clean
 from tconvjax.rendering.values import MOST_READ
 from tconvjax.site import explorer
 from tconvjax.site.chinese import in_chinese
-from tconvjax.site.reading import STEPS, Fence, read
+from tconvjax.site.reading import EXPLORERS, STEPS, Fence, read
 
 __all__ = ["format", "makeExtension"]
 
@@ -167,9 +167,6 @@ def _rendered(fence: Fence, page: _Sheet) -> str:
     return rendering.to_svg(document, alt=fence.looks.get("alt", ""))
 
 
-_EXPLORERS = ("share", "parts", "counts", "explorer")
-
-
 def _explorer(fence: Fence, page: _Sheet) -> str:
     """Put the last stamp and the result into the element, for readers without scripts."""
     page.script = explorer.script()
@@ -181,7 +178,7 @@ def _explorer(fence: Fence, page: _Sheet) -> str:
         fence.y,
         fence.w,
         lang=fence.looks.get("lang", "en"),
-        **{key: fence.looks[key] for key in _EXPLORERS if key in fence.looks},
+        **{key: fence.looks[key] for key in EXPLORERS if key in fence.looks},
         fallback=rendering.to_html(last, style=False),
     )
 

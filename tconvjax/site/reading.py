@@ -16,6 +16,7 @@ from tconvjax.geometry.padding import PADDING_MODES
 
 STEPS = ("stamps", "zeros", "polyphase", "product")
 _ARRAYS = (*STEPS, "sum", "explorer")
+EXPLORERS = ("share", "parts", "counts", "explorer")
 VIEWS = (
     "matrix",
     "transpose",
@@ -103,7 +104,7 @@ _ONLY_FOR = {
     "words": (*STEPS, "derivation"),
     "most": ("matrix", "transpose", "overlap"),
     "transposed": ("sparsity",),
-    **dict.fromkeys(("share", "parts", "counts", "explorer"), ("explorer",)),
+    **dict.fromkeys(EXPLORERS, ("explorer",)),
     "y": _ARRAYS,
     "w": ("matrix", "transpose", *_ARRAYS),
 }
