@@ -25,6 +25,7 @@ import sympy
 
 import tconvjax
 from tconvjax import Geometry, GeometryError, conv_transpose, conventions, links, upsampling
+from tconvjax.geometry.padding import PADDING_MODES
 from tconvjax.rendering import palette
 from tconvjax.site import explorer
 from tconvjax.site.reading import read
@@ -57,7 +58,7 @@ def drawn(rng: np.random.Generator) -> Setting:
     def each(least: int, most: int) -> list[int]:
         return [int(rng.integers(least, most + 1)) for _ in range(rank)]
 
-    modes = ("zeros", "zeros", "circular", "reflect", "replicate")
+    modes = ("zeros", *PADDING_MODES)  # zeros twice as often
     return {
         "padding_mode": one_of(rng, modes), "dimension": rank,
         "out_size": each(1, 4), "kernel": each(1, 4), "stride": each(1, 3),

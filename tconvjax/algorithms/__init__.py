@@ -1,7 +1,8 @@
 """Equal ways to compute the partials of a convolution, and the choice among them.
 
 An algorithm is a function of two operands and a `Recipe`. It computes all three partials, for any
-geometry, layout and dtype, and inside of ``shard_map``. To add one, write it in a file of its name
+geometry, layout and dtype, and inside of ``shard_map``; `direct.derived` makes it of a forward
+convolution alone. To add one, write it in a file of its name
 and list it in `ALGORITHMS`. In `plan`, describe it in ``_note`` and say in ``unfit`` where it is
 out of question. In `costs`, count its work; ``benchmarks/choice.py --fit`` then measures its lines
 of ``costs.json``. In `run`, say what XLA gets wrong about it.
