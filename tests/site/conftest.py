@@ -7,6 +7,7 @@ import functools
 import http.server
 import importlib.resources
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -19,8 +20,13 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-HOW = "pip install -e '.[browser]' and install Debian's package chromium, then pytest tests/site"
+# The shell has no windows, toolbars and tabs, for which Chromium takes half a second a page.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+HOW = (
+    "pip install -e '.[browser]' and install Debian's package chromium-headless-shell or chromium, "
+    "then pytest tests/site"
+)
 PATIENCE = 120_000
 """Milliseconds after which a page is taken to hang."""
 
@@ -82,20 +88,50 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def served(site: Path) -> Iterator[str]:
-    """The address of the site."""
-    with serving(site) as address:
+def served(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the site, whose search knows no words.
+
+    Each page that opens reads all of them, which takes longer than all else that it does.
+    """
+    folder = tmp_path_factory.mktemp("served")
+    for part in site.iterdir():
+        if part.name != "search":
+            (folder / part.name).symlink_to(part.resolve())
+    (folder / "search").mkdir()
+    index = json.loads((site / "search/search_index.json").read_text("utf-8"))
+    (folder / "search/search_index.json").write_text(json.dumps({**index, "docs": []}), "utf-8")
+    with serving(folder) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
+def searched(site: Path) -> Iterator[str]:
+    """The address of the site, whose search knows all words."""
+    with serving(site) as address:
+        yield address
+
+
+class Patient:
+    """A browser that waits as long for a click as for an expectation."""
+
+    def __init__(self, launched: Any) -> None:
+        self._launched = launched
+
+    def new_context(self, **options: Any) -> Any:
+        """A window of its own, which knows nothing of the others."""
+        context = self._launched.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        return context
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Patient]:
     """Headless Chromium."""
     playwright = importlib.import_module("playwright.sync_api")
     playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as started:
         launched = started.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield launched
+        yield Patient(launched)
         launched.close()
 
 
@@ -104,46 +140,20 @@ def expect(located: Any) -> Any:
     return importlib.import_module("playwright.sync_api").expect(located)
 
 
-# axe-core takes seconds to find the contrast of every element of a page, and most elements look
-# alike. So it looks at the first and the last of those that have letters of the same colour and
-# size on the same grounds.
-_BARRIERS = """async ([ignoreLength, runOnly]) => {
-  const frame = () => new Promise(requestAnimationFrame);
-  await frame(), await frame();
-  await Promise.allSettled(document.getAnimations().filter((a) => a instanceof CSSTransition)
-    .map((a) => a.finished));
-  const alike = new Map();
-  const visit = (one, ground) => {
-    const style = getComputedStyle(one);
-    const key = (...names) => names.map((name) => style[name]).join(";");
-    const on = ground + key("backgroundColor", "backgroundImage", "opacity", "position", "filter");
-    const says = [...one.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE)
-      .map((n) => n.data.trim()).join("").length;
-    const seen = one.checkVisibility({ visibilityProperty: true });
-    const look = [one.tagName, Math.min(says, 2), seen, on,
-      key("color", "webkitTextFillColor", "fontSize", "fontWeight", "textShadow")].join();
-    alike.set(look, [...alike.get(look) ?? [], one]);
-    delete one.dataset.look;
-    for (const child of [...one.children, ...one.shadowRoot?.children ?? []]) visit(child, on);
-  };
-  visit(document.documentElement, "");
-  for (const all of alike.values()) for (const n of [0, -1]) all.at(n).dataset.look = "";
-  axe.configure({ rules: [{ id: "color-contrast", selector: "[data-look]" }] });
-  const { violations } = await axe.run({
-    resultTypes: ["violations"], ...(runOnly && { runOnly }),
-    checks: { "color-contrast": { options: { ignoreLength } } },
-  });
-  return violations.filter((v) => ["serious", "critical"].includes(v.impact))
-    .map((v) => [v.id, v.help, ...v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160))]);
-}"""
-
-
-def barriers(page: Any, *rules: str, alone: bool = False) -> list[list[str]]:
+def barriers(page: Any, *, colours: bool = False, alone: bool = False) -> list[list[str]]:
     """What keeps people out of a page as it looks now: what axe-core calls serious or critical.
 
-    If rules are named, only those count. axe-core takes a letter alone for a picture, and measures
-    its contrast only if told to.
+    Or only what its colours do. axe-core takes a letter alone for a picture, and measures its
+    contrast only if told to.
     """
-    page.evaluate(importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
-                  .read_text("utf-8"))  # fmt: skip
-    return list(page.evaluate(_BARRIERS, [alone, list(rules) or None]))
+    return list(asked(page, "barriers", colours=colours, alone=alone))
+
+
+def asked(page: Any, question: str, **options: Any) -> Any:
+    """What a function of barriers.js says of a page."""
+    if not page.evaluate("'tconv' in window"):
+        axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js")
+        script = Path(__file__).with_name("barriers.js")
+        page.evaluate(axe.read_text("utf-8"))
+        page.evaluate(f"() => {{ {script.read_text('utf-8')} }}")
+    return page.evaluate(f"options => tconv.{question}(options)", options)

@@ -123,17 +123,6 @@ def test_there_is_no_space_between_chinese_characters(site: Path, page: str) -> 
     assert [m for block in blocks for m in re.findall(found, block.strip())] == []
 
 
-@pytest.mark.parametrize("page", CHINESE)
-def test_no_chinese_character_is_slanted(browser: Any, served: str, page: str) -> None:
-    slanted = """() => [...document.querySelectorAll("body *")].filter((e) =>
-      [...e.childNodes].some((n) => n.nodeType === 3 && /[\\u3400-\\u9fff]/.test(n.data))
-      && getComputedStyle(e).fontStyle !== "normal").map((e) => e.outerHTML.slice(0, 99))"""
-    with browser.new_context() as context:
-        view = context.new_page()
-        view.goto(f"{served}/{address(page)}")
-        assert view.evaluate(slanted) == []
-
-
 def test_the_figures_of_chinese_pages_speak_chinese() -> None:
     fences = {
         (path.name, body)

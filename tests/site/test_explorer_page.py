@@ -18,7 +18,7 @@ from tconvjax import Geometry, conv, conv_transpose, kernel_gradient, links
 from tconvjax.site import explorer
 from tconvjax.site.reading import read
 from tconvjax.symbolic import conv_matrix
-from tests.site.conftest import PATIENCE, barriers, expect, serving
+from tests.site.conftest import barriers, expect, serving
 
 PLAIN = Geometry.of_conv_transpose((1, 2, 2), (1, 1, 2, 2))
 STRIDED = Geometry.of_conv_transpose((1, 3, 3), (1, 1, 3, 3), stride=2, padding=1)
@@ -87,7 +87,6 @@ def opened(address: str, browser: Any) -> Iterator[Open]:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: complaints.append(request.url)

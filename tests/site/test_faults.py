@@ -27,7 +27,7 @@ GOOD = "# Notes\n\n$C^\\mathsf{T} y$\n\n```tconv\nview: transpose\nin_size: 5\nk
 BAD = 'def f(x: int) -> int:\n    """Double.\n\n    Args:\n        y: a number.\n    """\n'
 
 
-def small(folder: Path, page: str) -> subprocess.CompletedProcess[str]:
+def small(folder: Path, page: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Our own site's settings with one page, and a package beside it."""
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     start, end = text.index("\nnav:"), text.index("\nextra_css:")
@@ -37,7 +37,7 @@ def small(folder: Path, page: str) -> subprocess.CompletedProcess[str]:
     (folder / "mkdocs.yml").write_text(text[:start] + text[end:], "utf-8")
     (folder / "docs/index.md").write_text(page, "utf-8")
     (folder / "planted.py").write_text(BAD, "utf-8")
-    return build(folder, folder / "site")
+    return build(folder, folder / "site", **variables)
 
 
 def test_a_page_without_faults_is_built(tmp_path: Path) -> None:
