@@ -121,9 +121,9 @@ const ENGLISH = {
     + "connected to lights up. Click or Enter pins it, Escape releases it. In x, y and w, type "
     + "a number or a fraction to change the value.",
   cut: "Dashed cells are cut off by the padding.",
-  zerosNote: (all, ends) => `Zeros between neighbours: s − 1 = ${ofAxes(all.map((x) => x.stride - 1))}. Zeros of `
-    + `the border: span − 1 − p = ${ofAxes(ends.map(([low]) => low))} before, and with the output padding `
-    + `${ofAxes(ends.map(([, high]) => high))} after. Then an ordinary convolution with stride 1.`,
+  zerosNote: (all, ends) => `Zeros between neighbours: s − 1 = ${ofAxes(all.map((x) => x.stride - 1))}. Zeros `
+    + `before: span − 1 − p = ${ofAxes(ends.map(([low]) => low))}; after: span − 1 − p + a = `
+    + `${ofAxes(ends.map(([, high]) => high))}, with the output padding a. Then an ordinary convolution with stride 1.`,
   gradientNote: "In training y stands for the gradient of the loss with respect to C x. Then C.T y is the gradient dx "
     + "for x, and dw, the gradient for w, adds up the same products y·x tap by tap.",
   x: (name, value, parts, z, back) => `${name} = ${value} enters C x through ${parts} ${parts === 1 ? "tap"
@@ -312,8 +312,8 @@ const CHINESE = {
     + "单击或按 Enter 键固定，按 Esc 键取消。在 x、y 和 w 中直接输入数字或分数即可修改数值。",
   cut: "虚线格子会被填充裁掉。",
   zerosNote: (all, ends) => `相邻元素之间插入 s − 1 = ${ofAxes(all.map((x) => x.stride - 1))} 个零；前边界补 `
-    + `跨度 − 1 − p = ${ofAxes(ends.map(([low]) => low))} 个零，后边界加上输出填充共 `
-    + `${ofAxes(ends.map(([, high]) => high))} 个。然后做步幅为 1 的普通卷积。`,
+    + `跨度 − 1 − p = ${ofAxes(ends.map(([low]) => low))} 个零，后边界补跨度 − 1 − p + a = `
+    + `${ofAxes(ends.map(([, high]) => high))} 个，a 是输出填充。然后做步幅为 1 的普通卷积。`,
   gradientNote: "训练时，把 y 看作损失对 C x 的梯度：C.T y 就是 x 的梯度 dx；把同样的乘积 y·x 按权重分别相加，"
     + "就得到 w 的梯度 dw。",
   x: (name, value, parts, z, back) => `${name} = ${value} 通过 ${parts} 个权重进入 C x，它的梯度 ${z} = ${back} `
