@@ -180,11 +180,11 @@ def test_a_page_opens_without_trouble_and_keeps_nobody_out(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_cut_off_can_be_read(browser: Any, served: str, scheme: str) -> None:
-    with browser.new_context(color_scheme=scheme) as context:
+    with browser.new_context(color_scheme=scheme, reduced_motion="reduce") as context:
         view = context.new_page()
         view.goto(f"{served}/learn/padding-stride-channels/")
         expect(view.locator("td.tconv-faint").first).to_be_visible()
-        assert barriers(view, alone=True) == []
+        assert barriers(view, colours=True, alone=True) == []
 
 
 def test_nothing_covers_the_explorer_while_the_page_scrolls(browser: Any, served: str) -> None:
