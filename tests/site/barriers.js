@@ -18,9 +18,13 @@ const blockOf = (one) => {
 
 const GROUND = ["backgroundColor", "backgroundImage", "opacity", "position", "filter"]
 const BARE = "rgba(0, 0, 0, 0);none"
-const LETTERS = ["color", "webkitTextFillColor", "fontSize", "fontWeight", "textShadow"]
-const LINK = [...LETTERS, "fontFamily", "fontStyle", "textDecoration", "border", "backgroundColor",
-  "backgroundImage"]
+const LETTERS = ["color", "webkitTextFillColor", "textShadow"]
+const LINK = [...LETTERS, "fontFamily", "fontSize", "fontStyle", "fontWeight", "textDecoration",
+  "border", "backgroundColor", "backgroundImage"]
+const large = ({ fontSize, fontWeight }) => {
+  const points = Math.ceil(parseFloat(fontSize) * 72) / 96
+  return points >= (parseInt(fontWeight) >= 700 ? 14 : 18)
+}
 const read = (style, names) => names.map((name) => style[name]).join(";")
 const { removeUnicode } = axe.commons.text
 
@@ -37,7 +41,7 @@ const looks = () => {
     const style = getComputedStyle(one)
     if (style.display === "none") return
     const own = read(style, GROUND)
-    if (own !== `${BARE};1;static;none`) ground += own + "/"
+    if (own.replace("relative", "static") !== `${BARE};1;static;none`) ground += own + "/"
     if (style.position !== "static" && !own.startsWith(BARE)) astray.push(one)
     const words = [...one.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE)
       .map((n) => n.data).join("").replace(/\s+/g, " ").trim()
@@ -46,7 +50,7 @@ const looks = () => {
       const kinds = [{ nonBmp: true }, { emoji: true, punctuations: true }]
       const said = [Math.min(words.length, 2), kinds.map((kind) => removeUnicode(words, kind) !== ""),
         field, one.ownerSVGElement !== null, one.closest(":disabled, [aria-disabled=true]") !== null]
-      note(one, COLOURS[0], said, ground, read(style, LETTERS))
+      note(one, COLOURS[0], said, ground, read(style, LETTERS), large(style))
       if (one.localName === "a") {
         const block = blockOf(one)
         const links = [...block.querySelectorAll("a")].map((a) => a.textContent).join("").length
@@ -116,8 +120,10 @@ const judgements = async () => {
   const said = Object.fromEntries(COLOURS.map((rule) => [rule, new Map()]))
   for (const kind of ["passes", "violations"])
     for (const { id, nodes } of results[kind])
-      for (const { element, any } of nodes)
-        said[id].set(element, JSON.stringify([kind, any.map((check) => check.data)]))
+      for (const { element, any } of nodes) {
+        const data = any.map((check) => ({ ...check.data, fontSize: "", fontWeight: "" }))
+        said[id].set(element, JSON.stringify([kind, data]))
+      }
   return looks().all.map(({ rule, key, alike }) => [key, alike.map((one) => said[rule].get(one))])
 }
 

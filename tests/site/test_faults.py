@@ -40,9 +40,22 @@ def small(folder: Path, page: str, **variables: str) -> subprocess.CompletedProc
     return build(folder, folder / "site", **variables)
 
 
-def test_a_page_without_faults_is_built(tmp_path: Path) -> None:
-    done = small(tmp_path, GOOD + "\n::: tconvjax.out_size\n")
+def test_pages_without_faults_are_built_and_say_the_address_of_the_site(tmp_path: Path) -> None:
+    """So do the pictures that social networks show, which must be absolute."""
+    address = "https://example.org/notes/"
+    for page in ("explorer", "zh/explorer"):
+        (tmp_path / f"docs/{page}.md").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"docs/{page}.md").write_text("# A\n", "utf-8")
+    good = GOOD + "\n::: tconvjax.out_size\n"
+    done = small(tmp_path, good, TCONVJAX_SITE_URL=address, TCONVJAX_REPO_URL=address)
     assert done.returncode == 0, done.stderr
+    for name in ("", "explorer/", "zh/explorer/"):
+        page = (tmp_path / "site" / name / "index.html").read_text("utf-8")
+        assert f'<link rel="canonical" href="{address}{name}">' in page
+        assert f'<meta property="og:image" content="{address}assets/card.png">' in page
+        assert f'<a href="{address}" title="' in page
+    for name in ("card.png", "logo.svg", "favicon.svg"):
+        assert (tmp_path / "site/assets" / name).exists()
 
 
 @pytest.mark.parametrize(

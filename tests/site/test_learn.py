@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from typing import Any
 
@@ -130,10 +132,10 @@ def test_the_photograph_shows_the_grid_that_the_library_gives(
                 x, np.full((3, 1, k, k), (s / k) ** 2), stride=s, groups=3,
                 padding=((low, k - s - low),) * 2,
             )  # fmt: skip
-            shown = box.locator("canvas").evaluate("""c => [c.width, c.height,
-                ...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]""")
-            assert shown[:2] == [48 * s, 48 * s]
-            pixels = np.array(shown[2:]).reshape(48 * s, 48 * s, 4)
+            shown = box.locator("canvas").evaluate("c => c.toDataURL()").partition(",")[2]
+            with Image.open(io.BytesIO(base64.b64decode(shown))) as image:
+                assert (image.mode, image.size) == ("RGBA", (48 * s, 48 * s))
+                pixels = np.asarray(image)
             expected = np.moveaxis(np.clip(np.asarray(z), 0, 255), 0, -1)
             assert np.abs(pixels[..., :3] - expected).max() <= 0.5 + 1e-6
             assert (pixels[..., 3] == 255).all()

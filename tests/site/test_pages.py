@@ -14,7 +14,6 @@ import pytest
 
 from tconvjax.site.reading import VIEWS
 from tests.site.conftest import ROOT, barriers, build, expect
-from tests.site.test_faults import small
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md"))
@@ -181,11 +180,11 @@ def test_a_page_opens_without_trouble_and_keeps_nobody_out(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_is_cut_off_can_be_read(browser: Any, served: str, scheme: str) -> None:
-    with browser.new_context(color_scheme=scheme) as context:
+    with browser.new_context(color_scheme=scheme, reduced_motion="reduce") as context:
         view = context.new_page()
         view.goto(f"{served}/learn/padding-stride-channels/")
         expect(view.locator("td.tconv-faint").first).to_be_visible()
-        assert barriers(view, alone=True) == []
+        assert barriers(view, colours=True, alone=True) == []
 
 
 def test_nothing_covers_the_explorer_while_the_page_scrolls(browser: Any, served: str) -> None:
@@ -286,20 +285,3 @@ def test_each_page_has_a_description_of_its_own(site: Path) -> None:
         words = [one[1] for one in found if one]
         assert len(set(words)) == len(heads), sign
         assert min(map(len, words)) > 6
-
-
-def test_a_site_that_knows_its_address_says_it(tmp_path: Path) -> None:
-    """So do the pictures that social networks show, which must be absolute."""
-    address = "https://example.org/notes/"
-    for page in ("explorer", "zh/explorer"):
-        (tmp_path / f"docs/{page}.md").parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"docs/{page}.md").write_text("# A\n", "utf-8")
-    done = small(tmp_path, "# A\n", TCONVJAX_SITE_URL=address, TCONVJAX_REPO_URL=address)
-    assert done.returncode == 0, done.stderr
-    for name in ("explorer/", "zh/explorer/"):
-        page = (tmp_path / "site" / name / "index.html").read_text("utf-8")
-        assert f'<link rel="canonical" href="{address}{name}">' in page
-        assert f'<meta property="og:image" content="{address}assets/card.png">' in page
-        assert f'<a href="{address}" title="' in page
-    for name in ("card.png", "logo.svg", "favicon.svg"):
-        assert (tmp_path / "site/assets" / name).exists()
