@@ -506,9 +506,10 @@ def test_a_line_that_cannot_be_shown_says_why(text: str, words: str) -> None:
 
 
 def test_channels_of_a_pasted_layer_are_shown_if_they_can_be_drawn_and_else_told() -> None:
-    program = """return input.map((text) => { const { numbers, notes } = readLayer(text, [3, 3]);
+    program = """return input.map((text) => { const { numbers, layer } = readLayer(text, [3, 3]);
       const shown = ["groups", "out_channels", "in_channels"].map((name) => numbers[name]);
-      return [shown, notes.map((one) => ENGLISH.notShown[one.kind](one)).join(" ")]; });"""
+      const told = notShown(layer, numbers).map((one) => ENGLISH.notShown[one.kind](one));
+      return [shown, told.join(" ")]; });"""
     lines = {
         "nn.ConvTranspose2d(3, 2, 3)": ([1, 3, 2], ""),
         "nnx.ConvTranspose(2, 4, (3, 3))": ([1, 2, 4], ""),

@@ -2,10 +2,10 @@
 
 An algorithm is a function of two operands and a `Recipe`. It computes all three partials, for any
 geometry, layout and dtype, and inside of ``shard_map``; `direct.derived` makes it of a forward
-convolution alone. To add one, write it in a file of its name
-and list it in `ALGORITHMS`. In `plan`, describe it in ``_note`` and say in ``unfit`` where it is
-out of question. In `costs`, count its work; ``benchmarks/choice.py --fit`` then measures its lines
-of ``costs.json``. In `run`, say what XLA gets wrong about it.
+convolution alone. To add one, write it in a file of its name and list it in `ALGORITHMS`. In
+`plan`, describe it in ``_note`` and say in ``unfit`` where it is out of question. In `costs`, count
+its work; ``benchmarks/choice.py --fit`` then measures its lines of ``costs.json``. In `run`, say
+what XLA gets wrong about it.
 
 `phases`, `blocks` and `fusion` are no algorithms but what several of them share; `measure` times
 algorithms, and `records` keeps the times.

@@ -210,12 +210,13 @@ class Geometry(Shown):
         rank = len(taps)
         channels, sizes = _read_data("y", y_shape, rank)
         if channels != kernel[0]:
-            last = f" (but {kernel[0]} elements along its last axis)" * (sizes[-1] == kernel[0])
+            last = sizes[-1] == kernel[0]
+            but = f" (but {kernel[0]} elements along its last axis)" if last else ""
             _misfit(
                 kernel,
-                f"y has {channels} channels{last}, so O must be {channels}",
+                f"y has {channels} channels{but}, so O must be {channels}",
                 "(y's channels, result's channels / groups, *kernel_size), which is PyTorch's",
-                last=bool(last),
+                last=last,
             )
         mode = choice("padding_mode", padding_mode, PADDING_MODES)
         extra = ints("output_padding", output_padding, rank, 0)

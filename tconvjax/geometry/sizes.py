@@ -62,10 +62,11 @@ def conv_transpose_axis(
     # PyTorch's rule. The padding (low, high - extra) belongs to a forward convolution for every
     # extra, so the transposed convolution exists even if extra >= stride.
     room = max(stride, dilation)
+    sizes = _sharing(size, span, stride, padding, room)
     if extra and named:
         rule = f"padding={padding!r} fixes the size without it"
-        remedy = some(_sharing(size, span, stride, padding, room))
-        fail("output_padding", extra, rule, f"give output_size instead; sizes that do: {remedy}")
+        remedy = f"give output_size instead; sizes that do: {some(sizes)}"
+        fail("output_padding", extra, rule, remedy)
     if extra >= room:
         rule = f"it must be smaller than the stride ({stride}) or than the dilation ({dilation})"
         remedy = f"give at most {room - 1}, or a smaller or negative padding"
@@ -74,7 +75,6 @@ def conv_transpose_axis(
     least = stride * (size - 1) + span - low - high
     natural = stride * size if named else least + extra
     in_size = wanted if wanted is not None else natural if size else max(natural, 0)
-    sizes = _sharing(size, span, stride, padding, room)
     nothing = size == 0 and in_size == 0  # whose convolution is empty, whatever the kernel
     if in_size not in sizes and not nothing:
         argument, value = ("padding", (low, high)) if wanted is None else ("output_size", wanted)

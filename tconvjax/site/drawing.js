@@ -222,7 +222,8 @@ class Views {
   }
 
   grids() {
-    const notes = this.shapes.w[0] * this.shapes.w[1] > 1 ? [make("p", { class: "note" }, this.words.pairs)] : [];
+    const pairs = this.a.groups === 1 && this.shapes.w[0] * this.shapes.w[1] > 1;
+    const notes = pairs ? [make("p", { class: "note" }, this.words.pairs)] : [];
     return range(this.a.groups).map((g) => this.group(
       g, this.inputs("y", g), this.sign("⋆", this.words.operation), this.inputs("w", g), this.sign("→"),
       this.outputs(g),

@@ -81,7 +81,8 @@ class Explorer extends Controls {
     this.values.clear();
     for (const letter of ["x", "y", "w"]) if (values[letter]) this.setValues(letter, values[letter]);
     this.notices = refused.map((one) => (one.count ? this.words.refusedList(one.name, one.count)
-      : one.name === "layer" ? this.words.refusedLayer : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
+      : one.name === "layer" ? this.words.refusedLayer
+      : one.choices ? this.words.refusedChoice(this.words.controls[one.name], one.choices)
         : this.words.refused(this.words.controls[one.name], one.least, one.most)));
     this.pinned = this.pointed = this.built = null;
     this.unfold();
@@ -133,9 +134,9 @@ class Explorer extends Controls {
   }
 
   setKernel(name) {
-    if (name === "own" || (name && !drawable(this.setting))) return;
-    if (name) this.setValues("w", preset(name, this.setting));
-    else for (const key of this.values.keys()) if (key.startsWith("w")) this.values.delete(key);
+    if (name && !drawable(this.setting)) return;
+    if (!name) for (const key of this.values.keys()) if (key.startsWith("w")) this.values.delete(key);
+    if (name && name !== "own") this.setValues("w", preset(name, this.setting));
     this.draw();
     this.keep();
   }

@@ -226,10 +226,9 @@ const refuse = (name, given, why, more = {}) => {
   throw new NoLayer({ why, name, given: python(given ?? null), ...more });
 };
 
-// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, layer, notes}: what `setting`
-// reads but for the size of y, which is given and decides how many channels can be drawn; the layer's
-// own channels, groups and bias; and what the explorer does not show of them; or {why} it cannot be
-// read.
+// The layer that a line of PyTorch, Keras or Flax makes, as {numbers, layer}: what `setting` reads but
+// for the size of y, which is given and decides how many channels can be drawn; and the layer's own
+// channels, groups and bias; or {why} it cannot be read.
 function readLayer(text, out_size = 3) {
   const outer = readCall(text);
   if (!outer) return { why: /[A-Za-z_]\s*\(/.test(text) ? "open" : "call" };
@@ -270,9 +269,8 @@ function readLayer(text, out_size = 3) {
       if (channels % groups) refuse(name, channels, "divided", { groups });
     }
     const bias = ![false, 0, null].includes(given.bias ?? given.use_bias ?? true);
-    const shown = channelsShown(numbers, outs, ins, out_size);
     const layer = { out_channels: outs ?? 0, in_channels: ins ?? 1, groups, bias };
-    return { numbers: shown, layer, notes: notShown(layer, shown) };
+    return { numbers: channelsShown(numbers, outs, ins, out_size), layer };
   } catch (error) {
     if (!(error instanceof NoLayer)) throw error;
     return error.about;

@@ -64,8 +64,8 @@ function readLayerText(text, a) {
 const writeLayer = ({ out_channels, in_channels, groups, bias }) => [out_channels, in_channels, groups,
   ...(bias ? ["bias"] : [])].join();
 
-// A setting, a pasted layer, x, y and w from named texts. What cannot be read is left as it was and told in `refused`,
-// so that nothing is changed in silence.
+// A setting, a pasted layer, x, y and w from named texts. What cannot be read is left as it was and told
+// in `refused`, so that nothing is changed in silence.
 function readSetting(texts) {
   const given = { ...START, in_channels: undefined, out_channels: undefined }, refused = [];
   const told = (name) => texts[name] !== undefined && texts[name] !== null;

@@ -139,7 +139,7 @@ const ENGLISH = {
   negative: "A negative border: the crossed-out elements are not read.",
   folded: "Dashed cells are padding that copies elements of x: what is stamped there is added to the elements that "
     + "it copies, and so z is more than the sheet shows inside.",
-  pairs: "w 0,1 joins channel 0 of y to channel 1 of z; behind the channels, an element's name has its row and column.",
+  pairs: "w 0,1 joins channel 0 of y to channel 1 of z; behind the channels, an element's name has its place, the row first.",
   operation: "transposed convolution", convolution: "convolution",
   flipped: "w flipped", sum: "sum = z", unfolded: "sum, rim not yet folded back", group: (g) => `group ${g}`,
   value: (name) => `value of ${name}`,
@@ -328,7 +328,7 @@ const CHINESE = {
     : `${name} = 0：这个权重只碰到填充。`),
   negative: "边界为负：划掉的元素不会被读取。",
   folded: "虚线格子是复制 x 中元素的填充：盖在那里的内容会加回被复制的元素，所以 z 不只是图中内部的总和。",
-  pairs: "w 0,1 连接 y 的通道 0 和 z 的通道 1；元素名称里，通道之后是行和列。",
+  pairs: "w 0,1 连接 y 的通道 0 和 z 的通道 1；元素名称里，通道之后是位置，行在前。",
   operation: "转置卷积", convolution: "卷积",
   flipped: "翻转后的 w", sum: "总和 = z", unfolded: "总和（边缘尚未折回）", group: (g) => `第 ${g} 组`,
   value: (name) => `${name} 的值`,
