@@ -2,8 +2,8 @@
 //
 // To find the contrast of one element, axe-core sorts all elements of a page into a grid, which takes
 // seconds on a long page, and most elements look alike. So it judges the first and the last element of
-// each look, and its grid has these and what they stand in, and whatever is painted out of its place.
-// test_barriers.py holds that elements of one look are judged alike.
+// each look that no page before had, and its grid has these and what they stand in, and whatever is
+// painted out of its place. test_barriers.py holds that elements of one look are judged alike.
 
 const COLOURS = ["color-contrast", "link-in-text-block"]
 
@@ -92,8 +92,9 @@ const judge = (colour, link, alone, options) => {
   return axe.run({ runOnly: COLOURS, checks, ...options })
 }
 
-// The rules that the colours of a page break and, unless only these are asked for, all else of it.
-const barriers = async ({ alone, colours }) => {
+// The rules that the colours of a page break and, unless only these are asked for, all else of it; and
+// the looks that were judged, which are those that are not known to be right.
+const barriers = async ({ alone, colours, known }) => {
   await settled()
   const grave = (rule) => ["serious", "critical"].includes(rule.impact)
   const found = [], only = { resultTypes: ["violations"] }
@@ -103,14 +104,18 @@ const barriers = async ({ alone, colours }) => {
     found.push(...(await axe.run({ rules, ...only })).violations)
   }
   const { all, astray } = looks()
-  const chosen = all.flatMap(({ alike }) => [alike[0], alike.at(-1)])
-  for (const one of chosen) one.dataset.look = ""
-  const end = walkOnly([...chosen, ...astray])
-  found.push(...(await judge("[data-look]", "a[href][data-look]", alone, only)).violations)
-  end()
-  for (const one of chosen) delete one.dataset.look
-  return found.filter(grave)
+  const fresh = all.filter(({ key }) => !known.includes(key))
+  if (fresh.length) {
+    const chosen = fresh.flatMap(({ alike }) => [alike[0], alike.at(-1)])
+    for (const one of chosen) one.dataset.look = ""
+    const end = walkOnly([...chosen, ...astray])
+    found.push(...(await judge("[data-look]", "a[href][data-look]", alone, only)).violations)
+    end()
+    for (const one of chosen) delete one.dataset.look
+  }
+  const told = found.filter(grave)
     .map((v) => [v.id, v.help, ...v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160))])
+  return { told, judged: fresh.map(({ key }) => key) }
 }
 
 // What axe-core judges of each element of each look, on the whole page.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import html.parser
 import re
 import urllib.parse
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tconvjax.site.reading import VIEWS
-from tests.site.conftest import ROOT, barriers, build, expect
+from tests.site.conftest import ROOT, barriers, expect
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md"))
@@ -95,17 +94,6 @@ def test_marks_for_other_programs_are_not_published(site: Path) -> None:
     texts = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
     found = [f"{path}: {mark}" for path, text in texts.items() for mark in marks if mark in text]
     assert found == []
-
-
-def test_two_builds_are_equal(site: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again"
-    assert build(ROOT, again).returncode == 0
-    files = [path.relative_to(site) for path in sorted(site.rglob("*")) if path.is_file()]
-    assert files == [p.relative_to(again) for p in sorted(again.rglob("*")) if p.is_file()]
-    names = [str(file) for file in files if file.name != "sitemap.xml.gz"]
-    equal, unequal, errors = filecmp.cmpfiles(site, again, names, shallow=False)
-    assert (unequal, errors) == ([], [])
-    assert len(equal) == len(names)
 
 
 # -- in a browser ----------------------------------------------------------------------------------

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import pytest
-
 import tconvjax as tc
 from tests.site.conftest import expect
 
@@ -56,9 +54,7 @@ def test_the_calculator_says_what_the_package_says(browser: Any, served: str) ->
     assert wrong == []
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
+SAYINGS: list[tuple[dict[str, str], list[str]]] = [
         ({}, ["conv of 8 gives 4, and so does conv of 7.", "tc.conv(x, w, stride=2, padding=1)",
               "conv_transpose of 8 gives 15. output_size can ask for 15 and 16."]),
         ({"stride": "1", "low": "0", "high": "0"}, ["conv of 8 gives 6.", "tc.conv(x, w)",
@@ -79,22 +75,24 @@ def test_the_calculator_says_what_the_package_says(browser: Any, served: str) ->
         ({"stride": "0"}, ["stride must be a whole number, 1 or more."]),
         ({"kernel": ""}, ["kernel must be a whole number, 1 or more."]),
         ({"n": "2.5"}, ["elements must be a whole number, 1 or more."]),
-    ],
-)  # fmt: skip
-def test_what_it_says_of_a_setting(
-    browser: Any, served: str, given: dict[str, str], said: list[str]
-) -> None:
+]  # fmt: skip
+"""What differs from the setting that the page begins with, and what is said of it."""
+
+
+def test_what_it_says_of_a_setting(browser: Any, served: str) -> None:
     with browser.new_context() as context:
         view = context.new_page()
         view.goto(f"{served}/use/sizes/")
-        for name, value in given.items():
-            field = view.locator(f".sizes [name={name}]")
-            if name == "padding":
-                field.select_option(value)
-            else:
-                field.fill(value)
-        for words in said:
-            expect(view.get_by_role("status")).to_contain_text(words)
+        start = {name: str(value) for name, value in view.evaluate("SIZE_START").items()}
+        for given, said in SAYINGS:
+            for name, value in [("padding", "numbers"), *start.items(), *given.items()]:
+                field = view.locator(f".sizes [name={name}]")
+                if name == "padding":
+                    field.select_option(value)
+                else:
+                    field.fill(value)
+            for words in said:
+                expect(view.get_by_role("status")).to_contain_text(words)
 
 
 def test_a_call_without_a_result_is_not_written(browser: Any, served: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.site.conftest import build, expect, serving
+from tests.site.conftest import build_here, expect, serving
 from tests.site.test_faults import MINIMAL
 
 THEMES = ("material", "mkdocs", "readthedocs")
@@ -44,8 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = f"{MINIMAL}theme:\n  name: {theme}\n"
         (folder / theme / "mkdocs.yml").write_text(settings, "utf-8")
         (folder / theme / "docs/index.md").write_text(PAGE, "utf-8")
-        done = build(folder / theme, folder / theme / "site")
-        assert done.returncode == 0, done.stderr
+        build_here(folder / theme)
     return folder
 
 
