@@ -19,6 +19,11 @@ for (const code of document.querySelectorAll("code:has(.gp)")) {
 }
 addEventListener("resize", scroll)
 
+// A figure moves from when it is first seen, and at its first step.
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) target.classList.add("tconv-seen")
+})
+
 // What moves for longer than five seconds can be stopped.
 for (const picture of document.querySelectorAll(".home-picture, .tconv-figure:has(> svg > .s)")) {
   const button = document.createElement("button")
@@ -29,7 +34,9 @@ for (const picture of document.querySelectorAll(".home-picture, .tconv-figure:ha
   }
   button.addEventListener("click", () => { picture.classList.toggle("home-still"); name() })
   const moving = picture.querySelector(":scope > svg")
-  if (picture.matches("figure")) moving.after(button)
-  else picture.after(button)
+  if (picture.matches("figure")) {
+    moving.after(button)
+    seen.observe(picture)
+  } else picture.after(button)
   name()
 }

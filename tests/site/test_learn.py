@@ -33,6 +33,15 @@ SEEN = """() => [...document.querySelectorAll("figure > svg:has(> .s)")].map((sv
   [...svg.querySelectorAll(":scope > .s")].map((s) => getComputedStyle(s).visibility))"""
 
 
+def moving(view: Any) -> Any:
+    """The figures that move, each of which has been seen."""
+    figures = view.locator("figure:has(> svg > .s)")
+    for figure in figures.all():
+        figure.scroll_into_view_if_needed()
+        expect(figure).to_have_class(re.compile("tconv-seen"))
+    return figures
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_moves_can_be_stopped_and_stands_still_if_asked(
     browser: Any, served: str, page: str
@@ -40,10 +49,9 @@ def test_a_page_moves_can_be_stopped_and_stands_still_if_asked(
     with browser.new_context() as context:
         view = context.new_page()
         view.goto(f"{served}/{page}/")
-        figures = view.locator("figure:has(> svg > .s)")
+        figures = moving(view)
         assert figures.count() >= 1
-        running = view.evaluate(RUNNING)
-        assert running >= figures.count()
+        assert view.evaluate(RUNNING) == figures.locator(".s").count()
         for n in range(figures.count()):
             button = figures.nth(n).locator("button.home-pause")
             expect(button).to_have_text("暂停" if page.startswith("zh/") else "Pause")
@@ -64,6 +72,7 @@ def test_one_frame_is_seen_at_any_time(browser: Any, served: str) -> None:
     with browser.new_context() as context:
         view = context.new_page()
         view.goto(f"{served}/learn/four-views/")
+        moving(view)
         seen = view.evaluate(f"""() => Array.from({{ length: 180 }}, (_, n) => {{
           for (const one of document.getAnimations()) {{
             one.pause();
@@ -73,6 +82,28 @@ def test_one_frame_is_seen_at_any_time(browser: Any, served: str) -> None:
         }})""")
         assert seen == [[1] * len(seen[0])] * 180
         assert len(seen[0]) == 4
+
+
+def test_a_figure_moves_from_its_first_step_when_it_is_first_seen(
+    browser: Any, served: str
+) -> None:
+    """Until then it shows its last step, which a page on paper shows too."""
+    with browser.new_context(viewport={"width": 1440, "height": 500}) as context:
+        view = context.new_page()
+        view.goto(f"{served}/learn/four-views/")
+        last = view.locator("figure:has(> svg > .s)").last
+        steps = last.locator(".s")
+        expect(steps.last).to_have_css("visibility", "visible")
+        expect(steps.first).to_have_css("visibility", "hidden")
+        expect(last).not_to_have_class(re.compile("tconv-seen"))
+        before = view.evaluate("document.timeline.currentTime")
+        last.scroll_into_view_if_needed()
+        expect(last).to_have_class(re.compile("tconv-seen"))
+        begun = steps.first.evaluate("e => e.getAnimations()[0].ready.then((a) => a.startTime)")
+        assert begun >= before
+        seen = view.locator("figure.tconv-seen").count()
+        view.evaluate("scrollTo(0, 0)")
+        assert view.locator("figure.tconv-seen").count() == seen
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("zh/")])
