@@ -74,8 +74,8 @@ def plain(fn: Callable[Arguments, Result], algorithm: str = "auto") -> Callable[
 
     plain(fn)(x) = fn(x), to rounding
 
-    For what reads programs and knows JAX's primitives only: converters such as jax2onnx, and
-    transformations that have no rule for this package's. To convert a gradient as well, write
+    For what reads programs and knows JAX's primitives only: converters, and transformations that
+    have no rule for this package's. To convert a gradient as well, write
     ``plain(jax.grad(loss))``. Derivatives of the result are JAX's own.
 
     Args:

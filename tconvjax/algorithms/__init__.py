@@ -8,7 +8,7 @@ its work; ``benchmarks/choice.py --fit`` then measures its lines of ``costs.json
 what XLA gets wrong about it.
 
 `phases`, `blocks` and `fusion` are no algorithms but what several of them share; `measure` times
-algorithms, and `records` keeps the times.
+algorithms, and `records` keeps the times; `jax2onnx` writes a partial for that converter.
 """
 
 from __future__ import annotations
