@@ -31,19 +31,23 @@ LARGER = 2**7
 """Factor of both limits on accelerators, where each loop iteration launches a kernel."""
 
 
-def bounds(recipe: Recipe) -> tuple[int, int]:
-    """(WHOLE, MOST) for the platform of the recipe."""
-    return (WHOLE, MOST) if recipe.on_cpu else (LARGER * WHOLE, LARGER * MOST)
+def bounds(recipe: Recipe, room: float = 1) -> tuple[int, int]:
+    """(room * WHOLE, MOST) for the platform of the recipe."""
+    larger = 1 if recipe.on_cpu else LARGER
+    return int(room * larger * WHOLE), larger * MOST
 
 
-def by_images(whole: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe, size: int) -> jax.Array:
+def by_images(
+    whole: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe, size: int, room: float = 1
+) -> jax.Array:
     """Compute a partial for as many images at a time as fit in a block, ``size`` elements each.
 
-    Where XLA spreads a batch over devices by itself, the batch is not cut: XLA does not know the
-    number at which a block starts, so it would gather the batch first.
+    All of them at once if they have at most ``room`` times WHOLE elements. Where XLA spreads a
+    batch over devices by itself, the batch is not cut: XLA does not know the number at which a
+    block starts, so it would gather the batch first.
     """
     first, second, result = recipe.roles
-    images, (most_at_once, most) = recipe.batch(a), bounds(recipe)
+    images, (most_at_once, most) = recipe.batch(a), bounds(recipe, room)
     at_once = not isinstance(images, int) or images == 1 or size * images <= most_at_once
     if at_once or automatic_devices(a, b) > 1:
         return whole(a, b, recipe)

@@ -37,6 +37,11 @@ REPEATED = 0.2
 """Largest share of the largest matrix that blocks of rows may compute twice. Neighbouring blocks
 repeat their rims and lay out the kernel anew; more than this is not worth the memory saved."""
 
+FEW_OF_X, FEW_OF_Y, ROOM = 1.5, 2, 1.75
+"""Where X has at most so many times the elements of the result of a transposed convolution, and Y
+so many times those of X, a loop saves little and copies the result: WHOLE is ROOM times as large.
+With 2, the temporaries of some steps pass 32 MiB."""
+
 LARGEST, MOST_REPEATED = 2**25, 0.6
 """The same share where blocks of few rims would have more than so many elements."""
 
@@ -49,7 +54,15 @@ def patches(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
         return blocks.by_rows(_as_product, a, b, recipe, rows)
 
     whole = in_rows if rows < recipe.geometry.axes[0].out_size else _as_product
-    return blocks.by_images(whole, a, b, recipe, largest(recipe.geometry))
+    return blocks.by_images(whole, a, b, recipe, largest(recipe.geometry), _room(recipe))
+
+
+def _room(recipe: Recipe) -> float:
+    """By how much more than WHOLE is computed at once."""
+    geometry = recipe.geometry
+    x, y = _elements(geometry, sides_of(geometry))
+    few = x <= FEW_OF_X * math.prod(geometry.in_shape) and y <= FEW_OF_Y * x
+    return ROOM if recipe.partial == "conv_transpose" and few else 1
 
 
 def largest(geometry: Geometry) -> int:
@@ -66,7 +79,7 @@ def _elements(geometry: Geometry, splits: Sequence[Split]) -> tuple[int, int]:
 
 def rows_of_a_block(recipe: Recipe) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
-    geometry, (at_once, most) = recipe.geometry, blocks.bounds(recipe)
+    geometry, (at_once, most) = recipe.geometry, blocks.bounds(recipe, _room(recipe))
     size, splits = largest(geometry), sides_of(geometry)
     out, rim = splits[0].axis.out_size, splits[0].all_rows - splits[0].axis.out_size
     if size <= at_once:
