@@ -38,6 +38,15 @@ class Plugin:
         call.lower(ctx, equation.replace(params={"jaxpr": written}))
 
 
+def _cut_off(recipe: Recipe) -> bool:
+    """Whether the padding at one end cuts off all that the data give, which no operator can say."""
+    if recipe.partial == "conv":
+        return any(max(-s.low, -s.high) >= s.in_size for s in recipe.geometry.axes)
+    return any(
+        max(s.low, s.high) >= s.stride * (s.out_size - 1) + s.span for s in recipe.geometry.axes
+    )
+
+
 def _in_operators(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     """A partial as ONNX's Conv or, with zeros between the elements of its data, ConvTranspose.
 
@@ -47,7 +56,7 @@ def _in_operators(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     geometry, rank = recipe.geometry, recipe.geometry.rank
     operator = recipe.algorithm in ("auto", "direct") and rank <= 2
     nothing = 0 in (*geometry.in_size, *geometry.kernel_size, *geometry.out_size)
-    if recipe.partial == "kernel_gradient" or nothing or not operator:
+    if recipe.partial == "kernel_gradient" or nothing or _cut_off(recipe) or not operator:
         named = "patches" if recipe.algorithm == "auto" else recipe.algorithm
         return run(a, b, replace(recipe, algorithm=named, platform="cpu"))
     ones, first = (1,) * rank, tuple(range(rank + 2))
