@@ -85,7 +85,7 @@ def of_random_layers(number: int, seed: int, rounds: int) -> list[dict[str, Any]
         for task in ("forward", "step"):
             job = Job(case, task, case.arrays(), "cpu", cores())
             made = {}
-            for name, room in (("same", 1), ("larger", PATCHES.ROOM)):
+            for name, room in (("same", 1.0), ("larger", PATCHES.ROOM)):
                 with mock.patch.object(PATCHES, "ROOM", room):
                     made[name] = jax_program(ours(case, last=last), job)
             if made["same"].bytes == made["larger"].bytes:

@@ -31,14 +31,14 @@ LARGER = 2**7
 """Factor of both limits on accelerators, where each loop iteration launches a kernel."""
 
 
-def bounds(recipe: Recipe, room: float = 1) -> tuple[int, int]:
+def bounds(recipe: Recipe, room: float = 1.0) -> tuple[int, int]:
     """(room * WHOLE, MOST) for the platform of the recipe."""
     larger = 1 if recipe.on_cpu else LARGER
     return int(room * larger * WHOLE), larger * MOST
 
 
 def by_images(
-    whole: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe, size: int, room: float = 1
+    whole: Algorithm, a: jax.Array, b: jax.Array, recipe: Recipe, size: int, room: float = 1.0
 ) -> jax.Array:
     """Compute a partial for as many images at a time as fit in a block, ``size`` elements each.
 

@@ -62,7 +62,7 @@ def _room(recipe: Recipe) -> float:
     geometry = recipe.geometry
     x, y = _elements(geometry, sides_of(geometry))
     few = x <= FEW_OF_X * math.prod(geometry.in_shape) and y <= FEW_OF_Y * x
-    return ROOM if recipe.partial == "conv_transpose" and few else 1
+    return ROOM if recipe.partial == "conv_transpose" and few else 1.0
 
 
 def largest(geometry: Geometry) -> int:
