@@ -29,6 +29,7 @@ from timing import Program, interleaved
 from tconvjax.algorithms import blocks
 from tconvjax.command.arguments import CommandError
 
+# The package has a function of this name.
 PATCHES = importlib.import_module("tconvjax.algorithms.patches")
 SHRUNK = (1, 2, 4, 8, 16)
 """By how much the two bounds of `tconvjax.algorithms.blocks` are divided."""
@@ -79,7 +80,7 @@ def drawn(source: random.Random) -> Case:
 
 def of_random_layers(number: int, seed: int, rounds: int) -> list[dict[str, Any]]:
     """The share of the time that each output and each step takes with larger blocks."""
-    source, found = random.Random(seed), []  # noqa: S311 -- no secret
+    source, found = random.Random(seed), []  # noqa: S311 - layers are no secrets
     for _ in range(number):
         case, last = drawn(source), source.random() < 0.6
         for task in ("forward", "step"):
@@ -111,7 +112,8 @@ def main(words: Sequence[str] | None = None) -> int:
         drawn_layers = of_random_layers(options.random, options.seed, options.rounds)
         for task in ("forward", "step"):
             shares = [one["share"] for one in drawn_layers if one["task"] == task]
-            mean, worst = statistics.geometric_mean(shares), max(shares)
+            mean = statistics.geometric_mean(shares) if shares else 1
+            worst = max(shares, default=1)
             print(f"{task}: {len(shares)} layers, time x {mean:.2f}, worst {worst:.2f}")
         if options.json:
             options.json.write_text(json.dumps(drawn_layers, indent=1) + "\n")
