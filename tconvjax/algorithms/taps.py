@@ -34,8 +34,8 @@ from tconvjax.algorithms.phases import (
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.layouts import Partial, Recipe, placed
 
-MOST_TAPS = 64
-"""Largest number of taps of a depthwise transpose with channels last that multiplies no zeros."""
+MOST_SHIFTS = 8
+"""Most shifts of a depthwise transpose with channels last whose products are padded and added."""
 
 MOST_SUMMANDS = 32
 """Summands of one loop of a convolution. With hundreds it is ten times slower, and to compile too.
@@ -114,9 +114,10 @@ def _depthwise(
 def in_phases(recipe: Recipe) -> bool:
     """Whether `_depthwise_transpose` pays: with channels first it needs no transpose."""
     geometry, specs = recipe.geometry, recipe.specs
-    alike = specs.lhs_spec == specs.out_spec and set(geometry.dilation) == {1}
-    pays = recipe.channels_first or math.prod(geometry.kernel_size) > MOST_TAPS
-    return recipe.partial == "conv_transpose" and recipe.depthwise and alike and pays
+    pays = recipe.channels_first or terms(recipe.partial, geometry) > MOST_SHIFTS
+    pays = pays or max(geometry.dilation) > 1  # whose phases are slow to interleave in a sum
+    alike = recipe.depthwise and specs.lhs_spec == specs.out_spec
+    return recipe.partial == "conv_transpose" and alike and pays
 
 
 def _depthwise_transpose(
@@ -124,12 +125,12 @@ def _depthwise_transpose(
 ) -> jax.Array:
     """The transposed convolution with w (*k, g) in the layout of y, with the phases interleaved.
 
-    Element stride * q + phase of x is written through tap stride * shift + slot by output
-    q + ahead - shift, where (ahead, slot) = divmod(phase + low, stride).
+    Element stride * q + phase of x is written through each tap for which stride divides
+    phase + low - dilation * tap, by output q + (phase + low - dilation * tap) / stride.
     """
     axes, positions = [split.axis for split in splits], spec[2:]
     rows = [-(-axis.in_size // axis.stride) for axis in axes]
-    firsts = [s.axis.low // s.axis.stride - (s.shifts - 1) for s in splits]
+    firsts = [(axis.low - axis.span + 1) // axis.stride for axis in axes]
     lows, highs, channels = [0] * y.ndim, [0] * y.ndim, [1] * y.ndim
     channels[spec[1]] = -1
     for axis, position, count, first in zip(axes, positions, rows, firsts, strict=True):
@@ -144,16 +145,21 @@ def _depthwise_transpose(
         return [_slice(y, start, shape) * part.reshape(channels)]
 
     def of_phase(phases: tuple[int, ...]) -> jax.Array:
-        split = [divmod(p + a.low, a.stride) for p, a in zip(phases, axes, strict=True)]
-        of_axes = [range(s, a.kernel_size, a.stride) for (_, s), a in zip(split, axes, strict=True)]
+        ahead = [
+            [p + a.low - t * a.dilation for t in range(a.kernel_size)]
+            for p, a in zip(phases, axes, strict=True)
+        ]
+        of_axes = [
+            [t for t, n in enumerate(ns) if n % a.stride == 0]
+            for ns, a in zip(ahead, axes, strict=True)
+        ]
         taps = list(itertools.product(*of_axes))
         if not taps:
             return jnp.zeros(shape, y.dtype)
         starts = np.zeros((len(taps), y.ndim), np.int32)
         for n, position in enumerate(positions):
-            ahead = split[n][0] - firsts[n]
-            starts[:, position] = [ahead - tap[n] // axes[n].stride for tap in taps]
-        every = tuple(slice(s, None, a.stride) for (_, s), a in zip(split, axes, strict=True))
+            starts[:, position] = [ahead[n][tap[n]] // axes[n].stride - firsts[n] for tap in taps]
+        every = tuple(slice(ts[0], None, s.period) for ts, s in zip(of_axes, splits, strict=True))
         return _added(terms, starts, w[every].reshape(len(taps), -1), 1)
 
     return _side_by_side(of_phase, axes, positions)
