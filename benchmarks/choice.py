@@ -8,6 +8,8 @@ and bfloat16. For each partial, every algorithm that compiles within a budget is
 The regret of "auto" is its time over that of the best algorithm. A fit of the cost model must use
 another seed than the judgement, so that they never see the same layers. With --tuned, each partial
 is first timed as `plan(..., measure=True)` does it, and what that takes is judged by later times.
+With --draw depthwise, all layers are depthwise, half of them with kernels as large as an image.
+With --considered, only what "auto" considers is timed, larger programs too.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from algorithms import recipe_of as recipe_of_case
 from scipy.optimize import least_squares, nnls
 
 import tconvjax as tc
-from tconvjax.algorithms.costs import line, multiplications, pieces, work
+from tconvjax.algorithms.costs import line, lines, multiplications, pieces, work
 from tconvjax.algorithms.measure import BEHIND, contestants, timed
 from tconvjax.algorithms.plan import planned, unfit, worth_timing
 from tconvjax.algorithms.records import device
@@ -130,6 +132,33 @@ def drawn(seed: int) -> Iterator[Layer]:
             )
 
 
+def depthwise(seed: int) -> Iterator[Layer]:
+    """Random depthwise layers without end, every second with a large kernel."""
+    rng, others = random.Random(seed), drawn(seed)  # noqa: S311 - layers are no secrets
+
+    def log(low: int, high: int) -> int:
+        return round(math.exp(rng.uniform(math.log(low), math.log(high))))
+
+    while True:
+        yield next(one for one in others if recipe_of(one, "conv").depthwise)
+        while True:
+            rank = rng.choices((1, 2, 3), (1, 2, 1))[0]
+            c, batch, kernel = log(1, 256), log(1, 8), log(*((16, 512), (5, 48), (3, 9))[rank - 1])
+            out = [log(*((8, 2048), (4, 96), (3, 24))[rank - 1])] * rank
+            geometry = Geometry.of_conv_transpose(
+                (c, *out), (c, 1, *[kernel] * rank), stride=log(1, 4), groups=c
+            )
+            x, w = batch * math.prod(geometry.in_shape), math.prod(geometry.kernel_shape)
+            if x <= 2**22 and 2 * batch * math.prod(out) * w <= MOST_OPERATIONS / 4:
+                break
+        yield Layer(
+            geometry, batch, rng.random() < 0.5, rng.choice(("float32",) * 3 + ("bfloat16",))
+        )
+
+
+DRAWS = {"all": drawn, "depthwise": depthwise}
+
+
 def recipe_of(layer: Layer, partial: Partial) -> Recipe:
     """The recipe of a partial of a layer."""
     letters = "DHW"[-layer.geometry.rank :]
@@ -138,7 +167,7 @@ def recipe_of(layer: Layer, partial: Partial) -> Recipe:
     return Recipe(partial, layer.geometry, specs, None, dtype, platform=jax.default_backend())
 
 
-def within_budget(name: str, recipe: Recipe, batch: int) -> bool:
+def within_budget(name: str, recipe: Recipe, batch: int, most: int = MOST_PIECES) -> bool:
     """Whether an algorithm compiles in some seconds and does not run for many."""
     geometry, engine = recipe.geometry, not unfit("direct", recipe)
     if name == "polyphase":  # whose transposes JAX derives
@@ -147,13 +176,18 @@ def within_budget(name: str, recipe: Recipe, batch: int) -> bool:
     large = loops and multiplications(recipe, batch) > MOST_OF_A_LOOP
     pairs = math.prod(geometry.kernel_shape[:2]) // geometry.groups
     large = large or (name == "taps" and pairs > MOST_PAIRS)
-    return pieces(name, recipe) <= MOST_PIECES and not large
+    return pieces(name, recipe) <= most and not large
 
 
-def programs(recipe: Recipe, batch: int) -> dict[str, Callable[[], jax.Array]]:
-    """Compiled calls of what "auto" takes and of the algorithms that are within the budget."""
-    auto = planned(recipe, batch).algorithm
-    names = [n for n in tc.ALGORITHMS if n == auto or within_budget(n, recipe, batch)]
+def programs(recipe: Recipe, batch: int, considered: bool) -> dict[str, Callable[[], jax.Array]]:
+    """Compiled calls of what "auto" takes and of the algorithms that are within the budget.
+
+    With ``considered``, only those that it takes elsewhere.
+    """
+    auto, most = planned(recipe, batch).algorithm, MOST_PIECES * (3 if considered else 1)
+    names = [n for n in tc.ALGORITHMS if n == auto or within_budget(n, recipe, batch, most)]
+    if considered:
+        names = [n for n in names if not unfit(n, recipe)]
     return contestants(recipe, batch, names)
 
 
@@ -216,7 +250,7 @@ def again(
     found: Mapping[str, Any],
 ) -> Iterator[tuple[Layer, Partial, dict[str, float], str | None]]:
     """The layers, partials, seconds and measurements' choices of an earlier run."""
-    layers = drawn(found["seed"])
+    layers = DRAWS[found.get("draw", "all")](found["seed"])
     layer = next(layers)
     for row in found["rows"]:
         while str(layer) != row["layer"]:
@@ -232,6 +266,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--draw", choices=DRAWS, default="all", help="which layers to draw")
+    parser.add_argument("--considered", action="store_true", help="time what 'auto' considers")
     parser.add_argument("--fit", action="store_true", help="write costs.json of these times")
     parser.add_argument("--tuned", action="store_true", help="judge a measured choice as well")
     parser.add_argument(
@@ -240,16 +276,16 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     measured: list[tuple[Recipe, int, dict[str, float]]] = []
-    seed, count = options.seed, options.layers
+    seed, count, kind = options.seed, options.layers, options.draw
     for path in options.again:
         found, count = json.loads(path.read_text("utf-8")), 0
-        seed = found["seed"]
+        seed, kind = found["seed"], found.get("draw", "all")
         for layer, partial, times, tuned in again(found):
             measured.append((recipe_of(layer, partial), layer.batch, times))
             rows.append(row_of(layer, partial, times, tuned))
-    for layer, partial in itertools.product(itertools.islice(drawn(seed), count), ROLES):
+    for layer, partial in itertools.product(itertools.islice(DRAWS[kind](seed), count), ROLES):
         recipe = recipe_of(layer, partial)
-        calls = programs(recipe, layer.batch)
+        calls = programs(recipe, layer.batch, options.considered)
         worth = (
             [n for n in worth_timing(recipe, layer.batch) if n in calls] if options.tuned else []
         )
@@ -263,10 +299,12 @@ def main() -> None:
         head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
         print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
     if options.fit:
-        for case, partial, last in itertools.product(published(), ROLES, (False, True)):
-            seconds = measured_case(case, partial, last, options.rounds)
-            measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
-        costs = {"jax": jax.__version__, "lines": fit(measured)}
+        if kind == "all":
+            for case, partial, last in itertools.product(published(), ROLES, (False, True)):
+                seconds = measured_case(case, partial, last, options.rounds)
+                measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
+        # Lines of which nothing was measured stay as they are.
+        costs = {"jax": jax.__version__, "lines": dict(sorted((lines() | fit(measured)).items()))}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
     print(f"{len(rows)} partials; regret {summary(row['regret'] for row in rows)}")
     if all("tuned" in row for row in rows):
@@ -275,7 +313,7 @@ def main() -> None:
         what = f"{row['partial']:15} {row['layer']}"
         print(f"{row['regret']:8.2f}  {what}: {row['auto']} instead of {row['best']}")
     if options.json:
-        about = {"jax": jax.__version__, "machine": device(True), "seed": seed}
+        about = {"jax": jax.__version__, "machine": device(True), "draw": kind, "seed": seed}
         text = json.dumps({**about, "rows": rows}, separators=(",", ":"))
         options.json.write_text(text.replace('{"layer"', '\n{"layer"') + "\n")
 

@@ -55,6 +55,19 @@ def test_an_estimate_grows_with_the_work() -> None:
             assert least[0] < least[1]
 
 
+@pytest.mark.parametrize("layout", [None, ("NHWC", "HWIO", "NHWC")])
+@pytest.mark.parametrize("dilation", [1, 3])
+def test_an_estimate_grows_with_the_kernel(layout: Any, dilation: int) -> None:
+    def seconds(kernel: int) -> float:
+        g = Geometry.of_conv_transpose(
+            (16, 40, 40), (16, 1, kernel, kernel), stride=2, dilation=dilation, groups=16
+        )
+        plan = tc.plan(g, "conv_transpose", platform="cpu", dimension_numbers=layout)
+        return next(c.seconds or 0.0 for c in plan.candidates if c.algorithm == "taps")
+
+    assert seconds(36) > 8 * seconds(9)  # with sixteen times the taps
+
+
 @pytest.mark.parametrize(
     ("x", "w", "partial", "options", "name", "told"),
     [

@@ -14,7 +14,7 @@ from importlib import resources
 
 from tconvjax.algorithms.patches import sides_of
 from tconvjax.algorithms.phases import splits_of
-from tconvjax.algorithms.taps import in_phases, terms, unrolled
+from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, unrolled
 from tconvjax.layouts import Recipe
 
 COMPILING = 0.2, 0.005
@@ -47,9 +47,11 @@ def line(algorithm: str, recipe: Recipe) -> str:
     """The name of the line that applies."""
     if algorithm not in ("patches", "taps"):
         return f"{algorithm} {recipe.partial}"
-    depthwise = " depthwise" if algorithm == "taps" and recipe.depthwise else ""
+    kind = " depthwise" if recipe.depthwise else ""
+    if algorithm == "taps" and in_phases(recipe):
+        kind = " in phases"
     layout = "first" if recipe.channels_first else "last"
-    return f"{algorithm} {recipe.partial} {layout}{depthwise}"
+    return f"{algorithm} {recipe.partial} {layout}{kind}"
 
 
 def pieces(algorithm: str, recipe: Recipe) -> int:
@@ -124,10 +126,13 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
 def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     """Products, summands, and the elements of x that every summand of a transpose passes over."""
     geometry, splits = recipe.geometry, splits_of(recipe.geometry)
-    passes = recipe.partial == "conv_transpose" and not in_phases(recipe)
+    if in_phases(recipe):
+        return _of_phases(recipe, batch)
+    passes = recipe.partial == "conv_transpose"
     passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups
     dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
     products, shifts = multiplications(recipe, batch), math.prod(s.shifts for s in splits)
+    turns = shifts if recipe.partial == "kernel_gradient" else 0
     inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
     if recipe.partial == "conv" and not (recipe.depthwise and recipe.channels_first):
         in_group = geometry.out_channels // geometry.groups  # channels come last, in groups
@@ -136,9 +141,27 @@ def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
         "products": 0 if passes else products,
         "runs": products / max(inner, 1),
         "summands": terms(recipe.partial, geometry),
-        "turns": shifts if recipe.partial == "kernel_gradient" else 0,
+        "turns": turns,
+        "looped": products if turns > MOST_SUMMANDS else 0,
         "passed": passed * shifts if passes else 0,
         "dilated": batch * _padded(recipe) * math.prod(s.slots for s in splits) if dilated else 0,
+    }
+
+
+def _of_phases(recipe: Recipe, batch: int) -> dict[str, int | float]:
+    """Products for all of x, summands, and phases; y and w are small beside them."""
+    geometry = recipe.geometry
+    phases, count = math.prod(geometry.stride), math.prod(geometry.kernel_size)
+    products = batch * math.prod(geometry.in_shape) * count / phases
+    last = -(-geometry.in_size[-1] // geometry.stride[-1])
+    inner = last if recipe.channels_first else geometry.groups
+    return {
+        "y": 0,
+        "w": 0,
+        "products": products,
+        "runs": products / max(inner, 1),
+        "summands": count,
+        "phases": phases,
     }
 
 
