@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from tconvjax.algorithms.patches import sides_of
-from tconvjax.algorithms.phases import splits_of
+from tconvjax.algorithms.phases import Split, splits_of
+from tconvjax.algorithms.shifts import Pass, additions, gatherings
 from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, unrolled
 from tconvjax.layouts import Recipe
 
@@ -61,11 +62,12 @@ def line(algorithm: str, recipe: Recipe) -> str:
 
 def pieces(algorithm: str, recipe: Recipe) -> int:
     """Slices or summands of a program, which decide how long it compiles."""
-    splits = splits_of(recipe.geometry)
     if algorithm == "taps":
         return unrolled(recipe)
+    splits = sides_of(recipe.geometry)
     if algorithm == "patches":
-        return math.prod(split.shifts for split in splits)
+        loops = gatherings(splits, False) + gatherings(splits, True)
+        return sum(math.prod(len(step.parts) for step in loop) for loop in loops)
     return sum(split.phases for split in splits) if algorithm == "polyphase" else 1
 
 
@@ -113,19 +115,37 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
     rows = batch * math.prod(s.rows for s in splits)
     columns = math.prod(s.x_taps for s in splits) * c, math.prod(s.y_taps for s in splits) * o
     large_x, large_y = (rows * n * geometry.groups for n in columns)
-    sources = math.prod(s.shifts for s in splits if not s.on_y)
     # An overlap-add looks for the elements of x in every shift, a gathering for those of X.
-    sought = batch * _padded(recipe) if recipe.partial == "conv_transpose" else large_x
+    adds = recipe.partial == "conv_transpose"
+    between, sought = _passed(
+        splits, additions(splits, False) if adds else gatherings(splits, False), adds
+    )
+    each = batch * geometry.in_channels
     inner = max(geometry.out_size[-1] if recipe.channels_first else c, 1)
-    width = columns[0] if recipe.partial == "conv_transpose" else columns[1]
+    width = columns[0] if adds else columns[1]
     products = rows * columns[0] * columns[1] * geometry.groups
     return {
-        "X": large_x * (columns[0] > c),
+        "X": large_x * (columns[0] > c) + each * between,
         "Y": large_y * (columns[1] > o),
-        "sought": sought * sources,
+        "sought": each * sought,
         "runs": large_x / inner,
         "products": products / width * VECTOR * -(-width // VECTOR),
     }
+
+
+def _passed(
+    splits: Sequence[Split], loops: Sequence[Sequence[Pass]], adds: bool
+) -> tuple[int, int]:
+    """Elements between the loops, and all of those written, each as often as it is looked for."""
+    sizes, between, sought = [split.all_rows * split.slots for split in splits], 0, 0
+    for n, loop in enumerate(loops):
+        before = math.prod(sizes)
+        for step in loop:
+            rows, taps = step.rows[1] - step.rows[0], sum(part.length for part in step.parts)
+            sizes[step.axis] = rows * taps
+        between += before if n else 0
+        sought += (before if adds else math.prod(sizes)) * math.prod(len(s.parts) for s in loop)
+    return between, sought
 
 
 def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:

@@ -20,16 +20,8 @@ from jax import lax
 
 from tconvjax.algorithms import blocks
 from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
-from tconvjax.algorithms.phases import (
-    Split,
-    fold_shifted,
-    fold_windows,
-    from_phases,
-    shifted,
-    splits_of,
-    to_phases,
-    windows,
-)
+from tconvjax.algorithms.phases import Split, from_phases, splits_of, to_phases
+from tconvjax.algorithms.shifts import Written, fold_shifted, fold_windows, shifted, windows
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import Recipe, placed
 
@@ -148,14 +140,14 @@ def x_matrix(x: jax.Array, recipe: Recipe) -> jax.Array:
     """X (g, rows, x_taps * c), or (g, c * x_taps, rows)."""
     splits, at = _laid_out(recipe)
     v = to_phases(_taken(x, recipe.specs.lhs_spec, recipe), splits, at)
-    return _matrix(windows(v, splits, at), recipe)
+    return _matrix(windows(v, splits, at, _written(recipe)), recipe)
 
 
 def x_of_matrix(m: jax.Array, batch: int, recipe: Recipe) -> jax.Array:
     """The transpose of `x_matrix`."""
     splits, at = _laid_out(recipe)
     v = _of_matrix(m, batch, [s.x_taps for s in splits], recipe)
-    v = fold_windows(v, splits, at)
+    v = fold_windows(v, splits, at, _written(recipe))
     strided = any(split.axis.stride > 1 for split in splits)
     adds = any(split.shifts > 1 and not split.on_y for split in splits)
     if recipe.channels_first and strided and adds:
@@ -169,14 +161,15 @@ def x_of_matrix(m: jax.Array, batch: int, recipe: Recipe) -> jax.Array:
 def y_matrix(y: jax.Array, recipe: Recipe) -> jax.Array:
     """Y (g, rows, y_taps * o), or (g, o * y_taps, rows)."""
     v = _taken(y, recipe.specs.out_spec, recipe)
-    return _matrix(shifted(v, *_laid_out(recipe)), recipe)
+    return _matrix(shifted(v, *_laid_out(recipe), _written(recipe)), recipe)
 
 
 def y_of_matrix(m: jax.Array, batch: int, recipe: Recipe) -> jax.Array:
     """The transpose of `y_matrix`."""
     splits, at = _laid_out(recipe)
     v = _of_matrix(m, batch, [s.y_taps for s in splits], recipe)
-    return _given_back(fold_shifted(v, splits, at), recipe.specs.out_spec, recipe)
+    v = fold_shifted(v, splits, at, _written(recipe))
+    return _given_back(v, recipe.specs.out_spec, recipe)
 
 
 def w_matrix(w: jax.Array, recipe: Recipe, x_first: bool) -> jax.Array:
@@ -245,6 +238,15 @@ def _turned(recipe: Recipe, m: jax.Array) -> jax.Array:
 
 
 # -- what they share -------------------------------------------------------------------------------
+
+
+def _written(recipe: Recipe) -> Written | None:
+    """How loops over many shifts are kept apart; None where that was not tried."""
+
+    def written(v: jax.Array) -> jax.Array:
+        return unfused(recipe, lax.reshape, v, (v.size,)).reshape(v.shape)
+
+    return written if recipe.on_cpu else None
 
 
 def _taken(v: jax.Array, spec: Sequence[int], recipe: Recipe) -> jax.Array:

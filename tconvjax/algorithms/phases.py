@@ -13,10 +13,9 @@ and each spatial axis as two neighbours: (N, a1, b1, a2, b2, ..., g, c).
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -138,93 +137,6 @@ def from_phases(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array
     lows = [-split.axis.low for split in splits]
     highs = [s.axis.in_size + s.axis.low - s.padded_size for s in splits]
     return padded(v, lows, highs, at)
-
-
-# -- the shifts, gathered or added up --------------------------------------------------------------
-
-
-def windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
-    """Gather the shifts of x: (N, R1, slots1, ...) to (N, rows1, x_taps1, ...)."""
-
-    def gathered(v: jax.Array, n: int) -> jax.Array:
-        # Slice first and concatenate around the slices, so that XLA fills the copy in one pass.
-        if n == len(splits):
-            return v
-        split, taps = splits[n], at + 1 + 2 * n
-        if split.on_y:
-            return gathered(lax.slice_in_dim(v, 0, split.phases, axis=taps), n + 1)
-        parts = [gathered(shift_of(v, split, n, s, at), n + 1) for s in range(split.shifts)]
-        return lax.concatenate(parts, taps)
-
-    return gathered(v, 0)
-
-
-def shift_of(v: jax.Array, split: Split, n: int, shift: int, at: int = 1) -> jax.Array:
-    """The elements that the taps of one shift read."""
-    start, stop = split.taps(shift)
-    first = split.step * shift
-    v = lax.slice_in_dim(v, first, first + split.axis.out_size, axis=at + 2 * n)
-    return lax.slice_in_dim(v, 0, stop - start, axis=at + 1 + 2 * n)
-
-
-def fold_windows(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
-    """The transpose of `windows`: the overlap-add."""
-    parts = []
-    for shifts in on_x(splits):
-        part = v
-        for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
-            if not split.on_y:
-                part = lax.slice_in_dim(part, *split.taps(shift), axis=at + 1 + 2 * n)
-        parts.append(unshift(part, splits, shifts, at))
-    return functools.reduce(operator.add, parts)
-
-
-def unshift(v: jax.Array, splits: Sequence[Split], shifts: Sequence[int], at: int = 1) -> jax.Array:
-    """The transpose of taking shifts: the same rows and phases, zeros in all others."""
-    lows, highs = [], []
-    for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
-        rows, taps = v.shape[at + 2 * n : at + 2 * n + 2]
-        before = 0 if split.on_y else split.step * shift
-        lows += [before, 0]
-        highs += [split.all_rows - before - rows, split.slots - taps]
-    return padded(v, lows, highs, at)
-
-
-def on_x(splits: Sequence[Split]) -> Iterator[tuple[int, ...]]:
-    """Every combination of shifts of the axes that are gathered from x; 0 for the others."""
-    return itertools.product(*(range(1 if s.on_y else s.shifts) for s in splits))
-
-
-def shifted(y: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
-    """Gather the shifts of y: (N, *out, g, o) to (N, rows1, y_taps1, ..., g, o)."""
-    # Pad once for all shifts; with a pad in each shift, LLVM takes twice as long to compile.
-    most = [split.step * (split.y_taps - 1) for split in splits]
-    y = padded(y, most, most, at)
-
-    def gathered(v: jax.Array, n: int) -> jax.Array:
-        if n == len(splits):
-            return v
-        split, parts = splits[n], []
-        for shift in range(split.y_taps):
-            first = most[n] - split.step * shift
-            part = lax.slice_in_dim(v, first, first + split.rows, axis=at + 2 * n)
-            parts.append(gathered(jnp.expand_dims(part, at + 1 + 2 * n), n + 1))
-        return lax.concatenate(parts, at + 1 + 2 * n)
-
-    return gathered(y, 0)
-
-
-def fold_shifted(v: jax.Array, splits: Sequence[Split], at: int) -> jax.Array:
-    """The transpose of `shifted`."""
-    parts = []
-    for shifts in itertools.product(*(range(s.y_taps) for s in splits)):
-        part = v
-        for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
-            first = split.step * shift
-            part = lax.slice_in_dim(part, first, first + split.axis.out_size, axis=at + n)
-            part = lax.index_in_dim(part, shift, at + 1 + n, keepdims=False)
-        parts.append(part)
-    return functools.reduce(operator.add, parts)
 
 
 def padded(

@@ -24,12 +24,9 @@ from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
 from tconvjax.algorithms.phases import (
     Split,
     from_phases,
-    on_x,
     padded,
-    shift_of,
     splits_of,
     to_phases,
-    unshift,
 )
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.layouts import Partial, Recipe, placed
@@ -250,15 +247,25 @@ def _conv_transpose(y: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.
     w = jnp.swapaxes(w, -3, -2)
     w = jnp.expand_dims(w, (0, *range(1, 2 * rank, 2)))  # (1, 1, k1, 1, k2, ..., g, c, o)
     products = []
-    for shifts in on_x(splits):
+    for shifts in itertools.product(*(range(split.shifts) for split in splits)):
         kernel = w
         for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
             kernel = lax.slice_in_dim(kernel, *split.taps(shift), axis=2 + 2 * n)
         for o in range(y.shape[-1]):
             # Pad the product and not y, so that no zero is multiplied.
             term = y[..., o : o + 1] * kernel[..., o]
-            products.append(unshift(term, splits, shifts))
+            products.append(_unshift(term, splits, shifts))
     return from_phases(functools.reduce(operator.add, products), splits)
+
+
+def _unshift(v: jax.Array, splits: Sequence[Split], shifts: Sequence[int]) -> jax.Array:
+    """The transpose of taking shifts: the same rows and phases, zeros in all others."""
+    lows, highs = [], []
+    for n, (split, shift) in enumerate(zip(splits, shifts, strict=True)):
+        rows, taps = v.shape[1 + 2 * n : 3 + 2 * n]
+        lows += [split.step * shift, 0]
+        highs += [split.all_rows - split.step * shift - rows, split.slots - taps]
+    return padded(v, lows, highs, 1)
 
 
 def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
@@ -272,7 +279,7 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
     def summed(x: jax.Array, n: int) -> jax.Array:
         if n == rank:
             return _summed(x[..., None], y[..., None, :], recipe)
-        parts = [summed(shift_of(x, splits[n], n, s), n + 1) for s in range(splits[n].shifts)]
+        parts = [summed(_shift_of(x, splits[n], n, s), n + 1) for s in range(splits[n].shifts)]
         return lax.concatenate(parts, n)
 
     def of_shifts(shifts: Any) -> jax.Array:
@@ -297,6 +304,14 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
     w = jnp.moveaxis(w, -3, -2)  # (*k, c, g, o)
     w = lax.reshape(w, (*w.shape[:-2], w.shape[-2] * w.shape[-1]))
     return lax.transpose(w, placed((rank + 1, rank, *range(rank)), specs.rhs_spec))
+
+
+def _shift_of(v: jax.Array, split: Split, n: int, shift: int) -> jax.Array:
+    """The elements that the taps of one shift read."""
+    start, stop = split.taps(shift)
+    first = split.step * shift
+    v = lax.slice_in_dim(v, first, first + split.axis.out_size, axis=1 + 2 * n)
+    return lax.slice_in_dim(v, 0, stop - start, axis=2 + 2 * n)
 
 
 def _summed(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:

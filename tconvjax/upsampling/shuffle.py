@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from tconvjax.algorithms import phases
+from tconvjax.algorithms import phases, shifts
 from tconvjax.arguments import Ints, choice
 from tconvjax.errors import array_of, fail
 from tconvjax.geometry.padding import Padding
@@ -240,7 +240,7 @@ def _added(v: jax.Array, axes: Axes, windows: Windows) -> jax.Array:
     v = _woven(v.reshape(*batch, rows // math.prod(taps), *taps, *outs), axes.rank)
     at = len(batch) + 1
     if splits := _splits(windows):
-        x = phases.from_phases(phases.fold_windows(v, splits, at), splits, at)
+        x = phases.from_phases(shifts.fold_windows(v, splits, at), splits, at)
     else:
         like = jax.ShapeDtypeStruct((*v.shape[:at], *(w.in_size for w in windows)), v.dtype)
         (x,) = jax.linear_transpose(functools.partial(_gathered, windows=windows), like)(v)
@@ -258,7 +258,7 @@ def _gathered(x: jax.Array, windows: Windows) -> jax.Array:
     """(..., *in) to (..., out1, k1, out2, k2), by slices or, if they are many, by index."""
     at = x.ndim - len(windows)
     if splits := _splits(windows):
-        return phases.windows(phases.to_phases(x, splits, at), splits, at)
+        return shifts.windows(phases.to_phases(x, splits, at), splits, at)
     x = phases.padded(x, [w.low for w in windows], [w.high for w in windows], at)
     for n, w in enumerate(windows):
         starts = w.stride * jnp.arange(w.out_size)[:, None]
