@@ -43,8 +43,10 @@ MANY_TAPS = {
     "line": Arguments(3, 4, 6, (400,), (99,), (2,), ((50, 3),), (1,), 2),
     "dense": Arguments(2, 3, 5, (40, 30), (6, 7), (1, 2), ((2, 3), (0, 0)), (1, 1), 1),
     "volume": Arguments(1, 4, 4, (12, 9, 10), (5, 4, 5), (2, 1, 1), ((2, 2),) * 3, (1,) * 3, 4),
+    "few of y": Arguments(2, 24, 2, (30, 26), (10, 9), (1, 1), ((4, 5), (8, -1)), (1, 1), 1),
+    "line of y": Arguments(2, 48, 1, (300,), (26,), (2,), ((3, 20),), (3,), 1),
 }
-"""More taps than one loop of "taps" adds up."""
+"""More taps than one loop of "taps" adds up, or than one of "patches" gathers."""
 
 
 def case_of(layer: str, dtype: str = "float32", names: tuple[str, ...] = ("auto",)) -> Case:
@@ -74,7 +76,7 @@ def test_every_partial_is_its_definition(layer: str) -> None:
 @pytest.mark.parametrize("layer", MANY_TAPS)
 @pytest.mark.parametrize(("dtype", "layout"), [("float32", "first"), ("bfloat16", "last")])
 def test_loops_over_taps_are_the_whole_sum(layer: str, dtype: str, layout: str) -> None:
-    assert_right(Case(MANY_TAPS[layer], dtype, layout, names=("taps",), seed=5))
+    assert_right(Case(MANY_TAPS[layer], dtype, layout, names=("taps", "patches"), seed=5))
 
 
 def totals(case: Case) -> Callable[[Any], list[Any]]:

@@ -22,10 +22,22 @@ def unfused(
 ) -> jax.Array:
     """Call ``f(a, *static)`` so that XLA does not fuse it with its neighbours on a CPU.
 
-    ``optimization_barrier`` is removed before fusion runs; a call that must not be inlined is not,
-    and takes its operand in row-major order. Other platforms get no call: it was not tried there.
+    Other platforms get no call of its own: it was not tried there.
     """
-    if not recipe.on_cpu or (isinstance(a.size, int) and a.size < LEAST):
+    return _alone(f, a, *static) if recipe.on_cpu else f(a, *static)
+
+
+def written(a: jax.Array) -> jax.Array:
+    """An array that XLA does not compute within the loops that read it; for a CPU."""
+    return _alone(lax.reshape, a, (a.size,)).reshape(a.shape)
+
+
+def _alone(f: Callable[..., jax.Array], a: jax.Array, *static: Hashable) -> jax.Array:
+    """``optimization_barrier`` is removed before fusion runs.
+
+    A call that must not be inlined is not, and takes its operand in row-major order.
+    """
+    if isinstance(a.size, int) and a.size < LEAST:
         return f(a, *static)
     with set_xla_metadata(inlineable="false"):
         return _call(f, a, static)

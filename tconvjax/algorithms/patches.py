@@ -19,7 +19,7 @@ import jax
 from jax import lax
 
 from tconvjax.algorithms import blocks
-from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
+from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused, written
 from tconvjax.algorithms.phases import Split, from_phases, splits_of, to_phases
 from tconvjax.algorithms.shifts import Written, fold_shifted, fold_windows, shifted, windows
 from tconvjax.geometry import Geometry
@@ -242,10 +242,6 @@ def _turned(recipe: Recipe, m: jax.Array) -> jax.Array:
 
 def _written(recipe: Recipe) -> Written | None:
     """How loops over many shifts are kept apart; None where that was not tried."""
-
-    def written(v: jax.Array) -> jax.Array:
-        return unfused(recipe, lax.reshape, v, (v.size,)).reshape(v.shape)
-
     return written if recipe.on_cpu else None
 
 

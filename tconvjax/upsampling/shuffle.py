@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import ArrayLike
 
 from tconvjax.algorithms import phases, shifts
+from tconvjax.algorithms.fusion import written
 from tconvjax.arguments import Ints, choice
 from tconvjax.errors import array_of, fail
 from tconvjax.geometry.padding import Padding
@@ -240,7 +243,8 @@ def _added(v: jax.Array, axes: Axes, windows: Windows) -> jax.Array:
     v = _woven(v.reshape(*batch, rows // math.prod(taps), *taps, *outs), axes.rank)
     at = len(batch) + 1
     if splits := _splits(windows):
-        x = phases.from_phases(shifts.fold_windows(v, splits, at), splits, at)
+        fold = functools.partial(shifts.fold_windows, splits=splits, at=at)
+        x = phases.from_phases(_in_loops(fold, v, shifts.additions(splits, False)), splits, at)
     else:
         like = jax.ShapeDtypeStruct((*v.shape[:at], *(w.in_size for w in windows)), v.dtype)
         (x,) = jax.linear_transpose(functools.partial(_gathered, windows=windows), like)(v)
@@ -258,10 +262,21 @@ def _gathered(x: jax.Array, windows: Windows) -> jax.Array:
     """(..., *in) to (..., out1, k1, out2, k2), by slices or, if they are many, by index."""
     at = x.ndim - len(windows)
     if splits := _splits(windows):
-        return shifts.windows(phases.to_phases(x, splits, at), splits, at)
+        gather = functools.partial(shifts.windows, splits=splits, at=at)
+        v = phases.to_phases(x, splits, at)
+        return _in_loops(gather, v, shifts.gatherings(splits, False))
     x = phases.padded(x, [w.low for w in windows], [w.high for w in windows], at)
     for n, w in enumerate(windows):
         starts = w.stride * jnp.arange(w.out_size)[:, None]
         taps = w.dilation * jnp.arange(w.kernel_size)[None]
         x = jnp.take(x, starts + taps, axis=at + 2 * n)
     return x
+
+
+def _in_loops(
+    move: Callable[..., jax.Array], v: jax.Array, loops: Sequence[Sequence[shifts.Pass]]
+) -> jax.Array:
+    """The move; on a CPU in as many loops."""
+    if len(loops) == 1:
+        return move(v)
+    return lax.platform_dependent(v, cpu=functools.partial(move, written=written), default=move)
