@@ -268,7 +268,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--draw", choices=DRAWS, default="all", help="which layers to draw")
     parser.add_argument("--considered", action="store_true", help="time what 'auto' considers")
-    parser.add_argument("--fit", action="store_true", help="write costs.json of these times")
+    parser.add_argument(
+        "--fit", nargs="?", const="", metavar="WORDS", help="write the lines with these words anew"
+    )
     parser.add_argument("--tuned", action="store_true", help="judge a measured choice as well")
     parser.add_argument(
         "--again", type=Path, nargs="*", default=[], help="take the times of --json, measure none"
@@ -304,13 +306,14 @@ def main() -> None:
         cells = "  ".join(f"{name} {1e3 * t:.3g}" for name, t in times.items())
         head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
         print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
-    if options.fit:
+    if options.fit is not None:
         if kind == "all":
             for case, partial, last in itertools.product(published(), ROLES, (False, True)):
                 seconds = measured_case(case, partial, last, options.rounds)
                 measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
         # Lines of which nothing was measured stay as they are.
-        costs = {"jax": jax.__version__, "lines": dict(sorted((lines() | fit(measured)).items()))}
+        found = {name: of for name, of in fit(measured).items() if options.fit in name}
+        costs = {"jax": jax.__version__, "lines": dict(sorted((lines() | found).items()))}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
     print(f"{len(rows)} partials; regret {summary(row['regret'] for row in rows)}")
     if all("tuned" in row for row in rows):

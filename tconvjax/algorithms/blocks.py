@@ -47,9 +47,9 @@ def by_images(
     block starts, so it would gather the batch first.
     """
     first, second, result = recipe.roles
-    images, (most_at_once, most) = recipe.batch(a), bounds(recipe, room)
-    at_once = not isinstance(images, int) or images == 1 or size * images <= most_at_once
-    if at_once or automatic_devices(a, b) > 1:
+    images = recipe.batch(a)
+    at_once = isinstance(images, int) and images_at_once(images, recipe, size, room)
+    if not at_once or at_once == images or automatic_devices(a, b) > 1:
         return whole(a, b, recipe)
 
     def block(start: Any, size: int) -> jax.Array:
@@ -58,10 +58,17 @@ def by_images(
             other = _cut(b, start, size, recipe.spec(second)[0])
         return whole(part, other, recipe)
 
-    parts = -(-images // max(1, most // size))
-    count = -(-images // parts)  # an even share; the last may be smaller
     position = None if result == "w" else recipe.spec(result)[0]
-    return _in_blocks(block, _zeros(recipe.result_shape(a), a, b), position, images, count)
+    return _in_blocks(block, _zeros(recipe.result_shape(a), a, b), position, images, at_once)
+
+
+def images_at_once(images: int, recipe: Recipe, size: int, room: float) -> int:
+    """How many images are in a block: an even share; the last block may be smaller."""
+    whole, most = bounds(recipe, room)
+    if size * images <= whole:
+        return images
+    parts = -(-images // max(1, most // size))
+    return -(-images // parts)
 
 
 def automatic_axes(*operands: jax.Array) -> tuple[Any, list[str]]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from tconvjax.algorithms.patches import sides_of
+from tconvjax.algorithms.patches import at_once, sides_of
 from tconvjax.algorithms.phases import Split, splits_of
 from tconvjax.algorithms.shifts import Pass, additions, gatherings
 from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, unrolled
@@ -26,6 +26,9 @@ COMPILING_SUMS = 1.3e-5
 
 VECTOR = 16
 """Columns of a matrix product that a core computes together."""
+
+FRESH = 2**22
+"""Elements of the smallest array whose pages are mapped anew in every call."""
 
 STARTS = {"patches": 1e-5}
 """Seconds that the lines, which are fitted to programs of all sizes, miss of the smallest: sums of
@@ -130,6 +133,7 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
         "sought": each * sought,
         "runs": large_x / inner,
         "products": products / width * VECTOR * -(-width // VECTOR),
+        "fresh": large_x + large_y if at_once(recipe, batch) > FRESH else 0,
     }
 
 
