@@ -312,8 +312,8 @@ def main() -> None:
                 seconds = measured_case(case, partial, last, options.rounds)
                 measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
         # Lines of which nothing was measured stay as they are.
-        found = {name: of for name, of in fit(measured).items() if options.fit in name}
-        costs = {"jax": jax.__version__, "lines": dict(sorted((lines() | found).items()))}
+        new = {name: of for name, of in fit(measured).items() if options.fit in name}
+        costs = {"jax": jax.__version__, "lines": dict(sorted({**lines(), **new}.items()))}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
     print(f"{len(rows)} partials; regret {summary(row['regret'] for row in rows)}")
     if all("tuned" in row for row in rows):

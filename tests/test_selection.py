@@ -73,7 +73,7 @@ def test_an_estimate_grows_with_the_kernel(layout: Any, dilation: int) -> None:
     [
         ((1, 9000), (1, 1, 999), "conv", {}, "taps", ""),
         ((1, 20000), (1, 1, 12000), "conv", {}, "taps", ""),
-        ((1, 20000), (1, 1, 12000), "conv", {}, "patches", "it would take 60 s to compile"),
+        ((1, 20000), (1, 1, 12000), "conv", {}, "patches", ""),
         ((18, 9), (18, 9, 1), "conv", {"groups": 2}, "taps", ""),
         ((9, 99, 99), (300, 9, 4, 4), "conv_transpose", {}, "taps", "it would take 3"),
         ((8, 9), (8, 8, 3), "conv_transpose", {"stride": 2}, "direct", "XLA writes zeros"),

@@ -1,8 +1,8 @@
 """Gather the shifts of split axes, or add them up: one loop over few of them, or several loops.
 
 Where all shifts are many, XLA's loop over them is two to twenty times as slow on a CPU as one loop
-after the other: axis by axis and, along an axis with many, first some neighbouring shifts and then
-every so many of those. A loop reads what the one before it wrote.
+after the other: axis by axis and, along an axis with many, first some neighbours, then so many of
+these runs, and so on. A loop reads what the one before it wrote.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import math
 import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -140,33 +140,28 @@ def _loops(
     return loops
 
 
-def _passes(split: Split, n: int, sources: tuple[int, int], longest: int) -> list[Pass]:
-    """All shifts of an axis, or some neighbours and then every so many."""
+def _passes(split: Split, n: int, sources: tuple[int, int], longest: int) -> Iterator[Pass]:
+    """All shifts of an axis: so many neighbours, then so many of these runs, and so on."""
     sign, slots, each, taps = 1, split.slots, split.phases, split.x_taps
     if split.on_y:
         sign, slots, each, taps = -1, 1, 1, split.y_taps
     every = split.shifts
-    some = every if every <= longest else math.isqrt(every - 1) + 1
-
-    def offset(shift: int) -> int:
-        return sign * split.step * shift
-
-    near = [Part(offset(k), 0, each * k, min(each, taps - each * k)) for k in range(some)]
-    if some == every:
-        return [Pass(n, sources, slots, (0, split.rows), tuple(near))]
-    far = []
-    for shift in range(0, every, some):
-        first = min(shift, every - some)  # the last ones overlap those before
-        length = min(each * some, taps - each * shift)
-        far.append(Part(offset(first), each * (shift - first), each * shift, length))
-    ends = offset(0), offset(every - some)
-    # The rows that the far ones read, as far as their own sources reach.
-    low = max(min(ends), sources[0] - max(part.offset for part in near))
-    high = min(split.rows + max(ends), sources[1] - min(part.offset for part in near))
-    return [
-        Pass(n, sources, slots, (low, high), tuple(near)),
-        Pass(n, (low, high), each * some, (0, split.rows), tuple(far)),
-    ]
+    loops = next(m for m in itertools.count(1) if longest**m >= every)
+    some = next(k for k in itertools.count(1) if k**loops >= every)
+    runs = [1, *(some**m for m in range(1, loops)), every]
+    for run, longer in itertools.pairwise(runs):
+        parts = []
+        for shift in range(0, longer, run):
+            first = min(shift, longer - run)  # the last run overlaps the one before
+            length = min(each * run, taps - each * shift)
+            offset = sign * split.step * first
+            parts.append(Part(offset, each * (shift - first), each * shift, length))
+        # The rows that later loops read, as far as there are sources for them.
+        later = sign * split.step * (every - longer)
+        low = max(min(0, later), sources[0] - max(part.offset for part in parts))
+        high = min(split.rows + max(0, later), sources[1] - min(part.offset for part in parts))
+        yield Pass(n, sources, slots, (low, high), tuple(parts))
+        sources, slots = (low, high), each * longer
 
 
 # -- what a loop does ------------------------------------------------------------------------------
