@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from tconvjax.algorithms.phases import Split, padded
@@ -88,7 +87,7 @@ def shifted(
     # Pad once for all shifts; with a pad in each shift, LLVM takes twice as long to compile.
     most = [split.step * (split.y_taps - 1) for split in splits]
     y = padded(y, most, most, at)
-    y = jnp.expand_dims(y, [at + 1 + 2 * n for n in range(len(splits))])
+    y = lax.expand_dims(y, [at + 1 + 2 * n for n in range(len(splits))])
     return _gathered(y, gatherings(splits, True, GATHERED if written else ANY), at, written)
 
 
@@ -97,9 +96,7 @@ def fold_shifted(
 ) -> jax.Array:
     """The transpose of `shifted`."""
     v = _added(v, additions(splits, True, ADDED if written else ANY), at, written)
-    return v.reshape(
-        *v.shape[:at], *v.shape[at : at + 2 * len(splits) : 2], *v.shape[at + 2 * len(splits) :]
-    )
+    return lax.squeeze(v, [at + 1 + 2 * n for n in range(len(splits))])
 
 
 # -- the loops -------------------------------------------------------------------------------------
