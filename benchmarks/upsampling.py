@@ -87,7 +87,7 @@ def cases() -> dict[str, Contestants]:
                     case = f"upsample {method} by {factor}, {name}"
                     found[case] = interpolated(shape, factor, method)
         found[f"max_unpool by 2, {name}"] = unpooled(shape, 2)
-        for kernel, stride, padding in ((3, 1, 1), (4, 2, 1), (2, 2, 0)):
+        for kernel, stride, padding in ((3, 1, 1), (4, 2, 1), (2, 2, 0), (5, 1, 2)):
             words = f"kernel {kernel}, stride {stride}, {name}"
             found[f"unfold {words}"] = folded(shape, kernel, stride, padding, back=False)
             found[f"fold {words}"] = folded(shape, kernel, stride, padding, back=True)

@@ -48,8 +48,9 @@ def by_images(
     """
     first, second, result = recipe.roles
     images = recipe.batch(a)
-    at_once = isinstance(images, int) and images_at_once(images, recipe, size, room)
-    if not at_once or at_once == images or automatic_devices(a, b) > 1:
+    known = isinstance(images, int) and automatic_devices(a, b) == 1
+    at_once = images_at_once(images, recipe, size, room) if known else images
+    if at_once == images:
         return whole(a, b, recipe)
 
     def block(start: Any, size: int) -> jax.Array:

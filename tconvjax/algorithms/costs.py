@@ -14,7 +14,7 @@ from importlib import resources
 
 from tconvjax.algorithms.patches import at_once, sides_of
 from tconvjax.algorithms.phases import Split, splits_of
-from tconvjax.algorithms.shifts import Pass, additions, gatherings
+from tconvjax.algorithms.shifts import additions, gatherings
 from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, unrolled
 from tconvjax.layouts import Recipe
 
@@ -28,7 +28,7 @@ VECTOR = 16
 """Columns of a matrix product that a core computes together."""
 
 FRESH = 2**22
-"""Elements of the smallest array whose pages are mapped anew in every call."""
+"""Elements of the largest X or Y whose pages the next call finds still mapped."""
 
 STARTS = {"patches": 1e-5}
 """Seconds that the lines, which are fitted to programs of all sizes, miss of the smallest: sums of
@@ -120,9 +120,7 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
     large_x, large_y = (rows * n * geometry.groups for n in columns)
     # An overlap-add looks for the elements of x in every shift, a gathering for those of X.
     adds = recipe.partial == "conv_transpose"
-    between, sought = _passed(
-        splits, additions(splits, False) if adds else gatherings(splits, False), adds
-    )
+    between, sought = _passed(splits, adds)
     each = batch * geometry.in_channels
     inner = max(geometry.out_size[-1] if recipe.channels_first else c, 1)
     width = columns[0] if adds else columns[1]
@@ -137,10 +135,9 @@ def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
     }
 
 
-def _passed(
-    splits: Sequence[Split], loops: Sequence[Sequence[Pass]], adds: bool
-) -> tuple[int, int]:
-    """Elements between the loops, and all of those written, each as often as it is looked for."""
+def _passed(splits: Sequence[Split], adds: bool) -> tuple[int, int]:
+    """Elements of x between loops, and all that are written, each as often as it is looked for."""
+    loops = additions(splits, False) if adds else gatherings(splits, False)
     sizes, between, sought = [split.all_rows * split.slots for split in splits], 0, 0
     for n, loop in enumerate(loops):
         before = math.prod(sizes)

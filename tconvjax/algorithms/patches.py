@@ -89,12 +89,11 @@ def rows_of_a_block(recipe: Recipe) -> int:
 
 def at_once(recipe: Recipe, batch: int) -> int:
     """Elements of the larger of X and Y that are laid out at once."""
-    out, rows = recipe.geometry.axes[0].out_size, rows_of_a_block(recipe)
+    size, out = largest(recipe.geometry), recipe.geometry.axes[0].out_size
+    rows = rows_of_a_block(recipe)
     if rows < out:
-        return largest(recipe.geometry) * rows // out
-    return largest(recipe.geometry) * blocks.images_at_once(
-        batch, recipe, largest(recipe.geometry), _room(recipe)
-    )
+        return size * rows // out
+    return size * blocks.images_at_once(batch, recipe, size, _room(recipe))
 
 
 def _as_product(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:

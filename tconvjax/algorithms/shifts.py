@@ -1,8 +1,9 @@
 """Gather the shifts of split axes, or add them up: one loop over few of them, or several loops.
 
-Where all shifts are many, XLA's loop over them is two to twenty times as slow on a CPU as one loop
-after the other: axis by axis and, along an axis with many, first some neighbours, then so many of
-these runs, and so on. A loop reads what the one before it wrote.
+Where all shifts are many, XLA's loop over them is mostly slower on a CPU than one loop after the
+other, in whole partials by up to seven times (``benchmarks/loops.py``): axis by axis and, along an
+axis with many, first some neighbours, then so many of these runs, and so on. A loop reads what the
+one before it wrote.
 """
 
 from __future__ import annotations
@@ -70,14 +71,14 @@ def windows(
     v: jax.Array, splits: Sequence[Split], at: int, written: Written | None = None
 ) -> jax.Array:
     """Gather the shifts of x: (N, R1, slots1, ...) to (N, rows1, x_taps1, ...)."""
-    return _gathered(v, gatherings(splits, False, GATHERED if written else ANY), at, written)
+    return _gathered(v, splits, False, at, written)
 
 
 def fold_windows(
     v: jax.Array, splits: Sequence[Split], at: int, written: Written | None = None
 ) -> jax.Array:
     """The transpose of `windows`: the overlap-add."""
-    return _added(v, additions(splits, False, ADDED if written else ANY), at, written)
+    return _added(v, splits, False, at, written)
 
 
 def shifted(
@@ -88,14 +89,14 @@ def shifted(
     most = [split.step * (split.y_taps - 1) for split in splits]
     y = padded(y, most, most, at)
     y = lax.expand_dims(y, [at + 1 + 2 * n for n in range(len(splits))])
-    return _gathered(y, gatherings(splits, True, GATHERED if written else ANY), at, written)
+    return _gathered(y, splits, True, at, written)
 
 
 def fold_shifted(
     v: jax.Array, splits: Sequence[Split], at: int, written: Written | None = None
 ) -> jax.Array:
     """The transpose of `shifted`."""
-    v = _added(v, additions(splits, True, ADDED if written else ANY), at, written)
+    v = _added(v, splits, True, at, written)
     return lax.squeeze(v, [at + 1 + 2 * n for n in range(len(splits))])
 
 
@@ -165,12 +166,11 @@ def _passes(split: Split, n: int, sources: tuple[int, int], longest: int) -> Ite
 
 
 def _gathered(
-    v: jax.Array, loops: Sequence[Sequence[Pass]], at: int, written: Written | None
+    v: jax.Array, splits: Sequence[Split], of_y: bool, at: int, written: Written | None
 ) -> jax.Array:
-    for n, loop in enumerate(loops):
-        if n and written:
-            v = written(v)
-        v = _concatenated(v, loop, at)
+    """Gather in one loop, or in several with ``written`` between them."""
+    for n, loop in enumerate(gatherings(splits, of_y, GATHERED if written else ANY)):
+        v = _concatenated(written(v) if n and written else v, loop, at)
     return v
 
 
@@ -189,12 +189,11 @@ def _concatenated(v: jax.Array, passes: Sequence[Pass], at: int) -> jax.Array:
 
 
 def _added(
-    v: jax.Array, loops: Sequence[Sequence[Pass]], at: int, written: Written | None
+    v: jax.Array, splits: Sequence[Split], of_y: bool, at: int, written: Written | None
 ) -> jax.Array:
-    for n, loop in enumerate(reversed(loops)):
-        if n and written:
-            v = written(v)
-        v = _summed(v, loop, at)
+    """The transpose of `_gathered`."""
+    for n, loop in enumerate(reversed(additions(splits, of_y, ADDED if written else ANY))):
+        v = _summed(written(v) if n and written else v, loop, at)
     return v
 
 

@@ -21,13 +21,7 @@ from jax import lax
 
 from tconvjax.algorithms.blocks import by_images
 from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
-from tconvjax.algorithms.phases import (
-    Split,
-    from_phases,
-    padded,
-    splits_of,
-    to_phases,
-)
+from tconvjax.algorithms.phases import Split, from_phases, padded, splits_of, to_phases
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.layouts import Partial, Recipe, placed
 
