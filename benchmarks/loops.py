@@ -1,9 +1,12 @@
-"""How long "patches" takes where it gathers or adds up many shifts in several loops, not in one.
+"""What the forms of the loops of "patches" are worth.
 
-    python benchmarks/loops.py [--layers 40] [--seed 77] [--rounds 3] [--json results/loops.json]
+    python benchmarks/loops.py [--form shifts] [--layers 40] [--seed 77] [--rounds 3] [--json FILE]
 
-The layers are those of `choice.py` for which this differs. What is told is the time in several
-loops over that in one, both in turns, and the same of the CPU time to compile.
+With "shifts", where it gathers or adds up many shifts in several loops, and not in one. With
+"phases", where it interleaves the phases of a dilated axis with a stride, and does not add them up,
+spread by zeros, as JAX's transpose of their gathering does. The layers are those of `choice.py` for
+which this differs. What is told is the time over that in the other form, both in turns, and the
+same of the CPU time to compile. The results are in results/loops.json and results/phases.json.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,10 +29,11 @@ import jax
 from choice import drawn, recipe_of
 
 from tconvjax.algorithms.measure import contestants, timed
+from tconvjax.algorithms.phases import Split, to_phases
 from tconvjax.algorithms.records import device
 from tconvjax.algorithms.shifts import additions, gatherings
 from tconvjax.geometry import Geometry
-from tconvjax.layouts import ROLES
+from tconvjax.layouts import ROLES, Partial
 
 # The package has a function of this name.
 PATCHES = importlib.import_module("tconvjax.algorithms.patches")
@@ -38,7 +42,7 @@ MOST_SHIFTS = 600
 """Shifts of the largest layer: one loop over more compiles for ten seconds."""
 
 
-def differs(geometry: Geometry) -> bool:
+def in_several_loops(geometry: Geometry) -> bool:
     """Whether some partial has several loops, and one loop would compile."""
     sides = PATCHES.sides_of(geometry)
     loops = (gatherings(sides, False), gatherings(sides, True), additions(sides, False))
@@ -46,32 +50,53 @@ def differs(geometry: Geometry) -> bool:
     return several and math.prod(side.shifts for side in sides) <= MOST_SHIFTS
 
 
+def in_several_phases(geometry: Geometry) -> bool:
+    """Whether some axis has a dilation and several phases."""
+    return any(s.axis.dilation > 1 and s.slots > 1 for s in PATCHES.sides_of(geometry))
+
+
+def derived(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
+    """The transpose of `to_phases` as JAX has it."""
+    sizes = [split.axis.in_size for split in splits]
+    shape = *v.shape[:at], *sizes, *v.shape[at + 2 * len(splits) :]
+    x = jax.ShapeDtypeStruct(shape, v.dtype)
+    (found,) = jax.linear_transpose(lambda x: to_phases(x, splits, at), x)(v)
+    return found
+
+
+FORMS: Mapping[str, tuple[Callable[[Geometry], bool], Sequence[Partial], str, Any]] = {
+    "shifts": (in_several_loops, tuple(ROLES), "_written", lambda recipe: None),
+    "phases": (in_several_phases, ("conv_transpose",), "from_phases", derived),
+}
+"""For which layers and partials a form differs, and which function of "patches" has the other."""
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Measure, print geometric means, and write what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--form", choices=FORMS, default="shifts")
     parser.add_argument("--layers", type=int, default=40)
     parser.add_argument("--seed", type=int, default=77)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(words)
+    differs, partials, function, other = FORMS[options.form]
     layers = (layer for layer in drawn(options.seed) if differs(layer.geometry))
     rows: list[dict[str, Any]] = []
-    for layer, partial in itertools.product(itertools.islice(layers, options.layers), ROLES):
+    for layer, partial in itertools.product(itertools.islice(layers, options.layers), partials):
         recipe, calls, compiling = recipe_of(layer, partial), {}, {}
-        for name in ("one", "several"):
-            one = mock.patch.object(PATCHES, "_written", return_value=None)
+        for name in ("other", "this"):
+            patched = mock.patch.object(PATCHES, function, other)
             jax.clear_caches()
-            with one if name == "one" else contextlib.nullcontext():
+            with patched if name == "other" else contextlib.nullcontext():
                 start = time.process_time()
                 calls[name] = contestants(recipe, layer.batch, ["patches"])["patches"]
                 compiling[name] = time.process_time() - start
         times = timed(calls, options.rounds)
-        share, compiled = (
-            round(found["several"] / found["one"], 3) for found in (times, compiling)
-        )
+        share, compiled = (round(found["this"] / found["other"], 3) for found in (times, compiling))
         rows.append({"layer": str(layer), "partial": partial, "time": share, "compiling": compiled})
         print(f"{share:6.2f} {compiled:6.2f}  {partial:15} {layer}", flush=True)
-    for partial in ROLES:
+    for partial in partials:
         shares = [row["time"] for row in rows if row["partial"] == partial]
         mean = statistics.geometric_mean(shares)
         print(f"{partial}: time x {mean:.2f}, {min(shares):.2f} to {max(shares):.2f}")

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,21 +121,35 @@ def to_phases(x: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
 
 def from_phases(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `to_phases`."""
+    sizes, interiors = [split.padded_size for split in splits], [0] * len(splits)
     for n, split in enumerate(splits):
         axis, position = split.axis, at + n
         if axis.dilation == 1:
-            v = v.reshape(*v.shape[:position], split.padded_size, *v.shape[position + 2 :])
+            v = v.reshape(*v.shape[:position], sizes[n], *v.shape[position + 2 :])
         else:
-            parts = []
-            for phase in range(split.slots):
-                part = lax.index_in_dim(v, phase, position + 1, keepdims=False)
-                start = axis.dilation * phase
-                end = split.padded_size - start - axis.stride * (split.all_rows - 1) - 1
-                parts.append(padded(part, [start], [end], position, [axis.stride - 1]))
-            v = functools.reduce(operator.add, parts)
+            v, apart = _interleaved(v, split, position)
+            sizes[n], interiors[n] = apart * (v.shape[position] - 1) + 1, apart - 1
     lows = [-split.axis.low for split in splits]
-    highs = [s.axis.in_size + s.axis.low - s.padded_size for s in splits]
-    return padded(v, lows, highs, at)
+    highs = [s.axis.in_size + s.axis.low - size for s, size in zip(splits, sizes, strict=True)]
+    return padded(v, lows, highs, at, interiors)
+
+
+def _interleaved(v: jax.Array, split: Split, at: int) -> tuple[jax.Array, int]:
+    """Rows and phases of a dilated axis as one axis, and how far apart its elements are in x.
+
+    A phase lies where the dilation puts it: it begins some rows late, and those that no tap reads
+    are zeros.
+    """
+    axis, width = split.axis, split.period if split.slots > 1 else 1
+    apart = axis.stride // width
+    starts = [divmod(axis.dilation * phase // apart, width) for phase in range(split.slots)]
+    rows = split.all_rows + starts[-1][0]
+    shape = *v.shape[:at], rows, *v.shape[at + 2 :]
+    parts = [jnp.zeros(shape, v.dtype)] * width
+    for phase, (start, place) in enumerate(starts):
+        part = lax.index_in_dim(v, phase, at + 1, keepdims=False)
+        parts[place] = padded(part, [start], [rows - start - split.all_rows], at)
+    return jnp.stack(parts, at + 1).reshape(*shape[:at], rows * width, *shape[at + 1 :]), apart
 
 
 def padded(
