@@ -1,12 +1,14 @@
-"""What the forms of the loops of "patches" are worth.
+"""What the forms of the copies of "patches" are worth.
 
     python benchmarks/loops.py [--form shifts] [--layers 40] [--seed 77] [--rounds 3] [--json FILE]
 
 With "shifts", where it gathers or adds up many shifts in several loops, and not in one. With
 "phases", where it interleaves the phases of a dilated axis with a stride, and does not add them up,
-spread by zeros, as JAX's transpose of their gathering does. The layers are those of `choice.py` for
-which this differs. What is told is the time over that in the other form, both in turns, and the
-same of the CPU time to compile. The results are in results/loops.json and results/phases.json.
+spread by zeros, as JAX's transpose of their gathering does. With "live", where taps read nothing
+but padding and are left out. With "one", where an axis has one output and its shifts are not copied
+each. The layers are those of `choice.py` for which this differs. What is told is the time over that
+in the other form, both in turns, and the same of the CPU time to compile. The results of "shifts"
+are in results/loops.json, those of the others in results/phases.json, live.json and one.json.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ from tconvjax.algorithms.shifts import additions, gatherings
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial
 
-# The package has a function of this name.
-PATCHES = importlib.import_module("tconvjax.algorithms.patches")
+# The package has functions of these names.
+MODULES = {n: importlib.import_module(f"tconvjax.algorithms.{n}") for n in ("patches", "run")}
+PATCHES = MODULES["patches"]
 
 MOST_SHIFTS = 600
 """Shifts of the largest layer: one loop over more compiles for ten seconds."""
@@ -55,6 +58,17 @@ def in_several_phases(geometry: Geometry) -> bool:
     return any(s.axis.dilation > 1 and s.slots > 1 for s in PATCHES.sides_of(geometry))
 
 
+def of_live_taps(geometry: Geometry) -> bool:
+    """Whether taps read nothing but padding."""
+    return any(len(axis.live_taps) < axis.kernel_size for axis in geometry.axes)
+
+
+def of_one_output(geometry: Geometry) -> bool:
+    """Whether an axis has one output that several shifts write, and all taps are live."""
+    one = any(axis.out_size == 1 and axis.stride < axis.kernel_size for axis in geometry.axes)
+    return one and not of_live_taps(geometry)
+
+
 def derived(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `to_phases` as JAX has it."""
     sizes = [split.axis.in_size for split in splits]
@@ -65,10 +79,12 @@ def derived(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
 
 
 FORMS: Mapping[str, tuple[Callable[[Geometry], bool], Sequence[Partial], str, Any]] = {
-    "shifts": (in_several_loops, tuple(ROLES), "_written", lambda recipe: None),
-    "phases": (in_several_phases, ("conv_transpose",), "from_phases", derived),
+    "shifts": (in_several_loops, tuple(ROLES), "patches._written", lambda recipe: None),
+    "phases": (in_several_phases, ("conv_transpose",), "patches.from_phases", derived),
+    "live": (of_live_taps, tuple(ROLES), "run.live", lambda recipe: recipe),
+    "one": (of_one_output, tuple(ROLES), "patches.splits_of", lambda g: tuple(map(Split, g.axes))),
 }
-"""For which layers and partials a form differs, and which function of "patches" has the other."""
+"""For which layers and partials a form differs, and which function has the other form."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -86,8 +102,10 @@ def main(words: Sequence[str] | None = None) -> int:
     for layer, partial in itertools.product(itertools.islice(layers, options.layers), partials):
         recipe, calls, compiling = recipe_of(layer, partial), {}, {}
         for name in ("other", "this"):
-            patched = mock.patch.object(PATCHES, function, other)
+            module, _, attribute = function.partition(".")
+            patched = mock.patch.object(MODULES[module], attribute, other)
             jax.clear_caches()
+            PATCHES.sides_of.cache_clear()
             with patched if name == "other" else contextlib.nullcontext():
                 start = time.process_time()
                 calls[name] = contestants(recipe, layer.batch, ["patches"])["patches"]

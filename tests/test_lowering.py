@@ -95,6 +95,26 @@ def test_a_cpu_gets_the_one_layout_that_is_fast_within_a_loop(numbers: Any) -> N
     assert all("[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]" in line for line in found)
 
 
+@pytest.mark.parametrize("algorithm", tc.ALGORITHMS)
+def test_taps_that_read_only_padding_are_not_multiplied_on_a_cpu(algorithm: str) -> None:
+    """XLA counts hardly more operations than for the kernel without them."""
+    x, y, w = (np.ones(s, "float32") for s in ((2, 8, 5, 7), (2, 6, 5, 7), (6, 8, 3, 5)))
+    far: dict[str, Any] = {"padding": (6, 2), "dilation": (6, 1), "algorithm": algorithm}
+    near = {**far, "padding": (0, 2), "dilation": 1}
+    middle = w[:, :, 1:2]
+    for few, many in (
+        (lambda: tc.conv(x, middle, **near), lambda: tc.conv(x, w, **far)),
+        (lambda: tc.conv_transpose(y, middle, **near), lambda: tc.conv_transpose(y, w, **far)),
+        (
+            lambda: tc.kernel_gradient(x, y, kernel_size=(1, 5), **near),
+            lambda: tc.kernel_gradient(x, y, kernel_size=(3, 5), **far),
+        ),
+    ):
+        analyses: list[Any] = [jax.jit(f).lower().cost_analysis() for f in (few, many)]
+        counts = [found["flops"] for found in analyses]
+        assert counts[1] < 1.1 * counts[0]
+
+
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_accelerators_get_the_vjp_form(platform: str) -> None:
     """One convolution with its kernel reversed: what cuDNN's backward-data matcher looks for."""

@@ -136,6 +136,17 @@ def test_a_plan_shows_its_choice_its_reason_and_every_candidate() -> None:
     assert plan._repr_html_() == f"<pre>{html.escape(str(plan))}</pre>"
 
 
+def test_a_plan_counts_the_taps_that_read_more_than_padding() -> None:
+    far = Geometry.of_conv((16, 14, 14), (16, 16, 3, 3), padding=18, dilation=18)
+    near = Geometry.of_conv((16, 14, 14), (16, 16, 1, 1))
+    for partial in PARTIALS:
+        found, alone = (tc.plan(g, partial, platform="cpu") for g in (far, near))  # type: ignore[arg-type]
+        assert found.candidates == alone.candidates
+        assert found.reason == f"{alone.reason}; 1 of 9 taps read more than padding"
+    elsewhere = tc.plan(far, "conv", platform="tpu")
+    assert "taps read" not in elsewhere.reason
+
+
 def test_a_depthwise_layer_is_no_product() -> None:
     g = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), stride=2, padding=1, groups=64)
     found = {p: tc.plan(g, p, platform="cpu").algorithm for p in PARTIALS}  # type: ignore[arg-type]

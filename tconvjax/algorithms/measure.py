@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax.algorithms import records
+from tconvjax.algorithms.live import live
 from tconvjax.algorithms.plan import worth_timing
 from tconvjax.algorithms.run import run
 from tconvjax.layouts import Recipe
@@ -38,6 +39,7 @@ def measure_candidates(recipe: Recipe, batch: int) -> None:
 
     The recipe has the operands' dtype, and the platform of the default backend.
     """
+    recipe = live(recipe)
     calls = contestants(recipe, batch, worth_timing(recipe, batch))
     records.remember(recipe, batch, timed(calls, behind=BEHIND))
 

@@ -15,13 +15,40 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from tconvjax.geometry import Axis, Geometry
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Elements of x, equally far apart, as a grid in which all phases are.
+
+    Args:
+        apart: elements of x from one element of the grid to the next.
+        rows: rows of the grid.
+        width: elements of a row, one for each phase, read or not.
+        starts: (row, place in it) of the first element of each phase, those after it below.
+    """
+
+    apart: int
+    rows: int
+    width: int
+    starts: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> int:
+        """Elements of x from the first to the last of the grid."""
+        return self.apart * (self.rows * self.width - 1) + 1
+
+    @property
+    def regular(self) -> bool:
+        """Whether the columns are the phases, in order."""
+        return self.starts == tuple((0, place) for place in range(self.width))
 
 
 @dataclass(frozen=True)
@@ -62,11 +89,13 @@ class Split:
         return self.axis.out_size + self.step * (self.shifts - 1)
 
     @property
-    def padded_size(self) -> int:
-        """Elements of x, with its borders, that hold all rows and phases."""
-        if self.axis.dilation == 1:
-            return self.axis.stride * self.all_rows
-        return self.axis.stride * (self.all_rows - 1) + self.axis.dilation * (self.phases - 1) + 1
+    def grid(self) -> Grid:
+        """Where its phases lie in x."""
+        width = 1 if self.slots == 1 else self.period
+        apart = self.axis.stride // width
+        places = (self.axis.dilation * phase // apart for phase in range(self.slots))
+        starts = tuple(divmod(place, width) for place in places)
+        return Grid(apart, self.all_rows + starts[-1][0], width, starts)
 
     @property
     def rows(self) -> int:
@@ -95,8 +124,16 @@ class Split:
 
 @functools.lru_cache(maxsize=4096)
 def splits_of(geometry: Geometry) -> tuple[Split, ...]:
-    """Split the taps of each axis, with all shifts laid out on x."""
-    return tuple(map(Split, geometry.axes))
+    """Split the taps of each axis, with all shifts laid out on x.
+
+    One output has no neighbour, so its stride may be the kernel's: one shift, which copies nothing.
+    """
+    return tuple(
+        Split(replace(a, stride=a.dilation * a.kernel_size))
+        if a.out_size == 1 and a.stride < a.kernel_size
+        else Split(a)
+        for a in geometry.axes
+    )
 
 
 # -- x as rows and phases --------------------------------------------------------------------------
@@ -104,52 +141,39 @@ def splits_of(geometry: Geometry) -> tuple[Split, ...]:
 
 def to_phases(x: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """(N, *in, g, c) to (N, R1, slots1, ..., g, c), with the spatial axes from ``at`` on."""
+    grids = [split.grid for split in splits]
     lows = [split.axis.low for split in splits]
-    highs = [s.padded_size - s.axis.low - s.axis.in_size for s in splits]
+    highs = [g.size - s.axis.low - s.axis.in_size for s, g in zip(splits, grids, strict=True)]
     x = padded(x, lows, highs, at)
     for n in reversed(range(len(splits))):
-        axis, rows, position = splits[n].axis, splits[n].all_rows, at + n
-        if axis.dilation == 1:
-            x = x.reshape(*x.shape[:position], rows, axis.stride, *x.shape[position + 1 :])
+        split, grid, position = splits[n], grids[n], at + n
+        if grid.regular:
+            x = lax.slice_in_dim(x, 0, None, grid.apart, position)
+            x = x.reshape(*x.shape[:position], grid.rows, grid.width, *x.shape[position + 1 :])
         else:
-            strided = axis.stride * (rows - 1) + 1
-            starts = [axis.dilation * phase for phase in range(splits[n].slots)]
-            parts = [lax.slice_in_dim(x, s, s + strided, axis.stride, position) for s in starts]
-            x = jnp.stack(parts, axis=position + 1)
+            far = split.axis.stride * (split.all_rows - 1) + 1
+            starts = [split.axis.dilation * phase for phase in range(split.slots)]
+            parts = [lax.slice_in_dim(x, s, s + far, split.axis.stride, position) for s in starts]
+            x = jnp.stack(parts, position + 1)
     return x
 
 
 def from_phases(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `to_phases`."""
-    sizes, interiors = [split.padded_size for split in splits], [0] * len(splits)
-    for n, split in enumerate(splits):
-        axis, position = split.axis, at + n
-        if axis.dilation == 1:
-            v = v.reshape(*v.shape[:position], sizes[n], *v.shape[position + 2 :])
-        else:
-            v, apart = _interleaved(v, split, position)
-            sizes[n], interiors[n] = apart * (v.shape[position] - 1) + 1, apart - 1
+    grids = [split.grid for split in splits]
+    for n, (split, grid) in enumerate(zip(splits, grids, strict=True)):
+        position = at + n
+        shape = *v.shape[:position], grid.rows, *v.shape[position + 2 :]
+        if not grid.regular:
+            parts = [jnp.zeros(shape, v.dtype)] * grid.width
+            for phase, (row, place) in enumerate(grid.starts):
+                part = lax.index_in_dim(v, phase, position + 1, keepdims=False)
+                parts[place] = padded(part, [row], [grid.rows - row - split.all_rows], position)
+            v = jnp.stack(parts, position + 1)
+        v = v.reshape(*shape[:position], grid.rows * grid.width, *shape[position + 1 :])
     lows = [-split.axis.low for split in splits]
-    highs = [s.axis.in_size + s.axis.low - size for s, size in zip(splits, sizes, strict=True)]
-    return padded(v, lows, highs, at, interiors)
-
-
-def _interleaved(v: jax.Array, split: Split, at: int) -> tuple[jax.Array, int]:
-    """Rows and phases of a dilated axis as one axis, and how far apart its elements are in x.
-
-    A phase lies where the dilation puts it: it begins some rows late, and those that no tap reads
-    are zeros.
-    """
-    axis, width = split.axis, split.period if split.slots > 1 else 1
-    apart = axis.stride // width
-    starts = [divmod(axis.dilation * phase // apart, width) for phase in range(split.slots)]
-    rows = split.all_rows + starts[-1][0]
-    shape = *v.shape[:at], rows, *v.shape[at + 2 :]
-    parts = [jnp.zeros(shape, v.dtype)] * width
-    for phase, (start, place) in enumerate(starts):
-        part = lax.index_in_dim(v, phase, at + 1, keepdims=False)
-        parts[place] = padded(part, [start], [rows - start - split.all_rows], at)
-    return jnp.stack(parts, at + 1).reshape(*shape[:at], rows * width, *shape[at + 1 :]), apart
+    highs = [s.axis.in_size + s.axis.low - g.size for s, g in zip(splits, grids, strict=True)]
+    return padded(v, lows, highs, at, [grid.apart - 1 for grid in grids])
 
 
 def padded(

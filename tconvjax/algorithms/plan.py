@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from tconvjax.algorithms import ALGORITHMS, records
 from tconvjax.algorithms.costs import compile_seconds, estimate, multiplications
+from tconvjax.algorithms.live import live
 from tconvjax.algorithms.patches import sides_of
 from tconvjax.algorithms.phases import splits_of
 from tconvjax.geometry import Geometry
@@ -81,7 +82,7 @@ class Plan(Lines):
 def planned(recipe: Recipe, batch: int) -> Plan:
     """The plan for a recipe of a known platform, with the operands' dtype."""
     recipe = replace(recipe, algorithm="auto")
-    plan, seconds = estimated(recipe, batch), records.known(recipe, batch)
+    plan, seconds = estimated(recipe, batch), records.known(live(recipe), batch)
     if ALGORITHMS.keys().isdisjoint(seconds):
         return plan
     timed = [
@@ -98,6 +99,11 @@ def planned(recipe: Recipe, batch: int) -> Plan:
 @functools.lru_cache(maxsize=4096)
 def estimated(recipe: Recipe, batch: int) -> Plan:
     """The plan without regard to what was measured."""
+    if (smaller := live(recipe)) != recipe:
+        plan = estimated(smaller, batch)
+        few, all_taps = (math.prod(r.geometry.kernel_size) for r in (smaller, recipe))
+        reason = f"{plan.reason}; {few} of {all_taps} taps read more than padding"
+        return replace(plan, reason=reason)
     exact = not jnp.issubdtype(recipe.dtype, jnp.inexact)
     partial, platform = recipe.partial, recipe.platform
     if not recipe.on_cpu:
@@ -125,6 +131,7 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
 
 def worth_timing(recipe: Recipe, batch: int) -> list[str]:
     """The algorithms that a measurement compares: all but those that compile or run for long."""
+    recipe = live(recipe)
     names = [name for name in ALGORITHMS if compile_seconds(name, recipe) <= LONGEST]
     if not jnp.issubdtype(recipe.dtype, jnp.inexact) and recipe.partial != "conv":
         names = [name for name in names if name in ("patches", "taps")]

@@ -53,6 +53,21 @@ class Axis:
             return self.span - 1 - self.in_size - self.low
         return self.stride * (self.out_size - 1) + self.span - self.in_size - self.low
 
+    @property
+    def live_taps(self) -> range:
+        """The taps from the first to the last that read an input element; all where none does.
+
+        The others read zeros of the padding only.
+        """
+        live = [t for t in range(self.kernel_size) if self._reads(t)]
+        return range(live[0], live[-1] + 1) if live else range(self.kernel_size)
+
+    def _reads(self, t: int) -> bool:
+        """Whether an output reads an input element, at stride * i from ``start``, by a tap."""
+        start = self.low - self.dilation * t
+        first = max(-(-start // self.stride), 0)
+        return first < self.out_size and self.stride * first < start + self.in_size
+
     def links(self) -> Iterator[tuple[int, int, int]]:
         """Every (output i, input j, tap t) with j = stride * i + dilation * t - low, in order."""
         for i in range(self.out_size):
