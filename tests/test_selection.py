@@ -151,6 +151,11 @@ def test_a_depthwise_layer_is_no_product() -> None:
     g = Geometry.of_conv_transpose((64, 56, 56), (64, 1, 4, 4), stride=2, padding=1, groups=64)
     found = {p: tc.plan(g, p, platform="cpu").algorithm for p in PARTIALS}  # type: ignore[arg-type]
     assert found["conv"] == found["conv_transpose"] == "taps"
+    factors = Geometry.of_conv((64, 56, 56), (64, 1, 1, 1), stride=2, groups=64)
+    for partial in ("conv", "conv_transpose"):
+        plan = tc.plan(factors, partial, platform="cpu")
+        assert plan.algorithm == "taps"
+        assert "is a factor" in notes(plan)["patches"]
     for batch in (-1, (2, 2)):
         with pytest.raises(tc.GeometryError, match=r"^batch="):
             tc.plan(g, "conv", platform="cpu", batch=batch)  # type: ignore[arg-type]

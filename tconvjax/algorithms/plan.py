@@ -219,6 +219,9 @@ def unfit(name: str, recipe: Recipe) -> str:
         return 'on a CPU it seldom beats the product of "patches"'
     if name == "direct":
         return _without_an_engine(name, recipe)
+    one = recipe.depthwise and math.prod(recipe.geometry.kernel_size) == 1
+    if name == "patches" and one and recipe.partial != "kernel_gradient":
+        return "a tap for each channel is a factor, and needs no product"
     seconds = compile_seconds(name, recipe)
     return f"it would take {seconds:.0f} s to compile" if seconds > LONGEST else ""
 
