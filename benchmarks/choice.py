@@ -9,6 +9,7 @@ The regret of "auto" is its time over that of the best algorithm. A fit of the c
 another seed than the judgement, so that they never see the same layers. With --tuned, each partial
 is first timed as `plan(..., measure=True)` does it, and what that takes is judged by later times.
 With --draw depthwise, all layers are depthwise, half of them with kernels as large as an image.
+With --draw networks, they are dense, with kernels of up to nine along each axis, in float32.
 With --considered, only what "auto" considers is timed, larger programs too.
 """
 
@@ -38,7 +39,7 @@ from scipy.optimize import least_squares, nnls
 import tconvjax as tc
 from tconvjax.algorithms.costs import line, lines, multiplications, pieces, work
 from tconvjax.algorithms.measure import BEHIND, contestants, timed
-from tconvjax.algorithms.plan import planned, unfit, worth_timing
+from tconvjax.algorithms.plan import in_a_plain_loop, planned, unfit, worth_timing
 from tconvjax.algorithms.records import device
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial, Recipe, layout
@@ -156,7 +157,26 @@ def depthwise(seed: int) -> Iterator[Layer]:
         )
 
 
-DRAWS = {"all": drawn, "depthwise": depthwise}
+def networks(seed: int) -> Iterator[Layer]:
+    """Random dense layers without end as networks have them, in float32."""
+    rng = random.Random(seed)  # noqa: S311 - layers are no secrets
+    while True:
+        rank, kernel = rng.choice((1, 2, 2, 2)), rng.choice((1, 3, 3, 4, 5, 7, 9))
+        c, o = (2 ** rng.randint(3, 9) for _ in range(2))
+        size = round(math.exp(rng.uniform(*map(math.log, ((32, 4096), (7, 128))[rank - 1]))))
+        geometry = Geometry.of_conv(
+            (c, *[size] * rank),
+            (o, c, *[kernel] * rank),
+            stride=rng.choice((1, 1, 2)),
+            padding=(kernel - 1) // 2,
+        )
+        batch = round(math.exp(rng.uniform(0, math.log(32))))
+        layer = Layer(geometry, batch, rng.random() < 0.5, "float32")
+        if 2 * multiplications(recipe_of(layer, "conv"), batch) <= MOST_OPERATIONS:
+            yield layer
+
+
+DRAWS = {"all": drawn, "depthwise": depthwise, "networks": networks}
 
 
 def recipe_of(layer: Layer, partial: Partial) -> Recipe:
@@ -169,10 +189,9 @@ def recipe_of(layer: Layer, partial: Partial) -> Recipe:
 
 def within_budget(name: str, recipe: Recipe, batch: int, most: int = MOST_PIECES) -> bool:
     """Whether an algorithm compiles in some seconds and does not run for many."""
-    geometry, engine = recipe.geometry, not unfit("direct", recipe)
+    geometry, loops = recipe.geometry, in_a_plain_loop(name, recipe)
     if name == "polyphase":  # whose transposes JAX derives
-        engine = engine and recipe.partial == "conv"
-    loops = name in ("direct", "polyphase") and not engine
+        loops = loops or recipe.partial != "conv"
     large = loops and multiplications(recipe, batch) > MOST_OF_A_LOOP
     pairs = math.prod(geometry.kernel_shape[:2]) // geometry.groups
     large = large or (name == "taps" and pairs > MOST_PAIRS)

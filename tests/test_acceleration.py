@@ -402,7 +402,7 @@ def test_a_report_of_an_accelerated_function_lists_what_it_became() -> None:
 
 def test_what_is_fast_by_itself_is_replaced_within_a_loop() -> None:
     plain = convolution(window_strides=(1,), padding="SAME")
-    x, w = jnp.ones((2, 3, 5), "float32"), jnp.ones((3, 3, 3), "float32")
+    x, w = jnp.ones((2, 8, 50), "float32"), jnp.ones((8, 8, 3), "float32")
     looped = lambda x, w: lax.fori_loop(0, 2, lambda _, c: plain(c, w), x)  # noqa: E731
     assert [one.partial for one in report(plain, x, w).convolutions] == [None]
     assert [one.partial for one in report(looped, x, w).convolutions] == ["conv"]
@@ -416,6 +416,27 @@ def test_a_report_runs_nothing_and_says_so_where_there_is_nothing(
 ) -> None:
     assert str(report(lambda y: jax.debug.print("{}", y), Y)) == "no convolutions"
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("y", "channels", "kernel", "stride"),
+    [((7, 5, 5), (32, 32), 5, 2), ((2, 4, 4, 4), (16, 8), 4, 2), ((1, 64), (32, 16), 16, 8)],
+)
+def test_outside_of_grad_nothing_more_is_multiplied_than_inside(
+    y: tuple[int, ...], channels: tuple[int, int], kernel: int, stride: int
+) -> None:
+    """Where a kernel is as large as y, either may be read as the kernel."""
+    rank = len(y) - 1
+
+    def loss(y: jax.Array, w: jax.Array) -> jax.Array:
+        return (lax.conv_transpose(y, w, [stride] * rank, "VALID") ** 2).mean()
+
+    operands = jnp.ones((*y, channels[0])), jnp.ones((*[kernel] * rank, *channels))
+    inside, outside = (
+        jax.jit(step).lower(*operands).compile().cost_analysis()["flops"]
+        for step in (jax.grad(accelerate(loss), (0, 1)), accelerate(jax.grad(loss, (0, 1))))
+    )
+    assert outside < 1.1 * inside
 
 
 def test_a_report_says_what_a_convolution_is_for() -> None:

@@ -11,9 +11,14 @@ import jax.numpy as jnp
 
 from tconvjax import operands
 from tconvjax.acceleration.algebra import Assignment, Convolution, assignments
-from tconvjax.algorithms.plan import Plan, planned
-from tconvjax.layouts import ROLES, Partial
+from tconvjax.algorithms.plan import estimated, planned
+from tconvjax.layouts import ROLES, Recipe
 from tconvjax.reference import one_sided
+
+CLOSE = 2.0
+"""On a CPU, of the ways whose estimates are within this factor of the least, the one with the
+fewest taps is taken. It has the layer's own kernel, and shares copies with its other partials;
+estimates that err have made kernels of whole images of layers with a single tap."""
 
 
 def decide(equation: Any, nested: bool) -> tuple[Assignment | None, str, str]:
@@ -27,16 +32,15 @@ def decide(equation: Any, nested: bool) -> tuple[Assignment | None, str, str]:
     ways = list(assignments(read(equation)))
     if not ways:
         return None, "", "stride, lhs_dilation and rhs_dilation are all above 1"
-    # The kernel has the fewest elements. Autodiff writes the gradient of a kernel as a convolution
-    # whose rhs is as large as the output of the layer, and whose result is the kernel.
-    way = min(ways, key=lambda a: math.prod(a.recipe.geometry.kernel_size))
-    own = _planned(way, way.recipe.partial)
     if jax.default_backend() == "cpu":
-        reason = _on_a_cpu(way, nested)
+        most = CLOSE * min(map(estimated_seconds, ways))
+        way = min((way for way in ways if estimated_seconds(way) <= most), key=_taps)
+        reason = _on_a_cpu(ways[0], nested)
         left = "XLA's fast convolution takes it as it is"
     else:
-        reason, left = _on_an_accelerator(way), own.reason
-    return (way, own.algorithm, reason) if reason else (None, "", left)
+        way = min(ways, key=_taps)
+        reason, left = _on_an_accelerator(way), planned(*_asked(way)).reason
+    return (way, planned(*_asked(way)).algorithm, reason) if reason else (None, "", left)
 
 
 # -- reading an equation ---------------------------------------------------------------------------
@@ -76,24 +80,42 @@ def read(equation: Any) -> Convolution:
 # -- the choice ------------------------------------------------------------------------------------
 
 
-def _planned(way: Assignment, partial: Partial) -> Plan:
-    c, platform = way.convolution, jax.default_backend()
-    recipe = replace(way.recipe, partial=partial, dtype=c.dtype, platform=platform)
-    return planned(recipe, c.shape(way.roles[0])[recipe.specs.lhs_spec[0]])
+def _asked(way: Assignment) -> tuple[Recipe, int]:
+    """What is planned: a recipe for the default backend, and its batch size."""
+    c = way.convolution
+    recipe = replace(way.recipe, dtype=c.dtype, platform=jax.default_backend())
+    return recipe, c.shape(way.roles[0])[recipe.specs.lhs_spec[0]]
+
+
+def estimated_seconds(way: Assignment) -> float:
+    """The estimate for a CPU; a measurement of one way says nothing of the others."""
+    plan = estimated(*_asked(way))
+    seconds = {c.algorithm: c.seconds for c in plan.candidates}[plan.algorithm]
+    return math.inf if seconds is None else seconds
+
+
+def _taps(way: Assignment) -> tuple[int, int]:
+    """Taps and dilations of its kernel, which is the array with the fewest elements in space.
+
+    Autodiff writes the gradient of a kernel as a convolution whose rhs is as large as the output of
+    the layer, and whose result is the kernel.
+    """
+    geometry = way.recipe.geometry
+    return math.prod(geometry.kernel_size), math.prod(geometry.dilation)
 
 
 def _on_a_cpu(way: Assignment, nested: bool) -> str:
-    """Why XLA does not run it fast on a CPU; "" if it does.
+    """Why XLA does not run it fast on a CPU, given lhs as x and rhs as w; "" if it does.
 
     Its fast kernels take float32 over one or two axes without groups. With few channels, "patches"
     alone is up to four times faster there, but not within a model: a step of a HiFi-GAN took as
     long or longer (``benchmarks/acceleration.py``).
     """
     c = way.convolution
-    if one_sided(way.recipe.geometry)[0] != way.recipe.geometry:
-        return "XLA may read memory that is not its own (xla#48713)"
     if _spread(c):
         return "XLA is slow where the lhs is spread, and slower in the kernel gradient of that"
+    if one_sided(way.recipe.geometry)[0] != way.recipe.geometry:
+        return "XLA may read memory that is not its own (xla#48713)"
     if len(c.window_strides) > 2:
         return f"XLA runs a convolution over {len(c.window_strides)} axes as a plain loop"
     if c.groups > 1:
@@ -114,5 +136,6 @@ def _on_an_accelerator(way: Assignment) -> str:
     """Why it is replaced; XLA hands a spread lhs to cuDNN, but not the kernel gradient of that."""
     if _spread(way.convolution):
         return "autodiff would spread the lhs of its kernel gradient"
-    plans = (_planned(way, partial) for partial in ROLES)
+    recipe, batch = _asked(way)
+    plans = (planned(replace(recipe, partial=partial), batch) for partial in ROLES)
     return next((plan.reason for plan in plans if plan.algorithm != "direct"), "")

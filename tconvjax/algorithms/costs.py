@@ -54,8 +54,6 @@ def lines() -> Mapping[str, Mapping[str, float]]:
 
 def line(algorithm: str, recipe: Recipe) -> str:
     """The name of the line that applies."""
-    if algorithm not in ("patches", "taps"):
-        return f"{algorithm} {recipe.partial}"
     kind = " depthwise" if recipe.depthwise else ""
     if algorithm == "taps" and in_phases(recipe):
         kind = " in phases"
@@ -91,24 +89,13 @@ def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
         "y": y,
         "w": math.prod(geometry.kernel_shape),
     }
-    kinds = {
-        "direct": _of_convolution,
-        "patches": _of_patches,
-        "taps": _of_taps,
-    }
-    return done | kinds[algorithm](recipe, batch)
+    return done | (_of_taps if algorithm == "taps" else _of_patches)(recipe, batch)
 
 
 def multiplications(recipe: Recipe, batch: int) -> int:
     """Multiplications of the definition, with those of borders."""
     geometry = recipe.geometry
     return batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
-
-
-def _of_convolution(recipe: Recipe, batch: int) -> dict[str, int | float]:
-    """Multiplications, and vectors of them: XLA's kernels compute output channels together."""
-    products = multiplications(recipe, batch)
-    return {"products": products, "vectors": products / recipe.geometry.out_channels}
 
 
 def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:

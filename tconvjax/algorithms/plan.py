@@ -17,9 +17,6 @@ from tconvjax.geometry import Geometry
 from tconvjax.layouts import Partial, Recipe
 from tconvjax.shown import Lines
 
-FEWEST_CHANNELS = 8
-"""Smallest number of channels of x and of y for which XLA's convolution is considered on a CPU."""
-
 LONGEST = 60.0
 """Estimated seconds to compile above which an algorithm is not considered."""
 
@@ -29,10 +26,8 @@ MOST_OF_A_LOOP = 1e8
 CALLS = 50_000
 """Calls among which the time to compile is shared: a second to compile counts as 20 us a call."""
 
-MARGINS = {"taps": 0.9, "direct": 0.6}
-"""An algorithm replaces "patches" only if its estimate is below this fraction of the estimate for
-"patches". Estimates do not know that in a training step conv and kernel_gradient share the copies
-that "patches" makes, and that "direct" shares nothing."""
+MARGIN = 0.9
+"""Sums of taps replace a product only if their estimate is below this fraction of the product's."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
         return Plan(partial, platform, name, reason, tuple(candidates))
     candidates = [_candidate(name, recipe, batch) for name in ALGORITHMS]
     candidates.sort(key=_seconds)
-    best = min(candidates, key=lambda c: _seconds(c) / MARGINS.get(c.algorithm, 1.0))
+    best = min(candidates, key=lambda c: _seconds(c) / (MARGIN if c.algorithm == "taps" else 1.0))
     if exact and partial != "conv":
         candidates.sort(key=lambda c: c.algorithm != "patches")
         name, reason = "patches", "JAX derives no transposes for integers, and a product needs none"
@@ -123,9 +118,10 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
     elif best is candidates[0]:
         name, reason = best.algorithm, "the least of the estimates for a CPU"
     else:
-        name, least = best.algorithm, candidates[0].algorithm
-        times = f"{1 / MARGINS[least]:.2g} times as fast"
-        reason = f'"{least}" would have to be {times} by the estimates, and is not'
+        name = best.algorithm
+        reason = (
+            f'"taps" would have to be {1 / MARGIN:.2g} times as fast by the estimates, and is not'
+        )
     return Plan(partial, platform, name, reason, tuple(candidates))
 
 
@@ -136,7 +132,7 @@ def worth_timing(recipe: Recipe, batch: int) -> list[str]:
     if not jnp.issubdtype(recipe.dtype, jnp.inexact) and recipe.partial != "conv":
         names = [name for name in names if name in ("patches", "taps")]
     elif recipe.on_cpu and multiplications(recipe, batch) > MOST_OF_A_LOOP:
-        names = [name for name in names if not _without_an_engine(name, recipe)]
+        names = [name for name in names if not in_a_plain_loop(name, recipe)]
     choice = estimated(replace(recipe, algorithm="auto"), batch).algorithm
     return names if choice in names else [*names, choice]
 
@@ -215,10 +211,8 @@ def _note(name: str, recipe: Recipe) -> str:
 
 def unfit(name: str, recipe: Recipe) -> str:
     """Why an algorithm is not considered on a CPU; "" if it is."""
-    if name == "polyphase":
+    if name in ("direct", "polyphase"):
         return 'on a CPU it seldom beats the product of "patches"'
-    if name == "direct":
-        return _without_an_engine(name, recipe)
     one = recipe.depthwise and math.prod(recipe.geometry.kernel_size) == 1
     if name == "patches" and one and recipe.partial != "kernel_gradient":
         return "a tap for each channel is a factor, and needs no product"
@@ -226,23 +220,14 @@ def unfit(name: str, recipe: Recipe) -> str:
     return f"it would take {seconds:.0f} s to compile" if seconds > LONGEST else ""
 
 
-def _without_an_engine(name: str, recipe: Recipe) -> str:
-    """Why XLA's convolution is slow on a CPU; "" if it is not, or none is used.
+def in_a_plain_loop(name: str, recipe: Recipe) -> bool:
+    """Whether XLA runs the convolution of an algorithm as a plain loop on a CPU.
 
-    It is fast over one or two axes without groups (Eigen, and YNNPACK over two); the costs of other
-    dtypes than float32 were not fitted by themselves.
+    It has fast ones of float32 over one or two axes without groups (Eigen's, and YNNPACK's over
+    two), and none that skips the zeros between the elements of y.
     """
-    geometry = recipe.geometry
     if name not in ("direct", "polyphase"):
-        return ""
-    if geometry.rank > 2:
-        return f"a convolution over {geometry.rank} axes, which XLA runs as a plain loop"
-    if geometry.groups > 1:
-        return "a convolution with groups, which XLA runs as a plain loop"
-    if recipe.dtype != jnp.float32:
-        return f"XLA's convolution is considered for float32 only, and this is {recipe.dtype}"
-    if min(geometry.in_channels, geometry.out_channels) < FEWEST_CHANNELS:
-        return f"XLA's convolution is slow for fewer than {FEWEST_CHANNELS} channels"
-    if name == "direct" and recipe.partial == "conv_transpose" and max(geometry.stride) > 1:
-        return "XLA writes zeros between the elements and multiplies them on a CPU"
-    return ""
+        return False
+    geometry = recipe.geometry
+    spread = name == "direct" and recipe.partial == "conv_transpose" and max(geometry.stride) > 1
+    return spread or geometry.rank > 2 or geometry.groups > 1 or recipe.dtype != jnp.float32
