@@ -6,9 +6,11 @@ With "shifts", where it gathers or adds up many shifts in several loops, and not
 "phases", where it interleaves the phases of a dilated axis with a stride, and does not add them up,
 spread by zeros, as JAX's transpose of their gathering does. With "live", where taps read nothing
 but padding and are left out. With "one", where an axis has one output and its shifts are not copied
-each. The layers are those of `choice.py` for which this differs. What is told is the time over that
-in the other form, both in turns, and the same of the CPU time to compile. The results of "shifts"
-are in results/loops.json, those of the others in results/phases.json, live.json and one.json.
+each. With "parts", where the phases of a kernel have unequally many taps and it is cut in parts,
+each of one product. The layers are those of `choice.py` for which this differs. What is told is the
+time over that in the other form, both in turns, and the same of the CPU time to compile. The
+results of "shifts" are in results/loops.json, those of the others in results/phases.json,
+live.json, one.json and parts.json.
 """
 
 from __future__ import annotations
@@ -69,6 +71,16 @@ def of_one_output(geometry: Geometry) -> bool:
     return one and not of_live_taps(geometry)
 
 
+def of_several_parts(geometry: Geometry) -> bool:
+    """Whether a kernel is cut in parts."""
+    return len(PATCHES.cut_taps(geometry)) > 1
+
+
+def whole(geometry: Geometry) -> Sequence[Sequence[range]]:
+    """A kernel in one part."""
+    return [[range(size) for size in geometry.kernel_size]]
+
+
 def derived(v: jax.Array, splits: Sequence[Split], at: int = 1) -> jax.Array:
     """The transpose of `to_phases` as JAX has it."""
     sizes = [split.axis.in_size for split in splits]
@@ -83,6 +95,7 @@ FORMS: Mapping[str, tuple[Callable[[Geometry], bool], Sequence[Partial], str, An
     "phases": (in_several_phases, ("conv_transpose",), "patches.from_phases", derived),
     "live": (of_live_taps, tuple(ROLES), "run.live", lambda recipe: recipe),
     "one": (of_one_output, tuple(ROLES), "patches.splits_of", lambda g: tuple(map(Split, g.axes))),
+    "parts": (of_several_parts, tuple(ROLES), "patches.cut_taps", whole),
 }
 """For which layers and partials a form differs, and which function has the other form."""
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from tconvjax.algorithms.patches import at_once, sides_of
+from tconvjax.algorithms.patches import at_once, parts_of, sides_of
 from tconvjax.algorithms.phases import Split, splits_of
 from tconvjax.algorithms.shifts import additions, gatherings
 from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, unrolled
@@ -65,10 +65,11 @@ def pieces(algorithm: str, recipe: Recipe) -> int:
     """Slices or summands of a program, which decide how long it compiles."""
     if algorithm == "taps":
         return unrolled(recipe)
-    splits = sides_of(recipe.geometry)
     if algorithm == "patches":
-        loops = gatherings(splits, False) + gatherings(splits, True)
+        sides = [sides_of(part.geometry) for part in parts_of(recipe)]
+        loops = [loop for splits in sides for y in (False, True) for loop in gatherings(splits, y)]
         return sum(math.prod(len(step.parts) for step in loop) for loop in loops)
+    splits = splits_of(recipe.geometry)
     return sum(split.phases for split in splits) if algorithm == "polyphase" else 1
 
 
@@ -89,7 +90,10 @@ def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
         "y": y,
         "w": math.prod(geometry.kernel_shape),
     }
-    return done | (_of_taps if algorithm == "taps" else _of_patches)(recipe, batch)
+    if algorithm == "taps":
+        return done | _of_taps(recipe, batch)
+    parts = [_of_patches(part, batch) for part in parts_of(recipe)]
+    return done | {kind: sum(part[kind] for part in parts) for kind in parts[0]}
 
 
 def multiplications(recipe: Recipe, batch: int) -> int:
@@ -99,7 +103,7 @@ def multiplications(recipe: Recipe, batch: int) -> int:
 
 
 def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:
-    """The matrices X and Y, how often their elements are looked for, and the product."""
+    """The matrices X and Y of a part, how often their elements are looked for, and the product."""
     geometry, splits = recipe.geometry, sides_of(recipe.geometry)
     c, o = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     rows = batch * math.prod(s.rows for s in splits)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tconvjax.algorithms import records
-from tconvjax.algorithms.live import live
+from tconvjax.algorithms.parts import live
 from tconvjax.algorithms.plan import worth_timing
 from tconvjax.algorithms.run import run
 from tconvjax.layouts import Recipe

@@ -13,13 +13,16 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Sequence
+from dataclasses import replace
 
 import jax
 from jax import lax
 
 from tconvjax.algorithms import blocks
 from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused, written
+from tconvjax.algorithms.parts import cut, part, put
 from tconvjax.algorithms.phases import Split, from_phases, splits_of, to_phases
 from tconvjax.algorithms.shifts import Written, fold_shifted, fold_windows, shifted, windows
 from tconvjax.geometry import Geometry
@@ -34,6 +37,9 @@ FEW_OF_X, FEW_OF_Y, ROOM = 1.5, 2, 1.75
 so many times those of X, a loop saves little and copies the result: WHOLE is ROOM times as large.
 With 2, the temporaries of some steps pass 32 MiB."""
 
+ANOTHER = 0.3
+"""What another part of the kernel costs, as a share of the elements that are copied."""
+
 LARGEST, MOST_REPEATED = 2**25, 0.6
 """The same share where blocks of few rims would have more than so many elements."""
 
@@ -43,23 +49,28 @@ def patches(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
     rows = rows_of_a_block(recipe)
 
     def in_rows(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
-        return blocks.by_rows(_as_product, a, b, recipe, rows)
+        return blocks.by_rows(_in_parts, a, b, recipe, rows)
 
-    whole = in_rows if rows < recipe.geometry.axes[0].out_size else _as_product
-    return blocks.by_images(whole, a, b, recipe, largest(recipe.geometry), _room(recipe))
+    whole = in_rows if rows < recipe.geometry.axes[0].out_size else _in_parts
+    return blocks.by_images(whole, a, b, recipe, largest(recipe), _room(recipe))
 
 
 def _room(recipe: Recipe) -> float:
     """By how much more than WHOLE is computed at once; measured on a CPU only."""
     geometry = recipe.geometry
-    x, y = _elements(geometry, sides_of(geometry))
+    x, y = map(max, zip(*map(_laid_out_elements, parts_of(recipe)), strict=True))
     few = x <= FEW_OF_X * math.prod(geometry.in_shape) and y <= FEW_OF_Y * x
     return ROOM if recipe.on_cpu and recipe.partial == "conv_transpose" and few else 1.0
 
 
-def largest(geometry: Geometry) -> int:
-    """Elements of the larger of X and Y, for one image."""
-    return max(_elements(geometry, sides_of(geometry)))
+def largest(recipe: Recipe) -> int:
+    """Elements of the largest X or Y, for one image."""
+    return max(max(_laid_out_elements(part)) for part in parts_of(recipe))
+
+
+def _laid_out_elements(recipe: Recipe) -> tuple[int, int]:
+    """Elements of X and of Y, for one image."""
+    return _elements(recipe.geometry, sides_of(recipe.geometry))
 
 
 def _elements(geometry: Geometry, splits: Sequence[Split]) -> tuple[int, int]:
@@ -72,7 +83,7 @@ def _elements(geometry: Geometry, splits: Sequence[Split]) -> tuple[int, int]:
 def rows_of_a_block(recipe: Recipe) -> int:
     """Outputs along the first axis that are computed at once: all of them, or an even share."""
     geometry, (at_once, most) = recipe.geometry, blocks.bounds(recipe, _room(recipe))
-    size, splits = largest(geometry), sides_of(geometry)
+    size, splits = largest(recipe), splits_of(geometry)
     out, rim = splits[0].axis.out_size, splits[0].all_rows - splits[0].axis.out_size
     if size <= at_once:
         return out
@@ -83,17 +94,29 @@ def rows_of_a_block(recipe: Recipe) -> int:
         parts = max(1, math.floor(out / least))
     rows = -(-out // parts)
     kernels = -(-out // rows) * math.prod(geometry.kernel_shape)
-    kernels = kernels if any(s.on_y for s in splits) else 0
+    kernels = kernels if any(s.on_y for r in parts_of(recipe) for s in sides_of(r.geometry)) else 0
     return rows if size * rim / rows + kernels <= repeated * size else out
 
 
 def at_once(recipe: Recipe, batch: int) -> int:
     """Elements of the larger of X and Y that are laid out at once."""
-    size, out = largest(recipe.geometry), recipe.geometry.axes[0].out_size
+    size, out = largest(recipe), recipe.geometry.axes[0].out_size
     rows = rows_of_a_block(recipe)
     if rows < out:
         return size * rows // out
     return size * blocks.images_at_once(batch, recipe, size, _room(recipe))
+
+
+def _in_parts(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
+    """Compute any partial as one matrix product for each part of the kernel."""
+    found = []
+    for taps in taps_of_parts(recipe):
+        smaller = replace(recipe, geometry=part(recipe.geometry, taps))
+        if recipe.partial == "kernel_gradient":
+            found.append(put(_as_product(a, b, smaller), recipe, taps))
+        else:
+            found.append(_as_product(a, cut(b, recipe, taps), smaller))
+    return functools.reduce(operator.add, found)
 
 
 def _as_product(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
@@ -124,22 +147,57 @@ def _laid_out(recipe: Recipe) -> tuple[tuple[Split, ...], int]:
     return sides_of(recipe.geometry), 3 if recipe.channels_first else 1
 
 
+def parts_of(recipe: Recipe) -> list[Recipe]:
+    """The recipes of the parts of the kernel, each of one matrix product."""
+    geometry = recipe.geometry
+    return [replace(recipe, geometry=part(geometry, taps)) for taps in taps_of_parts(recipe)]
+
+
+def taps_of_parts(recipe: Recipe) -> Sequence[Sequence[range]]:
+    """The taps of each part of the kernel, along each axis; one part where more were not tried."""
+    if recipe.on_cpu:
+        return cut_taps(recipe.geometry)
+    return [[range(taps) for taps in recipe.geometry.kernel_size]]
+
+
+@functools.lru_cache(maxsize=4096)
+def cut_taps(geometry: Geometry) -> Sequence[Sequence[range]]:
+    """The taps of each part, along each axis, where as many axes are cut as makes fewer copies.
+
+    Within a part all phases have equally many taps; only then can y be laid out for the shifts.
+    """
+    whole = [[range(taps)] for taps in geometry.kernel_size]
+    choices = [list(itertools.product(*whole))]
+    for n, split in enumerate(splits_of(geometry)):
+        if not split.even:
+            taps, even = split.axis.kernel_size, split.period * (split.shifts - 1)
+            whole[n] = [range(even), range(even, taps)]
+            choices.append(list(itertools.product(*whole)))
+
+    def cost(parts: Sequence[Sequence[range]]) -> float:
+        smaller = [part(geometry, taps) for taps in parts]
+        copies = sum(copied(one, sides_of(one)) for one in smaller)
+        return copies * (1 + ANOTHER * (len(parts) - 1))
+
+    return min(choices, key=cost)
+
+
 @functools.lru_cache(maxsize=4096)
 def sides_of(geometry: Geometry) -> tuple[Split, ...]:
-    """Split the taps of each axis, with the shifts laid out on the side that copies less."""
+    """Split the taps of each axis, with the shifts laid out on the side that costs less."""
     splits = splits_of(geometry)
     even = [n for n, split in enumerate(splits) if split.even and split.shifts > 1]
     choices = [splits] + [
         tuple(Split(split.axis, on_y=n in even[:count]) for n, split in enumerate(splits))
         for count in range(1, len(even) + 1)
     ]
-    kernel = math.prod(geometry.kernel_shape)
+    return min(choices, key=functools.partial(copied, geometry))
 
-    def copied(splits: Sequence[Split]) -> int:
-        # If y is gathered, the kernel is copied too.
-        return sum(_elements(geometry, splits)) + (kernel if any(s.on_y for s in splits) else 0)
 
-    return min(choices, key=copied)
+def copied(geometry: Geometry, splits: Sequence[Split]) -> int:
+    """Elements that are copied for one image; if y is gathered, the kernel is copied too."""
+    kernel = math.prod(geometry.kernel_shape) if any(split.on_y for split in splits) else 0
+    return sum(_elements(geometry, splits)) + kernel
 
 
 # -- the three matrices, and the ways back ---------------------------------------------------------

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from tconvjax.algorithms import ALGORITHMS, records
 from tconvjax.algorithms.costs import compile_seconds, estimate, multiplications
-from tconvjax.algorithms.live import live
-from tconvjax.algorithms.patches import sides_of
+from tconvjax.algorithms.parts import live
+from tconvjax.algorithms.patches import parts_of, sides_of
 from tconvjax.algorithms.phases import splits_of
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import Partial, Recipe
@@ -199,11 +199,14 @@ def _candidate(name: str, recipe: Recipe, batch: int) -> Candidate:
 def _note(name: str, recipe: Recipe) -> str:
     """What an algorithm does, in a few words."""
     phases = math.prod(split.phases for split in splits_of(recipe.geometry))
-    on_y = [split.on_y for split in sides_of(recipe.geometry)]
-    side = "y" if all(on_y) else "x" if not any(on_y) else "y, then x"
+    parts = parts_of(recipe)
+    products = f"{len(parts)} matrix products" if len(parts) > 1 else "one matrix product"
+    sides = [split for part in parts for split in sides_of(part.geometry)]
+    on_y = [split.on_y for split in sides if split.shifts > 1]
+    side = "x" if not any(on_y) else "y" if all(on_y) else "y, then x"
     return {
         "direct": "one convolution of XLA's" + ("" if recipe.partial == "conv" else ", transposed"),
-        "patches": f"one matrix product; shifts laid out on {side}",
+        "patches": f"{products}; shifts laid out on {side}",
         "polyphase": f"a convolution of stride 1 over {phases} phases",
         "taps": "a fused sum of products, element by element",
     }[name]

@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tconvjax.algorithms import ALGORITHMS
 from tconvjax.algorithms.blocks import automatic_axes, automatic_devices
-from tconvjax.algorithms.live import all_taps, live, live_taps
+from tconvjax.algorithms.parts import cut, live, live_taps, put
 from tconvjax.algorithms.phases import Split, splits_of
 from tconvjax.algorithms.plan import planned
 from tconvjax.algorithms.polyphase import in_one_part
@@ -33,8 +33,8 @@ def run(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
         return jnp.zeros(shape, recipe.dtype)
     if (smaller := live(recipe)) != recipe:
         if recipe.partial == "kernel_gradient":
-            return all_taps(run(a, b, smaller), recipe)
-        return run(a, live_taps(b, recipe), smaller)
+            return put(run(a, b, smaller), recipe, live_taps(recipe))
+        return run(a, cut(b, recipe, live_taps(recipe)), smaller)
     if recipe.algorithm == "auto":
         recipe = replace(recipe, algorithm=_chosen(a, b, recipe))
     mesh, mesh_axes = automatic_axes(a, b)
