@@ -72,8 +72,9 @@ def of_one_output(geometry: Geometry) -> bool:
 
 
 def of_several_parts(geometry: Geometry) -> bool:
-    """Whether a kernel is cut in parts."""
-    return len(PATCHES.cut_taps(geometry)) > 1
+    """Whether a kernel is cut in parts, which those of depthwise layers are not."""
+    dense = geometry.groups < max(geometry.in_channels, geometry.out_channels)
+    return dense and len(PATCHES.cut_taps(geometry)) > 1
 
 
 def whole(geometry: Geometry) -> Sequence[Sequence[range]]:
