@@ -15,8 +15,16 @@ from tconvjax.layouts import Recipe
 
 def part(geometry: Geometry, taps: Sequence[range]) -> Geometry:
     """The geometry for some neighbouring taps of each axis."""
-    axes = (axis.of_taps(some) for axis, some in zip(geometry.axes, taps, strict=True))
-    return replace(geometry, axes=tuple(axes))
+    axes = tuple(
+        replace(
+            axis,
+            kernel_size=len(some),
+            dilation=axis.dilation if len(some) > 1 else 1,
+            low=axis.low - axis.dilation * some.start,
+        )
+        for axis, some in zip(geometry.axes, taps, strict=True)
+    )
+    return replace(geometry, axes=axes)
 
 
 def cut(w: jax.Array, recipe: Recipe, taps: Sequence[range]) -> jax.Array:

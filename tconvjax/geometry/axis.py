@@ -62,12 +62,6 @@ class Axis:
         live = [t for t in range(self.kernel_size) if self._reads(t)]
         return range(live[0], live[-1] + 1) if live else range(self.kernel_size)
 
-    def of_taps(self, taps: range) -> Axis:
-        """The same axis for some neighbouring taps of the kernel."""
-        apart = self.dilation if len(taps) > 1 else 1
-        low = self.low - self.dilation * taps.start
-        return replace(self, kernel_size=len(taps), dilation=apart, low=low)
-
     def _reads(self, t: int) -> bool:
         """Whether an output reads an input element, at stride * i from ``start``, by a tap."""
         start = self.low - self.dilation * t
