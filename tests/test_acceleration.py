@@ -402,7 +402,7 @@ def test_a_report_of_an_accelerated_function_lists_what_it_became() -> None:
 
 def test_what_is_fast_by_itself_is_replaced_within_a_loop() -> None:
     plain = convolution(window_strides=(1,), padding="SAME")
-    x, w = jnp.ones((2, 8, 50), "float32"), jnp.ones((8, 8, 3), "float32")
+    x, w = jnp.ones((2, 3, 5), "float32"), jnp.ones((3, 3, 3), "float32")
     looped = lambda x, w: lax.fori_loop(0, 2, lambda _, c: plain(c, w), x)  # noqa: E731
     assert [one.partial for one in report(plain, x, w).convolutions] == [None]
     assert [one.partial for one in report(looped, x, w).convolutions] == ["conv"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 from typing import Any
 
+import jax.numpy as jnp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tconvjax as tc
 from tconvjax import Geometry
+from tconvjax.algorithms.plan import worth_timing
+from tconvjax.layouts import Recipe, layout
 from tests.oracles import PARTIALS
 from tests.strategies import Arguments, arguments
 
@@ -87,6 +90,27 @@ def test_a_candidate_that_is_not_considered_says_why(
     note = notes(plan)[name]
     assert note.startswith(f"not considered: {told}") if told else "not considered" not in note
     assert plan.algorithm != name or not told
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "partial", "options", "dtype", "timed"),
+    [
+        ((64, 99, 99), (64, 64, 3, 3), "conv", {}, "float32", True),
+        ((64, 99, 99), (64, 64, 3, 3), "conv", {}, "bfloat16", False),
+        ((64, 99, 99), (64, 32, 3, 3), "conv", {"groups": 2}, "float32", False),
+        ((8, 9, 9), (8, 4, 3, 3), "conv", {"groups": 2}, "float32", True),  # a short loop
+        ((64, 30, 30, 30), (64, 64, 3, 3, 3), "conv", {}, "float32", False),
+        ((64, 99, 99), (64, 64, 3, 3), "conv_transpose", {}, "float32", True),
+        ((64, 199, 199), (64, 64, 3, 3), "conv_transpose", {"stride": 2}, "float32", False),
+        ((64, 199, 199), (64, 64, 3, 3), "kernel_gradient", {"stride": 2}, "float32", True),
+    ],
+)
+def test_a_measurement_runs_no_long_plain_loop(
+    x: Any, w: Any, partial: Any, options: dict[str, Any], dtype: str, timed: bool
+) -> None:
+    g = Geometry.of_conv(x, w, **options)
+    recipe = Recipe(partial, g, layout(None, g.rank), None, jnp.dtype(dtype), platform="cpu")
+    assert ("direct" in worth_timing(recipe, 1)) is timed
 
 
 @pytest.mark.parametrize(

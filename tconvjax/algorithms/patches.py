@@ -170,13 +170,13 @@ def cut_taps(geometry: Geometry) -> Sequence[Sequence[range]]:
 
     Within a part all phases have equally many taps; only then can y be laid out for the shifts.
     """
-    whole = [[range(taps)] for taps in geometry.kernel_size]
-    choices = [list(itertools.product(*whole))]
+    pieces = [[range(taps)] for taps in geometry.kernel_size]
+    choices = [list(itertools.product(*pieces))]
     for n, split in enumerate(splits_of(geometry)):
         if not split.even:
-            taps, even = split.axis.kernel_size, split.period * (split.shifts - 1)
-            whole[n] = [range(even), range(even, taps)]
-            choices.append(list(itertools.product(*whole)))
+            most = split.period * (split.shifts - 1)
+            pieces[n] = [range(most), range(most, split.axis.kernel_size)]
+            choices.append(list(itertools.product(*pieces)))
 
     def cost(parts: Sequence[Sequence[range]]) -> float:
         smaller = [part(geometry, taps) for taps in parts]
@@ -188,7 +188,7 @@ def cut_taps(geometry: Geometry) -> Sequence[Sequence[range]]:
 
 @functools.lru_cache(maxsize=4096)
 def sides_of(geometry: Geometry) -> tuple[Split, ...]:
-    """Split the taps of each axis, with the shifts laid out on the side that costs less."""
+    """Split the taps of each axis, with the shifts laid out on the side that copies less."""
     splits = splits_of(geometry)
     even = [n for n, split in enumerate(splits) if split.even and split.shifts > 1]
     choices = [splits] + [
