@@ -2,7 +2,8 @@
 
     python benchmarks/algorithms.py [--rounds 7] [--case hifigan_up2] [--json out.json]
 
-A star marks what `tconvjax.plan` chooses. Channels first and last, float32.
+A star marks what `tconvjax.plan` chooses. Channels first and last, float32. With --considered,
+"direct" is not timed.
 """
 
 from __future__ import annotations
@@ -61,11 +62,13 @@ def recipe_of(case: Case, partial: Partial, last: bool) -> Recipe:
     return Recipe(partial, case.geometry, specs, None, dtype, platform="cpu")
 
 
-def measured(case: Case, partial: Partial, last: bool, rounds: int) -> dict[str, float]:
-    """Seconds of "direct" and of every algorithm that is considered."""
+def measured(
+    case: Case, partial: Partial, last: bool, rounds: int, others: list[str]
+) -> dict[str, float]:
+    """Seconds of every algorithm that is considered, and of others."""
     recipe, batch = recipe_of(case, partial, last), case.y_shape[0]
     rest = [name for name in ("patches", "taps") if not unfit(name, recipe)]
-    return timed(contestants(recipe, batch, ["direct", *rest]), rounds)
+    return timed(contestants(recipe, batch, [*others, *rest]), rounds)
 
 
 def main() -> None:
@@ -73,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--case", nargs="*")
+    parser.add_argument("--considered", action="store_true", help='leave "direct" out')
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     table: dict[str, dict[str, dict[str, float]]] = {}
@@ -82,7 +86,8 @@ def main() -> None:
             continue
         table[case.name] = {"last": {}, "first": {}}
         for order, partial in ((order, p) for order in ("last", "first") for p in ROLES):
-            found = measured(case, partial, order == "last", options.rounds)
+            others = [] if options.considered else ["direct"]
+            found = measured(case, partial, order == "last", options.rounds, others)
             best = planned(recipe_of(case, partial, order == "last"), case.y_shape[0]).algorithm
             table[case.name][order] |= {f"{partial} {n}": 1e3 * s for n, s in found.items()}
             cells = (f"{n} {1e3 * s:9.2f}{'*' if n == best else ' '}" for n, s in found.items())

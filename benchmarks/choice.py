@@ -9,6 +9,7 @@ The regret of "auto" is its time over that of the best algorithm. A fit of the c
 another seed than the judgement, so that they never see the same layers. With --tuned, each partial
 is first timed as `plan(..., measure=True)` does it, and what that takes is judged by later times.
 With --draw depthwise, all layers are depthwise, half of them with kernels as large as an image.
+With --draw few, groups have few channels, but no layer is depthwise.
 With --draw networks, they are dense, with kernels of up to nine along each axis, in float32.
 With --considered, only what "auto" considers is timed, larger programs too.
 """
@@ -22,7 +23,6 @@ import math
 import random
 import statistics
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +32,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from algorithms import layers as published
-from algorithms import measured as measured_case
 from algorithms import recipe_of as recipe_of_case
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import minimize
 
 import tconvjax as tc
-from tconvjax.algorithms.costs import line, lines, multiplications, pieces, work
+from tconvjax.algorithms.costs import (
+    compile_seconds,
+    line,
+    lines,
+    multiplications,
+    pieces,
+    work,
+)
 from tconvjax.algorithms.measure import BEHIND, contestants, timed
-from tconvjax.algorithms.plan import in_a_plain_loop, planned, unfit, worth_timing
+from tconvjax.algorithms.plan import CALLS, in_a_plain_loop, planned, unfit, worth_timing
 from tconvjax.algorithms.records import device
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial, Recipe, layout
@@ -55,6 +61,17 @@ MOST_OF_A_LOOP = 1e7
 
 MOST_PAIRS = 1024
 """Pairs of channels in a group above which element by element is no contestant."""
+
+FEW_PAIRS = 64
+"""Most pairs of channels in a group of the layers of `few`."""
+
+SMOOTH, ACCURACY, TYPICAL, SHARE = 0.25, 0.1, 0.5, 0.01
+"""The fit: logarithms over which a choice is soft, the weight of an estimate's own error, the
+logarithm from which that grows no faster than itself, and the least share of a kind at the start.
+"""
+
+MODELS = Path(__file__).parent / "results" / "layers_fit.json"
+"""What ``algorithms.py --considered --json`` measured of published models, for the fit."""
 
 COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 
@@ -176,7 +193,15 @@ def networks(seed: int) -> Iterator[Layer]:
             yield layer
 
 
-DRAWS = {"all": drawn, "depthwise": depthwise, "networks": networks}
+def few(seed: int) -> Iterator[Layer]:
+    """Those of the random layers whose groups have few channels but more than one."""
+    for layer in drawn(seed):
+        recipe = recipe_of(layer, "conv")
+        if pairs_of(recipe) <= FEW_PAIRS and not recipe.depthwise:
+            yield layer
+
+
+DRAWS = {"all": drawn, "depthwise": depthwise, "few": few, "networks": networks}
 
 
 def recipe_of(layer: Layer, partial: Partial) -> Recipe:
@@ -187,14 +212,18 @@ def recipe_of(layer: Layer, partial: Partial) -> Recipe:
     return Recipe(partial, layer.geometry, specs, None, dtype, platform=jax.default_backend())
 
 
+def pairs_of(recipe: Recipe) -> int:
+    """Pairs of channels in a group."""
+    return math.prod(recipe.geometry.kernel_shape[:2]) // recipe.geometry.groups
+
+
 def within_budget(name: str, recipe: Recipe, batch: int, most: int = MOST_PIECES) -> bool:
     """Whether an algorithm compiles in some seconds and does not run for many."""
-    geometry, loops = recipe.geometry, in_a_plain_loop(name, recipe)
+    loops = in_a_plain_loop(name, recipe)
     if name == "polyphase":  # whose transposes JAX derives
         loops = loops or recipe.partial != "conv"
     large = loops and multiplications(recipe, batch) > MOST_OF_A_LOOP
-    pairs = math.prod(geometry.kernel_shape[:2]) // geometry.groups
-    large = large or (name == "taps" and pairs > MOST_PAIRS)
+    large = large or (name == "taps" and pairs_of(recipe) > MOST_PAIRS)
     return pieces(name, recipe) <= most and not large
 
 
@@ -210,35 +239,65 @@ def programs(recipe: Recipe, batch: int, considered: bool) -> dict[str, Callable
     return contestants(recipe, batch, names)
 
 
+def of_models() -> Iterator[tuple[Recipe, int, dict[str, float]]]:
+    """The partials of `MODELS`, and seconds of each algorithm."""
+    table = json.loads(MODELS.read_text("utf-8"))
+    for case, order, partial in itertools.product(published(), ("last", "first"), ROLES):
+        named = {tuple(key.split()): ms / 1e3 for key, ms in table[case.name][order].items()}
+        times = {name: seconds for (of, name), seconds in named.items() if of == partial}
+        yield recipe_of_case(case, partial, order == "last"), case.y_shape[0], times
+
+
 def fit(measured: list[tuple[Recipe, int, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """The constants of each line that make the errors of the logarithms least; none is negative."""
-    rows: dict[str, list[tuple[dict[str, float], float]]] = defaultdict(list)
+    """The constants of each line with which "auto" errs least.
+
+    Its error for two algorithms is the logarithm of the ratio of their times, if the slower one has
+    the smaller estimate. A sigmoid makes that smooth, and a part of the loss is the error of the
+    estimates themselves, so that these stay seconds.
+    """
+    names: list[str] = []
+    works: list[dict[str, float]] = []
+    known: list[tuple[float, float]] = []
+    pairs: list[tuple[int, int]] = []
     for recipe, batch, times in measured:
-        for name, seconds in times.items():
-            if not unfit(name, recipe):
-                rows[line(name, recipe)].append((work(name, recipe, batch), seconds))
-    return {name: fitted(of_line) for name, of_line in sorted(rows.items())}
+        first = len(names)
+        for name in (name for name in times if not unfit(name, recipe)):
+            names.append(line(name, recipe))
+            works.append(work(name, recipe, batch))
+            known.append((times[name], compile_seconds(name, recipe) / CALLS))
+        pairs += itertools.combinations(range(first, len(names)), 2)
+    of_line, kinds = sorted(set(names)), sorted(set().union(*works))
+    done = np.array([[one.get(kind, 0) for kind in kinds] for one in works], float)
+    seconds, compiling = np.array(known).T
+    at, one, other = np.array([of_line.index(name) for name in names]), *np.array(pairs).T
+    ratio = np.log(seconds[one] / seconds[other])
+    # Every kind of work that a line has begins with some share of it.
+    begin = np.full((len(of_line), len(kinds)), -np.inf)
+    for (row, name), (column, kind) in itertools.product(enumerate(of_line), enumerate(kinds)):
+        some = (at == row) & (done[:, column] > 0)
+        if some.any():
+            share = SHARE * np.median(seconds[some] / done[some, column])
+            begin[row, column] = np.log(max(lines().get(name, {}).get(kind, 0), share))
+    free = np.isfinite(begin)
 
+    def loss(free_ones: jax.Array) -> jax.Array:
+        constants = jnp.zeros(begin.shape).at[np.nonzero(free)].set(jnp.exp(free_ones))
+        found = jnp.log((done * constants[at]).sum(1) + compiling)
+        wrong = jax.nn.sigmoid(-jnp.sign(ratio) * (found[one] - found[other]) / SMOOTH)
+        error = jnp.sqrt(1 + ((found - np.log(seconds)) / TYPICAL) ** 2) - 1
+        return (jnp.abs(ratio) * wrong).mean() + ACCURACY * error.mean()
 
-def fitted(rows: list[tuple[dict[str, float], float]]) -> dict[str, float]:
-    """The constants of one line, from the work of several programs and their seconds."""
-    kinds = list(rows[0][0])
-    done = np.array([[work[kind] for kind in kinds] for work, _ in rows], float)
-    seconds = np.array([t for _, t in rows])
-    first, _ = nnls(done / seconds[:, None], np.ones(len(rows)))
-    kept = first > 0
-
-    def errors(logarithms: np.ndarray) -> np.ndarray:
-        return np.log(done[:, kept] @ np.exp(logarithms) + 1e-9) - np.log(seconds)
-
-    found = least_squares(errors, np.log(first[kept]), loss="soft_l1", f_scale=0.3)
-    constants = dict(zip(np.array(kinds)[kept], np.exp(found.x), strict=True))
-    mean = done.mean(0)
-    share = {kind: c * mean[kinds.index(kind)] for kind, c in constants.items()}
+    with jax.enable_x64(True):
+        both = jax.jit(jax.value_and_grad(loss))
+        options = {"maxiter": 1000}
+        best = minimize(both, begin[free], jac=True, method="L-BFGS-B", options=options)
+    constants = np.zeros(begin.shape)
+    constants[free] = np.exp(best.x)
+    total = np.array([(done[at == row] * of).sum(0) for row, of in enumerate(constants)])
+    kept = total > 1e-4 * total.sum(1, keepdims=True)
     return {
-        str(kind): float(f"{c:.3g}")
-        for kind, c in constants.items()
-        if share[kind] > 1e-4 * sum(share.values())
+        name: {k: float(f"{c:.3g}") for k, c, keep in zip(kinds, of, keeps, strict=True) if keep}
+        for name, of, keeps in zip(of_line, constants, kept, strict=True)
     }
 
 
@@ -326,12 +385,10 @@ def main() -> None:
         head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
         print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
     if options.fit is not None:
-        if kind == "all":
-            for case, partial, last in itertools.product(published(), ROLES, (False, True)):
-                seconds = measured_case(case, partial, last, options.rounds)
-                measured.append((recipe_of_case(case, partial, last), case.y_shape[0], seconds))
         # Lines of which nothing was measured stay as they are.
-        new = {name: of for name, of in fit(measured).items() if options.fit in name}
+        new = {
+            name: of for name, of in fit([*measured, *of_models()]).items() if options.fit in name
+        }
         costs = {"jax": jax.__version__, "lines": dict(sorted({**lines(), **new}.items()))}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
     print(f"{len(rows)} partials; regret {summary(row['regret'] for row in rows)}")

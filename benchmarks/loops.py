@@ -1,4 +1,4 @@
-"""What the forms of the copies of "patches" are worth.
+"""What the forms of the copies of "patches" and of the sums of "taps" are worth.
 
     python benchmarks/loops.py [--form shifts] [--layers 40] [--seed 77] [--rounds 3] [--json FILE]
 
@@ -7,10 +7,11 @@ With "shifts", where it gathers or adds up many shifts in several loops, and not
 spread by zeros, as JAX's transpose of their gathering does. With "live", where taps read nothing
 but padding and are left out. With "one", where an axis has one output and its shifts are not copied
 each. With "parts", where the phases of a kernel have unequally many taps and it is cut in parts,
-each of one product. The layers are those of `choice.py` for which this differs. What is told is the
-time over that in the other form, both in turns, and the same of the CPU time to compile. The
-results of "shifts" are in results/loops.json, those of the others in results/phases.json,
-live.json, one.json and parts.json.
+each of one product. With "turns", where "taps" adds up 33 to 95 products for each element of a
+depthwise layer in two or three loops, and not in one. The layers are those of `choice.py` for which
+this differs. What is told is the time over that in the other form, both in turns, and the same of
+the CPU time to compile. The results of "shifts" are in results/loops.json, those of the others in
+results/phases.json, live.json, one.json, parts.json and turns.json.
 """
 
 from __future__ import annotations
@@ -33,15 +34,20 @@ import jax
 from choice import drawn, recipe_of
 
 from tconvjax.algorithms.measure import contestants, timed
-from tconvjax.algorithms.phases import Split, to_phases
+from tconvjax.algorithms.phases import Split, splits_of, to_phases
 from tconvjax.algorithms.records import device
 from tconvjax.algorithms.shifts import additions, gatherings
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import ROLES, Partial
 
 # The package has functions of these names.
-MODULES = {n: importlib.import_module(f"tconvjax.algorithms.{n}") for n in ("patches", "run")}
+MODULES = {
+    n: importlib.import_module(f"tconvjax.algorithms.{n}") for n in ("patches", "run", "taps")
+}
 PATCHES = MODULES["patches"]
+
+IN_ONE = 95
+"""Most products that one loop added up before."""
 
 MOST_SHIFTS = 600
 """Shifts of the largest layer: one loop over more compiles for ten seconds."""
@@ -77,6 +83,13 @@ def of_several_parts(geometry: Geometry) -> bool:
     return dense and len(PATCHES.cut_taps(geometry)) > 1
 
 
+def of_some_turns(geometry: Geometry) -> bool:
+    """Whether a depthwise layer has so many taps that up to three turns add them up."""
+    counts = [math.prod(geometry.kernel_size), math.prod(s.shifts for s in splits_of(geometry))]
+    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels
+    return depthwise and all(MODULES["taps"].MOST_SUMMANDS < n <= IN_ONE for n in counts)
+
+
 def whole(geometry: Geometry) -> Sequence[Sequence[range]]:
     """A kernel in one part."""
     return [[range(size) for size in geometry.kernel_size]]
@@ -97,8 +110,9 @@ FORMS: Mapping[str, tuple[Callable[[Geometry], bool], Sequence[Partial], str, An
     "live": (of_live_taps, tuple(ROLES), "run.live", lambda recipe: recipe),
     "one": (of_one_output, tuple(ROLES), "patches.splits_of", lambda g: tuple(map(Split, g.axes))),
     "parts": (of_several_parts, tuple(ROLES), "patches.cut_taps", whole),
+    "turns": (of_some_turns, ("conv", "conv_transpose"), "taps.MOST_SUMMANDS", IN_ONE),
 }
-"""For which layers and partials a form differs, and which function has the other form."""
+"""For which layers and partials a form differs, and what the other form puts in place of what."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -111,6 +125,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(words)
     differs, partials, function, other = FORMS[options.form]
+    algorithm = "taps" if function.startswith("taps") else "patches"
     layers = (layer for layer in drawn(options.seed) if differs(layer.geometry))
     rows: list[dict[str, Any]] = []
     for layer, partial in itertools.product(itertools.islice(layers, options.layers), partials):
@@ -122,7 +137,7 @@ def main(words: Sequence[str] | None = None) -> int:
             PATCHES.sides_of.cache_clear()
             with patched if name == "other" else contextlib.nullcontext():
                 start = time.process_time()
-                calls[name] = contestants(recipe, layer.batch, ["patches"])["patches"]
+                calls[name] = contestants(recipe, layer.batch, [algorithm])[algorithm]
                 compiling[name] = time.process_time() - start
         times = timed(calls, options.rounds)
         share, compiled = (round(found["this"] / found["other"], 3) for found in (times, compiling))

@@ -78,12 +78,16 @@ def _lowered(shapes: Any, recipe: Recipe) -> Any:
 
 
 def _scan(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-    """A loop that only carries, as ``fori_loop`` makes it."""
-    first = len(values) - len(params["jaxpr"].jaxpr.outvars)
-    consts, carry = values[:first], list(values[first:])
-    for _ in range(params["length"]):
-        carry = _run(params["jaxpr"].jaxpr, params["jaxpr"].consts, [*consts, *carry])
-    return carry
+    """A loop that carries some values, reads a row of others in each turn, and may write rows."""
+    first, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
+    consts, carry, rows = values[:first], list(values[first:carried]), values[carried:]
+    written: list[Sequence[Any]] = []
+    for n in range(params["length"]):
+        found = [*consts, *carry, *(np.asarray(v[n]) for v in rows)]
+        found = _run(params["jaxpr"].jaxpr, params["jaxpr"].consts, found)
+        carry = found[: params["num_carry"]]
+        written.append(found[params["num_carry"] :])
+    return [*carry, *map(np.stack, zip(*written, strict=True))]
 
 
 def _slice(v: Any, p: Mapping[str, Any]) -> Any:

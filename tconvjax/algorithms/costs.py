@@ -30,18 +30,13 @@ VECTOR = 16
 FRESH = 2**22
 """Elements of the largest X or Y whose pages the next call finds still mapped."""
 
-STARTS = {"patches": 1e-5}
-"""Seconds that the lines, which are fitted to programs of all sizes, miss of the smallest: sums of
-taps that seemed as fast as a product were faster, on the layers of the fit and on others."""
-
 
 def estimate(algorithm: str, recipe: Recipe, batch: int) -> float:
     """Estimated seconds on the machine of the measurement; infinity before there was one."""
     costs, done = lines().get(line(algorithm, recipe)), work(algorithm, recipe, batch)
     if costs is None:
         return math.inf
-    known = sum(seconds * done[kind] for kind, seconds in costs.items())
-    return known + STARTS.get(algorithm, 0.0)
+    return sum(seconds * done[kind] for kind, seconds in costs.items())
 
 
 @functools.cache
@@ -141,26 +136,31 @@ def _passed(splits: Sequence[Split], adds: bool) -> tuple[int, int]:
 
 
 def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
-    """Products, summands, and the elements of x that every summand of a transpose passes over."""
+    """Products, summands, and the elements of the result that are read and written once more."""
     geometry, splits = recipe.geometry, splits_of(recipe.geometry)
     if in_phases(recipe):
         return _of_phases(recipe, batch)
     passes = recipe.partial == "conv_transpose"
-    passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups
     dilated = recipe.partial != "conv" and max(geometry.dilation) > 1
     products, shifts = multiplications(recipe, batch), math.prod(s.shifts for s in splits)
+    summands = terms(recipe.partial, geometry)
     turns = shifts if recipe.partial == "kernel_gradient" else 0
-    inner = geometry.out_size[-1] if recipe.channels_first else geometry.out_channels
-    if recipe.partial == "conv" and not (recipe.depthwise and recipe.channels_first):
+    passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups * shifts
+    if recipe.partial == "conv":  # each turn of its loop reads and writes y
+        passed = batch * math.prod(geometry.out_shape) * max(summands // MOST_SUMMANDS - 1, 0)
+    inner = geometry.out_channels
+    if recipe.channels_first and (passes or (recipe.depthwise and recipe.partial == "conv")):
+        inner = geometry.out_size[-1]
+    elif recipe.partial == "conv":
         in_group = geometry.out_channels // geometry.groups  # channels come last, in groups
         inner = in_group if in_group > 1 else geometry.groups
     return {
         "products": 0 if passes else products,
         "runs": products / max(inner, 1),
-        "summands": terms(recipe.partial, geometry),
+        "summands": summands,
         "turns": turns,
         "looped": products if turns > MOST_SUMMANDS else 0,
-        "passed": passed * shifts if passes else 0,
+        "passed": 0 if turns else passed,
         "dilated": batch * _padded(recipe) * math.prod(s.slots for s in splits) if dilated else 0,
     }
 

@@ -26,9 +26,6 @@ MOST_OF_A_LOOP = 1e8
 CALLS = 50_000
 """Calls among which the time to compile is shared: a second to compile counts as 20 us a call."""
 
-MARGIN = 0.9
-"""Sums of taps replace a product only if their estimate is below this fraction of the product's."""
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -109,19 +106,12 @@ def estimated(recipe: Recipe, batch: int) -> Plan:
         return Plan(partial, platform, name, reason, tuple(candidates))
     candidates = [_candidate(name, recipe, batch) for name in ALGORITHMS]
     candidates.sort(key=_seconds)
-    best = min(candidates, key=lambda c: _seconds(c) / (MARGIN if c.algorithm == "taps" else 1.0))
+    name, reason = candidates[0].algorithm, "the least of the estimates for a CPU"
     if exact and partial != "conv":
         candidates.sort(key=lambda c: c.algorithm != "patches")
         name, reason = "patches", "JAX derives no transposes for integers, and a product needs none"
-    elif best.seconds is None:
+    elif candidates[0].seconds is None:
         name, reason = "direct", "nothing else compiles in reasonable time"
-    elif best is candidates[0]:
-        name, reason = best.algorithm, "the least of the estimates for a CPU"
-    else:
-        name = best.algorithm
-        reason = (
-            f'"taps" would have to be {1 / MARGIN:.2g} times as fast by the estimates, and is not'
-        )
     return Plan(partial, platform, name, reason, tuple(candidates))
 
 

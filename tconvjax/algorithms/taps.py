@@ -52,7 +52,7 @@ def taps(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:
         y = _conv(channels_last(recipe, a, specs.lhs_spec), w, splits)
         return placed_from_last(recipe, y, specs.out_spec)
     if in_phases(recipe):
-        return _depthwise_transpose(a, w[..., 0, :, 0], splits, specs.lhs_spec)
+        return _depthwise_transpose(a, w[..., 0, :, 0], splits, recipe)
     x = _conv_transpose(channels_last(recipe, a, specs.out_spec), w, splits)
     return placed_from_last(recipe, x, specs.lhs_spec)
 
@@ -112,13 +112,14 @@ def in_phases(recipe: Recipe) -> bool:
 
 
 def _depthwise_transpose(
-    y: jax.Array, w: jax.Array, splits: Sequence[Split], spec: Sequence[int]
+    y: jax.Array, w: jax.Array, splits: Sequence[Split], recipe: Recipe
 ) -> jax.Array:
     """The transposed convolution with w (*k, g) in the layout of y, with the phases interleaved.
 
     Element stride * q + phase of x is written through each tap for which stride divides
     phase + low - dilation * tap, by output q + (phase + low - dilation * tap) / stride.
     """
+    spec = recipe.specs.lhs_spec
     axes, positions = [split.axis for split in splits], spec[2:]
     rows = [-(-axis.in_size // axis.stride) for axis in axes]
     firsts = [(axis.low - axis.span + 1) // axis.stride for axis in axes]
@@ -127,7 +128,7 @@ def _depthwise_transpose(
     for axis, position, count, first in zip(axes, positions, rows, firsts, strict=True):
         lows[position] = -first
         highs[position] = count + (axis.stride - 1 + axis.low) // axis.stride - axis.out_size
-    y = padded(y, lows, highs, 0)
+    y, phases_of_all = padded(y, lows, highs, 0), math.prod(axis.stride for axis in axes)
     shape = [*y.shape]
     for position, count in zip(positions, rows, strict=True):
         shape[position] = count
@@ -151,7 +152,11 @@ def _depthwise_transpose(
         for n, position in enumerate(positions):
             starts[:, position] = [ahead[n][tap[n]] // axes[n].stride - firsts[n] for tap in taps]
         every = tuple(slice(ts[0], None, s.period) for ts, s in zip(of_axes, splits, strict=True))
-        return _added(terms, starts, w[every].reshape(len(taps), -1), 1)
+        total = _added(terms, starts, w[every].reshape(len(taps), -1), 1)
+        if len(taps) <= MOST_SUMMANDS or phases_of_all == 1:
+            return total
+        # XLA would run a turn again for every element that it interleaves.
+        return unfused(recipe, lax.reshape, total, (total.size,)).reshape(total.shape)
 
     return _side_by_side(of_phase, axes, positions)
 
@@ -210,7 +215,7 @@ def _slice(x: jax.Array, start: Any, sizes: Sequence[int]) -> jax.Array:
     if isinstance(start, np.ndarray):
         first = start.tolist()
         return lax.slice(x, first, [n + size for n, size in zip(first, sizes, strict=True)])
-    return lax.dynamic_slice(x, start, sizes)
+    return lax.dynamic_slice(x, start, sizes, allow_negative_indices=False)
 
 
 def _added(
@@ -227,7 +232,7 @@ def _added(
 
     count = max(MOST_SUMMANDS // each, 1)
     turns = (len(starts) - 1) // count
-    if turns < 2:
+    if not turns:
         return of(starts, w)
     first = len(starts) - turns * count
     later = (v[first:].reshape(turns, count, *v.shape[1:]) for v in (jnp.asarray(starts), w))
@@ -281,7 +286,9 @@ def _kernel_gradient(x: jax.Array, y: jax.Array, recipe: Recipe) -> jax.Array:
         seen = x
         for n, split in enumerate(splits):
             first = split.step * shifts[n]
-            seen = lax.dynamic_slice_in_dim(seen, first, split.axis.out_size, axis=1 + 2 * n)
+            seen = lax.dynamic_slice_in_dim(
+                seen, first, split.axis.out_size, axis=1 + 2 * n, allow_negative_indices=False
+            )
             seen = lax.slice_in_dim(seen, 0, split.phases, axis=2 + 2 * n)
         return _summed(seen[..., None], y[..., None, :], recipe)
 
