@@ -94,7 +94,7 @@ def plan(arguments: argparse.Namespace) -> None:
     print(f"x {x}  w {geometry.kernel_shape}  y {y}")
     for found in plans:
         print(f"\n{found}")
-    estimated = "estimates for the 2-core machine of the measurement, to compare with one another"
+    estimated = "estimates for a CPU with two cores, to compare with one another"
     print(f"\nms: {'measured here' if measure else estimated}")
     if arguments.output:
         print(f"kept in {save_plans(arguments.output)}")
