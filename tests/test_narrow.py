@@ -297,14 +297,17 @@ def test_a_result_that_is_no_wider_kind_is_refused() -> None:
                 "float16, bfloat16, float32, float64",
             ),
             (
-                lambda: tc.conv(x.astype("int4"), w, preferred_element_type="float32"),
+                lambda: tc.conv(np.ones(x.shape, "int4"), w, preferred_element_type="float32"),
                 f"preferred_element_type='float32': the operands are int4, {rule} int8, int16",
             ),
             (
                 lambda: tc.conv(x, w, preferred_element_type="float8_e4m3fn"),
                 "preferred_element_type='float8_e4m3fn': the operands are float8_e4m3fn and int4",
             ),
-            (lambda: tc.conv(x.astype("int1"), w), "x=array of dtype int1: floats of 4, 8 and 16"),
+            (
+                lambda: tc.conv(np.zeros(x.shape, "int1"), w),
+                "x=array of dtype int1: floats of 4, 8 and 16",
+            ),
             (
                 lambda: tc.upsampling.pixel_shuffle(x, 2),
                 "x=array of dtype float8_e4m3fn: floats of 16 to 64 bits",
