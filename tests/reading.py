@@ -78,15 +78,19 @@ def _lowered(shapes: Any, recipe: Recipe) -> Any:
 
 
 def _scan(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-    """A loop that carries some values, reads a row of others in each turn, and may write rows."""
-    first, carried = params["num_consts"], params["num_consts"] + params["num_carry"]
-    consts, carry, rows = values[:first], list(values[first:carried]), values[carried:]
+    """A loop that carries all its results, or writes a row of each in every turn, and reads rows."""
+    body = params["jaxpr"].jaxpr
+    inside, out = ([(v.aval.shape, v.aval.dtype) for v in vs] for vs in (body.invars, body.outvars))
+    # Outside of the loop, rows have one axis more.
+    ends = sum(np.shape(v) == shape for v, (shape, _) in zip(values, inside, strict=True))
+    first = ends - len(out) if inside[max(ends - len(out), 0) : ends] == out else ends
+    consts, carry, rows = values[:first], list(values[first:ends]), values[ends:]
     written: list[Sequence[Any]] = []
     for n in range(params["length"]):
         found = [*consts, *carry, *(np.asarray(v[n]) for v in rows)]
-        found = _run(params["jaxpr"].jaxpr, params["jaxpr"].consts, found)
-        carry = found[: params["num_carry"]]
-        written.append(found[params["num_carry"] :])
+        found = _run(body, params["jaxpr"].consts, found)
+        carry, more = found[: len(carry)], found[len(carry) :]
+        written.append(more)
     return [*carry, *map(np.stack, zip(*written, strict=True))]
 
 
