@@ -78,7 +78,7 @@ def _lowered(shapes: Any, recipe: Recipe) -> Any:
 
 
 def _scan(values: Sequence[Any], params: Mapping[str, Any]) -> Sequence[Any]:
-    """A loop that carries all its results, or writes a row of each in every turn, and reads rows."""
+    """A loop that carries all its results, or writes a row of each in a turn, and reads rows."""
     body = params["jaxpr"].jaxpr
     inside, out = ([(v.aval.shape, v.aval.dtype) for v in vs] for vs in (body.invars, body.outvars))
     # Outside of the loop, rows have one axis more.
