@@ -71,7 +71,7 @@ logarithm from which that grows no faster than itself, and the least share of a 
 """
 
 MODELS = Path(__file__).parent / "results" / "layers_fit.json"
-"""What ``algorithms.py --considered --json`` measured of published models, for the fit."""
+"""What ``algorithms.py --considered --json`` measured of its layers, for the fit."""
 
 COSTS = Path(tc.__file__).parent / "algorithms" / "costs.json"
 

@@ -32,7 +32,7 @@ FRESH = 2**22
 
 
 def estimate(algorithm: str, recipe: Recipe, batch: int) -> float:
-    """Estimated seconds on the machine of the measurement; infinity before there was one."""
+    """Estimated seconds on a CPU with two cores; infinity where no line was fitted."""
     costs, done = lines().get(line(algorithm, recipe)), work(algorithm, recipe, batch)
     if costs is None:
         return math.inf
