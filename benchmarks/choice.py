@@ -45,6 +45,7 @@ from tconvjax.algorithms.costs import (
     work,
 )
 from tconvjax.algorithms.measure import BEHIND, contestants, timed
+from tconvjax.algorithms.parts import live
 from tconvjax.algorithms.plan import CALLS, in_a_plain_loop, planned, unfit, worth_timing
 from tconvjax.algorithms.records import device
 from tconvjax.geometry import Geometry
@@ -259,7 +260,7 @@ def fit(measured: list[tuple[Recipe, int, dict[str, float]]]) -> dict[str, dict[
     works: list[dict[str, float]] = []
     known: list[tuple[float, float]] = []
     pairs: list[tuple[int, int]] = []
-    for recipe, batch, times in measured:
+    for recipe, batch, times in ((live(recipe), *rest) for recipe, *rest in measured):
         first = len(names)
         for name in (name for name in times if not unfit(name, recipe)):
             names.append(line(name, recipe))

@@ -8,10 +8,11 @@ spread by zeros, as JAX's transpose of their gathering does. With "live", where 
 but padding and are left out. With "one", where an axis has one output and its shifts are not copied
 each. With "parts", where the phases of a kernel have unequally many taps and it is cut in parts,
 each of one product. With "turns", where "taps" adds up 33 to 95 products for each element of a
-depthwise layer in two or three loops, and not in one. The layers are those of `choice.py` for which
-this differs. What is told is the time over that in the other form, both in turns, and the same of
+depthwise layer in two or three loops, and not in one. With "woven", where it interleaves more than
+eight phases of a depthwise transpose axis by axis, and not in one loop. The layers are those of
+`choice.py` for which this differs. What is told is the time over that in the other form, both in turns, and the same of
 the CPU time to compile. The results of "shifts" are in results/loops.json, those of the others in
-results/phases.json, live.json, one.json, parts.json and turns.json.
+results/phases.json, live.json, one.json, parts.json, turns.json and woven.json.
 """
 
 from __future__ import annotations
@@ -90,6 +91,17 @@ def of_some_turns(geometry: Geometry) -> bool:
     return depthwise and all(MODULES["taps"].MOST_SUMMANDS < n <= IN_ONE for n in counts)
 
 
+def of_many_phases(geometry: Geometry) -> bool:
+    """Whether a depthwise transpose has many phases and, in each, not too many taps to compile."""
+    phases, taps = math.prod(geometry.stride), math.prod(geometry.kernel_size)
+    depthwise = geometry.groups == geometry.in_channels == geometry.out_channels > 1
+    many = (
+        phases > MODULES["taps"].MOST_PHASES
+        and math.prod(split.shifts for split in splits_of(geometry)) > MODULES["taps"].MOST_SHIFTS
+    )
+    return depthwise and many and geometry.rank > 1 and taps <= MOST_SHIFTS
+
+
 def whole(geometry: Geometry) -> Sequence[Sequence[range]]:
     """A kernel in one part."""
     return [[range(size) for size in geometry.kernel_size]]
@@ -110,6 +122,7 @@ FORMS: Mapping[str, tuple[Callable[[Geometry], bool], Sequence[Partial], str, An
     "live": (of_live_taps, tuple(ROLES), "run.live", lambda recipe: recipe),
     "one": (of_one_output, tuple(ROLES), "patches.splits_of", lambda g: tuple(map(Split, g.axes))),
     "parts": (of_several_parts, tuple(ROLES), "patches.cut_taps", whole),
+    "woven": (of_many_phases, ("conv_transpose",), "taps.MOST_PHASES", math.inf),
     "turns": (of_some_turns, ("conv", "conv_transpose"), "taps.MOST_SUMMANDS", IN_ONE),
 }
 """For which layers and partials a form differs, and what the other form puts in place of what."""

@@ -15,7 +15,7 @@ from importlib import resources
 from tconvjax.algorithms.patches import at_once, parts_of, sides_of
 from tconvjax.algorithms.phases import Split, splits_of
 from tconvjax.algorithms.shifts import additions, gatherings
-from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, unrolled
+from tconvjax.algorithms.taps import MOST_SUMMANDS, in_phases, terms, turns_of, unrolled
 from tconvjax.layouts import Recipe
 
 COMPILING = 0.2, 0.005
@@ -147,7 +147,8 @@ def _of_taps(recipe: Recipe, batch: int) -> dict[str, int | float]:
     turns = shifts if recipe.partial == "kernel_gradient" else 0
     passed = batch * _padded(recipe) * geometry.out_channels // geometry.groups * shifts
     if recipe.partial == "conv":  # each turn of its loop reads and writes y
-        passed = batch * math.prod(geometry.out_shape) * max(summands // MOST_SUMMANDS - 1, 0)
+        each = geometry.in_channels // geometry.groups
+        passed = batch * math.prod(geometry.out_shape) * turns_of(summands // each, each)
     inner = geometry.out_channels
     if recipe.channels_first and (passes or (recipe.depthwise and recipe.partial == "conv")):
         inner = geometry.out_size[-1]
@@ -179,6 +180,7 @@ def _of_phases(recipe: Recipe, batch: int) -> dict[str, int | float]:
         "runs": products / max(inner, 1),
         "summands": count,
         "phases": phases,
+        "passed": batch * math.prod(geometry.in_shape) * turns_of(-(-count // phases)),
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 
 from tconvjax.algorithms.blocks import by_images
-from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused
+from tconvjax.algorithms.fusion import channels_last, placed_from_last, unfused, written
 from tconvjax.algorithms.phases import Split, from_phases, padded, splits_of, to_phases
 from tconvjax.geometry import Axis, Geometry
 from tconvjax.layouts import Partial, Recipe, placed
@@ -30,6 +30,13 @@ MOST_SHIFTS = 8
 
 MOST_SUMMANDS = 32
 """Summands of one loop of a convolution. With hundreds it is ten times slower, and to compile too.
+"""
+
+MOST_PHASES = 8
+"""Phases that one loop interleaves; of more, those of each axis."""
+
+MOST_UNEVEN = 8
+"""Most taps of a phase that is added up where it is interleaved with others of more or fewer taps.
 """
 
 CHUNKS = 8
@@ -83,6 +90,11 @@ def unrolled(recipe: Recipe) -> int:
     return phases * min(math.prod(geometry.kernel_size) // phases + 1, 2 * MOST_SUMMANDS)
 
 
+def turns_of(taps: int, each: int = 1) -> int:
+    """How many turns a loop has for the taps, of ``each`` terms, that its start leaves."""
+    return (taps - 1) // max(MOST_SUMMANDS // each, 1)
+
+
 def _conv(x: jax.Array, w: jax.Array, splits: Sequence[Split]) -> jax.Array:
     """(N, *out, g, o) from x (N, *in, g, c) and w (*k, c, g, o)."""
 
@@ -129,6 +141,8 @@ def _depthwise_transpose(
         lows[position] = -first
         highs[position] = count + (axis.stride - 1 + axis.low) // axis.stride - axis.out_size
     y, phases_of_all = padded(y, lows, highs, 0), math.prod(axis.stride for axis in axes)
+    uneven = phases_of_all <= MOST_PHASES and not all(split.even for split in splits)
+    most = MOST_UNEVEN if uneven else MOST_SUMMANDS
     shape = [*y.shape]
     for position, count in zip(positions, rows, strict=True):
         shape[position] = count
@@ -153,18 +167,21 @@ def _depthwise_transpose(
             starts[:, position] = [ahead[n][tap[n]] // axes[n].stride - firsts[n] for tap in taps]
         every = tuple(slice(ts[0], None, s.period) for ts, s in zip(of_axes, splits, strict=True))
         total = _added(terms, starts, w[every].reshape(len(taps), -1), 1)
-        if len(taps) <= MOST_SUMMANDS or phases_of_all == 1:
-            return total
         # XLA would run a turn again for every element that it interleaves.
-        return unfused(recipe, lax.reshape, total, (total.size,)).reshape(total.shape)
+        alone = recipe.on_cpu and len(taps) > most and phases_of_all > 1
+        return written(total) if alone else total
 
-    return _side_by_side(of_phase, axes, positions)
+    return _side_by_side(of_phase, axes, positions, recipe)
 
 
 def _side_by_side(
-    of_phase: Callable[[tuple[int, ...]], jax.Array], axes: Sequence[Axis], positions: Sequence[int]
+    of_phase: Callable[[tuple[int, ...]], jax.Array],
+    axes: Sequence[Axis],
+    positions: Sequence[int],
+    recipe: Recipe,
 ) -> jax.Array:
     """Weave arrays (..., rows, ...) of each phase of each axis into (..., in_size, ...)."""
+    several = recipe.on_cpu and math.prod(axis.stride for axis in axes) > MOST_PHASES
 
     def stacked(phases: tuple[int, ...]) -> jax.Array:
         n = len(phases)
@@ -172,7 +189,8 @@ def _side_by_side(
             return of_phase(phases)
         # The later axes are stacked already; those before this one have moved it.
         position = positions[n] + sum(p < positions[n] for p in positions[n + 1 :])
-        return jnp.stack([stacked((*phases, p)) for p in range(axes[n].stride)], position + 1)
+        woven = jnp.stack([stacked((*phases, p)) for p in range(axes[n].stride)], position + 1)
+        return written(woven) if several and n else woven
 
     x = stacked(())
     shape = [x.shape[n + sum(p < n for p in positions)] for n in range(x.ndim - len(axes))]
@@ -230,10 +248,10 @@ def _added(
     def turn(total: jax.Array, rows: Any) -> tuple[jax.Array, None]:
         return total + of(*rows), None
 
-    count = max(MOST_SUMMANDS // each, 1)
-    turns = (len(starts) - 1) // count
+    turns = turns_of(len(starts), each)
     if not turns:
         return of(starts, w)
+    count = max(MOST_SUMMANDS // each, 1)
     first = len(starts) - turns * count
     later = (v[first:].reshape(turns, count, *v.shape[1:]) for v in (jnp.asarray(starts), w))
     return lax.scan(turn, of(starts[:first], w[:first]), tuple(later))[0]
