@@ -12,6 +12,8 @@ With --draw depthwise, all layers are depthwise, half of them with kernels as la
 With --draw few, groups have few channels, but no layer is depthwise.
 With --draw networks, they are dense, with kernels of up to nine along each axis, in float32.
 With --considered, only what "auto" considers is timed, larger programs too.
+With --steps, what is timed are training steps: a convolution, its mean square and both gradients,
+with "auto" and with each algorithm for all three partials; and the CPU time to compile them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import math
 import random
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +73,9 @@ SMOOTH, ACCURACY, TYPICAL, SHARE = 0.25, 0.1, 0.5, 0.01
 """The fit: logarithms over which a choice is soft, the weight of an estimate's own error, the
 logarithm from which that grows no faster than itself, and the least share of a kind at the start.
 """
+
+WEIGHT = 10
+"""How often a partial of a known layer counts in the fit; a random one counts once."""
 
 MODELS = Path(__file__).parent / "results" / "layers_fit.json"
 """What ``algorithms.py --considered --json`` measured of its layers, for the fit."""
@@ -205,11 +211,15 @@ def few(seed: int) -> Iterator[Layer]:
 DRAWS = {"all": drawn, "depthwise": depthwise, "few": few, "networks": networks}
 
 
+def numbers_of(layer: Layer) -> tuple[str, str, str] | None:
+    """The dimension numbers of a layer."""
+    letters = "DHW"[-layer.geometry.rank :]
+    return (f"N{letters}C", f"{letters}IO", f"N{letters}C") if layer.last else None
+
+
 def recipe_of(layer: Layer, partial: Partial) -> Recipe:
     """The recipe of a partial of a layer."""
-    letters = "DHW"[-layer.geometry.rank :]
-    numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C") if layer.last else None
-    specs, dtype = layout(numbers, layer.geometry.rank), jnp.dtype(layer.dtype)
+    specs, dtype = layout(numbers_of(layer), layer.geometry.rank), jnp.dtype(layer.dtype)
     return Recipe(partial, layer.geometry, specs, None, dtype, platform=jax.default_backend())
 
 
@@ -238,6 +248,44 @@ def programs(recipe: Recipe, batch: int, considered: bool) -> dict[str, Callable
     if considered:
         names = [n for n in names if not unfit(n, recipe)]
     return contestants(recipe, batch, names)
+
+
+def of_step(layer: Layer, rounds: int, considered: bool) -> dict[str, Any]:
+    """A row for the training step of a layer: milliseconds, and CPU seconds to compile."""
+    g, recipes = layer.geometry, [recipe_of(layer, partial) for partial in ROLES]
+    rng = np.random.default_rng(0)
+    drawn = (rng.uniform(-1, 1, recipes[0].shape(role, layer.batch)) for role in ("x", "w"))
+    x, w = (jnp.asarray(numbers, layer.dtype) for numbers in drawn)
+
+    def loss(x: jax.Array, w: jax.Array, algorithm: str) -> jax.Array:
+        y = tc.conv(
+            x,
+            w,
+            stride=g.stride,
+            padding=[(axis.low, axis.high) for axis in g.axes],
+            dilation=g.dilation,
+            groups=g.groups,
+            dimension_numbers=numbers_of(layer),
+            algorithm=algorithm,
+        )
+        return jnp.mean(jnp.square(y.astype(jnp.float32)))
+
+    step = jax.jit(jax.value_and_grad(loss, (0, 1)), static_argnums=2)
+    calls, compiling = {}, {}
+    for name in ("auto", *tc.ALGORITHMS):
+        fits = all(within_budget(name, recipe, layer.batch) for recipe in recipes)
+        if name == "auto" or (fits and not (considered and any(unfit(name, r) for r in recipes))):
+            jax.clear_caches()
+            start = time.process_time()
+            program = step.lower(x, w, name).compile()
+            compiling[name] = round(time.process_time() - start, 3)
+            calls[name] = lambda program=program: program(x, w)[1][1]
+    times = timed(calls, rounds)
+    best = min(times, key=times.__getitem__)
+    row = {"layer": str(layer), "partial": "step", "auto": "auto", "best": best}
+    row["regret"] = round(times["auto"] / times[best], 3)
+    ms = {name: float(f"{1e3 * seconds:.4g}") for name, seconds in times.items()}
+    return row | {"ms": ms, "compile_s": compiling}
 
 
 def of_models() -> Iterator[tuple[Recipe, int, dict[str, float]]]:
@@ -347,6 +395,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--draw", choices=DRAWS, default="all", help="which layers to draw")
     parser.add_argument("--considered", action="store_true", help="time what 'auto' considers")
+    parser.add_argument("--steps", action="store_true", help="time training steps")
     parser.add_argument(
         "--fit", nargs="?", const="", metavar="WORDS", help="write the lines with these words anew"
     )
@@ -370,7 +419,11 @@ def main() -> None:
                 rows.append(row_of(layer, partial, times, tuned))
             else:  # an earlier "auto" took another
                 print(f"not timed: what is chosen for {partial} of {layer}")
-    for layer, partial in itertools.product(itertools.islice(DRAWS[kind](seed), count), ROLES):
+    layers = itertools.islice(DRAWS[kind](seed), count)
+    for layer in layers if options.steps else ():
+        rows.append(of_step(layer, options.rounds, options.considered))
+        print(*(rows[-1][key] for key in ("regret", "layer", "ms", "compile_s")), flush=True)
+    for layer, partial in itertools.product(layers, ROLES):
         recipe = recipe_of(layer, partial)
         calls = programs(recipe, layer.batch, options.considered)
         worth = (
@@ -388,11 +441,21 @@ def main() -> None:
     if options.fit is not None:
         # Lines of which nothing was measured stay as they are.
         new = {
-            name: of for name, of in fit([*measured, *of_models()]).items() if options.fit in name
+            name: of for name, of in fit(measured + WEIGHT * list(of_models())).items() if options.fit in name
         }
         costs = {"jax": jax.__version__, "lines": dict(sorted({**lines(), **new}.items()))}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")
     print(f"{len(rows)} partials; regret {summary(row['regret'] for row in rows)}")
+    for name in tc.ALGORITHMS if options.steps else ():
+        both = [row for row in rows if name in row["ms"]]
+        if both:
+            ratios = (
+                statistics.geometric_mean(row[key][name] / row[key]["auto"] for row in both)
+                for key in ("ms", "compile_s")
+            )
+            print(
+                "{} over auto, {} steps: {:.2f}, compiling {:.2f}".format(name, len(both), *ratios)
+            )
     if all("tuned" in row for row in rows):
         print(f"with a measured file {summary(row['regret_tuned'] for row in rows)}")
     for row in sorted(rows, key=lambda row: -row["regret"])[:10]:

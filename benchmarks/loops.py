@@ -9,10 +9,12 @@ but padding and are left out. With "one", where an axis has one output and its s
 each. With "parts", where the phases of a kernel have unequally many taps and it is cut in parts,
 each of one product. With "turns", where "taps" adds up 33 to 95 products for each element of a
 depthwise layer in two or three loops, and not in one. With "woven", where it interleaves more than
-eight phases of a depthwise transpose axis by axis, and not in one loop. The layers are those of
-`choice.py` for which this differs. What is told is the time over that in the other form, both in turns, and the same of
-the CPU time to compile. The results of "shifts" are in results/loops.json, those of the others in
-results/phases.json, live.json, one.json, parts.json, turns.json and woven.json.
+eight phases of a depthwise transpose axis by axis, and not in one loop. With "uneven", where phases
+of more than eight taps, and of unequally many, are written before they are interleaved. The layers
+are those of `choice.py` for which this differs. What is told is the time over that in the other
+form, both in turns, and the same of the CPU time to compile. The results of "shifts" are in
+results/loops.json, those of the others in results/phases.json, live.json, one.json, parts.json,
+turns.json, woven.json and uneven.json.
 """
 
 from __future__ import annotations
@@ -91,15 +93,25 @@ def of_some_turns(geometry: Geometry) -> bool:
     return depthwise and all(MODULES["taps"].MOST_SUMMANDS < n <= IN_ONE for n in counts)
 
 
-def of_many_phases(geometry: Geometry) -> bool:
-    """Whether a depthwise transpose has many phases and, in each, not too many taps to compile."""
-    phases, taps = math.prod(geometry.stride), math.prod(geometry.kernel_size)
+def in_phases(geometry: Geometry) -> bool:
+    """Whether a depthwise transpose is one in phases, whatever its layout, and compiles."""
     depthwise = geometry.groups == geometry.in_channels == geometry.out_channels > 1
-    many = (
-        phases > MODULES["taps"].MOST_PHASES
-        and math.prod(split.shifts for split in splits_of(geometry)) > MODULES["taps"].MOST_SHIFTS
-    )
-    return depthwise and many and geometry.rank > 1 and taps <= MOST_SHIFTS
+    several = math.prod(s.shifts for s in splits_of(geometry)) > MODULES["taps"].MOST_SHIFTS
+    return depthwise and several and math.prod(geometry.kernel_size) <= MOST_SHIFTS
+
+
+def of_many_phases(geometry: Geometry) -> bool:
+    """Whether it has many phases, along several axes."""
+    many = math.prod(geometry.stride) > MODULES["taps"].MOST_PHASES
+    return in_phases(geometry) and many and geometry.rank > 1
+
+
+def of_uneven_phases(geometry: Geometry) -> bool:
+    """Whether it has a few phases of unequally many taps, and not too many for one loop."""
+    module, phases = MODULES["taps"], math.prod(geometry.stride)
+    each = math.prod(geometry.kernel_size) / phases
+    some = 1 < phases <= module.MOST_PHASES and module.MOST_UNEVEN < each <= module.MOST_SUMMANDS
+    return in_phases(geometry) and some and not all(s.even for s in splits_of(geometry))
 
 
 def whole(geometry: Geometry) -> Sequence[Sequence[range]]:
@@ -123,6 +135,7 @@ FORMS: Mapping[str, tuple[Callable[[Geometry], bool], Sequence[Partial], str, An
     "one": (of_one_output, tuple(ROLES), "patches.splits_of", lambda g: tuple(map(Split, g.axes))),
     "parts": (of_several_parts, tuple(ROLES), "patches.cut_taps", whole),
     "woven": (of_many_phases, ("conv_transpose",), "taps.MOST_PHASES", math.inf),
+    "uneven": (of_uneven_phases, ("conv_transpose",), "taps.MOST_UNEVEN", math.inf),
     "turns": (of_some_turns, ("conv", "conv_transpose"), "taps.MOST_SUMMANDS", IN_ONE),
 }
 """For which layers and partials a form differs, and what the other form puts in place of what."""
