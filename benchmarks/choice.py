@@ -350,6 +350,29 @@ def fit(measured: list[tuple[Recipe, int, dict[str, float]]]) -> dict[str, dict[
     }
 
 
+def least(
+    costs: Mapping[str, Mapping[str, float]], recipe: Recipe, batch: int, names: Iterable[str]
+) -> str:
+    """The algorithm whose estimate by these lines is the least."""
+    recipe, seconds = live(recipe), {}
+    for name in (name for name in names if not unfit(name, recipe)):
+        done = work(name, recipe, batch)
+        seconds[name] = compile_seconds(name, recipe) / CALLS + sum(
+            constant * done[kind] for kind, constant in costs[line(name, recipe)].items()
+        )
+    return min(seconds, key=seconds.__getitem__)
+
+
+def unseen(measured: list[tuple[Recipe, int, dict[str, float]]]) -> Iterator[float]:
+    """The regret of each half of the partials by a fit to the other half and the known layers."""
+    random.Random(5).shuffle(measured)  # noqa: S311 - layers are no secrets
+    known = WEIGHT * list(of_models())
+    for half in (0, 1):
+        costs = fit(measured[half::2] + known)
+        for recipe, batch, times in measured[1 - half :: 2]:
+            yield times[least(costs, recipe, batch, times)] / min(times.values())
+
+
 def row_of(
     layer: Layer, partial: Partial, times: dict[str, float], tuned: str | None
 ) -> dict[str, Any]:
@@ -394,11 +417,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--draw", choices=DRAWS, default="all", help="which layers to draw")
+    parser.add_argument("--partial", choices=ROLES, nargs="+", help="these alone")
     parser.add_argument("--considered", action="store_true", help="time what 'auto' considers")
     parser.add_argument("--steps", action="store_true", help="time training steps")
     parser.add_argument(
         "--fit", nargs="?", const="", metavar="WORDS", help="write the lines with these words anew"
     )
+    parser.add_argument("--halves", action="store_true", help="fit to halves, judge by the others")
     parser.add_argument("--tuned", action="store_true", help="judge a measured choice as well")
     parser.add_argument(
         "--again", type=Path, nargs="*", default=[], help="take the times of --json, measure none"
@@ -423,7 +448,7 @@ def main() -> None:
     for layer in layers if options.steps else ():
         rows.append(of_step(layer, options.rounds, options.considered))
         print(*(rows[-1][key] for key in ("regret", "layer", "ms", "compile_s")), flush=True)
-    for layer, partial in itertools.product(layers, ROLES):
+    for layer, partial in itertools.product(layers, options.partial or ROLES):
         recipe = recipe_of(layer, partial)
         calls = programs(recipe, layer.batch, options.considered)
         worth = (
@@ -438,10 +463,14 @@ def main() -> None:
         cells = "  ".join(f"{name} {1e3 * t:.3g}" for name, t in times.items())
         head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
         print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
+    if options.halves:
+        print(f"halves that were not fitted: regret {summary(unseen(measured))}")
     if options.fit is not None:
         # Lines of which nothing was measured stay as they are.
         new = {
-            name: of for name, of in fit(measured + WEIGHT * list(of_models())).items() if options.fit in name
+            name: of
+            for name, of in fit(measured + WEIGHT * list(of_models())).items()
+            if options.fit in name
         }
         costs = {"jax": jax.__version__, "lines": dict(sorted({**lines(), **new}.items()))}
         COSTS.write_text(json.dumps(costs, indent=1) + "\n")

@@ -42,14 +42,10 @@ def test_a_fit_finds_what_is_fast_on_another_machine() -> None:
         measured.append((recipe, layer.batch, times | {"taps": 3 * times["taps"]}))
 
     def regret(lines: Mapping[str, Mapping[str, float]]) -> float:
-        found = []
-        for recipe, batch, times in measured:
-            seconds = {}
-            for name in times:
-                work = costs.work(name, recipe, batch)
-                seconds[name] = sum(c * work[k] for k, c in lines[costs.line(name, recipe)].items())
-            found.append(times[min(seconds, key=seconds.__getitem__)] / min(times.values()))
-        return statistics.geometric_mean(found)
+        return statistics.geometric_mean(
+            times[choice.least(lines, recipe, batch, times)] / min(times.values())
+            for recipe, batch, times in measured
+        )
 
     assert regret(costs.lines()) > 1.1
     assert regret(choice.fit(measured)) < 1.02

@@ -90,6 +90,24 @@ def test_patches_may_lay_out_either_side(side: str) -> None:
         assert_defined(Case(SIDES[side], layout=layout, names=("patches",)))
 
 
+PHASES = {
+    "nine phases": Arguments(1, 8, 8, (97, 98), (4, 5), (3, 3), ((1, 1), (0, 2)), (1, 1), 8),
+    "27 phases": Arguments(1, 3, 3, (33, 31, 32), (3, 4, 3), (3,) * 3, ((1, 1),) * 3, (1,) * 3, 3),
+    "dilated": Arguments(1, 8, 8, (98, 97), (4, 3), (3, 4), ((2, 1), (0, 0)), (2, 3), 8),
+    "of 9, 12 and 16 taps": Arguments(
+        1, 8, 8, (96, 97), (7, 7), (2, 2), ((3, 2),) * 2, (1,) * 2, 8
+    ),
+    "of 9 and 10 taps": Arguments(2, 8, 8, (4099,), (19,), (2,), ((0, 9),), (1,), 8),
+}
+"""Depthwise layers whose transposes interleave arrays that are written first."""
+
+
+@pytest.mark.parametrize("layout", ["first", "last"])
+@pytest.mark.parametrize("kind", PHASES)
+def test_many_phases_and_unequal_ones_lie_where_they_belong(kind: str, layout: Any) -> None:
+    assert_defined(Case(PHASES[kind], layout=layout, names=("taps",)))
+
+
 def odd() -> Iterator[Arguments]:
     """Few taps, long kernels, single channels, blocks of one output: what ends a loop early."""
     yield from FIXED
