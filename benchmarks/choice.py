@@ -254,8 +254,8 @@ def of_step(layer: Layer, rounds: int, considered: bool) -> dict[str, Any]:
     """A row for the training step of a layer: milliseconds, and CPU seconds to compile."""
     g, recipes = layer.geometry, [recipe_of(layer, partial) for partial in ROLES]
     rng = np.random.default_rng(0)
-    drawn = (rng.uniform(-1, 1, recipes[0].shape(role, layer.batch)) for role in ("x", "w"))
-    x, w = (jnp.asarray(numbers, layer.dtype) for numbers in drawn)
+    shapes = (recipes[0].shape(role, layer.batch) for role in ("x", "w"))
+    x, w = (jnp.asarray(rng.uniform(-1, 1, shape), layer.dtype) for shape in shapes)
 
     def loss(x: jax.Array, w: jax.Array, algorithm: str) -> jax.Array:
         y = tc.conv(
@@ -280,12 +280,7 @@ def of_step(layer: Layer, rounds: int, considered: bool) -> dict[str, Any]:
             program = step.lower(x, w, name).compile()
             compiling[name] = round(time.process_time() - start, 3)
             calls[name] = lambda program=program: program(x, w)[1][1]
-    times = timed(calls, rounds)
-    best = min(times, key=times.__getitem__)
-    row = {"layer": str(layer), "partial": "step", "auto": "auto", "best": best}
-    row["regret"] = round(times["auto"] / times[best], 3)
-    ms = {name: float(f"{1e3 * seconds:.4g}") for name, seconds in times.items()}
-    return row | {"ms": ms, "compile_s": compiling}
+    return row_of(layer, "step", "auto", timed(calls, rounds)) | {"compile_s": compiling}
 
 
 def of_models() -> Iterator[tuple[Recipe, int, dict[str, float]]]:
@@ -365,7 +360,7 @@ def least(
 
 def unseen(measured: list[tuple[Recipe, int, dict[str, float]]]) -> Iterator[float]:
     """The regret of each half of the partials by a fit to the other half and the known layers."""
-    random.Random(5).shuffle(measured)  # noqa: S311 - layers are no secrets
+    measured = random.Random(5).sample(measured, len(measured))  # noqa: S311 - layers are no secrets
     known = WEIGHT * list(of_models())
     for half in (0, 1):
         costs = fit(measured[half::2] + known)
@@ -374,10 +369,9 @@ def unseen(measured: list[tuple[Recipe, int, dict[str, float]]]) -> Iterator[flo
 
 
 def row_of(
-    layer: Layer, partial: Partial, times: dict[str, float], tuned: str | None
+    layer: Layer, partial: str, auto: str, times: Mapping[str, float], tuned: str | None = None
 ) -> dict[str, Any]:
     """A row of the result: the choice, a measurement's choice, the best, and milliseconds."""
-    auto = planned(recipe_of(layer, partial), layer.batch).algorithm
     best = min(times, key=times.__getitem__)
     row = {"layer": str(layer), "partial": partial, "auto": auto, "best": best}
     row["regret"] = round(times[auto] / times[best], 3)
@@ -429,6 +423,17 @@ def main() -> None:
         "--again", type=Path, nargs="*", default=[], help="take the times of --json, measure none"
     )
     options = parser.parse_args()
+    others = (
+        options.partial,
+        options.tuned,
+        options.halves,
+        options.again,
+        options.fit is not None,
+    )
+    if options.steps and any(others):
+        parser.error(
+            "--steps: whole steps are timed, and nothing else; leave the options of partials"
+        )
     rows: list[dict[str, Any]] = []
     measured: list[tuple[Recipe, int, dict[str, float]]] = []
     seed, count, kind = options.seed, options.layers, options.draw
@@ -440,8 +445,9 @@ def main() -> None:
         for layer, partial, times, tuned in again(found):
             recipe = recipe_of(layer, partial)
             measured.append((recipe, layer.batch, times))
-            if planned(recipe, layer.batch).algorithm in times:
-                rows.append(row_of(layer, partial, times, tuned))
+            auto = planned(recipe, layer.batch).algorithm
+            if auto in times:
+                rows.append(row_of(layer, partial, auto, times, tuned))
             else:  # an earlier "auto" took another
                 print(f"not timed: what is chosen for {partial} of {layer}")
     layers = itertools.islice(DRAWS[kind](seed), count)
@@ -457,9 +463,9 @@ def main() -> None:
         before = timed({n: calls[n] for n in worth}, behind=BEHIND)
         times = timed(calls, options.rounds)
         measured.append((recipe, layer.batch, times))
-        rows.append(
-            row_of(layer, partial, times, min(before, key=before.__getitem__, default=None))
-        )
+        auto = planned(recipe, layer.batch).algorithm
+        taken = min(before, key=before.__getitem__, default=None)
+        rows.append(row_of(layer, partial, auto, times, taken))
         cells = "  ".join(f"{name} {1e3 * t:.3g}" for name, t in times.items())
         head = f"{rows[-1]['regret']:6.2f}  {partial:15} {layer}"
         print(f"{head}: {rows[-1]['auto']} of {cells}", flush=True)
