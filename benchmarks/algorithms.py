@@ -67,7 +67,7 @@ def measured(
 ) -> dict[str, float]:
     """Seconds of every algorithm that is considered, and of others."""
     recipe, batch = recipe_of(case, partial, last), case.y_shape[0]
-    rest = [name for name in ("patches", "taps") if not unfit(name, recipe)]
+    rest = [name for name in ("patches", "taps") if not unfit(name, recipe, batch)]
     return timed(contestants(recipe, batch, [*others, *rest]), rounds)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from algorithms import recipe_of
 from cases import Case, chosen
 from contest import Job, cores
 from programs import jax_program, ours
@@ -73,7 +74,7 @@ def drawn(source: random.Random) -> Case:
         kernel = stride * source.choice([1, 2, 2]) + source.choice([0, 0, 1])
         w_shape = (channels, 2 ** source.randrange(8), *(kernel,) * rank)
         case = Case("", "", (images, channels, *(size,) * rank), w_shape, {"stride": stride})
-        elements = images * PATCHES.largest(case.geometry)
+        elements = images * PATCHES.largest(recipe_of(case, "conv_transpose", last=True))
         if 2**21 < elements < 2**22 and case.flops("forward") < 2**32:
             return case
 
@@ -93,8 +94,9 @@ def of_random_layers(number: int, seed: int, rounds: int) -> list[dict[str, Any]
                 continue
             times = interleaved(made, rounds, seed=0)
             share = times["larger"].median / times["same"].median
-            found.append({"y": case.y_shape, "w": case.w_shape, "stride": case.arguments["stride"],
-                          "last": last, "task": task, "share": share})  # fmt: skip
+            stride = case.arguments["stride"]
+            row = {"y": case.y_shape, "w": case.w_shape, "stride": stride, "last": last}
+            found.append(row | {"task": task, "share": share})
             print(f"{task:8} {case.y_shape} {case.w_shape} {share:.2f}", flush=True)
     return found
 

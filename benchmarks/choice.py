@@ -11,6 +11,7 @@ is first timed as `plan(..., measure=True)` does it, and what that takes is judg
 With --draw depthwise, all layers are depthwise, half of them with kernels as large as an image.
 With --draw few, groups have few channels, but no layer is depthwise.
 With --draw networks, they are dense, with kernels of up to nine along each axis, in float32.
+With --draw large, they are dense, with few channels and arrays of 2**19 to 2**24 elements.
 With --considered, only what "auto" considers is timed, larger programs too.
 With --steps, what is timed are training steps: a convolution, its mean square and both gradients,
 with "auto" and with each algorithm for all three partials; and the CPU time to compile them.
@@ -208,7 +209,36 @@ def few(seed: int) -> Iterator[Layer]:
             yield layer
 
 
-DRAWS = {"all": drawn, "depthwise": depthwise, "few": few, "networks": networks}
+def large(seed: int) -> Iterator[Layer]:
+    """Random dense layers without end with large arrays of few channels, in float32."""
+    rng = random.Random(seed)  # noqa: S311 - layers are no secrets
+
+    def log(low: int, high: int) -> int:
+        return round(math.exp(rng.uniform(math.log(low), math.log(high))))
+
+    while True:
+        rank, kernel = rng.choice((1, 2, 2, 2)), rng.choice((1, 3, 3, 3, 4, 5, 7))
+        c, o = (rng.choice((1, 3, 8, 16, 16, 24, 32, 32, 48, 64, 128)) for _ in range(2))
+        batch = log(1, 32)
+        size = round((log(2**19, 2**24) / batch / max(c, o)) ** (1 / rank))
+        geometry = Geometry.of_conv(
+            (c, *[size] * rank),
+            (o, c, *[kernel] * rank),
+            stride=rng.choice((1, 1, 1, 2)),
+            padding=(kernel - 1) // 2,
+        )
+        layer = Layer(geometry, batch, rng.random() < 0.5, "float32")
+        if 2 * multiplications(recipe_of(layer, "conv"), batch) <= MOST_OPERATIONS:
+            yield layer
+
+
+DRAWS = {
+    "all": drawn,
+    "depthwise": depthwise,
+    "few": few,
+    "networks": networks,
+    "large": large,
+}
 
 
 def numbers_of(layer: Layer) -> tuple[str, str, str] | None:
@@ -246,7 +276,7 @@ def programs(recipe: Recipe, batch: int, considered: bool) -> dict[str, Callable
     auto, most = planned(recipe, batch).algorithm, MOST_PIECES * (3 if considered else 1)
     names = [n for n in tc.ALGORITHMS if n == auto or within_budget(n, recipe, batch, most)]
     if considered:
-        names = [n for n in names if not unfit(n, recipe)]
+        names = [n for n in names if not unfit(n, recipe, batch)]
     return contestants(recipe, batch, names)
 
 
@@ -274,7 +304,9 @@ def of_step(layer: Layer, rounds: int, considered: bool) -> dict[str, Any]:
     calls, compiling = {}, {}
     for name in ("auto", *tc.ALGORITHMS):
         fits = all(within_budget(name, recipe, layer.batch) for recipe in recipes)
-        if name == "auto" or (fits and not (considered and any(unfit(name, r) for r in recipes))):
+        if name == "auto" or (
+            fits and not (considered and any(unfit(name, r, layer.batch) for r in recipes))
+        ):
             jax.clear_caches()
             start = time.process_time()
             program = step.lower(x, w, name).compile()
@@ -305,7 +337,7 @@ def fit(measured: list[tuple[Recipe, int, dict[str, float]]]) -> dict[str, dict[
     pairs: list[tuple[int, int]] = []
     for recipe, batch, times in ((live(recipe), *rest) for recipe, *rest in measured):
         first = len(names)
-        for name in (name for name in times if not unfit(name, recipe)):
+        for name in (name for name in times if not unfit(name, recipe, batch)):
             names.append(line(name, recipe))
             works.append(work(name, recipe, batch))
             known.append((times[name], compile_seconds(name, recipe) / CALLS))
@@ -350,7 +382,7 @@ def least(
 ) -> str:
     """The algorithm whose estimate by these lines is the least."""
     recipe, seconds = live(recipe), {}
-    for name in (name for name in names if not unfit(name, recipe)):
+    for name in (name for name in names if not unfit(name, recipe, batch)):
         done = work(name, recipe, batch)
         seconds[name] = compile_seconds(name, recipe) / CALLS + sum(
             constant * done[kind] for kind, constant in costs[line(name, recipe)].items()

@@ -18,7 +18,7 @@ from tconvjax.algorithms.plan import planned
 RESULTS = Path(choice.__file__).parent / "results"
 
 
-@pytest.mark.parametrize("name", ["choice", "choice_amd", "choice_depthwise"])
+@pytest.mark.parametrize("name", ["choice", "choice_amd", "choice_depthwise", "choice_large"])
 def test_the_choice_is_near_the_best_on_layers_that_no_fit_has_seen(name: str) -> None:
     regrets = []
     for layer, partial, times, _ in choice.again(

@@ -91,6 +91,29 @@ def test_a_candidate_that_is_not_considered_says_why(
 
 
 @pytest.mark.parametrize(
+    ("x", "w", "partial", "dtype", "batch", "considered"),
+    [
+        ((16, 96, 96), (16, 16, 3, 3), "conv", "float32", 9, True),
+        ((16, 96, 96), (16, 16, 3, 3), "conv", "float32", 1, False),  # shares its copies
+        ((16, 96, 96), (16, 16, 3, 3), "conv_transpose", "float32", 9, True),
+        ((16, 96, 96), (16, 16, 3, 3), "kernel_gradient", "float32", 9, False),
+        ((16, 96, 96), (16, 16, 3, 3), "conv", "bfloat16", 9, False),
+        ((16, 96, 96), (12, 16, 3, 3), "conv", "float32", 9, False),
+        ((16, 96, 96), (16, 16, 1, 1), "conv", "float32", 99, False),
+        ((16, 30_000), (16, 16, 7), "conv", "float32", 1, True),
+        ((16, 30, 30, 30), (16, 16, 3, 3, 3), "conv", "float32", 1, False),
+    ],
+)
+def test_xlas_convolution_is_considered_where_a_product_works_in_blocks(
+    x: Any, w: Any, partial: Any, dtype: str, batch: int, considered: bool
+) -> None:
+    g = Geometry.of_conv(x, w, padding="SAME")
+    plan = tc.plan(g, partial, jnp.dtype(dtype), "cpu", batch=batch)
+    assert ("not considered" not in notes(plan)["direct"]) is considered
+    assert notes(plan)["patches"].startswith("one matrix product")
+
+
+@pytest.mark.parametrize(
     ("x", "w", "partial", "options", "dtype", "timed"),
     [
         ((64, 99, 99), (64, 64, 3, 3), "conv", {}, "float32", True),

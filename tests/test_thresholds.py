@@ -33,7 +33,11 @@ LAYERS = {
     "groups": Arguments(2, 32, 64, (20, 20), (4, 4), (2, 2), ((1, 1), (1, 1)), (1, 1), 4),
     "depthwise": Arguments(2, 32, 32, (24, 24), (4, 4), (2, 2), ((1, 1), (1, 1)), (1, 1), 32),
     "rows": Arguments(1, 8, 1, (ROWS,), (1,), (1,), ((0, 0),), (1,), 1),
+    "image": Arguments(5, 8, 8, (90, 96), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1), 1),
+    "signal": Arguments(2, 16, 32, (12_000,), (7,), (1,), ((2, -1),), (1,), 1),
 }
+"""The last two are computed by XLA's convolution on a CPU, see `LANES` in algorithms/plan.py."""
+
 LARGE = pytest.mark.parametrize("layer", LAYERS)
 
 MANY_TAPS = {
@@ -103,7 +107,7 @@ def assert_close(found: Any, expected: Any) -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * size, err_msg=str(n))
 
 
-@pytest.mark.parametrize("layer", ["plane", "wide", "volume", "groups", "rows"])
+@pytest.mark.parametrize("layer", ["plane", "wide", "volume", "groups", "rows", "image", "signal"])
 def test_sums_norms_and_gradients_are_right_with_ynnpack_and_without(layer: str) -> None:
     narrow, wide = case_of(layer), case_of(layer, "float64", ("direct",))
     arrays, f = placed(narrow), totals(narrow)

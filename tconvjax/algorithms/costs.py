@@ -48,7 +48,9 @@ def lines() -> Mapping[str, Mapping[str, float]]:
 
 
 def line(algorithm: str, recipe: Recipe) -> str:
-    """The name of the line that applies."""
+    """The name of the line that applies; one convolution of XLA's is the same for all."""
+    if algorithm == "direct":
+        return algorithm
     kind = " depthwise" if recipe.depthwise else ""
     if algorithm == "taps" and in_phases(recipe):
         kind = " in phases"
@@ -87,6 +89,8 @@ def work(algorithm: str, recipe: Recipe, batch: int) -> dict[str, int | float]:
     }
     if algorithm == "taps":
         return done | _of_taps(recipe, batch)
+    if algorithm == "direct":
+        return done | _of_direct(recipe, batch)
     parts = [_of_patches(part, batch) for part in parts_of(recipe)]
     return done | {kind: sum(part[kind] for part in parts) for kind in parts[0]}
 
@@ -95,6 +99,23 @@ def multiplications(recipe: Recipe, batch: int) -> int:
     """Multiplications of the definition, with those of borders."""
     geometry = recipe.geometry
     return batch * math.prod(geometry.out_size) * math.prod(geometry.kernel_shape)
+
+
+def _of_direct(recipe: Recipe, batch: int) -> dict[str, int | float]:
+    """Of a convolution, or a transpose of stride 1, which is one: elements read, and products."""
+    geometry, back = recipe.geometry, recipe.partial == "conv_transpose"
+    places = batch * math.prod(geometry.in_size if back else geometry.out_size)
+    before, after = geometry.in_channels, geometry.out_channels
+    before, after = (after, before) if back else (before, after)
+    read = places * math.prod(geometry.kernel_size) * before
+    elements = batch * (math.prod(geometry.in_shape) + math.prod(geometry.out_shape))
+    return {
+        "x": places * before,
+        "y": places * after,
+        "X": read,
+        "products": read * VECTOR * -(-after // VECTOR),
+        "turned": elements if recipe.channels_first else 0,
+    }
 
 
 def _of_patches(recipe: Recipe, batch: int) -> dict[str, int | float]:

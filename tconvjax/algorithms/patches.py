@@ -64,7 +64,12 @@ def _room(recipe: Recipe) -> float:
 
 
 def largest(recipe: Recipe) -> int:
-    """Elements of the largest X or Y, for one image."""
+    """Elements of the largest X or Y, for one image; none where x and y are these matrices.
+
+    The product of a kernel of one tap takes 0.3 to 0.7 of the time without a loop over blocks.
+    """
+    if not recipe.channels_first and math.prod(recipe.geometry.kernel_size) == 1:
+        return 0
     return max(max(_laid_out_elements(part)) for part in parts_of(recipe))
 
 
@@ -105,6 +110,11 @@ def at_once(recipe: Recipe, batch: int) -> int:
     if rows < out:
         return size * rows // out
     return size * blocks.images_at_once(batch, recipe, size, _room(recipe))
+
+
+def in_blocks(recipe: Recipe, batch: int) -> bool:
+    """Whether some images or rows are computed at a time, and nothing of theirs is shared."""
+    return at_once(recipe, batch) < batch * largest(recipe)
 
 
 def _in_parts(a: jax.Array, b: jax.Array, recipe: Recipe) -> jax.Array:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from tconvjax.algorithms import ALGORITHMS, records
 from tconvjax.algorithms.costs import compile_seconds, estimate, multiplications
 from tconvjax.algorithms.parts import live
-from tconvjax.algorithms.patches import parts_of, sides_of
+from tconvjax.algorithms.patches import in_blocks, parts_of, sides_of
 from tconvjax.algorithms.phases import splits_of
 from tconvjax.geometry import Geometry
 from tconvjax.layouts import Partial, Recipe
@@ -22,6 +22,9 @@ LONGEST = 60.0
 
 MOST_OF_A_LOOP = 1e8
 """Products of the largest plain loop of XLA's that is measured: up to a second."""
+
+LANES = 8
+"""Channels that XLA's convolution takes together."""
 
 CALLS = 50_000
 """Calls among which the time to compile is shared: a second to compile counts as 20 us a call."""
@@ -179,7 +182,7 @@ def _seconds(candidate: Candidate) -> float:
 
 
 def _candidate(name: str, recipe: Recipe, batch: int) -> Candidate:
-    objection = unfit(name, recipe)
+    objection = unfit(name, recipe, batch)
     if objection:
         return Candidate(name, None, f"not considered: {objection}")
     seconds = estimate(name, recipe, batch) + compile_seconds(name, recipe) / CALLS
@@ -202,15 +205,32 @@ def _note(name: str, recipe: Recipe) -> str:
     }[name]
 
 
-def unfit(name: str, recipe: Recipe) -> str:
+def unfit(name: str, recipe: Recipe, batch: int) -> str:
     """Why an algorithm is not considered on a CPU; "" if it is."""
-    if name in ("direct", "polyphase"):
+    if name == "polyphase" or (name == "direct" and not _suits_xla(recipe, batch)):
         return 'on a CPU it seldom beats the product of "patches"'
     one = recipe.depthwise and math.prod(recipe.geometry.kernel_size) == 1
     if name == "patches" and one and recipe.partial != "kernel_gradient":
         return "a tap for each channel is a factor, and needs no product"
     seconds = compile_seconds(name, recipe)
     return f"it would take {seconds:.0f} s to compile" if seconds > LONGEST else ""
+
+
+def _suits_xla(recipe: Recipe, batch: int) -> bool:
+    """Whether a CPU may compute a partial faster by XLA's convolution than by a product.
+
+    XLA's fast kernels take whole vectors of channels. What a product computes at once is left to
+    it, because it shares its copies with the other partials of a training step.
+    """
+    geometry = recipe.geometry
+    channels = geometry.in_channels, geometry.out_channels
+    return (
+        recipe.partial != "kernel_gradient"
+        and not in_a_plain_loop("direct", recipe)
+        and math.prod(geometry.kernel_size) > 1
+        and all(count % LANES == 0 for count in channels)
+        and in_blocks(recipe, batch)
+    )
 
 
 def in_a_plain_loop(name: str, recipe: Recipe) -> bool:
