@@ -54,8 +54,15 @@ def line(algorithm: str, recipe: Recipe) -> str:
     kind = " depthwise" if recipe.depthwise else ""
     if algorithm == "taps" and in_phases(recipe):
         kind = " in phases"
+    if recipe.depthwise and recipe.partial == "conv_transpose" and _one_shift(recipe):
+        kind += " of one shift"  # XLA makes an elementwise loop of the product
     layout = "first" if recipe.channels_first else "last"
     return f"{algorithm} {recipe.partial} {layout}{kind}"
+
+
+def _one_shift(recipe: Recipe) -> bool:
+    """Whether no element of x is written by two taps."""
+    return all(split.shifts == 1 for split in splits_of(recipe.geometry))
 
 
 def pieces(algorithm: str, recipe: Recipe) -> int:
