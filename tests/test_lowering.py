@@ -75,6 +75,16 @@ def test_no_choice_makes_copies_past_all_bounds(x: Any, w: Any, dtype: str) -> N
     assert usage.temp_size_in_bytes < 2**28
 
 
+@pytest.mark.parametrize(("kernel", "loops"), [(1, False), (3, True)])
+def test_a_kernel_of_one_tap_is_one_product_at_any_size(kernel: int, loops: bool) -> None:
+    def f(x: Any, w: Any) -> Any:
+        return tc.conv(x, w, dimension_numbers=("NWC", "WIO", "NWC"), algorithm="patches")
+
+    shapes = (9, 30_000, 16), (kernel, 16, 8)
+    text = lowered(f, "cpu", *(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes))
+    assert ("stablehlo.while" in text) is loops
+
+
 @pytest.mark.parametrize("numbers", [None, ("NHWC", "HWIO", "NHWC"), ("HWCN", "OIHW", "NCHW")])
 def test_a_cpu_gets_the_one_layout_that_is_fast_within_a_loop(numbers: Any) -> None:
     """XLA brings operands into it only where there is no loop around the convolution."""

@@ -64,7 +64,7 @@ def _room(recipe: Recipe) -> float:
 
 
 def largest(recipe: Recipe) -> int:
-    """Elements of the largest X or Y, for one image; none where x and y are these matrices.
+    """Elements of the largest X or Y, for one image; none where there are no shifts to copy.
 
     The product of a kernel of one tap takes 0.3 to 0.7 of the time without a loop over blocks.
     """
